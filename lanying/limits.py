@@ -1,0 +1,101 @@
+"""Every limit of the server, with its reason. Units are in the names; sizes are bytes unless they say otherwise."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- client wire -----------------------------------------------------------------------------------------------
+MAX_MESSAGE_BYTES: Final = 256 * 1024
+"""Largest WebSocket message, reassembled. Chat bodies are a few KB; attachments travel as URLs."""
+MAX_INFLATED_BYTES: Final = 256 * 1024
+"""Largest payload after inflating a compressed frame: same as plain, so compression cannot buy memory."""
+READ_BYTES: Final = 8192
+"""One ``read`` per ready socket and turn: larger buffers cost 1 to 3 µs more per call (measured)."""
+MAX_HTTP_HEAD_BYTES: Final = 16 * 1024
+"""Largest HTTP request head the router reads before it answers 431."""
+
+# --- before login (router) -------------------------------------------------------------------------------------
+LOGIN_TIMEOUT_S: Final = 10.0
+"""From accept to a complete login frame."""
+LOGIN_BYTES: Final = 64 * 1024
+"""Everything a connection may send before it is logged in."""
+LOGIN_REFUSED_IDLE_S: Final = 30.0
+"""A refused login keeps its socket (xsync 5.1): closing at once makes clients loop."""
+PENDING_CONNECTIONS: Final = 4096
+"""Connections waiting for their login, all addresses together: 64 KiB each at the worst."""
+CONNECTIONS_PER_ADDRESS_PER_S: Final = 200
+"""New connections of one address; a school behind one NAT logs in within seconds."""
+
+# --- sessions --------------------------------------------------------------------------------------------------
+PING_INTERVAL_MS: Final = 25_000
+PING_TIMEOUT_MS: Final = 5_000
+"""Sent in the Engine.IO open packet (xsync 3.1)."""
+SESSION_IDLE_S: Final = 85.0
+"""No byte for pingInterval + 60 s: the peer is gone. Generous, browsers throttle timers of background tabs."""
+HEARTBEAT_S: Final = 50.0
+"""Clients of the web SDK ask for the unread list this often (xsync 5.2)."""
+OUT_SOFT_BYTES: Final = 256 * 1024
+"""A session that has not read this much gets no more pushes: it pulls when it reads again."""
+OUT_HARD_BYTES: Final = 1024 * 1024
+"""A session that has not read this much is closed."""
+DEVICES_PER_USER: Final = 20
+"""Sessions of one user at a time; the oldest idle one is evicted (xsync 9.5)."""
+DEVICE_RECORDS_PER_USER: Final = 200
+"""Remembered devices of one user; the longest unseen is forgotten."""
+SENDS_PER_S: Final = 2000
+"""Messages one session may send per second, as a token bucket of one second's worth."""
+IN_FLIGHT_RETRY_S: Final = 10.0
+"""A push not acknowledged for this long counts as unread again in the heartbeat answer."""
+
+# --- mailboxes and history -------------------------------------------------------------------------------------
+BATCH_METAS: Final = 100
+"""Entries of one pull answer."""
+BATCH_BYTES: Final = 128 * 1024
+"""Bytes of one pull answer; a single larger entry still goes alone."""
+HISTORY_PAGE: Final = 100
+"""Largest history page; clients ask for 20."""
+TAIL_METAS: Final = 64
+"""Entries kept in memory behind a push in flight; more are read back from the store."""
+UNREAD_CONVERSATIONS: Final = 1000
+"""Conversations listed in one unread answer, newest first."""
+CONVERSATIONS_CACHED: Final = 200_000
+"""Conversation heads kept in memory per shard, 200 bytes each."""
+
+# --- commit ----------------------------------------------------------------------------------------------------
+COMMIT_INTERVAL_MS: Final = 1.0
+"""Shortest time between two commits under load: a quarter less CPU than one per loop turn (measured)."""
+TICK_BYTES: Final = 4 * 1024 * 1024
+"""A tick that gathered this much while the disk flushes stops reading from sockets (backpressure)."""
+
+# --- bus -------------------------------------------------------------------------------------------------------
+LINK_WINDOW: Final = 4096
+"""Envelopes sent and not acknowledged on one link; more wait on disk."""
+LINK_BLOB_BYTES: Final = 256 * 1024
+"""Largest blob of resent envelopes."""
+LINK_RESEND_S: Final = 1.0
+"""No progress for this long: go back to the last acknowledged envelope."""
+BUS_QUEUE: Final = 1000
+"""ZeroMQ high-water mark, in blobs, per peer."""
+CALL_TIMEOUT_S: Final = 5.0
+"""Deadline of a call without one of its own."""
+FIRST_CONTACT_TIMEOUT_S: Final = 5.0
+"""A first message to a user on another shard waits this long for that shard's word."""
+PARKED_SENDS: Final = 256
+"""Messages of one sender waiting for a first contact."""
+
+# --- accounts --------------------------------------------------------------------------------------------------
+USERNAME_CHARS: Final = 64
+PASSWORD_CHARS: Final = 128
+TEXT_FIELD_CHARS: Final = 4096
+"""Profile and roster texts."""
+ROSTER_SIZE: Final = 5000
+"""Friends of one user."""
+TOKEN_LIFETIME_S: Final = 30 * 86_400
+DEVICE_GUID_CHARS: Final = 256
+
+# --- processes -------------------------------------------------------------------------------------------------
+HEARTBEAT_INTERVAL_S: Final = 2.0
+HUNG_AFTER_S: Final = 10.0
+"""A child silent for this long is killed and started again."""
+MAX_SHARDS: Final = 64
+"""Six bits of every message id name its shard."""

@@ -1,0 +1,119 @@
+"""Where a running server keeps its things, and how a child process learns what it is.
+
+Data directory (mode 0700)::
+
+    shardmap.json        which shard owns which slot
+    apps.json            app ids, their signing keys (mode 0600)
+    admin-token          admin token of the first app (mode 0600)
+    lock                 held by the supervisor, contains its pid
+    shard-<n>/           RocksDB of one shard
+    run/                 sockets: bus-<process>.ipc, handoff-<process>.sock, control.ipc
+    log/                 log files of a server started with --daemon
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from lanying.config import Config
+from lanying.shardmap import ShardMap
+
+SUPERVISOR = "supervisor"
+ROUTER = "router"
+GATEWAY = "gateway"
+
+
+def shard_name(index: int) -> str:
+    """Process name of a shard; process names are also bus addresses."""
+    return f"shard-{index}"
+
+
+class App(msgspec.Struct, frozen=True):
+    """One app id served here.
+
+    :ivar key: secret that signs its tokens, hexadecimal
+    :ivar admin_epoch: tokens of role admin with a smaller epoch are revoked
+    """
+
+    app_id: str
+    name: str
+    key: str
+    admin_epoch: int = 0
+
+    @property
+    def secret(self) -> bytes:
+        """The signing key as bytes."""
+        return bytes.fromhex(self.key)
+
+
+class Launch(msgspec.Struct, frozen=True):
+    """Everything a child process is told at its start, as JSON on file descriptor 0 (never on the command line: it has keys).
+
+    :ivar name: process name (``router``, ``gateway``, ``shard-0`` …)
+    :ivar cpu: core to pin to, None for none
+    :ivar fds: inherited descriptors by name: ``listener`` (router: the public port), ``metrics`` (gateway: loopback listener)
+    """
+
+    name: str
+    config: Config
+    data: str
+    shard_map: ShardMap
+    apps: tuple[App, ...]
+    cpu: int | None = None
+    index: int = -1
+    fds: dict[str, int] = {}
+
+    @classmethod
+    def read(cls) -> Launch:
+        """The launch record of this process; pins the process to its core."""
+        launch = msgspec.json.decode(sys.stdin.buffer.read(), type=cls)
+        if launch.cpu is not None:
+            os.sched_setaffinity(0, {launch.cpu})
+        return launch
+
+    @property
+    def run(self) -> RunDirectory:
+        """The sockets of this server."""
+        return RunDirectory(Path(self.data))
+
+    def app(self, app_id: str) -> App | None:
+        """An app by its id."""
+        return next((app for app in self.apps if app.app_id == app_id), None)
+
+
+class RunDirectory:
+    """Socket paths. A Unix socket path is limited to 107 bytes: a deep data directory gets a short stand-in under /tmp."""
+
+    def __init__(self, data: Path) -> None:
+        self.path = data.resolve() / "run"
+        if len(str(self.path)) > 70:
+            digest = hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
+            self.path = Path("/tmp") / f"lanying-{os.getuid()}-{digest}"
+
+    def create(self) -> None:
+        """Make the directory, owner only.
+
+        :raises PermissionError: somebody else owns it
+        """
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        if self.path.stat().st_uid != os.getuid():
+            raise PermissionError(f"{self.path} belongs to another user")
+        self.path.chmod(0o700)
+
+    def bus(self, process: str) -> str:
+        """ZeroMQ endpoint of a process's PULL socket."""
+        return f"ipc://{self.path}/bus-{process}.ipc"
+
+    def handoff(self, process: str) -> str:
+        """Unix socket (SOCK_SEQPACKET) on which a process takes over client sockets."""
+        return f"{self.path}/handoff-{process}.sock"
+
+    @property
+    def control(self) -> str:
+        """ZeroMQ endpoint of the supervisor's ROUTER socket (status, stop)."""
+        return f"ipc://{self.path}/control.ipc"

@@ -1,0 +1,61 @@
+"""The store of one shard: families of byte keys in byte order.
+
+Guarantees every engine gives (``tests/shard/store/contract.py`` runs against all of them):
+
+- ``write`` is atomic: all of a batch or nothing, also after a crash.
+- A written batch is visible to reads at once, and durable when a ``flush`` that began afterwards has returned.
+- ``write`` raises :class:`~lanying.errors.StoreFull` when there is no room, and then nothing of the batch is there.
+- ``flush`` may be called from one other thread while the owner goes on reading and writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+
+class Batch(Protocol):
+    """Changes that happen together."""
+
+    def put(self, family: str, key: bytes, value: bytes) -> None:
+        """Set a key."""
+
+    def delete(self, family: str, key: bytes) -> None:
+        """Remove a key if it is there."""
+
+    def delete_range(self, family: str, start: bytes, stop: bytes) -> None:
+        """Remove all keys with ``start <= key < stop``."""
+
+    @property
+    def size(self) -> int:
+        """Encoded bytes so far, 0 when empty."""
+
+
+class Store(Protocol):
+    """Reads and atomic writes."""
+
+    def batch(self) -> Batch:
+        """A new empty batch for ``write``."""
+
+    def get(self, family: str, key: bytes) -> bytes | None:
+        """One value."""
+
+    def get_many(self, family: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Values in the order of ``keys``."""
+
+    def scan(
+        self, family: str, start: bytes, stop: bytes, *, limit: int = 1 << 62, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs with ``start <= key < stop``, ascending, or descending with ``reverse``; at most ``limit``."""
+
+    def write(self, batch: Batch) -> None:
+        """Apply a batch. :raises StoreFull: no room, :raises StoreError: the engine failed; nothing was applied."""
+
+    def flush(self) -> None:
+        """Block until everything written before is on stable storage."""
+
+    def sizes(self) -> dict[str, float]:
+        """Figures for ``status``: ``disk_bytes``, ``memory_bytes``."""
+
+    def close(self) -> None:
+        """Release the files."""

@@ -1,0 +1,91 @@
+"""Key layout of a shard's store, schema 1. Integers are big-endian, so byte order is logical order.
+
+=============== ============================== =====================================================================
+family          key                            value
+=============== ============================== =====================================================================
+``meta``        ASCII name                     ``schema_version``, ``schema_compat_version``, ``shard``: u32;
+                                               ``last_id``: u64 (:attr:`lanying.ids.MessageIds.last`)
+``counters``    slot u16                       u64, last counter of the ids of this slot
+``names``       slot u16, app, 0, folded name  uid u64
+``accounts``    uid u64                        record: :class:`lanying.shard.accounts.Account`
+``devices``     uid u64, sn u32                record: :class:`lanying.shard.devices.Device`
+``roster``      uid u64, other u64             record: :class:`lanying.shard.roster.Relation`
+``applications`` uid u64, applicant u64        record: :class:`lanying.shard.roster.Application`
+``queue``       uid u64, peer u64, seq u64     encoded Meta; empty: removed, the number stays used
+``history``     uid u64, peer u64, mid u64     seq u64, marks u8 (1 read by owner, 2 read by peer, 4 delivered, 8 played)
+``conversations`` uid u64, peer u64            last seq u64, last mid u64, furthest acknowledged seq u64, read mid u64, flags u8
+                                               (1 group, 2 removed from the unread list, 4 barred by the peer, 8 peer known to exist)
+``cursors``     uid u64, sn u32, peer u64      seq u64: the device has acknowledged everything up to here
+``sent``        uid u64, sn u32, client mid u64 mid u64, CRC-32 of the payload u32: recognises a repeated send
+``outbox``      shard u16, number u64          encoded link message owed to that shard
+``links``       b"in"/b"out", shard u16        u64: highest number committed from / given to that shard
+=============== ============================== =====================================================================
+
+``uid`` is the owner of a mailbox; in a group's own timeline owner and peer are both the group id. Records are MessagePack arrays (fields are
+only ever added at the end, with a default). ``schema_compat_version`` is the oldest release schema that can still read the data.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+SCHEMA_COMPAT_VERSION: Final = 1
+
+META: Final = "meta"
+COUNTERS: Final = "counters"
+NAMES: Final = "names"
+ACCOUNTS: Final = "accounts"
+DEVICES: Final = "devices"
+ROSTER: Final = "roster"
+APPLICATIONS: Final = "applications"
+QUEUE: Final = "queue"
+HISTORY: Final = "history"
+CONVERSATIONS: Final = "conversations"
+CURSORS: Final = "cursors"
+SENT: Final = "sent"
+OUTBOX: Final = "outbox"
+LINKS: Final = "links"
+
+FAMILIES: Final = (
+    META, COUNTERS, NAMES, ACCOUNTS, DEVICES, ROSTER, APPLICATIONS, QUEUE, HISTORY, CONVERSATIONS, CURSORS, SENT, OUTBOX, LINKS,
+)  # fmt: skip
+
+pack_u16 = struct.Struct(">H").pack
+pack_u32 = struct.Struct(">I").pack
+pack_u64 = struct.Struct(">Q").pack
+pack_pair = struct.Struct(">QQ").pack
+"""uid, peer"""
+pack_triple = struct.Struct(">QQQ").pack
+"""uid, peer, seq or mid"""
+pack_device = struct.Struct(">QI").pack
+"""uid, sn"""
+pack_device_peer = struct.Struct(">QIQ").pack
+"""uid, sn, peer or client mid"""
+pack_outbox = struct.Struct(">HQ").pack
+unpack_u64 = struct.Struct(">Q").unpack
+CONVERSATION: Final = struct.Struct(">QQQQB")
+HISTORY_VALUE: Final = struct.Struct(">QB")
+SENT_VALUE: Final = struct.Struct(">QI")
+
+READ_BY_OWNER: Final = 1
+READ_BY_PEER: Final = 2
+DELIVERED: Final = 4
+PLAYED: Final = 8
+
+IS_GROUP: Final = 1
+UNLISTED: Final = 2
+BARRED: Final = 4
+KNOWN: Final = 8
+
+
+def name_key(slot: int, app_id: str, name: str) -> bytes:
+    """Key in ``names``."""
+    return pack_u16(slot) + app_id.encode() + b"\0" + name.casefold().encode()
+
+
+def successor(prefix: bytes) -> bytes:
+    """The first key behind all keys with this prefix: the ``stop`` of a scan."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else b"\xff" * (len(prefix) + 1)
