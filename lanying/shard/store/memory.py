@@ -1,0 +1,113 @@
+"""The memory twin of the RocksDB store: for tests and simulations, with crashes to order."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
+
+from lanying.shard.store.schema import FAMILIES
+
+
+class MemoryBatch:
+    """Operations in order: ``(family, start, stop or None, value or None)``."""
+
+    def __init__(self) -> None:
+        self.operations: list[tuple[str, bytes, bytes | None, bytes | None]] = []
+        self.size = 0
+
+    def put(self, family: str, key: bytes, value: bytes) -> None:
+        self.operations.append((family, key, None, value))
+        self.size += len(key) + len(value)
+
+    def delete(self, family: str, key: bytes) -> None:
+        self.operations.append((family, key, None, None))
+        self.size += len(key)
+
+    def delete_range(self, family: str, start: bytes, stop: bytes) -> None:
+        self.operations.append((family, start, stop, None))
+        self.size += len(start) + len(stop)
+
+
+class MemoryStore:
+    """A :class:`~lanying.shard.store.base.Store` in two dictionaries: what is written, and what a power failure would leave."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, dict[bytes, bytes]] = {family: {} for family in FAMILIES}
+        self._keys: dict[str, list[bytes]] = {family: [] for family in FAMILIES}
+        self._unflushed: list[MemoryBatch] = []
+        self._durable: dict[str, dict[bytes, bytes]] = {family: {} for family in FAMILIES}
+        self.writes = 0
+        self.flushes = 0
+
+    def batch(self) -> MemoryBatch:
+        return MemoryBatch()
+
+    def get(self, family: str, key: bytes) -> bytes | None:
+        return self._values[family].get(key)
+
+    def get_many(self, family: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self._values[family].get(key) for key in keys]
+
+    def scan(
+        self, family: str, start: bytes, stop: bytes, *, limit: int = 1 << 62, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        keys, values = self._keys[family], self._values[family]
+        found = keys[bisect_left(keys, start) : bisect_left(keys, stop)]
+        if reverse:
+            found.reverse()
+        for key in found[:limit]:
+            yield key, values[key]
+
+    def write(self, batch: MemoryBatch) -> None:  # type: ignore[override]
+        for family, key, stop, value in batch.operations:
+            self._apply(family, key, stop, value)
+        self._unflushed.append(batch)
+        self.writes += 1
+
+    def flush(self) -> None:
+        for batch in self._unflushed:
+            for family, key, stop, value in batch.operations:
+                self._keep(family, key, stop, value)
+        self._unflushed.clear()
+        self.flushes += 1
+
+    def crash(self) -> MemoryStore:
+        """The store somebody finds after a power failure now: what was flushed and nothing else."""
+        survivor = MemoryStore()
+        for family, values in self._durable.items():
+            survivor._values[family] = dict(values)
+            survivor._durable[family] = dict(values)
+            survivor._keys[family] = sorted(values)
+        return survivor
+
+    def sizes(self) -> dict[str, float]:
+        held = sum(len(k) + len(v) for values in self._values.values() for k, v in values.items())
+        return {"disk_bytes": 0.0, "memory_bytes": float(held)}
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _apply(self, family: str, key: bytes, stop: bytes | None, value: bytes | None) -> None:
+        values, keys = self._values[family], self._keys[family]
+        if stop is not None:
+            first, last = bisect_left(keys, key), bisect_left(keys, stop)
+            for gone in keys[first:last]:
+                del values[gone]
+            del keys[first:last]
+        elif value is None:
+            if values.pop(key, None) is not None:
+                del keys[bisect_left(keys, key)]
+        else:
+            if key not in values:
+                insort(keys, key)
+            values[key] = value
+
+    def _keep(self, family: str, key: bytes, stop: bytes | None, value: bytes | None) -> None:
+        durable = self._durable[family]
+        if stop is not None:
+            for gone in [k for k in durable if key <= k < stop]:
+                del durable[gone]
+        elif value is None:
+            durable.pop(key, None)
+        else:
+            durable[key] = value
