@@ -1,0 +1,55 @@
+"""Calls: request and response with a deadline, for processes that ask shards (gateway, console, a shard's first contacts)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from lanying import limits
+from lanying.bus.messages import Call, Reply, Request, encode
+from lanying.bus.transport import Bus
+from lanying.clock import wall_ms
+from lanying.errors import CallError
+
+
+class Calls:
+    """Open calls of one process."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._last = 0
+        self._open: dict[int, tuple[Callable[[Reply], None], asyncio.TimerHandle]] = {}
+
+    def begin(
+        self, process: str, request: Request, done: Callable[[Reply], None], timeout_s: float = limits.CALL_TIMEOUT_S
+    ) -> None:
+        """Send a request; ``done`` is called exactly once, with code 503 when no answer came in time."""
+        self._last += 1
+        number = self._last
+        timer = asyncio.get_running_loop().call_later(timeout_s, self._expire, number, process)
+        self._open[number] = (done, timer)
+        deadline = wall_ms() + int(timeout_s * 1000)
+        self._bus.send(process, Call(number, self._bus.name, deadline, encode(request)))
+
+    async def ask(self, process: str, request: Request, timeout_s: float = limits.CALL_TIMEOUT_S) -> bytes:
+        """The result of a call, MessagePack.
+
+        :raises CallError: refused by the callee, or code 503 when it did not answer in time
+        """
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self.begin(process, request, lambda reply: None if future.done() else future.set_result(reply), timeout_s)
+        reply = await future
+        if reply.code != 200:
+            raise CallError(reply.code, reply.message)
+        return reply.body
+
+    def answered(self, reply: Reply) -> None:
+        """A reply came in; one that nobody waits for any more is dropped."""
+        found = self._open.pop(reply.id, None)
+        if found is not None:
+            done, timer = found
+            timer.cancel()
+            done(reply)
+
+    def _expire(self, number: int, process: str) -> None:
+        self.answered(Reply(number, 503, f"{process} did not answer in time, try again"))

@@ -1,0 +1,200 @@
+"""Carries envelopes between the processes of one machine: ZeroMQ PUSH/PULL over ipc, joined to one blob per peer and flush.
+
+Every process binds one PULL socket under its name and connects a PUSH socket to each process it talks to. A blob is a run of ``u32 length +
+MessagePack``. Nothing here is reliable: a blob for a peer that is down is kept up to ``PENDING_BYTES`` and then dropped; links resend from
+the outbox, calls time out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from collections.abc import Callable, Iterator
+
+import msgspec
+import zmq
+
+from lanying import limits
+from lanying.bus.messages import Envelope, Message, decode_envelope, encode
+from lanying.runtime import RunDirectory
+
+log = logging.getLogger(__name__)
+
+PENDING_BYTES = 1 << 20
+RETRY_S = 0.05
+RECEIVES_PER_TURN = 64
+_pack_length = struct.Struct(">I").pack
+_unpack_length = struct.Struct(">I").unpack_from
+
+
+def split(blob: bytes) -> Iterator[bytes]:
+    """The pieces of a blob.
+
+    :raises ValueError: a piece is cut short
+    """
+    position, end = 0, len(blob)
+    while position < end:
+        (length,) = _unpack_length(blob, position) if position + 4 <= end else (end,)
+        position += 4
+        if position + length > end:
+            raise ValueError("bus blob cut short")
+        yield blob[position : position + length]
+        position += length
+
+
+class _Peer:
+    """Outgoing side to one process: pieces of this flush, and blobs its socket would not take yet."""
+
+    __slots__ = ("blobs", "blobs_bytes", "pieces", "socket")
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.socket = socket
+        self.pieces: list[bytes] = []
+        self.blobs: list[bytes] = []
+        self.blobs_bytes = 0
+
+
+class Bus:
+    """One process's place on the bus.
+
+    :param name: process name
+    :param on_message: called with every envelope, on the loop
+    :param after_turn: called once after a run of envelopes (the shard ends its tick there)
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run: RunDirectory,
+        on_message: Callable[[Envelope], None],
+        after_turn: Callable[[], None] | None = None,
+    ) -> None:
+        self.name = name
+        self._run = run
+        self._on_message = on_message
+        self._after_turn = after_turn
+        self._context = zmq.Context(1)
+        self._pull = self._context.socket(zmq.PULL)
+        self._pull.setsockopt(zmq.RCVHWM, limits.BUS_QUEUE)
+        self._pull.setsockopt(zmq.LINGER, 0)
+        self._peers: dict[str, _Peer] = {}
+        self._unflushed: list[_Peer] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._flush_due = False
+        self._paused = False
+        self._fd = -1
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Bind and receive."""
+        self._loop = loop
+        self._pull.bind(self._run.bus(self.name))
+        self._fd = self._pull.getsockopt(zmq.FD)  # type: ignore[assignment]
+        loop.add_reader(self._fd, self._receive)
+        loop.call_soon(self._receive)  # the descriptor is edge-triggered
+
+    def send(self, process: str, message: Message) -> None:
+        """Queue an envelope; it leaves with the next :meth:`flush`, at the latest at the end of this loop turn."""
+        peer = self._peers.get(process)
+        if peer is None:
+            peer = self._connect(process)
+        if not peer.pieces:
+            self._unflushed.append(peer)
+            if not self._flush_due and self._loop is not None:
+                self._flush_due = True
+                self._loop.call_soon(self.flush)
+        piece = encode(message)
+        peer.pieces.append(_pack_length(len(piece)))
+        peer.pieces.append(piece)
+
+    def flush(self) -> None:
+        """Hand one joined blob per peer to ZeroMQ."""
+        self._flush_due = False
+        for peer in self._unflushed:
+            blob = b"".join(peer.pieces)
+            peer.pieces.clear()
+            if peer.blobs or not _try_send(peer.socket, blob):
+                self._keep(peer, blob)
+        self._unflushed.clear()
+
+    def pause(self) -> None:
+        """Stop receiving (backpressure)."""
+        if not self._paused and self._loop is not None:
+            self._paused = True
+            self._loop.remove_reader(self._fd)
+
+    def resume(self) -> None:
+        """Receive again."""
+        if self._paused and self._loop is not None:
+            self._paused = False
+            self._loop.add_reader(self._fd, self._receive)
+            self._loop.call_soon(self._receive)
+
+    def close(self) -> None:
+        """Leave the bus; what is queued is dropped."""
+        if self._loop is not None and self._fd >= 0 and not self._paused:
+            self._loop.remove_reader(self._fd)
+        if self._retry is not None:
+            self._retry.cancel()
+        self._loop = None
+        self._context.destroy(linger=200)
+
+    def _connect(self, process: str) -> _Peer:
+        socket = self._context.socket(zmq.PUSH)
+        socket.setsockopt(zmq.SNDHWM, limits.BUS_QUEUE)
+        socket.setsockopt(zmq.LINGER, 200)
+        # Without IMMEDIATE a blob for a dead peer would sit in memory and arrive out of date.
+        socket.setsockopt(zmq.IMMEDIATE, 1)
+        socket.setsockopt(zmq.RECONNECT_IVL, 20)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+        socket.connect(self._run.bus(process))
+        peer = self._peers[process] = _Peer(socket)
+        return peer
+
+    def _keep(self, peer: _Peer, blob: bytes) -> None:
+        if peer.blobs_bytes + len(blob) > PENDING_BYTES:
+            return
+        peer.blobs.append(blob)
+        peer.blobs_bytes += len(blob)
+        if self._retry is None and self._loop is not None:
+            self._retry = self._loop.call_later(RETRY_S, self._send_kept)
+
+    def _send_kept(self) -> None:
+        self._retry = None
+        waiting = False
+        for peer in self._peers.values():
+            while peer.blobs and _try_send(peer.socket, peer.blobs[0]):
+                peer.blobs_bytes -= len(peer.blobs.pop(0))
+            waiting = waiting or bool(peer.blobs)
+        if waiting and self._loop is not None:
+            self._retry = self._loop.call_later(RETRY_S, self._send_kept)
+
+    def _receive(self) -> None:
+        if self._loop is None or self._paused:
+            return
+        for _ in range(RECEIVES_PER_TURN):
+            try:
+                blob = self._pull.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            self._dispatch(blob)
+        else:
+            self._loop.call_soon(self._receive)
+        if self._after_turn is not None:
+            self._after_turn()
+
+    def _dispatch(self, blob: bytes) -> None:
+        try:
+            for piece in split(blob):
+                self._on_message(decode_envelope(piece))
+        except (msgspec.DecodeError, ValueError):
+            log.exception("event=bad_bus_blob bytes=%d", len(blob))
+
+
+def _try_send(socket: zmq.Socket[bytes], blob: bytes) -> bool:
+    try:
+        socket.send(blob, zmq.NOBLOCK, copy=True)
+    except zmq.Again:
+        return False
+    return True

@@ -1,0 +1,200 @@
+"""The RocksDB engine: one database per shard, one column family per family, raw byte keys.
+
+Costs that shape this module (docs/performance.md): a write without sync holds the GIL for a few µs, ``flush_wal(True)`` releases it for
+the whole fsync: so the shard writes on its loop and flushes in a worker thread. ``write(sync=True)`` would hold the GIL instead.
+
+A failed write leaves RocksDB read-only until it is opened again: the shard treats it as fatal and restarts; running out of disk is
+met earlier, by refusing messages while ``free_bytes`` is below the reserve.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    ColumnFamily,
+    DBCompressionType,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteBufferManager,
+    WriteOptions,
+)
+
+from lanying.errors import SchemaError, StoreError, StoreFull
+from lanying.shard.store import schema
+
+_MIB = 1 << 20
+
+
+class RocksBatch:
+    """A WriteBatch and the handles it needs."""
+
+    __slots__ = ("_handles", "raw")
+
+    def __init__(self, handles: dict[str, ColumnFamily]) -> None:
+        self.raw = WriteBatch(raw_mode=True)
+        self._handles = handles
+
+    def put(self, family: str, key: bytes, value: bytes) -> None:
+        self.raw.put(key, value, self._handles[family])
+
+    def delete(self, family: str, key: bytes) -> None:
+        self.raw.delete(key, self._handles[family])
+
+    def delete_range(self, family: str, start: bytes, stop: bytes) -> None:
+        self.raw.delete_range(start, stop, self._handles[family])
+
+    @property
+    def size(self) -> int:
+        return 0 if self.raw.is_empty() else self.raw.size_in_bytes()
+
+
+class RocksStore:
+    """A :class:`~lanying.shard.store.base.Store` on disk.
+
+    :param path: directory of the database, created when missing
+    :param cache_bytes: block cache, shared by all families
+    :param buffer_bytes: memory for data not yet in table files, all families together
+    :raises SchemaError: written by a newer release
+    :raises StoreError: not a database of ours, damaged, or in use
+    """
+
+    def __init__(self, path: Path, *, cache_bytes: int = 16 * _MIB, buffer_bytes: int = 8 * _MIB) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+        cache = Cache(cache_bytes)
+        options = _database_options(buffer_bytes, cache)
+        families = {family: _family_options(cache, buffer_bytes) for family in schema.FAMILIES}
+        try:
+            self._database = Rdict(str(path), options, column_families=families)
+        except Exception as error:  # noqa: BLE001 - rocksdict raises bare Exception
+            raise StoreError(f"{path}: cannot open the database: {error}") from error
+        self._families = {family: self._database.get_column_family(family) for family in schema.FAMILIES}
+        self._handles = {family: self._database.get_column_family_handle(family) for family in schema.FAMILIES}
+        self._no_sync = WriteOptions()
+        try:
+            self._check_schema()
+        except SchemaError:
+            self.close()
+            raise
+
+    def _check_schema(self) -> None:
+        stored = self.get(schema.META, b"schema_compat_version")
+        if stored is None:
+            batch = self.batch()
+            batch.put(schema.META, b"schema_version", struct.pack(">I", schema.SCHEMA_VERSION))
+            batch.put(schema.META, b"schema_compat_version", struct.pack(">I", schema.SCHEMA_COMPAT_VERSION))
+            self.write(batch)
+            self.flush()
+            return
+        (oldest,) = struct.unpack(">I", stored)
+        if oldest > schema.SCHEMA_VERSION:
+            raise SchemaError(
+                f"{self.path}: needs a release that reads schema {oldest}, this one reads {schema.SCHEMA_VERSION}; upgrade lanying"
+            )
+
+    def batch(self) -> RocksBatch:
+        return RocksBatch(self._handles)
+
+    def get(self, family: str, key: bytes) -> bytes | None:
+        value: bytes | None = self._families[family].get(key)
+        return value
+
+    def get_many(self, family: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        return self._families[family].get(list(keys)) or [] if keys else []
+
+    def scan(
+        self, family: str, start: bytes, stop: bytes, *, limit: int = 1 << 62, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        rows = self._families[family].items(backwards=reverse, from_key=stop if reverse else start)
+        for key, value in rows:
+            assert isinstance(key, bytes)
+            if reverse:
+                if key >= stop:  # the iterator starts at the last key <= stop
+                    continue
+                if key < start:
+                    return
+            elif key >= stop:
+                return
+            if limit <= 0:
+                return
+            limit -= 1
+            yield key, value
+
+    def write(self, batch: RocksBatch) -> None:  # type: ignore[override]
+        try:
+            self._database.write(batch.raw, self._no_sync)
+        except Exception as error:  # noqa: BLE001 - rocksdict raises bare Exception
+            raise _translate(error) from error
+
+    def flush(self) -> None:
+        try:
+            self._database.flush_wal(True)
+        except Exception as error:  # noqa: BLE001 - rocksdict raises bare Exception
+            raise _translate(error) from error
+
+    def free_bytes(self) -> int:
+        """Room left for us on the file system."""
+        status = os.statvfs(self.path)
+        return status.f_bavail * status.f_frsize
+
+    def sizes(self) -> dict[str, float]:
+        disk = sum(entry.stat().st_size for entry in os.scandir(self.path) if entry.is_file())
+        memory = 0
+        for family in self._families.values():
+            memory += family.property_int_value("rocksdb.cur-size-all-mem-tables") or 0
+        return {"disk_bytes": float(disk), "memory_bytes": float(memory)}
+
+    def close(self) -> None:
+        # A live column family keeps the lock: every handle goes before the database.
+        self._handles.clear()
+        for family in self._families.values():
+            family.close()
+        self._families.clear()
+        self._database.close()
+        gc.collect()
+
+
+def _translate(error: Exception) -> StoreError:
+    text = str(error)
+    if "No space left" in text or "Disk quota" in text:
+        return StoreFull(f"the disk is full: {text}")
+    return StoreError(text)
+
+
+def _database_options(buffer_bytes: int, cache: Cache) -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.create_missing_column_families(True)
+    options.set_write_buffer_manager(WriteBufferManager(buffer_bytes, allow_stall=False))
+    options.set_max_total_wal_size(max(4 * buffer_bytes, 32 * _MIB))
+    options.set_max_background_jobs(2)
+    options.set_keep_log_file_num(2)
+    options.set_max_log_file_size(_MIB)
+    options.set_max_open_files(256)
+    options.set_stats_dump_period_sec(0)
+    options.set_stats_persist_period_sec(0)
+    options.set_table_cache_num_shard_bits(0)
+    return options
+
+
+def _family_options(cache: Cache, buffer_bytes: int) -> Options:
+    options = Options(raw_mode=True)
+    options.set_write_buffer_size(buffer_bytes)
+    options.set_arena_block_size(64 * 1024)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_level_compaction_dynamic_level_bytes(True)
+    table = BlockBasedOptions()
+    table.set_block_cache(cache)
+    table.set_block_size(8 * 1024)
+    table.set_bloom_filter(10, False)
+    table.set_cache_index_and_filter_blocks(True)
+    options.set_block_based_table_factory(table)
+    return options
