@@ -88,10 +88,36 @@ USERNAME_CHARS: Final = 64
 PASSWORD_CHARS: Final = 128
 TEXT_FIELD_CHARS: Final = 4096
 """Profile and roster texts."""
+NAME_FIELD_CHARS: Final = 256
+"""Nicknames, remarks, phone numbers, mail addresses."""
 ROSTER_SIZE: Final = 5000
 """Friends of one user."""
+APPLICATIONS_PER_USER: Final = 1000
+"""Friend requests kept for one user; the oldest handled or expired one makes room."""
+APPLICATION_LIFETIME_MS: Final = 7 * 86_400_000
+"""A friend request not answered for a week has expired (xsync 9.11)."""
 TOKEN_LIFETIME_S: Final = 30 * 86_400
 DEVICE_GUID_CHARS: Final = 256
+
+# --- REST ------------------------------------------------------------------------------------------------------
+REST_BODY_BYTES: Final = 1024 * 1024
+"""Largest request body: 1,000 ids or a long profile are a few ten KB; files have a path of their own."""
+REST_BODY_TIMEOUT_S: Final = 20.0
+"""From the head to the end of a body; clients themselves give up after 20 s."""
+REST_HEAD_TIMEOUT_S: Final = 10.0
+"""From the first byte of a request to the end of its head."""
+REST_IDLE_S: Final = 60.0
+"""A connection kept alive without a request."""
+REST_IDS: Final = 10_000
+"""Ids in one list parameter; the web SDK asks for 1,000."""
+REST_IDS_PER_CALL: Final = 500
+"""Ids asked of a shard in one go: a larger answer would stall its tick for milliseconds."""
+PASSWORD_THREADS: Final = 2
+"""Threads that hash passwords: each takes ``argon2_memory_kib`` while it works."""
+PASSWORD_QUEUE: Final = 200
+"""Password checks waiting for a thread; more are told to come back."""
+GUESS_KEYS: Final = 20_000
+"""Names and addresses whose wrong passwords are remembered."""
 
 # --- processes -------------------------------------------------------------------------------------------------
 HEARTBEAT_INTERVAL_S: Final = 2.0

@@ -9,7 +9,7 @@ A new field goes to the end with a default: during a restart old and new process
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -114,6 +114,7 @@ class RosterChange(Message, tag=22):
 
     :ivar relation: 0 friend, 1 deleted, 2 stranger
     :ivar notice: RosterNotice type to put into the queue of ``uid``, 0 for none; from ``sender`` to [``target``]
+    :ivar alias: remark ``uid`` gave ``other`` when he applied, empty to leave it
     """
 
     uid: int
@@ -123,14 +124,19 @@ class RosterChange(Message, tag=22):
     sender: int = 0
     target: int = 0
     content: str = ""
+    alias: str = ""
 
 
 class Barred(Message, tag=23):
-    """``other`` has blocked (or unblocked) ``uid``: remembered on the shard of ``uid``, which refuses the messages."""
+    """``other`` has blocked (or unblocked) ``uid``: remembered on the shard of ``uid``, which refuses the messages.
+
+    :ivar version: grows with every change of this pair; an older word (an answer to a :class:`PeerQuery` overtaken) is ignored
+    """
 
     uid: int
     other: int
     barred: bool
+    version: int = 0
 
 
 LinkMessage = Deliver | NoticeFor | RosterChange | Barred
@@ -148,11 +154,12 @@ class PeerQuery(Message, tag=40):
 
 
 class PeerState(msgspec.Struct, array_like=True, frozen=True):
-    """What a sender's shard remembers about a recipient."""
+    """What a sender's shard remembers about a recipient. ``version``: as in :class:`Barred`."""
 
     exists: bool
     barred: bool = False
     friend: bool = False
+    version: int = 0
 
 
 class ClaimAccount(Message, tag=41):
@@ -171,7 +178,7 @@ class FindName(Message, tag=42):
 
 
 class GetAccounts(Message, tag=43):
-    """Result: list of account records (see ``shard/accounts.py``) of those ``uids`` that exist and belong to ``app``."""
+    """Result: list of :class:`AccountInfo` of those ``uids`` that exist and belong to ``app``, in the order asked."""
 
     app: str
     uids: list[int]
@@ -186,14 +193,14 @@ class CheckToken(Message, tag=44):
 
 
 class UpdateAccount(Message, tag=45):
-    """Set the fields of a profile or of settings (``shard/accounts.py`` lists them). Result: the account record."""
+    """Set the fields of a profile or of settings (``shard/accounts.py`` lists them). Result: the new :class:`AccountInfo`."""
 
     uid: int
     changes: dict[str, Any]
 
 
 class ListDevices(Message, tag=46):
-    """Result: list of ``{device_sn, platform, user_agent, user_id, online, last_seen_ms}``."""
+    """Result: list of :class:`DeviceInfo`, online ones first, then the latest seen."""
 
     uid: int
 
@@ -201,7 +208,7 @@ class ListDevices(Message, tag=46):
 class Kick(Message, tag=47):
     """Log devices of a user out: one serial number, or all with 0; ``except_sn`` is spared. ``notice`` is the UserNotice type.
 
-    Result: number of sessions closed.
+    All without exception also revokes the user's tokens. Result: number of sessions closed.
     """
 
     uid: int
@@ -210,7 +217,224 @@ class Kick(Message, tag=47):
     except_sn: int = 0
 
 
-Request = PeerQuery | ClaimAccount | FindName | GetAccounts | CheckToken | UpdateAccount | ListDevices | Kick
+class AccountInfo(msgspec.Struct, array_like=True, frozen=True):
+    """An account without its secret: what the store keeps (``shard/accounts.py``) and what calls answer.
+
+    :ivar state: ``STATE_NORMAL`` …
+    :ivar epoch: tokens with a smaller one are revoked
+    """
+
+    uid: int
+    app: str
+    username: str
+    epoch: int = 0
+    created_ms: int = 0
+    state: int = 0
+    nick_name: str = ""
+    avatar: str = ""
+    description: str = ""
+    mobile: str = ""
+    email: str = ""
+    public_info: str = ""
+    private_info: str = ""
+    alias: str = ""
+    auth_mode: int = 1
+    auth_question: str = ""
+    auth_answer: str = ""
+    group_confirm: bool = False
+    auto_download: bool = True
+    no_push: bool = False
+    no_push_detail: bool = False
+    no_push_start_hour: int = 0
+    no_push_end_hour: int = 0
+    no_sounds: bool = False
+    vibratory: bool = True
+    push_nick_name: str = ""
+    push_token: str = ""
+    silence_start_time: int = 0
+    silence_end_time: int = 0
+
+
+STATE_NORMAL: Final = 0
+STATE_BANNED: Final = 1
+STATE_FROZEN: Final = 2
+STATE_DELETED: Final = 3
+
+
+class GetCredentials(Message, tag=60):
+    """Result: :class:`Credentials`; 10000 when ``uid`` is not a user of ``app``. For password checks only."""
+
+    app: str
+    uid: int
+
+
+class Credentials(msgspec.Struct, array_like=True, frozen=True):
+    """What a password check needs; ``hash`` is an Argon2id string."""
+
+    uid: int
+    username: str
+    password_hash: str
+    epoch: int
+    state: int
+
+
+class SetPassword(Message, tag=61):
+    """Replace a password hash that still is ``expected`` (else 11001). ``revoke``: end all tokens and sessions but ``except_sn``. Result: True."""
+
+    uid: int
+    password_hash: str
+    expected: str
+    revoke: bool
+    except_sn: int = 0
+
+
+class SetState(Message, tag=62):
+    """Ban, freeze, delete or restore an account; anything but ``STATE_NORMAL`` ends its tokens and sessions. Result: True."""
+
+    uid: int
+    state: int
+
+
+class ForgetDevice(Message, tag=63):
+    """Log a device out and forget it. Result: was it known?"""
+
+    uid: int
+    device_sn: int
+
+
+class DeviceInfo(msgspec.Struct, frozen=True):
+    """A remembered device, under the names of the REST API."""
+
+    device_sn: int
+    platform: int
+    user_agent: str
+    user_id: int
+    online: bool = False
+    last_seen_ms: int = 0
+
+
+class ApplyFriend(Message, tag=64):
+    """``applicant`` (of ``app``) asks ``uid`` to be friends. Result: True when they are friends now, False when ``uid`` has to decide.
+
+    Errors: 10000, 10005 friends already, 10006 blocked, 10012 refused. Sent to the shard of ``uid``.
+
+    :ivar alias: remark the applicant wants for ``uid``
+    """
+
+    uid: int
+    applicant: int
+    app: str
+    reason: str = ""
+    alias: str = ""
+    answer: str = ""
+
+
+class AnswerApplication(Message, tag=65):
+    """``uid`` accepts or declines the application of ``applicant``. Result: True; 10007 when there is none to answer."""
+
+    uid: int
+    applicant: int
+    accept: bool
+    reason: str = ""
+
+
+class DeleteFriend(Message, tag=66):
+    """``uid`` ends the friendship with ``other``, for both. Result: were they friends?"""
+
+    uid: int
+    other: int
+
+
+class SetRelation(Message, tag=67):
+    """What ``uid`` notes about ``other``; None leaves a field. Result: True."""
+
+    uid: int
+    other: int
+    alias: str | None = None
+    ext: str | None = None
+    mute_notification: bool | None = None
+
+
+class Block(Message, tag=68):
+    """``uid`` blocks or unblocks ``other``. Result: True."""
+
+    uid: int
+    other: int
+    blocked: bool
+
+
+class ListFriends(Message, tag=69):
+    """Result: ids of the friends of ``uid`` above ``after``, ascending, at most ``limit``."""
+
+    uid: int
+    after: int = 0
+    limit: int = 1 << 31
+
+
+class ListBlocked(Message, tag=70):
+    """Result: ids ``uid`` has blocked, ascending."""
+
+    uid: int
+
+
+class ListApplications(Message, tag=71):
+    """Result: list of :class:`ApplicationInfo` ``uid`` has received, latest first, behind ``before`` (ms, applicant)."""
+
+    uid: int
+    before: tuple[int, int] | None = None
+    limit: int = 1 << 31
+
+
+class ApplicationInfo(msgspec.Struct, array_like=True, frozen=True):
+    """A friend request. ``status`` 0 waiting, 1 accepted, 2 declined; times in ms."""
+
+    applicant: int
+    status: int
+    reason: str
+    expired_time: int
+    created_ms: int
+
+
+class GetRelations(Message, tag=72):
+    """Result: :class:`RelationInfo` of ``uid`` to each of ``others``, in their order, strangers included."""
+
+    uid: int
+    others: list[int]
+
+
+class RelationInfo(msgspec.Struct, array_like=True, frozen=True):
+    """What ``uid`` notes about somebody. ``relation``: 0 friend, 1 deleted, 2 stranger."""
+
+    relation: int = 2
+    alias: str = ""
+    ext: str = ""
+    mute_notification: bool = False
+    blocked: bool = False
+
+
+Request = (
+    PeerQuery
+    | ClaimAccount
+    | FindName
+    | GetAccounts
+    | CheckToken
+    | UpdateAccount
+    | ListDevices
+    | Kick
+    | GetCredentials
+    | SetPassword
+    | SetState
+    | ForgetDevice
+    | ApplyFriend
+    | AnswerApplication
+    | DeleteFriend
+    | SetRelation
+    | Block
+    | ListFriends
+    | ListBlocked
+    | ListApplications
+    | GetRelations
+)
 
 encode = msgspec.msgpack.Encoder().encode
 decode_envelope = msgspec.msgpack.Decoder(Envelope).decode

@@ -8,7 +8,8 @@ family          key                            value
 ``counters``    slot u16                       u64, last counter of the ids of this slot
 ``names``       slot u16, app, 0, folded name  uid u64
 ``accounts``    uid u64                        record: :class:`lanying.shard.accounts.Account`
-``devices``     uid u64, sn u32                record: :class:`lanying.shard.devices.Device`
+``devices``     uid u64, sn u32                record: :class:`lanying.shard.devices.Device`; sn 0: the highest number given
+                                               out (a number is never given again)
 ``roster``      uid u64, other u64             record: :class:`lanying.shard.roster.Relation`
 ``applications`` uid u64, applicant u64        record: :class:`lanying.shard.roster.Application`
 ``queue``       uid u64, peer u64, seq u64     encoded Meta; empty: removed, the number stays used
