@@ -123,5 +123,20 @@ GUESS_KEYS: Final = 20_000
 HEARTBEAT_INTERVAL_S: Final = 2.0
 HUNG_AFTER_S: Final = 10.0
 """A child silent for this long is killed and started again."""
+START_TIMEOUT_S: Final = 60.0
+"""A child that has not said anything since its start; opening a database replays its log, on an SD card that takes a while."""
+DRAIN_TIMEOUT_S: Final = 10.0
+"""From SIGTERM to SIGKILL, per stage of a drain."""
+BACKOFF_FIRST_S: Final = 0.1
+BACKOFF_MAX_S: Final = 10.0
+"""Wait before a crashed child is started again: doubles from crash to crash."""
+HEALTHY_AFTER_S: Final = 30.0
+"""A child that served this long starts again with the first backoff."""
+CONTROL_TIMEOUT_S: Final = 5.0
+"""How long ``status``, ``stop`` and ``restart`` wait for the supervisor's answer."""
+LISTEN_BACKLOG: Final = 4096
+"""Connections the kernel keeps while the router is away; capped by net.core.somaxconn."""
+RESERVED_DESCRIPTORS: Final = 1024
+"""Descriptors a process needs besides client sockets: table files of RocksDB (256), bus, hand-off, logs."""
 MAX_SHARDS: Final = 64
 """Six bits of every message id name its shard."""
