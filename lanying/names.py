@@ -1,4 +1,4 @@
-"""Which user names are allowed; pure, for the gateway (before it hashes a password) and the shard (when a name is claimed)."""
+"""Which user names are allowed: asked by the gateway before it hashes a password, by the shard that claims a name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def username_error(name: str) -> str | None:
     if not name or len(name) > limits.USERNAME_CHARS:
         return f"a username has 1 to {limits.USERNAME_CHARS} characters"
     if not _PATTERN.fullmatch(name):
-        return "a username consists of letters, digits, underscores and Han characters and starts with neither mta nor maxim"
+        return "a username is made of letters, digits, underscores and Han characters, not starting with mta or maxim"
     if name.isdigit():
         return "a username does not consist of digits only; add a letter"
     return None

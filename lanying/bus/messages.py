@@ -25,11 +25,13 @@ class LinkBatch(Message, tag=1):
     """Shard to shard: a run of link messages, ``items[0]`` has number ``first``.
 
     :ivar items: encoded link messages, in order without gap
+    :ivar oldest: lowest number the source still keeps
     """
 
     source: int
     first: int
     items: list[bytes]
+    oldest: int = 0
 
 
 class LinkAck(Message, tag=2):
@@ -79,9 +81,6 @@ class Drain(Message, tag=6):
     reason: str = ""
 
 
-Envelope = LinkBatch | LinkAck | Call | Reply | Heartbeat | Drain
-
-
 # --- link messages: shard to shard, exactly once, in order ------------------------------------------------------
 
 
@@ -90,6 +89,7 @@ class Deliver(Message, tag=20):
 
     :ivar mid: the Meta's id, listed in history when ``listed``
     :ivar live: for connected devices only, never stored (typing, ``AT_MOST_ONCE``)
+    :ivar operation: MessageOperation type with an effect on the stored message ``target`` (a message id), 0 for none
     """
 
     uid: int
@@ -98,6 +98,8 @@ class Deliver(Message, tag=20):
     meta: bytes
     listed: bool = True
     live: bool = False
+    operation: int = 0
+    target: int = 0
 
 
 class NoticeFor(Message, tag=21):
@@ -130,7 +132,7 @@ class RosterChange(Message, tag=22):
 class Barred(Message, tag=23):
     """``other`` has blocked (or unblocked) ``uid``: remembered on the shard of ``uid``, which refuses the messages.
 
-    :ivar version: grows with every change of this pair; an older word (an answer to a :class:`PeerQuery` overtaken) is ignored
+    :ivar version: grows with every change of this pair; an older word (an overtaken :class:`PeerState`) is void
     """
 
     uid: int
@@ -140,6 +142,8 @@ class Barred(Message, tag=23):
 
 
 LinkMessage = Deliver | NoticeFor | RosterChange | Barred
+Envelope = LinkBatch | LinkAck | Call | Reply | Heartbeat | Drain | Deliver
+"""A bare :class:`Deliver` is a live one: for connected devices, allowed to get lost."""
 
 
 # --- calls to a shard -------------------------------------------------------------------------------------------
@@ -193,7 +197,7 @@ class CheckToken(Message, tag=44):
 
 
 class UpdateAccount(Message, tag=45):
-    """Set the fields of a profile or of settings (``shard/accounts.py`` lists them). Result: the new :class:`AccountInfo`."""
+    """Set fields of profile or settings (``shard/accounts.py`` lists them). Result: the new :class:`AccountInfo`."""
 
     uid: int
     changes: dict[str, Any]
@@ -206,9 +210,9 @@ class ListDevices(Message, tag=46):
 
 
 class Kick(Message, tag=47):
-    """Log devices of a user out: one serial number, or all with 0; ``except_sn`` is spared. ``notice`` is the UserNotice type.
+    """Log devices of a user out: one serial number, or all with 0; ``except_sn`` is spared.
 
-    All without exception also revokes the user's tokens. Result: number of sessions closed.
+    ``notice`` is the UserNotice type. All without exception also revokes the user's tokens. Result: number of sessions closed.
     """
 
     uid: int
@@ -279,7 +283,10 @@ class Credentials(msgspec.Struct, array_like=True, frozen=True):
 
 
 class SetPassword(Message, tag=61):
-    """Replace a password hash that still is ``expected`` (else 11001). ``revoke``: end all tokens and sessions but ``except_sn``. Result: True."""
+    """Replace a password hash that still is ``expected`` (else 11001). Result: True.
+
+    ``revoke``: end all tokens, and all sessions but ``except_sn``.
+    """
 
     uid: int
     password_hash: str
@@ -289,7 +296,10 @@ class SetPassword(Message, tag=61):
 
 
 class SetState(Message, tag=62):
-    """Ban, freeze, delete or restore an account; anything but ``STATE_NORMAL`` ends its tokens and sessions. Result: True."""
+    """Ban, freeze, delete or restore an account. Result: True.
+
+    Anything but ``STATE_NORMAL`` ends its tokens and sessions.
+    """
 
     uid: int
     state: int
@@ -314,7 +324,7 @@ class DeviceInfo(msgspec.Struct, frozen=True):
 
 
 class ApplyFriend(Message, tag=64):
-    """``applicant`` (of ``app``) asks ``uid`` to be friends. Result: True when they are friends now, False when ``uid`` has to decide.
+    """``applicant`` (of ``app``) asks ``uid`` to be friends. Result: True: friends now; False: ``uid`` decides.
 
     Errors: 10000, 10005 friends already, 10006 blocked, 10012 refused. Sent to the shard of ``uid``.
 
@@ -330,7 +340,7 @@ class ApplyFriend(Message, tag=64):
 
 
 class AnswerApplication(Message, tag=65):
-    """``uid`` accepts or declines the application of ``applicant``. Result: True; 10007 when there is none to answer."""
+    """``uid`` accepts or declines the application of ``applicant``. Result: True; 10007 when there is none."""
 
     uid: int
     applicant: int
@@ -378,7 +388,7 @@ class ListBlocked(Message, tag=70):
 
 
 class ListApplications(Message, tag=71):
-    """Result: list of :class:`ApplicationInfo` ``uid`` has received, latest first, behind ``before`` (ms, applicant)."""
+    """Result: list of :class:`ApplicationInfo` received by ``uid``, latest first, behind ``before`` (ms, applicant)."""
 
     uid: int
     before: tuple[int, int] | None = None

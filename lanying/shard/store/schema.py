@@ -8,12 +8,13 @@ family          key                            value
 ``counters``    slot u16                       u64, last counter of the ids of this slot
 ``names``       slot u16, app, 0, folded name  uid u64
 ``accounts``    uid u64                        record: :class:`lanying.shard.accounts.Account`
-``devices``     uid u64, sn u32                record: :class:`lanying.shard.devices.Device`; sn 0: the highest number given
-                                               out (a number is never given again)
+``devices``     uid u64, sn u32                record: :class:`lanying.shard.devices.Device`; sn 0: u32, the highest number
+                                               given out (none is ever given again)
 ``roster``      uid u64, other u64             record: :class:`lanying.shard.roster.Relation`
 ``applications`` uid u64, applicant u64        record: :class:`lanying.shard.roster.Application`
 ``queue``       uid u64, peer u64, seq u64     encoded Meta; empty: removed, the number stays used
-``history``     uid u64, peer u64, mid u64     seq u64, marks u8 (1 read by owner, 2 read by peer, 4 delivered, 8 played)
+``history``     uid u64, peer u64, mid u64     seq u64, marks u8 (1 read by owner, 2 read by peer, 4 delivered,
+                                               8 played, 16 marked unread by owner)
 ``conversations`` uid u64, peer u64            last seq u64, last mid u64, furthest acknowledged seq u64, read mid u64, flags u8
                                                (1 group, 2 removed from the unread list, 4 barred by the peer, 8 peer known to exist)
 ``cursors``     uid u64, sn u32, peer u64      seq u64: the device has acknowledged everything up to here
@@ -74,6 +75,7 @@ READ_BY_OWNER: Final = 1
 READ_BY_PEER: Final = 2
 DELIVERED: Final = 4
 PLAYED: Final = 8
+MARKED_UNREAD: Final = 16
 
 IS_GROUP: Final = 1
 UNLISTED: Final = 2

@@ -1,0 +1,202 @@
+"""Accounts: who a user is, what he set, which tokens of his are good. Pure.
+
+An account lives in the hash slot of its name for ever: the name's row and the account are on one shard, so a name is
+claimed without asking anybody else. The uid is the next counter of that slot (groups draw from the same counters: one
+number space).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from lanying import limits
+from lanying.bus.messages import STATE_DELETED, STATE_NORMAL, AccountInfo, Credentials
+from lanying.errors import CallError
+from lanying.ids import FIRST_COUNTER, MAX_ENTITY_ID, entity_id
+from lanying.names import username_error
+from lanying.protocol.schema import xsync_pb2 as pb
+from lanying.shard.ports import Work
+from lanying.shard.store import schema
+from lanying.shard.store.base import Store
+from lanying.shardmap import slot_of_name
+
+_LONG: Final = limits.TEXT_FIELD_CHARS
+_SHORT: Final = limits.NAME_FIELD_CHARS
+
+TEXTS: Final[dict[str, int]] = {
+    "nick_name": _SHORT,
+    "avatar": _LONG,
+    "description": _LONG,
+    "mobile": _SHORT,
+    "email": _SHORT,
+    "public_info": _LONG,
+    "private_info": _LONG,
+    "alias": _SHORT,
+    "auth_question": _LONG,
+    "auth_answer": _LONG,
+    "push_nick_name": _SHORT,
+    "push_token": _LONG,
+}
+"""Fields of text, with their longest value in characters."""
+SWITCHES: Final = frozenset(("group_confirm", "auto_download", "no_push", "no_push_detail", "no_sounds", "vibratory"))
+NUMBERS: Final[dict[str, int]] = {
+    "auth_mode": 3,
+    "no_push_start_hour": 23,
+    "no_push_end_hour": 23,
+    "silence_start_time": 23,
+    "silence_end_time": 23,
+}
+"""Fields of numbers from 0, with their highest value."""
+SHOWN_TO_FRIENDS: Final = frozenset(("nick_name", "avatar", "description", "public_info"))
+
+
+class Account(msgspec.Struct, array_like=True, frozen=True):
+    """Record in ``accounts``: what may travel, and what may not."""
+
+    info: AccountInfo
+    password_hash: str
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Account).decode
+
+
+def load(store: Store, uid: int) -> Account | None:
+    """An account of this shard, whatever its app and state."""
+    if not 0 < uid <= MAX_ENTITY_ID:
+        return None
+    row = store.get(schema.ACCOUNTS, schema.pack_u64(uid))
+    return None if row is None else _decode(row)
+
+
+def need(store: Store, uid: int, app: str | None = None) -> Account:
+    """As :func:`load`, of ``app`` if given. :raises CallError: 10000, there is none or it was deleted"""
+    account = load(store, uid)
+    if account is None or account.info.state == STATE_DELETED or (app is not None and account.info.app != app):
+        raise CallError(10000, f"there is no user {uid}")
+    return account
+
+
+def next_id(work: Work, slot: int) -> int:
+    """A new user or group id in ``slot``; one per request, for a request does not see its own writes."""
+    key = schema.pack_u16(slot)
+    row = work.store.get(schema.COUNTERS, key)
+    counter = FIRST_COUNTER if row is None else schema.unpack_u64(row)[0] + 1
+    found = entity_id(slot, counter)
+    assert found <= MAX_ENTITY_ID
+    work.put(schema.COUNTERS, key, schema.pack_u64(counter))
+    return found
+
+
+def claim(work: Work, app: str, username: str, password_hash: str) -> AccountInfo:
+    """Create an account. :raises CallError: 10002 not a user name, 10004 taken"""
+    reason = username_error(username)
+    if reason is not None:
+        raise CallError(10002, reason)
+    slot = slot_of_name(app, username)
+    key = schema.name_key(slot, app, username)
+    if work.store.get(schema.NAMES, key) is not None:
+        raise CallError(10004, f"the username {username} is taken, choose another")
+    uid = next_id(work, slot)
+    work.put(schema.NAMES, key, schema.pack_u64(uid))
+    info = AccountInfo(uid=uid, app=app, username=username, created_ms=work.now_ms)
+    _save(work, Account(info, password_hash))
+    return info
+
+
+def find_name(store: Store, app: str, username: str) -> int:
+    """The uid of a user name, 0 when there is none."""
+    row = store.get(schema.NAMES, schema.name_key(slot_of_name(app, username), app, username))
+    return 0 if row is None else int(schema.unpack_u64(row)[0])
+
+
+def get_many(store: Store, app: str, uids: list[int]) -> list[AccountInfo]:
+    """Those of ``uids`` that exist in ``app``, deleted ones included (their names stay in old conversations)."""
+    keys = [schema.pack_u64(uid) for uid in uids if 0 < uid <= MAX_ENTITY_ID]
+    rows = store.get_many(schema.ACCOUNTS, keys)
+    return [info for row in rows if row is not None and (info := _decode(row).info).app == app]
+
+
+def check_token(store: Store, app: str, uid: int, epoch: int) -> None:
+    """:raises CallError: 10000 no such user, 402 the token is revoked, 10010 the account is banned or frozen"""
+    info = need(store, uid, app).info
+    if epoch < info.epoch:
+        raise CallError(402, "this token was revoked, log in again")
+    if info.state != STATE_NORMAL:
+        raise CallError(10010, "this account is banned or frozen, ask the administrator")
+
+
+def credentials(store: Store, app: str, uid: int) -> Credentials:
+    """What a password check needs."""
+    account = need(store, uid, app)
+    info = account.info
+    return Credentials(uid, info.username, account.password_hash, info.epoch, info.state)
+
+
+def update(work: Work, uid: int, changes: dict[str, Any]) -> tuple[AccountInfo, dict[str, Any]]:
+    """Set fields; the new account and what of it is different now. :raises CallError: 10002 names the bad field"""
+    for name, value in changes.items():
+        _check(name, value)
+    account = need(work.store, uid)
+    changed = {name: value for name, value in changes.items() if getattr(account.info, name) != value}
+    if not changed:
+        return account.info, changed
+    info = msgspec.structs.replace(account.info, **changed)
+    _save(work, Account(info, account.password_hash))
+    return info, changed
+
+
+def set_password(
+    work: Work, uid: int, password_hash: str, expected: str, *, revoke: bool = True, except_sn: int = 0
+) -> None:
+    """Replace a hash that still is ``expected``. :raises CallError: 11001 somebody else was faster"""
+    account = need(work.store, uid)
+    if account.password_hash != expected:
+        raise CallError(11001, "the password was changed meanwhile, log in with the new one")
+    epoch = account.info.epoch + revoke
+    _save(work, Account(msgspec.structs.replace(account.info, epoch=epoch), password_hash))
+    if revoke:
+        work.kick(uid, 0, pb.UserNotice.PASSWORD_CHANGED, except_sn)
+
+
+def set_state(work: Work, uid: int, state: int) -> None:
+    """Ban, freeze, delete or restore."""
+    if not STATE_NORMAL <= state <= STATE_DELETED:
+        raise CallError(10002, "state is 0 normal, 1 banned, 2 frozen or 3 deleted")
+    account = load(work.store, uid)
+    if account is None:
+        raise CallError(10000, f"there is no user {uid}")
+    ends = state != STATE_NORMAL
+    info = msgspec.structs.replace(account.info, state=state, epoch=account.info.epoch + ends)
+    _save(work, Account(info, account.password_hash))
+    if ends:
+        work.kick(uid, 0, pb.UserNotice.REMOVED if state == STATE_DELETED else pb.UserNotice.FROZEN)
+
+
+def kick(work: Work, uid: int, device_sn: int, notice: int, except_sn: int = 0) -> int:
+    """Log devices out; everywhere without exception also revokes all tokens. Number of sessions closed."""
+    account = need(work.store, uid)
+    if not device_sn and not except_sn:
+        info = msgspec.structs.replace(account.info, epoch=account.info.epoch + 1)
+        _save(work, Account(info, account.password_hash))
+    return work.kick(uid, device_sn, notice, except_sn)
+
+
+def _save(work: Work, account: Account) -> None:
+    work.put(schema.ACCOUNTS, schema.pack_u64(account.info.uid), _encode(account))
+
+
+def _check(name: str, value: object) -> None:
+    if name in TEXTS:
+        if not isinstance(value, str) or len(value) > TEXTS[name]:
+            raise CallError(10002, f"{name} is a text of at most {TEXTS[name]} characters")
+    elif name in SWITCHES:
+        if not isinstance(value, bool):
+            raise CallError(10002, f"{name} is true or false")
+    elif name in NUMBERS:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= NUMBERS[name]:
+            raise CallError(10002, f"{name} is a number from 0 to {NUMBERS[name]}")
+    else:
+        raise CallError(10002, f"{name} cannot be set")

@@ -1,0 +1,107 @@
+"""Who answers what: the calls and link messages of accounts, devices and roster, as two tables. Pure.
+
+The shard's own calls (deliveries, groups) have tables of their own; a runner looks in each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from lanying.bus import messages as m
+from lanying.errors import CallError
+from lanying.shard import accounts, devices, roster
+from lanying.shard.ports import Work
+
+
+def _check_token(work: Work, request: m.CheckToken) -> bool:
+    accounts.check_token(work.store, request.app, request.uid, request.epoch)
+    return True
+
+
+def _update_account(work: Work, request: m.UpdateAccount) -> m.AccountInfo:
+    info, changed = accounts.update(work, request.uid, request.changes)
+    roster.tell_friends(work, request.uid, changed)
+    return info
+
+
+def _set_password(work: Work, request: m.SetPassword) -> bool:
+    accounts.set_password(
+        work, request.uid, request.password_hash, request.expected, revoke=request.revoke, except_sn=request.except_sn
+    )
+    return True
+
+
+def _set_state(work: Work, request: m.SetState) -> bool:
+    accounts.set_state(work, request.uid, request.state)
+    return True
+
+
+def _answer(work: Work, request: m.AnswerApplication) -> bool:
+    roster.answer(work, request.uid, request.applicant, request.accept, request.reason)
+    return True
+
+
+def _set_relation(work: Work, request: m.SetRelation) -> bool:
+    roster.set_notes(work, request.uid, request.other, request.alias, request.ext, request.mute_notification)
+    return True
+
+
+def _block(work: Work, request: m.Block) -> bool:
+    roster.block(work, request.uid, request.other, request.blocked)
+    return True
+
+
+HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
+    m.PeerQuery: lambda work, r: roster.may_write(work, r.uid, r.sender, r.app),
+    m.ClaimAccount: lambda work, r: accounts.claim(work, r.app, r.username, r.password_hash).uid,
+    m.FindName: lambda work, r: accounts.find_name(work.store, r.app, r.username),
+    m.GetAccounts: lambda work, r: accounts.get_many(work.store, r.app, r.uids),
+    m.CheckToken: _check_token,
+    m.UpdateAccount: _update_account,
+    m.ListDevices: lambda work, r: devices.describe(work, r.uid),
+    m.Kick: lambda work, r: accounts.kick(work, r.uid, r.device_sn, r.notice, r.except_sn),
+    m.GetCredentials: lambda work, r: accounts.credentials(work.store, r.app, r.uid),
+    m.SetPassword: _set_password,
+    m.SetState: _set_state,
+    m.ForgetDevice: lambda work, r: devices.remove(work, r.uid, r.device_sn),
+    m.ApplyFriend: lambda work, r: roster.apply(work, r.uid, r.applicant, r.app, r.reason, r.alias, r.answer),
+    m.AnswerApplication: _answer,
+    m.DeleteFriend: lambda work, r: roster.delete(work, r.uid, r.other),
+    m.SetRelation: _set_relation,
+    m.Block: _block,
+    m.ListFriends: lambda work, r: roster.friends(work.store, r.uid, r.after, r.limit),
+    m.ListBlocked: lambda work, r: roster.blocked(work.store, r.uid),
+    m.ListApplications: lambda work, r: roster.applications(work.store, r.uid, r.before, r.limit),
+    m.GetRelations: lambda work, r: roster.relations(work.store, r.uid, r.others),
+}
+
+LINK_CHANGES: Final[dict[type[m.Message], Callable[[Work, Any], None]]] = {
+    m.RosterChange: roster.changed,
+    m.Barred: roster.barred,
+}
+
+
+def handle(work: Work, request_bytes: bytes) -> bytes:
+    """Answer a call's body; the MessagePack of its result.
+
+    :raises CallError: refused; nothing was put through ``work``
+    """
+    try:
+        request = m.decode_request(request_bytes)
+    except msgspec.DecodeError as error:
+        raise CallError(404, f"this shard does not understand the request: {error}") from error
+    handler = HANDLERS.get(type(request))
+    if handler is None:
+        raise CallError(404, f"this shard does not answer {type(request).__name__}")
+    return m.encode(handler(work, request))
+
+
+def apply_link(work: Work, message: m.LinkMessage) -> bool:
+    """Apply a link message of ours; False: it is somebody else's."""
+    change = LINK_CHANGES.get(type(message))
+    if change is not None:
+        change(work, message)
+    return change is not None

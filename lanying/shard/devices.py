@@ -1,0 +1,138 @@
+"""Devices a user has logged in with, and their serial numbers. Pure.
+
+A device is known by the ``device_guid`` of its login (xsync 5.1); the number a client claims is ignored. Numbers of a
+user start at 1 and only grow: row 0 (u32) remembers the highest one given out, so a forgotten number never comes back
+with another device's cursors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final, Protocol
+
+import msgspec
+
+from lanying import limits
+from lanying.bus.messages import DeviceInfo
+from lanying.errors import CallError
+from lanying.protocol.schema import xsync_pb2 as pb
+from lanying.shard import accounts
+from lanying.shard.ports import Work
+from lanying.shard.store import schema
+from lanying.shard.store.base import Store
+
+MAX_SN: Final = (1 << 31) - 1
+
+
+class Writes(Protocol):
+    """Where changes go: a :class:`~lanying.shard.ports.Work` or a store batch."""
+
+    def put(self, family: str, key: bytes, value: bytes) -> None:
+        """Set a key."""
+
+    def delete(self, family: str, key: bytes) -> None:
+        """Remove a key."""
+
+
+class Device(msgspec.Struct, array_like=True, frozen=True):
+    """Record in ``devices``. ``notifier`` and ``push_token``: where vendor pushes go, empty for nowhere."""
+
+    sn: int
+    guid: str = ""
+    os_type: int = 0
+    info: str = ""
+    first_seen_ms: int = 0
+    last_seen_ms: int = 0
+    notifier: str = ""
+    push_token: str = ""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Device).decode
+
+
+def admit(
+    store: Store, out: Writes, uid: int, guid: str, os_type: int, info: str, now_ms: int, online: Collection[int] = ()
+) -> tuple[Device, bool]:
+    """The device of a login, and whether it is new. Once per request: what it writes it does not see itself.
+
+    :param online: serial numbers that must not be forgotten to make room
+    """
+    guid, info = guid[: limits.DEVICE_GUID_CHARS], info[: limits.DEVICE_GUID_CHARS]
+    known = list_all(store, uid)
+    found = next((device for device in known if guid and device.guid == guid), None)
+    if found is not None:
+        device = msgspec.structs.replace(found, os_type=os_type, info=info, last_seen_ms=now_ms)
+        _save(out, uid, device)
+        return device, False
+    stale = sorted((device for device in known if device.sn not in online), key=_last_seen)
+    for old in stale[: max(0, len(known) + 1 - limits.DEVICE_RECORDS_PER_USER)]:
+        _forget(store, out, uid, old.sn)
+    row = store.get(schema.DEVICES, schema.pack_device(uid, 0))
+    sn = (int.from_bytes(row, "big") if row is not None else 0) + 1
+    assert sn <= MAX_SN
+    out.put(schema.DEVICES, schema.pack_device(uid, 0), schema.pack_u32(sn))
+    device = Device(sn, guid, os_type, info, now_ms, now_ms)
+    _save(out, uid, device)
+    return device, True
+
+
+def seen(store: Store, out: Writes, uid: int, sn: int, now_ms: int) -> None:
+    """A session of this device ended just now."""
+    device = get(store, uid, sn)
+    if device is not None:
+        _save(out, uid, msgspec.structs.replace(device, last_seen_ms=now_ms))
+
+
+def get(store: Store, uid: int, sn: int) -> Device | None:
+    """One device."""
+    row = store.get(schema.DEVICES, schema.pack_device(uid, sn)) if 0 < sn <= MAX_SN else None
+    return None if row is None else _decode(row)
+
+
+def list_all(store: Store, uid: int) -> list[Device]:
+    """All remembered devices of a user, by serial number."""
+    rows = store.scan(schema.DEVICES, schema.pack_device(uid, 1), schema.successor(schema.pack_u64(uid)))
+    return [_decode(row) for _, row in rows]
+
+
+def forget(store: Store, out: Writes, uid: int, sn: int) -> bool:
+    """Forget a device and its cursors; was it known?"""
+    known = get(store, uid, sn) is not None
+    if known:
+        _forget(store, out, uid, sn)
+    return known
+
+
+def describe(work: Work, uid: int) -> list[DeviceInfo]:
+    """Devices as the REST API lists them: online ones first, then the latest seen. :raises CallError: 10000"""
+    accounts.need(work.store, uid)
+    online = frozenset(work.online(uid))
+    found = [
+        DeviceInfo(device.sn, device.os_type, device.info, uid, device.sn in online, device.last_seen_ms)
+        for device in list_all(work.store, uid)
+    ]
+    return sorted(found, key=lambda device: (not device.online, -device.last_seen_ms, -device.device_sn))
+
+
+def remove(work: Work, uid: int, sn: int) -> bool:
+    """Log a device out and forget it. :raises CallError: 10002 not a serial number"""
+    if not 0 < sn <= MAX_SN:
+        raise CallError(10002, "device_sn is a serial number from the device list")
+    work.kick(uid, sn, pb.UserNotice.DEVICE_REMOVED)
+    return forget(work.store, work, uid, sn)
+
+
+def _last_seen(device: Device) -> int:
+    return device.last_seen_ms
+
+
+def _save(out: Writes, uid: int, device: Device) -> None:
+    out.put(schema.DEVICES, schema.pack_device(uid, device.sn), _encode(device))
+
+
+def _forget(store: Store, out: Writes, uid: int, sn: int) -> None:
+    prefix = schema.pack_device(uid, sn)
+    out.delete(schema.DEVICES, prefix)
+    for key, _ in store.scan(schema.CURSORS, prefix, schema.successor(prefix)):
+        out.delete(schema.CURSORS, key)
