@@ -67,8 +67,8 @@ class Connection(WebSocket):
     """A WebSocket whose messages are read as frames: one end of a client connection after its handshake.
 
     A connection moves to another process between two frames: ``Connection(kind)`` there, fed with :attr:`unread` from
-    here, equals this one, provided :meth:`next_frame` has just returned a frame (it reads nothing beyond that frame, and
-    then neither a Socket.IO attachment nor a WebSocket fragment is pending) and :meth:`take_replies` was sent.
+    here, equals this one, provided :meth:`next_frame` has just returned a frame (it reads nothing beyond that frame,
+    and then neither a Socket.IO attachment nor a WebSocket fragment is pending) and :meth:`take_replies` was sent.
 
     :ivar kind: ``SOCKETIO`` or ``XSYNC``
     :ivar opened: client role: the server said that frames may be sent
@@ -123,8 +123,8 @@ class Connection(WebSocket):
     def receive(self, data: bytes) -> list[bytes]:
         """:meth:`feed` and every frame that is complete now.
 
-        :raises ProtocolError: also when frames preceded the violation in the same ``data``; those are lost, which is the
-            same to the peer as a connection that broke a moment earlier: nothing was acknowledged
+        :raises ProtocolError: also when frames preceded the violation in the same ``data``; those are lost, which is
+            the same to the peer as a connection that broke a moment earlier: nothing was acknowledged
         """
         frames: list[bytes] = []
         at = 0
@@ -315,8 +315,8 @@ def wrap(kind: int, frame: bytes) -> bytes:
 
 
 def goodbye(kind: int, code: int = NORMAL_CLOSURE, reason: str = "", mask: bool = False) -> bytes:
-    """Leave for good: the Socket.IO manager of a page does not reconnect after ``41`` (specification section 5.7). For a
-    close after which it may, send :func:`~lanying.protocol.websocket.close_frame` alone."""
+    """Leave for good: the Socket.IO manager of a page does not reconnect after ``41`` (specification section 5.7). For
+    a close after which it may, send :func:`~lanying.protocol.websocket.close_frame` alone."""
     text = encode_frame(TEXT, b"41", mask) if kind == SOCKETIO else b""
     return text + close_frame(code, reason, mask)
 

@@ -1,9 +1,9 @@
 """The HTTP head in front of a WebSocket (RFC 9112, RFC 6455 section 4), as values; server and client side.
 
 The router peeks at the first bytes of a connection: :func:`parse_head`, then by path :func:`connection_kind` and
-:func:`accept_upgrade`. Everything that cannot go on raises :class:`BadRequest`, whose :meth:`~BadRequest.response` is the
-answer to send before closing. The parser is strict where laxness is a risk (bare line feeds, folded lines, spaces before a
-colon, two Host headers) and knows nothing of bodies.
+:func:`accept_upgrade`. Everything that cannot go on raises :class:`BadRequest`, whose :meth:`~BadRequest.response` is
+the answer to send before closing. The parser is strict where laxness is a risk (bare line feeds, folded lines, spaces
+before a colon, two Host headers) and knows nothing of bodies.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def is_upgrade(head: Head) -> bool:
 def connection_kind(head: Head) -> int:
     """``SOCKETIO`` or ``XSYNC``, by path.
 
-    :raises BadRequest: 404 another path; 400 with a JSON explanation for Socket.IO other than Engine.IO 3 over WebSocket
+    :raises BadRequest: 404 another path; 400 with an explanation in JSON for anything but Engine.IO 3 over WebSocket
     """
     if head.path == XSYNC_PATH:
         return XSYNC
@@ -186,8 +186,8 @@ def _socketio_refusal(code: int, message: str) -> BadRequest:
 def accept_upgrade(head: Head) -> bytes:
     """The 101 response.
 
-    :raises BadRequest: 400, 405, 426 (with the version this server speaks) or 505, for a request that is not a WebSocket
-        handshake
+    :raises BadRequest: 400, 405, 426 (with the version this server speaks) or 505, for a request that is not a
+        WebSocket handshake
     """
     headers = head.headers
     if head.method != "GET":

@@ -8,8 +8,8 @@ Frame layout (RFC 6455 section 5.2), network byte order::
     4 bytes  masking key, only when MASK is set
     payload  byte i is XORed with key byte i mod 4
 
-A length in a longer form than necessary is accepted: the RFC forbids sending it, names no reaction, and nothing depends on it.
-Everything else that breaks the RFC raises :class:`~lanying.errors.ProtocolError`, as early as the bytes allow.
+A length in a longer form than necessary is accepted: the RFC forbids sending it, names no reaction, and nothing depends
+on it. Everything else that breaks the RFC raises :class:`~lanying.errors.ProtocolError`, as early as the bytes allow.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def encode_frame(opcode: int, payload: bytes, mask: bool = False, key: bytes | N
 
 
 def close_frame(code: int, reason: str = "", mask: bool = False) -> bytes:
-    """A close frame. ``reason`` is cut to 123 bytes of UTF-8, what a control frame has room for; 1005 sends an empty body."""
+    """A close frame. ``reason`` is cut to 123 bytes of UTF-8, all a control frame has room for; 1005: empty body."""
     if code == NO_STATUS:
         return encode_frame(CLOSE, b"", mask)
     text = reason.encode()[: _CONTROL_BYTES - 2].decode("utf-8", "ignore").encode()
