@@ -64,14 +64,20 @@ class LinkSender:
         self.sent += count
 
     def acknowledge(self, number: int, rewind: bool, now: float) -> None:
-        """The peer has committed everything up to ``number``. An acknowledgement beyond ``last`` (the peer knows more than we do) is our bug."""
-        assert number <= self.last, f"peer acknowledged {number}, only {self.last} assigned"
+        """The peer has committed everything up to ``number``.
+
+        It can know numbers we do not: a power failure took our newest batches (durability ``interval`` or ``os``). Numbering goes on behind them.
+        """
+        if number > self.last:
+            self.last = number
         if number > self.acknowledged:
             self.acknowledged = number
             self.progress_at = now
             if number > self.sent:
                 self.sent = number
         if rewind:
+            # The peer may have lost what it acknowledged (power failure, durability below fsync): give it again what is still there.
+            self.acknowledged = min(self.acknowledged, max(number, self.trimmed))
             self.sent = self.acknowledged
 
     def tick(self, now: float) -> None:
@@ -97,8 +103,13 @@ class LinkReceiver:
     def __init__(self, committed: int) -> None:
         self.seen = committed
 
-    def fresh(self, first: int, count: int) -> int | None:
-        """How many messages of a batch to skip because they were seen; None: the batch begins beyond the next number, ask to go back."""
+    def fresh(self, first: int, count: int, oldest: int) -> int | None:
+        """How many messages of a batch to skip because they were seen; None: the batch begins beyond the next number, ask to go back.
+
+        :param oldest: lowest number the sender still has; what came before and was not seen is lost for good and passed over
+        """
+        if oldest > self.seen + 1:
+            self.seen = oldest - 1
         if first > self.seen + 1:
             return None
         skip = min(count, self.seen + 1 - first)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 
-class Message(msgspec.Struct, array_like=True, frozen=True):
+class Message(msgspec.Struct, array_like=True):
     """Base of everything on the bus: encoded as an array ``[tag, field, …]``."""
 
 

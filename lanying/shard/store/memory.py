@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 
+from lanying.shard.store.base import Batch
 from lanying.shard.store.schema import FAMILIES
 
 
@@ -58,7 +59,8 @@ class MemoryStore:
         for key in found[:limit]:
             yield key, values[key]
 
-    def write(self, batch: MemoryBatch) -> None:  # type: ignore[override]
+    def write(self, batch: Batch) -> None:
+        assert isinstance(batch, MemoryBatch)
         for family, key, stop, value in batch.operations:
             self._apply(family, key, stop, value)
         self._unflushed.append(batch)

@@ -29,6 +29,7 @@ from rocksdict import (
 
 from lanying.errors import SchemaError, StoreError, StoreFull
 from lanying.shard.store import schema
+from lanying.shard.store.base import Batch
 
 _MIB = 1 << 20
 
@@ -74,7 +75,7 @@ class RocksStore:
         families = {family: _family_options(cache, buffer_bytes) for family in schema.FAMILIES}
         try:
             self._database = Rdict(str(path), options, column_families=families)
-        except Exception as error:  # noqa: BLE001 - rocksdict raises bare Exception
+        except Exception as error:
             raise StoreError(f"{path}: cannot open the database: {error}") from error
         self._families = {family: self._database.get_column_family(family) for family in schema.FAMILIES}
         self._handles = {family: self._database.get_column_family_handle(family) for family in schema.FAMILIES}
@@ -128,16 +129,17 @@ class RocksStore:
             limit -= 1
             yield key, value
 
-    def write(self, batch: RocksBatch) -> None:  # type: ignore[override]
+    def write(self, batch: Batch) -> None:
+        assert isinstance(batch, RocksBatch)
         try:
             self._database.write(batch.raw, self._no_sync)
-        except Exception as error:  # noqa: BLE001 - rocksdict raises bare Exception
+        except Exception as error:
             raise _translate(error) from error
 
     def flush(self) -> None:
         try:
             self._database.flush_wal(True)
-        except Exception as error:  # noqa: BLE001 - rocksdict raises bare Exception
+        except Exception as error:
             raise _translate(error) from error
 
     def free_bytes(self) -> int:

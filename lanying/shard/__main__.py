@@ -1,0 +1,123 @@
+"""The shard process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from lanying import limits
+from lanying.bus import handoff
+from lanying.bus.messages import Heartbeat
+from lanying.errors import LanyingError
+from lanying.logs import setup
+from lanying.protocol.connection import Connection
+from lanying.protocol.schema.xsync_pb2 import Status
+from lanying.runtime import SUPERVISOR, Launch
+from lanying.shard.policy import Refused
+from lanying.shard.runner import Runner
+from lanying.shard.store.rocks import RocksStore
+
+log = logging.getLogger("lanying.shard")
+
+_MIB = 1 << 20
+SWITCH_INTERVAL_S = 0.0005
+"""The commit thread gets the GIL back this soon after its flush."""
+
+
+class Process:
+    """Wires hand-off, runner and heartbeats to one loop."""
+
+    def __init__(self, launch: Launch, loop: asyncio.AbstractEventLoop) -> None:
+        self.launch = launch
+        self.exit_code = 0
+        self._loop = loop
+        storage = launch.config.storage
+        self.store = RocksStore(
+            Path(launch.data) / f"shard-{launch.index}",
+            cache_bytes=storage.block_cache_mb * _MIB,
+            buffer_bytes=storage.write_buffer_mb * _MIB,
+        )
+        self.runner = Runner(launch.index, launch.shard_map, launch.config, self.store, launch.run, self.stop)
+        self.receiver = handoff.Receiver(launch.run.handoff(launch.name), self.accept, loop)
+
+    def start(self) -> None:
+        """Serve."""
+        self.runner.start(self._loop)
+        self.receiver.start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self.drain)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(100_000, 50, 100)
+        self.heartbeat()
+
+    def accept(self, fd: int, record: bytes) -> handoff.Verdict:
+        """A logged-in client's socket from the router: kept, or refused with the status the client is told."""
+        runner = self.runner
+        runner.turn()
+        try:
+            login = handoff.decode_login(record)
+            connection = Connection(login.kind)
+            session = runner.shard.admit(
+                fd, connection, login.app, login.uid, login.epoch, login.guid, login.os_type, login.info, login.address
+            )
+        except Refused as refused:
+            return handoff.Refused(refused.code, refused.reason)
+        except Exception:
+            log.exception("event=handoff_failed")
+            return handoff.Refused(Status.FAIL, "the server failed on this login, its log says why")
+        runner.adopt(session, login.leftover)
+        runner.end_turn()
+        return handoff.ACCEPTED
+
+    def heartbeat(self) -> None:
+        """Tell the supervisor that the loop turns."""
+        message = Heartbeat(self.launch.name, os.getpid(), True, self.runner.figures())
+        self.runner.bus.send(SUPERVISOR, message)
+        self._loop.call_later(limits.HEARTBEAT_INTERVAL_S, self.heartbeat)
+
+    def drain(self) -> None:
+        """SIGTERM: finish and end."""
+        self.receiver.close()
+        self.runner.drain()
+
+    def stop(self, code: int) -> None:
+        """End the loop."""
+        self.exit_code = code
+        self._loop.stop()
+
+    def close(self) -> None:
+        """Release everything."""
+        self.runner.close()
+        self.store.close()
+
+
+def main() -> int:
+    """Run one shard until it is told to stop. Exit code 1: memory and disk may disagree, start again."""
+    launch = Launch.read()
+    setup(launch.name, launch.config.log_level)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        process = Process(launch, loop)
+    except LanyingError as error:
+        log.critical("event=cannot_start error=%s", error)
+        return 1
+    process.start()
+    loop.run_forever()
+    if process.exit_code:
+        os._exit(process.exit_code)  # the commit thread may hang in a failing disk
+    process.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

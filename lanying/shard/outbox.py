@@ -1,0 +1,115 @@
+"""The shard's ends of all links over the store: numbers what a tick owes other shards, and reads back what has to be sent again.
+
+Rows: ``outbox`` keeps every link message until its shard acknowledged it; ``links`` keeps the highest number given out and committed per shard
+(:mod:`lanying.shard.store.schema`).
+"""
+
+from __future__ import annotations
+
+from lanying import limits
+from lanying.bus.link import LinkReceiver, LinkSender
+from lanying.bus.messages import LinkAck, LinkBatch
+from lanying.runtime import shard_name
+from lanying.shard.store import schema
+from lanying.shard.store.base import Batch, Store
+from lanying.shard.tick import Tick
+
+TRIM_EVERY = 1024
+"""Acknowledged rows leave the outbox in ranges this large: a range delete costs reads, so few of them."""
+
+
+class Outbox:
+    """Links from and to every other shard."""
+
+    def __init__(self, store: Store, index: int, shards: int) -> None:
+        self._store = store
+        self._index = index
+        self.senders: dict[int, LinkSender] = {}
+        self.receivers: dict[int, LinkReceiver] = {}
+        for peer in range(shards):
+            if peer == index:
+                continue
+            last = _number(store, b"out", peer)
+            start = schema.pack_outbox(peer, 0)
+            rows = list(store.scan(schema.OUTBOX, start, schema.pack_outbox(peer + 1, 0), limit=1))
+            oldest = schema.unpack_u64(rows[0][0][2:])[0] if rows else last + 1
+            self.senders[peer] = LinkSender(last, oldest)
+            self.receivers[peer] = LinkReceiver(_number(store, b"in", peer))
+
+    def greet(self, tick: Tick) -> None:
+        """Tell every shard what of its link is committed here, so it sends the rest: the first thing after a start."""
+        for peer, receiver in self.receivers.items():
+            tick.envelopes.append((shard_name(peer), LinkAck(self._index, receiver.seen, rewind=True)))
+
+    def seal(self, tick: Tick) -> None:
+        """Number the tick's link messages into its batch, and note what it applied."""
+        batch = tick.batch
+        for peer, items in tick.links.items():
+            sender = self.senders[peer]
+            first = sender.last + 1
+            for item in items:
+                batch.put(schema.OUTBOX, schema.pack_outbox(peer, sender.assign()), item)
+            batch.put(schema.LINKS, b"out" + schema.pack_u16(peer), schema.pack_u64(sender.last))
+            direct = sender.committed(first, len(items), tick.now)
+            if direct:
+                tick.envelopes.append((shard_name(peer), LinkBatch(self._index, first, items[:direct], sender.trimmed + 1)))
+        for peer, rewind in tick.acknowledge.items():
+            seen = self.receivers[peer].seen
+            if not rewind:
+                batch.put(schema.LINKS, b"in" + schema.pack_u16(peer), schema.pack_u64(seen))
+            tick.envelopes.append((shard_name(peer), LinkAck(self._index, seen, rewind)))
+        for peer, sender in self.senders.items():
+            if sender.acknowledged - sender.trimmed >= TRIM_EVERY:
+                self._trim(batch, peer, sender)
+
+    def resend(self, tick: Tick) -> None:
+        """Read back and send what lags (after the tick's write)."""
+        for peer, sender in self.senders.items():
+            lagging = sender.lagging()
+            if lagging is None:
+                continue
+            first, count = lagging
+            items = self._read(peer, first, min(count, 512))
+            if items:
+                sender.resent(first, len(items), tick.now)
+                tick.envelopes.append((shard_name(peer), LinkBatch(self._index, first, items, sender.trimmed + 1)))
+
+    def acknowledged(self, message: LinkAck, now: float) -> None:
+        """A shard has committed what it was sent."""
+        self.senders[message.source].acknowledge(message.number, message.rewind, now)
+
+    @property
+    def lagging(self) -> bool:
+        """Something is on disk that could be sent now."""
+        return any(sender.lagging() for sender in self.senders.values())
+
+    def depths(self) -> dict[str, float]:
+        """Unacknowledged messages by shard, for ``status``."""
+        return {f"link_{peer}_depth": float(sender.depth) for peer, sender in self.senders.items()}
+
+    def clock(self, now: float) -> None:
+        """Once a second: go back on links that do not move."""
+        for sender in self.senders.values():
+            sender.tick(now)
+
+    def _trim(self, batch: Batch, peer: int, sender: LinkSender) -> None:
+        start, stop = schema.pack_outbox(peer, sender.trimmed + 1), schema.pack_outbox(peer, sender.acknowledged + 1)
+        batch.delete_range(schema.OUTBOX, start, stop)
+        sender.trimmed = sender.acknowledged
+
+    def _read(self, peer: int, first: int, count: int) -> list[bytes]:
+        rows = self._store.get_many(schema.OUTBOX, [schema.pack_outbox(peer, n) for n in range(first, first + count)])
+        items: list[bytes] = []
+        size = 0
+        for row in rows:
+            assert row is not None, f"outbox row {first + len(items)} for shard {peer} is missing"
+            size += len(row)
+            if size > limits.LINK_BLOB_BYTES and items:
+                break
+            items.append(row)
+        return items
+
+
+def _number(store: Store, direction: bytes, peer: int) -> int:
+    row = store.get(schema.LINKS, direction + schema.pack_u16(peer))
+    return int(schema.unpack_u64(row)[0]) if row else 0

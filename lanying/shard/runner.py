@@ -1,0 +1,365 @@
+"""Performs a shard's ticks: reads every ready socket, lets the shard decide, commits once, then writes once per socket.
+
+Client sockets are bare descriptors in one epoll, which itself is one reader of the uvloop loop: a socket costs no transport object and a turn of the
+loop sees all that are ready (docs/performance.md). At most one flush is under way; what is decided meanwhile gathers in the next tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+from collections import deque
+from collections.abc import Callable
+
+from lanying import limits
+from lanying.bus.call import Calls
+from lanying.bus.messages import Call, Deliver, Drain, Envelope, LinkAck, LinkBatch, Reply, Request
+from lanying.bus.transport import Bus
+from lanying.clock import monotonic, wall_ms
+from lanying.config import Config
+from lanying.errors import ProtocolError
+from lanying.protocol.websocket import close_frame
+from lanying.runtime import RunDirectory, shard_name
+from lanying.shard.commit import Committer
+from lanying.shard.session import Session
+from lanying.shard.shard import Shard
+from lanying.shard.store.rocks import RocksStore
+from lanying.shard.tick import Tick
+from lanying.shardmap import ShardMap
+
+log = logging.getLogger(__name__)
+
+GOING_AWAY = 1001
+_IN_OUT = select.EPOLLIN | select.EPOLLOUT
+
+
+class Runner:
+    """A shard's sockets, bus and commits.
+
+    :param stop: called once with an exit code when the process has to end
+    """
+
+    def __init__(
+        self,
+        index: int,
+        shard_map: ShardMap,
+        config: Config,
+        store: RocksStore,
+        run: RunDirectory,
+        stop: Callable[[int], None],
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._stop = stop
+        self._fsync = config.storage.durability == "fsync"
+        self._interval = config.storage.interval_ms / 1000 if config.storage.durability == "interval" else 0.0
+        self.bus = Bus(shard_name(index), run, self._envelope, self._end_turn)
+        self._calls = Calls(self.bus)
+        self.shard = Shard(index, shard_map, store, config, self._ask)
+        self._sessions: dict[int, Session] = {}
+        self._epoll = select.epoll()
+        self._flushing: Tick | None = None
+        self._waiting: deque[Tick] = deque()
+        self._commit_due = False
+        self._committed_at = 0.0
+        self._reading = True
+        self._draining = False
+        self.commits = 0
+        self.turns = 0
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Join the bus and begin serving."""
+        self._loop = loop
+        self._committer = Committer(self._store, loop, self._flushed)
+        loop.add_reader(self._epoll.fileno(), self._readable)
+        self.bus.start(loop)
+        self._begin_turn()
+        self.shard.outbox.greet(self.shard.tick)
+        self._end_turn()
+        self._every_second()
+        if self._interval:
+            loop.call_later(self._interval, self._flush_interval)
+
+    # --- sockets ----------------------------------------------------------------------------------------------------
+
+    def adopt(self, session: Session, leftover: bytes) -> None:
+        """Serve an admitted session's socket; ``leftover`` was read before it came here. Part of the current turn."""
+        self._sessions[session.fd] = session
+        self._epoll.register(session.fd, select.EPOLLIN)
+        if leftover:
+            self._feed(session, leftover)
+
+    def turn(self) -> None:
+        """Begin a turn for events from outside (hand-off); end it with :meth:`end_turn`."""
+        self._begin_turn()
+
+    def end_turn(self) -> None:
+        """What the turn decided is on its way."""
+        self._end_turn()
+
+    def _readable(self) -> None:
+        self._begin_turn()
+        sessions = self._sessions
+        for fd, event in self._epoll.poll(0):
+            session = sessions.get(fd)
+            if session is None:
+                continue
+            if event & select.EPOLLOUT:
+                self._writable(session)
+            if event & ~select.EPOLLOUT:
+                try:
+                    data = os.read(fd, limits.READ_BYTES)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    data = b""
+                if data:
+                    session.last_read = self.shard.tick.now
+                    self._feed(session, data)
+                else:
+                    self._close(session)
+        self._end_turn()
+
+    def _feed(self, session: Session, data: bytes) -> None:
+        connection = session.connection
+        shard = self.shard
+        try:
+            for frame in connection.receive(data):
+                shard.received(session, frame)
+        except ProtocolError as error:
+            log.info("event=protocol_error uid=%d code=%d reason=%r", session.uid, error.close_code, error.reason)
+            shard.tick.send_raw(session, close_frame(error.close_code, error.reason))
+            shard.left(session)
+            shard.tick.closing.append(session)
+            return
+        replies = connection.take_replies()
+        if replies:
+            shard.tick.send_raw(session, replies)
+        if connection.left:
+            shard.left(session)
+            shard.tick.closing.append(session)
+
+    def _write(self, session: Session, data: bytes) -> None:
+        fd = session.fd
+        if fd < 0:
+            return
+        if session.unsent:
+            session.unsent += data
+        else:
+            try:
+                sent = os.write(fd, data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._close(session)
+                return
+            if sent == len(data):
+                return
+            session.unsent = data[sent:]
+            self._epoll.modify(fd, _IN_OUT)
+        if len(session.unsent) > limits.OUT_HARD_BYTES:
+            log.info("event=slow_reader uid=%d sn=%d unsent=%d", session.uid, session.sn, len(session.unsent))
+            self._close(session)
+
+    def _writable(self, session: Session) -> None:
+        try:
+            sent = os.write(session.fd, session.unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._close(session)
+            return
+        session.unsent = session.unsent[sent:]
+        if not session.unsent:
+            if session.left:
+                self._close(session)
+            else:
+                self._epoll.modify(session.fd, select.EPOLLIN)
+                self.shard.drained(session)
+
+    def _close(self, session: Session) -> None:
+        fd = session.fd
+        self.shard.left(session)
+        if fd < 0:
+            return
+        session.fd = -1
+        session.unsent = b""
+        del self._sessions[fd]
+        try:
+            self._epoll.unregister(fd)
+        except OSError:
+            pass
+        os.close(fd)
+
+    # --- ticks ------------------------------------------------------------------------------------------------------
+
+    def _begin_turn(self) -> None:
+        self.shard.turn(monotonic(), wall_ms())
+
+    def _end_turn(self) -> None:
+        self.turns += 1
+        tick = self.shard.tick
+        if tick.empty and not self.shard.outbox.lagging:
+            return
+        if self._flushing is not None:
+            if self._reading and tick.gathered_bytes > limits.TICK_BYTES:
+                self._pause()
+            return
+        if self._commit_due:
+            return
+        wait = self._committed_at + limits.COMMIT_INTERVAL_MS / 1000 - tick.now
+        if wait > 0:
+            self._commit_due = True
+            self._loop.call_later(wait, self._commit)
+        else:
+            self._commit()
+
+    def _commit(self) -> None:
+        self._commit_due = False
+        if self._flushing is not None:
+            return
+        self._begin_turn()
+        try:
+            tick = self.shard.seal()
+        except Exception:
+            self._fail("event=commit_failed")
+            return
+        self._committed_at = tick.now
+        if tick.durable and self._fsync:
+            self._flushing = tick
+            self._committer.begin()
+        else:
+            self._release(tick)
+
+    def _flushed(self, error: Exception | None) -> None:
+        if error is not None:
+            log.critical("event=flush_failed error=%r", str(error))
+            self._stop(1)
+            return
+        tick, self._flushing = self._flushing, None
+        if tick is None:
+            return
+        self.commits += 1
+        self._release(tick)
+        if not self._reading:
+            self._resume()
+        self._begin_turn()
+        self._end_turn()
+
+    def _release(self, tick: Tick) -> None:
+        for session, out in tick.outs.items():
+            self._write(session, out[0] if len(out) == 1 else b"".join(out))
+        for process, envelope in tick.envelopes:
+            self.bus.send(process, envelope)
+        self.bus.flush()
+        for session in tick.closing:
+            if not session.unsent:
+                self._close(session)
+
+    def _flush_interval(self) -> None:
+        self._committer.begin()
+        self._loop.call_later(self._interval, self._flush_interval)
+
+    def _pause(self) -> None:
+        self._reading = False
+        self._loop.remove_reader(self._epoll.fileno())
+        self.bus.pause()
+
+    def _resume(self) -> None:
+        self._reading = True
+        self._loop.add_reader(self._epoll.fileno(), self._readable)
+        self.bus.resume()
+
+    def _fail(self, what: str) -> None:
+        # Memory and store may disagree now; what is committed is safe, so start again from it.
+        log.critical(what, exc_info=True)
+        self._stop(1)
+
+    # --- bus --------------------------------------------------------------------------------------------------------
+
+    def _envelope(self, message: Envelope) -> None:
+        shard = self.shard
+        self._begin_turn()
+        if isinstance(message, LinkBatch):
+            shard.link_batch(message)
+        elif isinstance(message, LinkAck):
+            shard.link_ack(message)
+        elif isinstance(message, Call):
+            shard.call(message)
+        elif isinstance(message, Reply):
+            self._calls.answered(message)
+        elif isinstance(message, Deliver):
+            shard.delivery.delivered(message)
+        elif isinstance(message, Drain):
+            self.drain()
+
+    def _ask(self, shard: int, request: Request, done: Callable[[Reply], None]) -> None:
+        def answered(reply: Reply) -> None:
+            self._begin_turn()
+            done(reply)
+            self._end_turn()
+
+        self._calls.begin(shard_name(shard), request, answered, limits.FIRST_CONTACT_TIMEOUT_S)
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def _every_second(self) -> None:
+        if self._draining:
+            return
+        self._begin_turn()
+        shard = self.shard
+        now = shard.tick.now
+        shard.outbox.clock(now)
+        shard.store_cursors()
+        full = self._store.free_bytes() < self._config.storage.min_free_mb << 20
+        if full != shard.full:
+            shard.full = full
+            log.warning("event=%s free_bytes=%d", "disk_full" if full else "disk_has_room", self._store.free_bytes())
+        for session in [s for s in self._sessions.values() if now - s.last_read > limits.SESSION_IDLE_S]:
+            self._close(session)
+        self._end_turn()
+        self._loop.call_later(1.0, self._every_second)
+
+    def drain(self) -> None:
+        """Finish what was decided, say good-bye so that clients come back, and stop."""
+        if self._draining:
+            return
+        self._draining = True
+        self._begin_turn()
+        tick = self.shard.tick
+        for session in list(self._sessions.values()):
+            tick.send_raw(session, close_frame(GOING_AWAY, "the server restarts"))
+            tick.closing.append(session)
+            self.shard.left(session)
+        self.shard.store_cursors()
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._flushing is not None:
+            self._loop.call_later(0.005, self._finish)
+            return
+        tick = self.shard.seal()
+        self._store.flush()
+        self._release(tick)
+        self._stop(0)
+
+    def close(self) -> None:
+        """Release everything; the loop is not running any more."""
+        self._committer.close()
+        self.bus.close()
+        self._epoll.close()
+
+    def figures(self) -> dict[str, float]:
+        """Counters and gauges for ``status``."""
+        shard = self.shard
+        return {
+            "sessions": float(shard.registry.count),
+            "messages": float(shard.messages),
+            "refused": float(shard.refused),
+            "commits": float(self.commits),
+            "turns": float(self.turns),
+            **shard.outbox.depths(),
+            **self._store.sizes(),
+        }

@@ -1,0 +1,402 @@
+"""The shard: events in, one :class:`~lanying.shard.tick.Tick` out (pure; the runner performs it).
+
+Events are an admitted login, a client frame, a lost connection and an envelope from the bus. Each changes memory and the current tick. ``seal`` ends the
+tick: rows that changed go into its batch, the batch is written, and pull loops answer from what is written.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from lanying import limits
+from lanying.bus.messages import (
+    Barred,
+    Call,
+    Deliver,
+    LinkAck,
+    LinkBatch,
+    LinkMessage,
+    NoticeFor,
+    Reply,
+    Request,
+    decode_link_message,
+    encode,
+)
+from lanying.config import Config
+from lanying.errors import CallError
+from lanying.ids import MessageIds
+from lanying.protocol import frame
+from lanying.protocol.connection import Connection, goodbye
+from lanying.protocol.frame import FrameError, parse_frame
+from lanying.protocol.schema.xsync_pb2 import ConversationUnread, Frame, Provision, Status, SyncUL
+from lanying.runtime import shard_name
+from lanying.shard import calls, devices, history
+from lanying.shard.delivery import Delivery
+from lanying.shard.mailbox import Conversation, Mailboxes
+from lanying.shard.outbox import Outbox
+from lanying.shard.policy import Policy
+from lanying.shard.registry import Registry
+from lanying.shard.session import Session
+from lanying.shard.store import schema
+from lanying.shard.store.base import Store
+from lanying.shard.sync import IDLE, Entry, PullLoop
+from lanying.shard.tick import Tick
+from lanying.shardmap import ShardMap
+
+log = logging.getLogger(__name__)
+
+SYNC, UNREAD, PROVISION = Frame.SYNC, Frame.UNREAD, Frame.PROVISION
+KICK_BY_SAME_DEVICE, KICKED_BY_OTHER_DEVICE = 4, 5
+"""UserNotice types (xsync 5.7)."""
+
+Ask = Callable[[int, Request, Callable[[Reply], None]], None]
+
+
+class Shard:
+    """All users and groups of one shard's slots.
+
+    :param ask: calls another shard and brings back its reply as an event
+    :ivar full: the disk has no room: messages are refused
+    """
+
+    def __init__(self, index: int, shard_map: ShardMap, store: Store, config: Config, ask: Ask) -> None:
+        self.index = index
+        self.store = store
+        self.config = config
+        self.full = False
+        self.messages = 0
+        self.refused = 0
+        self._slots = shard_map.slots
+        self._ask = ask
+        last = store.get(schema.META, b"last_id")
+        self._ids = MessageIds(index, schema.unpack_u64(last)[0] if last else 0)
+        self._stored_id = self._ids.last
+        self.registry = Registry()
+        self.mailboxes = Mailboxes(store)
+        self.outbox = Outbox(store, index, shard_map.shards)
+        self.tick = Tick(store.batch())
+        self.delivery = Delivery(self)
+        self.policy = Policy(self, config)
+        self._local: deque[LinkMessage] = deque()
+        self._histories: list[tuple[Session, int, int, int]] = []
+
+    # --- events ----------------------------------------------------------------------------------------------------
+
+    def turn(self, now: float, now_ms: int) -> None:
+        """A loop turn begins: monotonic seconds and wall milliseconds of everything that follows."""
+        self.tick.now = now
+        self.tick.now_ms = now_ms
+
+    def admit(
+        self, fd: int, connection: Connection, app: str, uid: int, epoch: int, guid: str, os_type: int, info: str, address: str
+    ) -> Session:
+        """A client whose token is good logs in (xsync 5.1).
+
+        :raises Refused: the account does not allow it
+        """
+        tick = self.tick
+        self.settle()
+        self.policy.check_login(app, uid, epoch)
+        device, created = devices.admit(self.store, self, uid, guid, os_type, info, tick.now_ms)
+        if created:
+            self.mailboxes.start_device(tick.batch, uid, device.sn)
+        tick.durable = True
+        session = Session(fd, connection, app, uid, device.sn, address, tick.now)
+        if not created:
+            session.highest_client_mid = self._highest_client_mid(uid, device.sn)
+            old = self.registry.find(uid, device.sn)
+            if old is not None:
+                # Directly and only to the old connection; a bare close lets that page come back as a new device (5.7).
+                self._dismiss(old, KICK_BY_SAME_DEVICE, b"")
+        sessions = self.registry.sessions(uid)
+        if len(sessions) >= limits.DEVICES_PER_USER:
+            oldest = min(sessions, key=lambda s: s.last_read)
+            self._dismiss(oldest, KICKED_BY_OTHER_DEVICE, goodbye(oldest.connection.kind))
+        self.registry.add(session)
+        tick.send(session, frame.provision_ok(uid, device.sn))
+        return session
+
+    def received(self, session: Session, data: bytes) -> None:
+        """A frame of a client."""
+        if session.left:
+            return
+        try:
+            command, payload = parse_frame(data)
+            if command == SYNC:
+                self._sync(session, payload)
+            elif command == UNREAD:
+                self.tick.unreads.append(session)
+            elif command == PROVISION:
+                self._provision_again(session, payload)
+            else:
+                raise FrameError(Status.UNKNOWN_COMMAND, f"command {command} is not for the server")
+        except FrameError as error:
+            self.refused += 1
+            self.tick.send(session, frame.refusal(0, error.status_code, error.reason))
+
+    def left(self, session: Session) -> None:
+        """The connection is gone."""
+        if not session.left:
+            session.left = True
+            self.registry.remove(session)
+
+    def drained(self, session: Session) -> None:
+        """A session that did not read has read: tell it of the queues it was spared."""
+        for peer, loop in session.loops.items():
+            head = self.mailboxes.head(session.uid, peer)
+            if loop.state == IDLE and loop.cursor < head.last_seq:
+                self.tick.send(session, loop.remind(head, self.tick.now))
+
+    def link_batch(self, message: LinkBatch) -> None:
+        """Link messages of another shard: each applied once, acknowledged after the commit."""
+        skip = self.outbox.receivers[message.source].fresh(message.first, len(message.items), message.oldest)
+        if skip is None:
+            self.tick.acknowledge.setdefault(message.source, True)
+            return
+        for item in message.items[skip:] if skip else message.items:
+            self._apply(decode_link_message(item))
+        self.tick.durable = True
+        self.tick.acknowledge[message.source] = False
+        self._apply_local()
+
+    def link_ack(self, message: LinkAck) -> None:
+        """Another shard has committed what we sent."""
+        self.outbox.acknowledged(message, self.tick.now)
+
+    def call(self, message: Call) -> None:
+        """A request; its reply leaves after this tick's commit."""
+        if message.deadline_ms < self.tick.now_ms:
+            return
+        self.settle()
+        try:
+            reply = Reply(message.id, 200, "", calls.handle(self, message.body))
+        except CallError as error:
+            reply = Reply(message.id, error.code, error.message)
+        except Exception:
+            log.exception("event=call_failed caller=%s", message.caller)
+            reply = Reply(message.id, 500, "the server failed on this request, its log says why")
+        self._apply_local()
+        if self.tick.batch.size:
+            self.tick.durable = True
+        self.tick.envelopes.append((message.caller, reply))
+
+    # --- what the parts of a shard ask of it -------------------------------------------------------------------------
+
+    @property
+    def now_ms(self) -> int:
+        """Wall time of this turn."""
+        return self.tick.now_ms
+
+    def put(self, family: str, key: bytes, value: bytes) -> None:
+        """See :class:`~lanying.shard.ports.Work`."""
+        self.tick.batch.put(family, key, value)
+
+    def delete(self, family: str, key: bytes) -> None:
+        """See :class:`~lanying.shard.ports.Work`."""
+        self.tick.batch.delete(family, key)
+
+    def notice(self, uid: int, sender: int, ns: int, payload: bytes) -> None:
+        """See :class:`~lanying.shard.ports.Work`."""
+        self.link(uid, NoticeFor(uid, sender, ns, payload))
+
+    def link(self, entity_id: int, message: LinkMessage) -> None:
+        """See :class:`~lanying.shard.ports.Work`."""
+        owner = self.shard_of(entity_id)
+        if owner == self.index:
+            self._local.append(message)
+        else:
+            self.tick.links.setdefault(owner, []).append(encode(message))
+            self.tick.durable = True
+
+    def kick(self, uid: int, device_sn: int, notice: int, except_sn: int = 0) -> int:
+        """See :class:`~lanying.shard.ports.Work`."""
+        victims = [
+            session
+            for session in self.registry.sessions(uid)
+            if session.sn != except_sn and device_sn in (0, session.sn)
+        ]
+        for session in victims:
+            self._dismiss(session, notice, goodbye(session.connection.kind))
+        return len(victims)
+
+    def online(self, uid: int) -> list[int]:
+        """See :class:`~lanying.shard.ports.Work`."""
+        return [session.sn for session in self.registry.sessions(uid)]
+
+    def shard_of(self, entity_id: int) -> int:
+        """Shard that owns a user or group."""
+        return self._slots[entity_id % len(self._slots)]
+
+    def ask(self, shard: int, request: Request, done: Callable[[Reply], None]) -> None:
+        """Call another shard; ``done`` runs as an event of a later tick."""
+        self._ask(shard, request, done)
+
+    def live(self, shard: int, message: Deliver) -> None:
+        """Hand a message for connected devices to another shard: unnumbered, it may get lost."""
+        self.tick.envelopes.append((shard_name(shard), message))
+
+    def next_mid(self) -> int:
+        """A new message id."""
+        return self._ids.next(self.tick.now_ms)
+
+    def settle(self) -> None:
+        """Write what the tick has gathered (unflushed), so that reads see it."""
+        if self.tick.batch.size:
+            self.store.write(self.tick.batch)
+            self.tick.batch = self.store.batch()
+            self.tick.durable = True
+
+    # --- the end of a tick -------------------------------------------------------------------------------------------
+
+    def seal(self) -> Tick:
+        """Write the tick and let pull loops answer. The sealed tick; a new one begins."""
+        tick = self.tick
+        if tick.durable or tick.batch.size or tick.links:
+            if self._ids.last != self._stored_id:
+                self._stored_id = self._ids.last
+                tick.batch.put(schema.META, b"last_id", schema.pack_u64(self._stored_id))
+            self.mailboxes.seal(tick.batch)
+        if tick.links or tick.acknowledge:
+            self.outbox.seal(tick)
+        if tick.batch.size:
+            self.store.write(tick.batch)
+        for (uid, peer), entries in tick.touched.items():
+            self._offer(uid, peer, entries)
+        for session, peer, key in tick.pulls:
+            if not session.left:
+                head = self.mailboxes.head(session.uid, peer)
+                loop = self._loop(session, head)
+                tick.send(session, loop.pull(self.mailboxes, head, session.sn, key, tick.now))
+        for session in tick.unreads:
+            if not session.left:
+                tick.send(session, self._unread_list(session))
+        for session, peer, key, amount in self._histories:
+            if not session.left:
+                head = self.mailboxes.head(session.uid, peer)
+                tick.send(session, history.page(self.store, head, key, amount))
+        self._histories.clear()
+        if self.outbox.lagging:
+            self.outbox.resend(tick)
+        self.tick = Tick(self.store.batch())
+        self.turn(tick.now, tick.now_ms)
+        return tick
+
+    def store_cursors(self) -> None:
+        """Write cursors that no commit took along; they need no flush."""
+        if self.mailboxes.pending_cursors:
+            self.mailboxes.seal(self.tick.batch)
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _sync(self, session: Session, payload: bytes) -> None:
+        try:
+            sync = SyncUL.FromString(payload)
+        except Exception as error:
+            raise FrameError(Status.PB_PARSER_ERROR, "payload is not a SyncUL") from error
+        if sync.HasField("meta"):
+            self.delivery.upload(session, sync.meta)
+        elif sync.is_full_sync:
+            self._histories.append((session, sync.xid.uid, sync.key, sync.full_sync_num))
+        else:
+            self.tick.pulls.append((session, sync.xid.uid, sync.key))
+
+    def _provision_again(self, session: Session, payload: bytes) -> None:
+        try:
+            wanted = Provision.FromString(payload).xid.uid
+        except Exception as error:
+            raise FrameError(Status.PB_PARSER_ERROR, "payload is not a Provision") from error
+        if wanted == session.uid:
+            self.tick.send(session, frame.provision_ok(session.uid, session.sn))
+        else:
+            reason = "this connection is logged in, open another one for another user"
+            self.tick.send(session, frame.provision_refused(Status.FAIL, reason, wanted))
+
+    def _apply(self, message: LinkMessage) -> None:
+        if isinstance(message, Deliver):
+            self.delivery.delivered(message)
+        elif isinstance(message, NoticeFor):
+            self._put_notice(message)
+        else:
+            self.settle()
+            if isinstance(message, Barred):
+                self._bar(message)
+            calls.apply_link(self, message)
+
+    def _apply_local(self) -> None:
+        while self._local:
+            self._apply(self._local.popleft())
+
+    def _put_notice(self, message: NoticeFor) -> None:
+        mid = self.next_mid()
+        meta = frame.meta(mid, message.sender, 0, message.uid, self.tick.now_ms, message.ns, message.payload)
+        self.delivery.put(self.mailboxes.head(message.uid, 0), mid, meta, listed=False, sn=0)
+
+    def _bar(self, message: Barred) -> None:
+        head = self.mailboxes.head(message.uid, message.other)
+        if head.flags & schema.KNOWN:
+            head.flags = head.flags | schema.BARRED if message.barred else head.flags & ~schema.BARRED
+            if head.stored:
+                self.mailboxes.changed(head)
+
+    def _dismiss(self, session: Session, notice: int, farewell: bytes) -> None:
+        self.tick.send(session, frame.user_notice(self.next_mid(), session.uid, self.tick.now_ms, notice))
+        if farewell:
+            self.tick.send_raw(session, farewell)
+        self.left(session)
+        self.tick.closing.append(session)
+
+    def _offer(self, uid: int, peer: int, entries: list[Entry]) -> None:
+        head = self.mailboxes.head(uid, peer)
+        for session in self.registry.sessions(uid):
+            loop = session.loops.get(peer)
+            if loop is None:
+                loop = self._loop(session, head)
+            congested = len(session.unsent) > limits.OUT_SOFT_BYTES
+            out = loop.offer(self.mailboxes, head, session.sn, entries, self.tick.now, congested)
+            if out is not None:
+                self.tick.send(session, out)
+
+    def _loop(self, session: Session, head: Conversation) -> PullLoop:
+        loop = session.loops.get(head.peer)
+        if loop is None:
+            loop = session.loops[head.peer] = PullLoop(self.mailboxes.cursor(session.uid, session.sn, head.peer))
+        return loop
+
+    def _unread_list(self, session: Session) -> bytes:
+        """First after a login: all conversations, ``n`` beyond this device's cursor. Later: only what is pending (xsync 5.2)."""
+        now = self.tick.now
+        entries: list[tuple[int, int, int]] = []
+        if session.listed:
+            session.forget_idle_loops()
+            for peer, loop in session.loops.items():
+                head = self.mailboxes.head(session.uid, peer)
+                pending = loop.pending(head, now)
+                if pending > 0:
+                    entries.append((peer, pending, _conversation_type(head)))
+            return frame.unread_list(entries)
+        session.listed = True
+        cursors = self.mailboxes.cursors(session.uid, session.sn)
+        heads = sorted(self.mailboxes.heads(session.uid), key=lambda head: head.last_mid, reverse=True)
+        for head in heads[: limits.UNREAD_CONVERSATIONS]:
+            pending = head.last_seq - cursors.get(head.peer, 0)
+            if pending > 0:
+                loop = self._loop(session, head)
+                pending = loop.pending(head, now)
+            if pending > 0 or not head.flags & schema.UNLISTED:
+                entries.append((head.peer, max(pending, 0), _conversation_type(head)))
+        return frame.unread_list(entries)
+
+    def _highest_client_mid(self, uid: int, sn: int) -> int:
+        prefix = schema.pack_device(uid, sn)
+        for key, _ in self.store.scan(schema.SENT, prefix, schema.successor(prefix), limit=1, reverse=True):
+            return int(schema.unpack_u64(key[12:])[0])
+        return 0
+
+
+def _conversation_type(head: Conversation) -> int:
+    if head.flags & schema.IS_GROUP:
+        return ConversationUnread.GROUPCHAT
+    return ConversationUnread.CHAT if head.peer else ConversationUnread.UNKNOWN
+

@@ -1,0 +1,157 @@
+"""Pull loops: how one device gets what is in one queue (xsync 5.2 to 5.5; pure).
+
+A device acknowledges entries by asking for those behind them; the server pushes when it may and otherwise says that there is something::
+
+    state      has acknowledged up to   event                        answer                                   next state
+    ---------  -----------------------  ---------------------------  ---------------------------------------  ----------
+    IDLE       the end                  new entries                  eager batch                              AWAITING
+    IDLE       the end                  new entries, all its own     none, the cursor follows                 IDLE
+    IDLE       less                     new entries                  NOTICE                                   NOTICED
+    NOTICED    anything                 new entries                  none: one NOTICE per loop (5.4)          NOTICED
+    AWAITING   anything                 new entries                  none: they follow the acknowledgement    AWAITING
+    any        anything                 SyncUL, entries follow       batch with next_key                      AWAITING
+    any        anything                 SyncUL, nothing follows      batch without metas, next_key 0          IDLE
+
+A device never gets entries it made itself: it shows them already (5.6). ``next_key`` is the position of the last entry looked at.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from lanying import limits
+from lanying.protocol import frame
+from lanying.protocol.schema.xsync_pb2 import Meta
+from lanying.shard.mailbox import Conversation, Mailboxes
+
+IDLE: Final = 0
+AWAITING: Final = 1
+NOTICED: Final = 2
+
+
+class Entry(NamedTuple):
+    """An entry appended in this tick.
+
+    :ivar sn: serial number of the device of the mailbox's owner that made it, 0 for another user's
+    :ivar previous_mid: newest listed message before it
+    """
+
+    seq: int
+    meta: bytes
+    sn: int
+    previous_mid: int
+
+
+class PullLoop:
+    """One device's progress in one queue.
+
+    :ivar cursor: acknowledged up to here
+    :ivar sent: pushed or looked at up to here
+    :ivar tail: entries behind ``sent`` kept while the device has not answered; None: read them from the store
+    """
+
+    __slots__ = ("cursor", "sent", "since", "state", "tail")
+
+    def __init__(self, cursor: int) -> None:
+        self.cursor = self.sent = cursor
+        self.state = IDLE
+        self.since = 0.0
+        self.tail: list[Entry] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Nothing outstanding: the loop can be dropped and made again from its cursor."""
+        return self.state == IDLE and self.cursor == self.sent
+
+    def offer(
+        self, mailboxes: Mailboxes, head: Conversation, sn: int, entries: list[Entry], now: float, congested: bool
+    ) -> bytes | None:
+        """New entries of the queue: the frame for the device, if any."""
+        state = self.state
+        if state == AWAITING:
+            self._keep(entries)
+            return None
+        if state == NOTICED:
+            return None
+        if congested:
+            return None
+        if self.sent != entries[0].seq - 1 or len(entries) > limits.BATCH_METAS:
+            return self.remind(head, now)
+        last = self.sent = entries[-1].seq
+        metas = [entry.meta for entry in entries if entry.sn != sn]
+        if not metas:
+            self.cursor = last
+            mailboxes.move_cursor(head, sn, last)
+            return None
+        self.state, self.since = AWAITING, now
+        return frame.batch(head.peer, metas, last, eager=True, prev_mid=entries[0].previous_mid)
+
+    def remind(self, head: Conversation, now: float) -> bytes:
+        """The NOTICE for entries that could not be offered."""
+        self.state, self.since = NOTICED, now
+        return frame.notice(head.peer)
+
+    def pull(self, mailboxes: Mailboxes, head: Conversation, sn: int, key: int, now: float) -> bytes:
+        """The device asks for what is behind ``key`` (its cursor without one) and acknowledges everything up to it."""
+        if key > head.last_seq:
+            key = head.last_seq
+        if key > self.cursor:
+            self.cursor = key
+            mailboxes.move_cursor(head, sn, key)
+        metas, scanned = self._next(mailboxes, head, sn, self.cursor)
+        if not metas:
+            if scanned > self.cursor:  # only entries of its own
+                self.cursor = scanned
+                mailboxes.move_cursor(head, sn, scanned)
+            self.sent, self.state, self.tail = scanned, IDLE, None
+            return frame.batch(head.peer, [])
+        self.sent, self.state, self.since = scanned, AWAITING, now
+        return frame.batch(head.peer, metas, scanned)
+
+    def pending(self, head: Conversation, now: float) -> int:
+        """``n`` of the heartbeat's unread list: entries beyond the cursor, unless a loop that delivers them is under way."""
+        if self.state != IDLE and now - self.since < limits.IN_FLIGHT_RETRY_S:
+            return 0
+        return head.last_seq - self.cursor
+
+    def _keep(self, entries: list[Entry]) -> None:
+        tail = self.tail
+        if tail is None:
+            if entries[0].seq == self.sent + 1 and len(entries) <= limits.TAIL_METAS:
+                self.tail = list(entries)
+        elif tail[-1].seq + 1 == entries[0].seq and len(tail) + len(entries) <= limits.TAIL_METAS:
+            tail += entries
+
+    def _next(self, mailboxes: Mailboxes, head: Conversation, sn: int, cursor: int) -> tuple[list[bytes], int]:
+        """Metas behind the cursor, not this device's own, and the position of the last entry looked at."""
+        tail = self.tail
+        self.tail = None
+        if tail and tail[0].seq == cursor + 1:
+            metas = [entry.meta for entry in tail if entry.sn != sn]
+            if metas or tail[-1].seq == head.last_seq:
+                return metas, tail[-1].seq
+            cursor = tail[-1].seq
+        while cursor < head.last_seq:
+            count = min(limits.BATCH_METAS, head.last_seq - cursor)
+            metas, cursor = _fit(mailboxes.entries(head, cursor + 1, count), cursor, head.uid, sn)
+            if metas:
+                return metas, cursor
+        return [], cursor
+
+
+def _fit(entries: list[bytes | None], cursor: int, uid: int, sn: int) -> tuple[list[bytes], int]:
+    metas: list[bytes] = []
+    size = 0
+    for meta in entries:
+        if meta and not _made_by(meta, uid, sn):
+            size += len(meta)
+            if size > limits.BATCH_BYTES and metas:
+                break
+            metas.append(meta)
+        cursor += 1
+    return metas, cursor
+
+
+def _made_by(meta: bytes, uid: int, sn: int) -> bool:
+    sender = getattr(Meta.FromString(meta), "from")
+    return bool(sender.deviceSN == sn and sender.uid == uid)
