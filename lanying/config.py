@@ -1,14 +1,15 @@
 """Configuration: TOML file < environment (``LANYING_…``) < command line, checked as a whole before anything starts.
 
-One table per concern below. Environment names are ``LANYING_`` + the key, or + table + key: ``LANYING_LISTEN``, ``LANYING_SHARDS``,
-``LANYING_STORAGE_DURABILITY``. Every error names where the value came from, the key and what is allowed.
+One table per concern below. Environment names are ``LANYING_`` + the key, or + table + key: ``LANYING_LISTEN``,
+``LANYING_SHARDS``, ``LANYING_STORAGE_DURABILITY``. Every error names where the value came from, the key and what is
+allowed. ``docs/configuration.md`` has a line for every key.
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -20,16 +21,22 @@ from lanying.errors import ConfigError
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
+PREFIX = "LANYING_"
+NOT_SETTINGS = ("LANYING_FAILPOINT",)
+"""Beginnings of environment names that are not settings: fault injection of the tests."""
+
 
 class Storage(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """``[storage]``: what a commit means and how much memory the store may take."""
 
     durability: Literal["fsync", "interval", "os"] = "fsync"
-    """fsync: flushed to the disk before it is acknowledged. interval: flushed every ``interval_ms``. os: left to the kernel."""
+    """fsync: on the disk before it is acknowledged. interval: flushed every ``interval_ms``. os: left to the kernel."""
     interval_ms: Positive = 200
     block_cache_mb: Positive = 16
     write_buffer_mb: Positive = 8
     """Memory per shard for reads and for data not yet in a table file."""
+    min_free_mb: Positive = 64
+    """With less room on the disk new messages are refused and everything else goes on."""
 
 
 class Discovery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -53,13 +60,20 @@ class Accounts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     password_guesses_per_minute: Positive = 10
 
 
+class Policy(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """``[policy]``: what users may do."""
+
+    recall_seconds: Positive = 300
+    """How old a message may be when its author recalls it."""
+
+
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole configuration of a server."""
 
     listen: str = "127.0.0.1:8480"
     data: str = "./data"
     shards: Annotated[int, msgspec.Meta(ge=0, le=limits.MAX_SHARDS)] = 0
-    """0: as many as cores."""
+    """0: as many as the data directory was built with, in a new one as many as cores."""
     app_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$")] = "lanying"
     app_name: str = "Lanying"
     max_connections: Positive = 10_000
@@ -69,15 +83,39 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     storage: Storage = msgspec.field(default_factory=Storage)
     discovery: Discovery = msgspec.field(default_factory=Discovery)
     accounts: Accounts = msgspec.field(default_factory=Accounts)
+    policy: Policy = msgspec.field(default_factory=Policy)
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of ``listen``; IPv6 hosts are written in brackets."""
         host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-TABLES: dict[str, type[msgspec.Struct]] = {"storage": Storage, "discovery": Discovery, "accounts": Accounts}
+TABLES: dict[str, type[msgspec.Struct]] = {"storage": Storage, "discovery": Discovery, "accounts": Accounts, "policy": Policy}
+
+Layer = tuple[str, dict[str, Any]]
+"""Where values come from, and the values, nested as in the TOML file."""
+
+
+def layers(
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> list[Layer]:
+    """Every source of a start, each checked on its own; later ones win.
+
+    :param flags: keys as in the TOML file (tables nested); values that are None are not set
+    :raises ConfigError: unreadable file, unknown key or bad value
+    """
+    found: list[Layer] = []
+    if file is not None:
+        found.append((str(file), _read_toml(file)))
+    found.append(("environment", _read_environment(os.environ if environment is None else environment)))
+    found.append(("command line", _without_none(flags or {})))
+    for source, values in found:
+        _check(source, values)
+    return found
 
 
 def load(
@@ -85,59 +123,81 @@ def load(
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
 ) -> Config:
-    """The configuration of a start.
-
-    :param flags: keys as in the TOML file (tables nested); values that are None are not set
-    :raises ConfigError: unreadable file, unknown key or bad value
-    """
-    layers: list[tuple[str, dict[str, Any]]] = []
-    if file is not None:
-        layers.append((str(file), _read_toml(file)))
-    layers.append(("environment", _read_environment(os.environ if environment is None else environment)))
-    layers.append(("command line", _without_none(flags or {})))
+    """The configuration of a start: :func:`layers` laid over each other."""
     merged: dict[str, Any] = {}
-    for source, values in layers:
-        _check(source, values)
+    for _, values in layers(file, environment, flags):
         _merge(merged, values)
-    config = msgspec.convert(merged, Config, strict=False)
-    host, port = "", -1
-    try:
-        host, port = config.address
-    except ValueError:
-        pass
-    if not host or not 0 <= port <= 65535:
-        raise ConfigError(f"listen = {config.listen!r}: write HOST:PORT, for example 127.0.0.1:8480 or 0.0.0.0:8480")
-    return config
+    return msgspec.convert(merged, Config, strict=False)
+
+
+def origins(found: list[Layer]) -> dict[str, str]:
+    """Where each set key (``table.key``) has its value from; keys that are not there have their default."""
+    return {name: source for source, values in found for name, _ in flat(values)}
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested tables as ``table.key`` and value."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def environment_name(key: str) -> str:
+    """``storage.durability`` → ``LANYING_STORAGE_DURABILITY``."""
+    return PREFIX + key.replace(".", "_").upper()
 
 
 def _check(source: str, values: dict[str, Any]) -> None:
     for key, value in values.items():
-        if isinstance(value, dict) and key in TABLES:
+        if key in TABLES:
+            if not isinstance(value, dict):
+                raise ConfigError(f"{source}: {key} is a table: write [{key}] and its keys below")
             for inner in value:
                 if inner not in TABLES[key].__struct_fields__:
                     allowed = ", ".join(TABLES[key].__struct_fields__)
-                    raise ConfigError(f"{source}: unknown key {key}.{inner}; [{key}] takes: {allowed}")
+                    raise ConfigError(
+                        f"{source}: unknown key {_named(source, f'{key}.{inner}')}; {key} takes: {allowed}"
+                    )
         elif key not in Config.__struct_fields__:
-            raise ConfigError(f"{source}: unknown key {key}; allowed: {', '.join(Config.__struct_fields__)}")
+            allowed = ", ".join(Config.__struct_fields__)
+            raise ConfigError(f"{source}: unknown key {_named(source, key)}; allowed: {allowed}")
     try:
-        msgspec.convert(values, Config, strict=False)
+        checked = msgspec.convert(values, Config, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {_explain(error)}") from error
+        raise ConfigError(f"{source}: {_explain(source, values, error)}") from error
+    _check_listen(source, checked)
 
 
-def _explain(error: msgspec.ValidationError) -> str:
-    text = str(error)
-    key = text.rpartition("`$.")[2].rstrip("`") if "`$." in text else ""
+def _check_listen(source: str, config: Config) -> None:
+    try:
+        host, port = config.address
+    except ValueError:
+        host, port = "", -1
+    if not host or not 0 <= port <= 65535:
+        raise ConfigError(
+            f"{source}: {_named(source, 'listen')} = {config.listen!r}: "
+            "write HOST:PORT, for example 127.0.0.1:8480, 0.0.0.0:8480 or [::]:8480"
+        )
+
+
+def _named(source: str, key: str) -> str:
+    """A key as it was written in its source."""
+    return environment_name(key) if source == "environment" else key
+
+
+def _explain(source: str, values: dict[str, Any], error: msgspec.ValidationError) -> str:
+    problem, _, place = str(error).partition(" - at ")
+    key = place.strip("`").removeprefix("$.")
     if not key:
-        return text
+        return problem
+    value = dict(flat(values)).get(key)
     table, _, name = key.rpartition(".")
-    owner: type[msgspec.Struct] = TABLES.get(table, Config)
-    hint = get_type_hints(owner, include_extras=True).get(name)
-    origin = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-    allowed = (
-        f" (allowed: {', '.join(map(str, get_args(origin)))})" if get_origin(origin) is Literal else ""
-    )
-    return f"{key}: {text.split(' - at')[0]}{allowed}"
+    hint = get_type_hints(TABLES.get(table, Config), include_extras=True).get(name)
+    kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    allowed = f"; allowed: {', '.join(map(str, get_args(kind)))}" if get_origin(kind) is Literal else ""
+    return f"{_named(source, key)} = {value!r}: {problem}{allowed}"
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -152,9 +212,9 @@ def _read_toml(file: Path) -> dict[str, Any]:
 def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in environment.items():
-        if not name.startswith("LANYING_") or name.startswith("LANYING_FAILPOINT"):
+        if not name.startswith(PREFIX) or name.startswith(NOT_SETTINGS):
             continue
-        key = name.removeprefix("LANYING_").lower()
+        key = name.removeprefix(PREFIX).lower()
         table = next((t for t in TABLES if key.startswith(t + "_")), None)
         if table:
             found.setdefault(table, {})[key.removeprefix(table + "_")] = value

@@ -20,6 +20,7 @@ FIRST_COUNTER: Final = 1_000
 
 _SHARD_BITS = 6
 _SEQUENCE_BITS = 6
+_SHARD_MASK = ((1 << _SHARD_BITS) - 1) << _SEQUENCE_BITS
 _SEQUENCE_MASK = (1 << _SEQUENCE_BITS) - 1
 
 
@@ -45,6 +46,15 @@ class MessageIds:
             last = step
         self.last = last
         return (last >> _SEQUENCE_BITS) << (_SHARD_BITS + _SEQUENCE_BITS) | self._shard_field | last & _SEQUENCE_MASK
+
+    def observe(self, mid: int) -> None:
+        """An id of another shard was seen: ids made from now on are larger, so an answer never sorts before its question."""
+        moment = mid >> _SEQUENCE_BITS + _SHARD_BITS
+        if self._shard_field <= mid & _SHARD_MASK:
+            moment += 1
+        floor = (moment << _SEQUENCE_BITS) - 1
+        if floor > self.last:
+            self.last = floor
 
 
 def message_time_ms(mid: int) -> int:

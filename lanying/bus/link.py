@@ -1,9 +1,10 @@
 """Links: link messages between two shards, exactly once and in order (pure; the shard's outbox does the storage).
 
-Theory: the sending shard numbers its messages from 1 and keeps each in its outbox until it is acknowledged. The receiving shard commits the
-highest number it has applied together with what the messages did, and acknowledges after that commit. It ignores numbers it has seen and
-refuses numbers beyond the next one, so any loss or repetition on the way, and any restart of either side, ends in the sender going back to the
-first unacknowledged message (go-back-N). The outbox is the queue: memory holds no more than the messages of the current tick.
+Theory: the sending shard numbers its messages from 1 and keeps each in its outbox until it is acknowledged. The
+receiving shard commits the highest number it has applied together with what the messages did, and acknowledges after
+that commit. It ignores numbers it has seen and refuses numbers beyond the next one, so any loss or repetition on the
+way, and any restart of either side, ends in the sender going back to the first unacknowledged message (go-back-N).
+The outbox is the queue: memory holds no more than the messages of the current tick.
 
 ======================  ===============================================================
 sender state            meaning
@@ -66,7 +67,8 @@ class LinkSender:
     def acknowledge(self, number: int, rewind: bool, now: float) -> None:
         """The peer has committed everything up to ``number``.
 
-        It can know numbers we do not: a power failure took our newest batches (durability ``interval`` or ``os``). Numbering goes on behind them.
+        It can know numbers we do not: a power failure took our newest batches (durability ``interval`` or ``os``).
+        Numbering goes on behind them.
         """
         if number > self.last:
             self.last = number
@@ -104,9 +106,11 @@ class LinkReceiver:
         self.seen = committed
 
     def fresh(self, first: int, count: int, oldest: int) -> int | None:
-        """How many messages of a batch to skip because they were seen; None: the batch begins beyond the next number, ask to go back.
+        """How many messages of a batch to skip because they were seen; None: the batch begins beyond the next
+        number, ask to go back.
 
-        :param oldest: lowest number the sender still has; what came before and was not seen is lost for good and passed over
+        :param oldest: lowest number the sender still has; what came before and was not seen is lost for good and
+            passed over
         """
         if oldest > self.seen + 1:
             self.seen = oldest - 1

@@ -1,8 +1,8 @@
 """Every message of the bus, one class each, in three parts: envelopes, link messages, calls.
 
-Wire shape: a blob is a run of ``u32 length (big-endian) + MessagePack``; each piece is one *envelope*, an array whose first element is the class's
-tag. Link messages and call bodies are encoded the same way inside their envelope, so an outbox row holds link message bytes that are
-spliced into any number of resends unparsed.
+Wire shape: a blob is a run of ``u32 length (big-endian) + MessagePack``; each piece is one *envelope*, an array
+whose first element is the class's tag. Link messages and call bodies are encoded the same way inside their envelope,
+so an outbox row holds link message bytes that are spliced into any number of resends unparsed.
 
 A new field goes to the end with a default: during a restart old and new processes talk to each other.
 """
@@ -85,7 +85,8 @@ class Drain(Message, tag=6):
 
 
 class Deliver(Message, tag=20):
-    """A message or operation for the mailbox of ``uid``, in its queue ``peer``; ``meta`` is the encoded Meta, stored and pushed as it is.
+    """A message or operation for the mailbox of ``uid``, in its queue ``peer``; ``meta`` is the encoded Meta, stored
+    and pushed as it is.
 
     :ivar mid: the Meta's id, listed in history when ``listed``
     :ivar live: for connected devices only, never stored (typing, ``AT_MOST_ONCE``)
@@ -112,7 +113,8 @@ class NoticeFor(Message, tag=21):
 
 
 class RosterChange(Message, tag=22):
-    """The other side of a change of friendship: on the shard of ``uid`` set what ``uid`` and ``other`` are to each other.
+    """The other side of a change of friendship: on the shard of ``uid`` set what ``uid`` and ``other`` are to each
+    other.
 
     :ivar relation: 0 friend, 1 deleted, 2 stranger
     :ivar notice: RosterNotice type to put into the queue of ``uid``, 0 for none; from ``sender`` to [``target``]

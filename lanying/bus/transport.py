@@ -1,8 +1,9 @@
-"""Carries envelopes between the processes of one machine: ZeroMQ PUSH/PULL over ipc, joined to one blob per peer and flush.
+"""Carries envelopes between the processes of one machine: ZeroMQ PUSH/PULL over ipc, joined to one blob per peer and
+flush.
 
-Every process binds one PULL socket under its name and connects a PUSH socket to each process it talks to. A blob is a run of ``u32 length +
-MessagePack``. Nothing here is reliable: a blob for a peer that is down is kept up to ``PENDING_BYTES`` and then dropped; links resend from
-the outbox, calls time out.
+Every process binds one PULL socket under its name and connects a PUSH socket to each process it talks to. A blob is
+a run of ``u32 length + MessagePack``. Nothing here is reliable: a blob for a peer that is down is kept up to
+``PENDING_BYTES`` and then dropped; links resend from the outbox, calls time out.
 """
 
 from __future__ import annotations

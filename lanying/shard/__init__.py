@@ -6,5 +6,6 @@ Pure (no loop, no sockets, ``now`` is an argument):
 ``accounts`` ``devices`` ``roster`` ``policy``                    what users are, and may do
 ``ports``        what those may ask of the world                  ``store/``    what is kept
 
-Edges: ``runner`` reads all ready sockets, lets the pure part decide, commits once, and only then writes. ``__main__`` is the process.
+Edges: ``runner`` reads all ready sockets, lets the pure part decide, commits once, and only then writes.
+``__main__`` is the process.
 """

@@ -1,7 +1,8 @@
 """From an upload to everyone who gets it (xsync 5.6, 6.1, 6.3).
 
-An accepted message gets its id and its stored form once, goes into the sender's queue for the peer and into the peer's queue for the sender (here, or
-over the link to the peer's shard), and the sender is acknowledged. Who is told what is decided by the pull loops after the write.
+An accepted message gets its id and its stored form once, goes into the sender's queue for the peer and into the
+peer's queue for the sender (here, or over the link to the peer's shard), and the sender is acknowledged. Who is told
+what is decided by the pull loops after the write.
 """
 
 from __future__ import annotations
@@ -147,6 +148,7 @@ class Delivery:
         if message.live:
             self.show(message.uid, message.peer, message.meta)
         else:
+            shard.ids.observe(message.mid)
             if message.operation:
                 operations.apply(shard, message)
             head = shard.mailboxes.head(message.uid, message.peer)

@@ -1,8 +1,8 @@
 """Mailboxes: per user and peer a queue of encoded Metas with dense positions, and how far each device has got.
 
-A queue position (*seq*) is assigned when the entry is appended and never used again; it is the sync key clients acknowledge (xsync 5.3). Message ids
-order history instead. Heads of queues (:class:`Conversation`) live in memory while they are used; the cached one is the truth until the
-tick is sealed, afterwards the store has the same.
+A queue position (*seq*) is assigned when the entry is appended and never used again; it is the sync key clients
+acknowledge (xsync 5.3). Message ids order history instead. Heads of queues (:class:`Conversation`) live in memory
+while they are used; the cached one is the truth until the tick is sealed, afterwards the store has the same.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Conversation:
         if row is None:
             self.last_seq = self.last_mid = self.acknowledged = self.read_mid = self.flags = 0
         else:
-            self.last_seq, self.last_mid, self.acknowledged, self.read_mid, self.flags = schema.CONVERSATION.unpack(row)
+            self.last_seq, self.last_mid, self.acknowledged, self.read_mid, self.flags =
+            schema.CONVERSATION.unpack(row)
 
     @property
     def row(self) -> bytes:

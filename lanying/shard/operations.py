@@ -13,8 +13,9 @@ READ_CANCEL    reader: unread                          reader's other devices (q
 DELETE         gone from the user's own history        user's other devices (queue 0)
 =============  ======================================  ==========================================================
 
-Operations travel through the queues for devices that are away, are not listed in history and never recognised as repetitions: applying one
-twice changes nothing (APPEND: the client id of its device is remembered like that of a message).
+Operations travel through the queues for devices that are away, are not listed in history and never recognised as
+repetitions: applying one twice changes nothing (APPEND: the client id of its device is remembered like that of a
+message).
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ APPEND = MessageOperation.APPEND
 REPLACE = MessageOperation.REPLACE
 
 _MARK_OF_OWNER: dict[int, int] = {READ_ACK: schema.READ_BY_OWNER, PLAY_ACK: schema.PLAYED}
-_MARK_OF_PEER: dict[int, int] = {READ_ACK: schema.READ_BY_PEER, PLAY_ACK: schema.PLAYED, DELIVER_ACK: schema.DELIVERED}
-MERGE_DEPTH = 32
+_MARK_OF_PEER: dict[int, int] = {READ_ACK: schema.READ_BY_PEER, PLAY_ACK: schema.PLAYED, DELIVER_ACK:
+schema.DELIVERED} MERGE_DEPTH = 32
 """Deeper objects are replaced instead of merged."""
 NO_SUCH_MESSAGE = "no such message in this conversation"
 TOO_OLD = "exceed recall time limit"
@@ -126,9 +127,7 @@ def _own(shard: Shard, session: Session, meta: Meta, body: MessageBody) -> None:
         to = uid
     mid = shard.next_mid()
     payload = body.SerializeToString()
-    _tell_own(
-        shard, session, mid, frame.meta(mid, uid, session.sn, to, shard.tick.now_ms, Meta.MESSAGE, payload)
-    )
+    _tell_own(shard, session, mid, frame.meta(mid, uid, session.sn, to, shard.tick.now_ms, Meta.MESSAGE, payload))
     shard.tick.send(session, frame.acknowledgement(meta.id, mid, shard.tick.now_ms))
 
 

@@ -1,7 +1,8 @@
-"""The shard's ends of all links over the store: numbers what a tick owes other shards, and reads back what has to be sent again.
+"""The shard's ends of all links over the store: numbers what a tick owes other shards, and reads back what has to be
+sent again.
 
-Rows: ``outbox`` keeps every link message until its shard acknowledged it; ``links`` keeps the highest number given out and committed per shard
-(:mod:`lanying.shard.store.schema`).
+Rows: ``outbox`` keeps every link message until its shard acknowledged it; ``links`` keeps the highest number given
+out and committed per shard (:mod:`lanying.shard.store.schema`).
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class Outbox:
             batch.put(schema.LINKS, b"out" + schema.pack_u16(peer), schema.pack_u64(sender.last))
             direct = sender.committed(first, len(items), tick.now)
             if direct:
-                tick.envelopes.append((shard_name(peer), LinkBatch(self._index, first, items[:direct], sender.trimmed + 1)))
+                tick.envelopes.append(
+                    (shard_name(peer), LinkBatch(self._index, first, items[:direct], sender.trimmed + 1))
+                )
         for peer, rewind in tick.acknowledge.items():
             seen = self.receivers[peer].seen
             if not rewind:

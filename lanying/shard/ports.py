@@ -1,8 +1,9 @@
 """What shard logic may ask of the world: the store, the bus and the sockets, as one narrow port.
 
-Pure modules (``accounts``, ``roster``, ``policy`` …) get a :class:`Work` for the length of one request. Everything they change through it becomes
-part of the current tick: one atomic batch, committed before any answer, notice or link message leaves the process. Reads see everything
-earlier requests of the tick wrote, but not what the current request has put itself.
+Pure modules (``accounts``, ``roster``, ``policy`` …) get a :class:`Work` for the length of one request. Everything
+they change through it becomes part of the current tick: one atomic batch, committed before any answer, notice or
+link message leaves the process. Reads see everything earlier requests of the tick wrote, but not what the current
+request has put itself.
 """
 
 from __future__ import annotations

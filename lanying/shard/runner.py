@@ -1,7 +1,9 @@
-"""Performs a shard's ticks: reads every ready socket, lets the shard decide, commits once, then writes once per socket.
+"""Performs a shard's ticks: reads every ready socket, lets the shard decide, commits once, then writes once per
+socket.
 
-Client sockets are bare descriptors in one epoll, which itself is one reader of the uvloop loop: a socket costs no transport object and a turn of the
-loop sees all that are ready (docs/performance.md). At most one flush is under way; what is decided meanwhile gathers in the next tick.
+Client sockets are bare descriptors in one epoll, which itself is one reader of the uvloop loop: a socket costs no
+transport object and a turn of the loop sees all that are ready (docs/performance.md). At most one flush is under
+way; what is decided meanwhile gathers in the next tick.
 """
 
 from __future__ import annotations
@@ -223,7 +225,7 @@ class Runner:
         self._begin_turn()
         try:
             tick = self.shard.seal()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it was, the process starts again from what is committed
             self._fail("event=commit_failed")
             return
         self._committed_at = tick.now

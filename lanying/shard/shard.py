@@ -1,7 +1,8 @@
 """The shard: events in, one :class:`~lanying.shard.tick.Tick` out (pure; the runner performs it).
 
-Events are an admitted login, a client frame, a lost connection and an envelope from the bus. Each changes memory and the current tick. ``seal`` ends the
-tick: rows that changed go into its batch, the batch is written, and pull loops answer from what is written.
+Events are an admitted login, a client frame, a lost connection and an envelope from the bus. Each changes memory and
+the current tick. ``seal`` ends the tick: rows that changed go into its batch, the batch is written, and pull loops
+answer from what is written.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ class Shard:
         self._slots = shard_map.slots
         self._ask = ask
         last = store.get(schema.META, b"last_id")
-        self._ids = MessageIds(index, schema.unpack_u64(last)[0] if last else 0)
-        self._stored_id = self._ids.last
+        self.ids = MessageIds(index, schema.unpack_u64(last)[0] if last else 0)
+        self._stored_id = self.ids.last
         self.registry = Registry()
         self.mailboxes = Mailboxes(store)
         self.outbox = Outbox(store, index, shard_map.shards)
@@ -80,7 +81,6 @@ class Shard:
         self.delivery = Delivery(self)
         self.policy = Policy(self, config)
         self._local: deque[LinkMessage] = deque()
-        self._histories: list[tuple[Session, int, int, int]] = []
 
     # --- events ----------------------------------------------------------------------------------------------------
 
@@ -90,7 +90,16 @@ class Shard:
         self.tick.now_ms = now_ms
 
     def admit(
-        self, fd: int, connection: Connection, app: str, uid: int, epoch: int, guid: str, os_type: int, info: str, address: str
+        self,
+        fd: int,
+        connection: Connection,
+        app: str,
+        uid: int,
+        epoch: int,
+        guid: str,
+        os_type: int,
+        info: str,
+        address: str,
     ) -> Session:
         """A client whose token is good logs in (xsync 5.1).
 
@@ -239,7 +248,7 @@ class Shard:
 
     def next_mid(self) -> int:
         """A new message id."""
-        return self._ids.next(self.tick.now_ms)
+        return self.ids.next(self.tick.now_ms)
 
     def settle(self) -> None:
         """Write what the tick has gathered (unflushed), so that reads see it."""
@@ -254,8 +263,8 @@ class Shard:
         """Write the tick and let pull loops answer. The sealed tick; a new one begins."""
         tick = self.tick
         if tick.durable or tick.batch.size or tick.links:
-            if self._ids.last != self._stored_id:
-                self._stored_id = self._ids.last
+            if self.ids.last != self._stored_id:
+                self._stored_id = self.ids.last
                 tick.batch.put(schema.META, b"last_id", schema.pack_u64(self._stored_id))
             self.mailboxes.seal(tick.batch)
         if tick.links or tick.acknowledge:
@@ -272,11 +281,10 @@ class Shard:
         for session in tick.unreads:
             if not session.left:
                 tick.send(session, self._unread_list(session))
-        for session, peer, key, amount in self._histories:
+        for session, peer, key, amount in tick.histories:
             if not session.left:
                 head = self.mailboxes.head(session.uid, peer)
                 tick.send(session, history.page(self.store, head, key, amount))
-        self._histories.clear()
         if self.outbox.lagging:
             self.outbox.resend(tick)
         self.tick = Tick(self.store.batch())
@@ -298,7 +306,7 @@ class Shard:
         if sync.HasField("meta"):
             self.delivery.upload(session, sync.meta)
         elif sync.is_full_sync:
-            self._histories.append((session, sync.xid.uid, sync.key, sync.full_sync_num))
+            self.tick.histories.append((session, sync.xid.uid, sync.key, sync.full_sync_num))
         else:
             self.tick.pulls.append((session, sync.xid.uid, sync.key))
 
@@ -399,4 +407,3 @@ def _conversation_type(head: Conversation) -> int:
     if head.flags & schema.IS_GROUP:
         return ConversationUnread.GROUPCHAT
     return ConversationUnread.CHAT if head.peer else ConversationUnread.UNKNOWN
-

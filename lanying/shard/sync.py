@@ -1,8 +1,10 @@
 """Pull loops: how one device gets what is in one queue (xsync 5.2 to 5.5; pure).
 
-A device acknowledges entries by asking for those behind them; the server pushes when it may and otherwise says that there is something::
+A device acknowledges entries by asking for those behind them; the server pushes when it may and otherwise says that
+there is something::
 
-    state      has acknowledged up to   event                        answer                                   next state
+    state      has acknowledged up to   event                        answer                                   next
+    state
     ---------  -----------------------  ---------------------------  ---------------------------------------  ----------
     IDLE       the end                  new entries                  eager batch                              AWAITING
     IDLE       the end                  new entries, all its own     none, the cursor follows                 IDLE
@@ -12,7 +14,8 @@ A device acknowledges entries by asking for those behind them; the server pushes
     any        anything                 SyncUL, entries follow       batch with next_key                      AWAITING
     any        anything                 SyncUL, nothing follows      batch without metas, next_key 0          IDLE
 
-A device never gets entries it made itself: it shows them already (5.6). ``next_key`` is the position of the last entry looked at.
+A device never gets entries it made itself: it shows them already (5.6). ``next_key`` is the position of the last
+entry looked at.
 """
 
 from __future__ import annotations

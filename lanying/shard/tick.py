@@ -1,8 +1,9 @@
 """What a shard decided in one turn: written as one batch, flushed, and only then let out.
 
-A tick has four steps: *decide* (events in, everything lands here), *write* (one atomic batch, not yet flushed), *deliver* (pull loops read what was
-written and make frames), and after the flush *release* (one joined write per socket, one blob per peer). Nothing in ``outs``, ``envelopes``
-or ``closing`` leaves the process before the flush that covers the tick has returned.
+A tick has four steps: *decide* (events in, everything lands here), *write* (one atomic batch, not yet flushed),
+*deliver* (pull loops read what was written and make frames), and after the flush *release* (one joined write per
+socket, one blob per peer). Nothing in ``outs``, ``envelopes`` or ``closing`` leaves the process before the flush
+that covers the tick has returned.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Tick:
     :ivar acknowledge: shards whose link messages this tick applies, True to ask them to go back
     :ivar touched: entries appended, by (uid, peer)
     :ivar pulls: ``(session, peer, key)`` to answer after the write
+    :ivar histories: ``(session, peer, key, amount)``: history pages to make after the write
     :ivar unreads: sessions that asked for their unread list
     :ivar closing: sessions to close behind their last bytes
     :ivar durable: has written something an answer depends on: must be flushed before the release
@@ -35,6 +37,7 @@ class Tick:
         "durable",
         "envelopes",
         "gathered_bytes",
+        "histories",
         "links",
         "now",
         "now_ms",
@@ -55,6 +58,7 @@ class Tick:
         self.touched: dict[tuple[int, int], list[Entry]] = {}
         self.pulls: list[tuple[Session, int, int]] = []
         self.unreads: list[Session] = []
+        self.histories: list[tuple[Session, int, int, int]] = []
         self.closing: list[Session] = []
         self.gathered_bytes = 0
         self.durable = False
@@ -81,6 +85,7 @@ class Tick:
             or self.pulls
             or self.envelopes
             or self.unreads
+            or self.histories
             or self.closing
             or self.acknowledge
             or self.batch.size

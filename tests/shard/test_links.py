@@ -1,0 +1,156 @@
+"""Links between shards under loss, repetition and power failure: exactly once, in order."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lanying import limits
+from lanying.bus.link import LinkReceiver, LinkSender
+from tests.shard.test_chat import pair
+
+
+def test_envelopes_lost_on_the_way_are_sent_again() -> None:
+    sim, alice, bob = pair(2)
+    a, b = alice.device(), bob.device()
+    a.send(bob, "known")
+    peer = f"shard-{bob.shard.index}"
+    sim.hold.add(peer)
+    a.send(bob, "1")
+    a.send(bob, "2")
+    assert len(a.acknowledged) == 3, "an acknowledgement waits for the own commit only"
+    assert sim.drop(peer) > 0
+    sim.hold.clear()
+    a.send(bob, "3")
+    sim.advance(limits.LINK_RESEND_S + 0.1)
+    assert b.texts == ["known", "1", "2", "3"]
+
+
+def test_a_receiver_that_loses_power_gets_everything_once() -> None:
+    sim, alice, bob = pair(2)
+    a = alice.device()
+    a.send(bob, "known")
+    for number in range(10):
+        a.send(bob, f"{number}", run=False)
+        if number % 3 == 0:
+            sim.commit(alice.shard)
+    sim.crash(bob.shard.index)
+    sim.run()
+    sim.advance(limits.LINK_RESEND_S + 0.1)
+    assert bob.device().texts == ["known"] + [str(n) for n in range(10)]
+
+
+def test_a_sender_that_loses_power_keeps_what_it_acknowledged() -> None:
+    sim, alice, bob = pair(2)
+    a = alice.device()
+    a.send(bob, "known")
+    sim.hold.add(f"shard-{bob.shard.index}")
+    a.send(bob, "acknowledged")
+    a.send(bob, "gathered only", run=False)
+    assert len(a.acknowledged) == 2
+    sim.drop(f"shard-{bob.shard.index}")
+    sim.hold.clear()
+    sim.crash(alice.shard.index)
+    sim.advance(limits.LINK_RESEND_S + 0.1)
+    assert bob.device().texts == ["known", "acknowledged"]
+    assert alice.device("second").history_texts(bob) == ["known", "acknowledged"]
+
+
+def test_ids_and_positions_go_on_after_a_power_failure() -> None:
+    sim, alice, bob = pair(2)
+    a = alice.device()
+    first = a.acknowledged[a.send(bob, "1")]
+    sim.now_ms -= 5_000  # and the clock steps back
+    sim.crash(alice.shard.index)
+    sim.run()
+    a = alice.device()
+    second = a.acknowledged[a.send(bob, "2")]
+    assert second > first
+    assert bob.device().texts == ["1", "2"]
+
+
+def test_an_outbox_longer_than_the_window_drains_from_the_store() -> None:
+    sim, alice, bob = pair(2)
+    a = alice.device()
+    a.send(bob, "known")
+    peer = f"shard-{bob.shard.index}"
+    sim.hold.add(peer)
+    count = limits.LINK_WINDOW + 500
+    a.session.sends_since = -1e9
+    for number in range(count):
+        a.session.sends = 0
+        a.send(bob, f"{number}", run=number % 500 == 0)
+    sim.run()
+    sender = alice.shard.outbox.senders[bob.shard.index]
+    assert sender.sent - sender.acknowledged <= limits.LINK_WINDOW
+    sim.drop(peer)
+    sim.hold.clear()
+    sim.advance(limits.LINK_RESEND_S + 0.1)
+    sim.advance(1)
+    b = bob.device()
+    assert b.texts == ["known"] + [str(n) for n in range(count)]
+    assert sender.depth == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["send", "lose", "carry", "repeat", "clock", "sender restarts", "receiver restarts"]),
+        max_size=60,
+    )
+)
+def test_a_link_delivers_every_number_once_and_in_order(steps: list[str]) -> None:
+    outbox: dict[int, int] = {}
+    received: list[int] = []
+    sender, receiver = LinkSender(0, 1), LinkReceiver(0)
+    wire: list[tuple[int, list[int]]] = []
+    now = 0.0
+
+    def pump() -> None:
+        lagging = sender.lagging()
+        if lagging:
+            first, count = lagging
+            wire.append((first, [outbox[n] for n in range(first, first + count)]))
+            sender.resent(first, count, now)
+
+    def carry(keep: bool) -> None:
+        if wire:
+            first, items = wire[0] if keep else wire.pop(0)
+            skip = receiver.fresh(first, len(items), sender.trimmed + 1)
+            if skip is None:
+                sender.acknowledge(receiver.seen, True, now)
+            else:
+                received.extend(items[skip:])
+                sender.acknowledge(receiver.seen, False, now)
+
+    for step in steps:
+        now += 0.1
+        if step == "send":
+            number = sender.assign()
+            outbox[number] = number
+            if sender.committed(number, 1, now):
+                wire.append((number, [number]))
+        elif step == "lose":
+            wire[:1] = []
+        elif step == "carry":
+            carry(keep=False)
+        elif step == "repeat":
+            carry(keep=True)
+        elif step == "clock":
+            now += limits.LINK_RESEND_S + 1
+            sender.tick(now)
+        elif step == "sender restarts":
+            sender = LinkSender(sender.last, sender.trimmed + 1)
+            wire.clear()
+        else:
+            receiver = LinkReceiver(len(received))
+            sender.acknowledge(receiver.seen, True, now)
+        pump()
+    for _ in range(10):
+        now += limits.LINK_RESEND_S + 1
+        sender.tick(now)
+        pump()
+        while wire:
+            carry(keep=False)
+    assert received == list(range(1, sender.last + 1))
+    assert sender.depth == 0
