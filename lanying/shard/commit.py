@@ -16,8 +16,8 @@ class Committer:
     :param done: called on the loop after each flush, with the error that stopped it or None
     """
 
-    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop, done: Callable[[Exception | None], None]) ->
-        None: self._store = store
+    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop, done: Callable[[Exception | None], None]) -> None:
+        self._store = store
         self._loop = loop
         self._done = done
         self._wanted: SimpleQueue[bool] = SimpleQueue()

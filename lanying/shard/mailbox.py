@@ -33,8 +33,7 @@ class Conversation:
         if row is None:
             self.last_seq = self.last_mid = self.acknowledged = self.read_mid = self.flags = 0
         else:
-            self.last_seq, self.last_mid, self.acknowledged, self.read_mid, self.flags =
-            schema.CONVERSATION.unpack(row)
+            self.last_seq, self.last_mid, self.acknowledged, self.read_mid, self.flags = schema.CONVERSATION.unpack(row)
 
     @property
     def row(self) -> bytes:

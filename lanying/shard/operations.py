@@ -48,8 +48,8 @@ APPEND = MessageOperation.APPEND
 REPLACE = MessageOperation.REPLACE
 
 _MARK_OF_OWNER: dict[int, int] = {READ_ACK: schema.READ_BY_OWNER, PLAY_ACK: schema.PLAYED}
-_MARK_OF_PEER: dict[int, int] = {READ_ACK: schema.READ_BY_PEER, PLAY_ACK: schema.PLAYED, DELIVER_ACK:
-schema.DELIVERED} MERGE_DEPTH = 32
+_MARK_OF_PEER: dict[int, int] = {READ_ACK: schema.READ_BY_PEER, PLAY_ACK: schema.PLAYED, DELIVER_ACK: schema.DELIVERED}
+MERGE_DEPTH = 32
 """Deeper objects are replaced instead of merged."""
 NO_SUCH_MESSAGE = "no such message in this conversation"
 TOO_OLD = "exceed recall time limit"
