@@ -1,0 +1,133 @@
+"""The bus between real ZeroMQ sockets, and its framing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lanying.bus.call import Calls
+from lanying.bus.messages import Call, Envelope, LinkAck, PeerQuery, Reply, decode_request, encode
+from lanying.bus.transport import Bus, split
+from lanying.errors import CallError
+from lanying.runtime import RunDirectory
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    deadline = asyncio.get_running_loop().time() + 10
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, f"gave up waiting until {what}"
+        await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    directory = RunDirectory(tmp_path)
+    directory.create()
+    return directory
+
+
+@given(st.lists(st.binary(max_size=300)))
+def test_pieces_come_out_as_they_went_in(pieces: list[bytes]) -> None:
+    assert list(split(b"".join(len(p).to_bytes(4, "big") + p for p in pieces))) == pieces
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_pieces_or_an_error(blob: bytes) -> None:
+    try:
+        assert sum(4 + len(piece) for piece in split(blob)) == len(blob)
+    except ValueError:
+        pass
+
+
+def test_envelopes_arrive_in_order_and_a_late_peer_gets_what_waited(run: RunDirectory) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        got: list[Envelope] = []
+        a, b = Bus("a", run, got.append), Bus("b", run, got.append)
+        a.start(loop)
+        for number in range(100):
+            a.send("b", LinkAck(0, number))
+        await until(lambda: a._retry, "the blob waits for its peer")
+        b.start(loop)
+        for number in range(100, 200):
+            a.send("b", LinkAck(0, number))
+        await until(lambda: len(got) == 200, "all envelopes arrived")
+        assert [m.number for m in got if isinstance(m, LinkAck)] == list(range(200))
+        a.close()
+        b.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_paused_bus_receives_later(run: RunDirectory) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        got: list[Envelope] = []
+        turns: list[int] = []
+        a, b = Bus("a", run, got.append), Bus("b", run, got.append, lambda: turns.append(len(got)))
+        a.start(loop)
+        b.start(loop)
+        b.pause()
+        a.send("b", LinkAck(0, 1))
+        await until(lambda: not a._unflushed, "the envelope left")
+        assert got == []
+        b.resume()
+        await until(lambda: got, "the envelope arrived")
+        assert turns[-1] == 1
+        a.close()
+        b.close()
+
+    asyncio.run(scenario())
+
+
+def test_calls_are_answered_refused_or_time_out(run: RunDirectory) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+
+        def serve(message: Envelope) -> None:
+            assert isinstance(message, Call)
+            request = decode_request(message.body)
+            assert isinstance(request, PeerQuery)
+            if request.uid == 1:
+                server.send(message.caller, Reply(message.id, 200, "", b"\xc3"))
+            elif request.uid == 2:
+                server.send(message.caller, Reply(message.id, 10000, "no such user"))
+
+        server = Bus("server", run, serve)
+        client = Bus("client", run, lambda message: calls.answered(message) if isinstance(message, Reply) else None)
+        calls = Calls(client)
+        server.start(loop)
+        client.start(loop)
+        assert await calls.ask("server", PeerQuery(1, 0, "")) == b"\xc3"
+        with pytest.raises(CallError) as refused:
+            await calls.ask("server", PeerQuery(2, 0, ""))
+        assert refused.value.code == 10000
+        with pytest.raises(CallError) as late:
+            await calls.ask("server", PeerQuery(3, 0, ""), timeout_s=0.05)
+        assert late.value.code == 503
+        with pytest.raises(CallError) as dead:
+            await calls.ask("nobody", PeerQuery(1, 0, ""), timeout_s=0.05)
+        assert dead.value.code == 503
+        client.close()
+        server.close()
+
+    asyncio.run(scenario())
+
+
+@given(st.binary(max_size=60))
+def test_broken_blobs_are_dropped(blob: bytes) -> None:
+    import msgspec
+
+    from lanying.bus.messages import decode_envelope
+
+    try:
+        for piece in split(blob):
+            decode_envelope(piece)
+    except (ValueError, msgspec.DecodeError):
+        pass
+    assert encode(LinkAck(1, 2))

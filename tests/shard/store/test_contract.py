@@ -1,0 +1,162 @@
+"""One suite for every store engine: the guarantees of ``lanying.shard.store.base``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lanying.errors import SchemaError, StoreError
+from lanying.shard.store import schema
+from lanying.shard.store.base import Store
+from lanying.shard.store.memory import MemoryStore
+from lanying.shard.store.rocks import RocksStore
+
+QUEUE, META = schema.QUEUE, schema.META
+
+
+@pytest.fixture(params=["memory", "rocks"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    engine: Store = MemoryStore() if request.param == "memory" else RocksStore(tmp_path / "store")
+    yield engine
+    engine.close()
+
+
+def put(store: Store, **rows: bytes) -> None:
+    batch = store.batch()
+    for key, value in rows.items():
+        batch.put(QUEUE, key.encode(), value)
+    store.write(batch)
+
+
+def test_a_written_batch_is_visible_at_once(store: Store) -> None:
+    put(store, a=b"1", b=b"")
+    assert store.get(QUEUE, b"a") == b"1"
+    assert store.get_many(QUEUE, [b"b", b"missing", b"a"]) == [b"", None, b"1"]
+    assert store.get_many(QUEUE, []) == []
+    assert store.get(META, b"a") is None, "families are apart"
+
+
+def test_a_batch_applies_in_its_order(store: Store) -> None:
+    batch = store.batch()
+    assert batch.size == 0
+    batch.put(QUEUE, b"k", b"1")
+    assert batch.size > 0
+    batch.delete(QUEUE, b"k")
+    batch.put(QUEUE, b"k", b"2")
+    batch.put(QUEUE, b"gone", b"1")
+    batch.delete_range(QUEUE, b"g", b"h")
+    assert store.get(QUEUE, b"k") is None, "nothing happens before the write"
+    store.write(batch)
+    assert store.get(QUEUE, b"k") == b"2"
+    assert store.get(QUEUE, b"gone") is None
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("start", "stop"), [(b"a", b"d"), (b"b", b"c"), (b"", b"\xff"), (b"c", b"a"), (b"bb", b"bc")])
+def test_scans_take_start_and_leave_stop(store: Store, start: bytes, stop: bytes, reverse: bool) -> None:
+    put(store, a=b"1", b=b"2", c=b"3", d=b"4")
+    expected = [(k, v) for k, v in [(b"a", b"1"), (b"b", b"2"), (b"c", b"3"), (b"d", b"4")] if start <= k < stop]
+    if reverse:
+        expected.reverse()
+    assert list(store.scan(QUEUE, start, stop, reverse=reverse)) == expected
+    assert list(store.scan(QUEUE, start, stop, limit=2, reverse=reverse)) == expected[:2]
+
+
+operation = st.one_of(
+    st.tuples(st.just("put"), st.binary(min_size=1, max_size=3), st.binary(max_size=4)),
+    st.tuples(st.just("delete"), st.binary(min_size=1, max_size=3), st.just(b"")),
+    st.tuples(st.just("range"), st.binary(min_size=1, max_size=2), st.binary(min_size=1, max_size=2)),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(operation, max_size=8), max_size=6))
+def test_both_engines_agree(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[str, bytes, bytes]]]
+) -> None:
+    engines: list[Store] = [MemoryStore(), RocksStore(tmp_path_factory.mktemp("store"))]
+    try:
+        for operations in batches:
+            for engine in engines:
+                batch = engine.batch()
+                for kind, key, value in operations:
+                    if kind == "put":
+                        batch.put(QUEUE, key, value)
+                    elif kind == "delete":
+                        batch.delete(QUEUE, key)
+                    elif key < value:
+                        batch.delete_range(QUEUE, key, value)
+                engine.write(batch)
+        memory, rocks = (list(engine.scan(QUEUE, b"", b"\xff" * 4)) for engine in engines)
+        assert memory == rocks
+    finally:
+        for engine in engines:
+            engine.close()
+
+
+def test_rocks_keeps_what_was_written_when_the_process_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from lanying.shard.store.rocks import RocksStore\n"
+        "s = RocksStore(Path(sys.argv[1])); b = s.batch(); b.put('queue', b'k', b'v'); s.write(b)\n"
+        "print('written', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"written\n"
+        os.kill(process.pid, signal.SIGKILL)
+    store = RocksStore(tmp_path)
+    assert store.get(QUEUE, b"k") == b"v"
+    store.close()
+
+
+def test_rocks_survives_a_torn_log_tail(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path / "live")
+    for number in range(50):
+        put(store, **{f"k{number:02}": b"x" * 200})
+    store.flush()
+    found = shutil.copytree(tmp_path / "live", tmp_path / "found")  # what a power failure leaves: close() would tidy up
+    store.close()
+    log = max(found.glob("*.log"), key=lambda path: path.stat().st_size)
+    with log.open("r+b") as file:
+        file.truncate(log.stat().st_size - 100)
+    store = RocksStore(found)
+    keys = [key for key, _ in store.scan(QUEUE, b"", b"\xff")]
+    assert keys == [f"k{n:02}".encode() for n in range(49)], "a prefix of what was written, no holes"
+    store.close()
+
+
+def test_a_newer_schema_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path)
+    batch = store.batch()
+    batch.put(META, b"schema_compat_version", struct.pack(">I", schema.SCHEMA_VERSION + 1))
+    store.write(batch)
+    store.close()
+    with pytest.raises(SchemaError, match="upgrade lanying"):
+        RocksStore(tmp_path)
+
+
+def test_a_store_in_use_is_refused(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path)
+    with pytest.raises(StoreError, match="cannot open"):
+        RocksStore(tmp_path)
+    store.close()
+
+
+def successors() -> list[tuple[bytes, bytes]]:
+    return [(b"a", b"b"), (b"a\xff", b"b"), (b"\x00\x01", b"\x00\x02"), (b"\xff\xff", b"\xff\xff\xff")]
+
+
+@pytest.mark.parametrize(("prefix", "stop"), successors())
+def test_the_successor_of_a_prefix_ends_its_scan(prefix: bytes, stop: bytes) -> None:
+    check: Callable[[bytes], bytes] = schema.successor
+    assert check(prefix) == stop
