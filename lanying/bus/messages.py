@@ -143,9 +143,42 @@ class Barred(Message, tag=23):
     version: int = 0
 
 
-LinkMessage = Deliver | NoticeFor | RosterChange | Barred
-Envelope = LinkBatch | LinkAck | Call | Reply | Heartbeat | Drain | Deliver
-"""A bare :class:`Deliver` is a live one: for connected devices, allowed to get lost."""
+class Seat(Message, tag=30):
+    """``uid`` is a member of group ``gid`` from position ``start`` of its timeline on: kept on the member's shard."""
+
+    uid: int
+    gid: int
+    start: int = 0
+
+
+class Unseat(Message, tag=31):
+    """``uid`` is no member of group ``gid`` any more."""
+
+    uid: int
+    gid: int
+
+
+class GroupDeliver(Message, tag=32):
+    """An entry of a group's timeline for the members on one shard, which keeps the position and pushes to who is there.
+
+    :ivar seq: position in the timeline, 0 for a live one (typing): pushed and forgotten
+    :ivar author: member whose device ``author_sn`` shows it already
+    :ivar previous_mid: newest listed message before it
+    """
+
+    gid: int
+    seq: int
+    mid: int
+    meta: bytes
+    author: int
+    author_sn: int
+    listed: bool
+    previous_mid: int
+
+
+LinkMessage = Deliver | NoticeFor | RosterChange | Barred | Seat | Unseat | GroupDeliver
+Envelope = LinkBatch | LinkAck | Call | Reply | Heartbeat | Drain | Deliver | GroupDeliver
+"""A bare :class:`Deliver` or :class:`GroupDeliver` is a live one: for connected devices, allowed to get lost."""
 
 
 # --- calls to a shard -------------------------------------------------------------------------------------------
@@ -424,8 +457,72 @@ class RelationInfo(msgspec.Struct, array_like=True, frozen=True):
     blocked: bool = False
 
 
+# --- groups: posting and reading, asked by the shard of a member ---------------------------------------------------------
+
+
+class GroupPost(Message, tag=100):
+    """A member's upload for a group's timeline. Result: :class:`Posted`; a refusal's code is the client's Status code + 1000.
+
+    :ivar client_mid: recognises a repetition (ordinary messages only)
+    :ivar payload: encoded MessageBody
+    :ivar operation: MessageOperation type and ``target`` message id, 0 for an ordinary message
+    """
+
+    gid: int
+    uid: int
+    sn: int
+    app: str
+    client_mid: int
+    payload: bytes
+    operation: int = 0
+    target: int = 0
+    live: bool = False
+
+
+class Posted(msgspec.Struct, array_like=True, frozen=True):
+    """A group upload is in the timeline."""
+
+    mid: int
+    time_ms: int
+    edit_ms: int = 0
+
+
+class FetchEntries(Message, tag=101):
+    """Result: list of encoded Metas (empty bytes: removed) of a timeline from position ``first`` on."""
+
+    gid: int
+    first: int
+    count: int
+
+
+class FetchHistory(Message, tag=102):
+    """A page of a group's history for a member, newest first, older than ``key``. Result: :class:`HistoryPage`."""
+
+    gid: int
+    uid: int
+    key: int
+    amount: int
+
+
+class HistoryPage(msgspec.Struct, array_like=True, frozen=True):
+    """Metas newest first and the next key."""
+
+    metas: list[bytes]
+    next_key: int
+
+
+class Joined(Message, tag=103):
+    """Result: list of the group ids a user is a member of."""
+
+    uid: int
+
+
 Request = (
     PeerQuery
+    | GroupPost
+    | FetchEntries
+    | FetchHistory
+    | Joined
     | ClaimAccount
     | FindName
     | GetAccounts

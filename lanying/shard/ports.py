@@ -34,6 +34,9 @@ class Work(Protocol):
     def notice(self, uid: int, sender: int, ns: int, payload: bytes) -> None:
         """A GroupNotice or RosterNotice (``ns`` says which) for queue 0 of ``uid``, on whichever shard he lives."""
 
+    def group_notice(self, gid: int, sender: int, payload: bytes) -> None:
+        """An encoded GroupNotice into the timeline of a group of this shard: every member's devices get it."""
+
     def link(self, entity_id: int, message: LinkMessage) -> None:
         """Tell the shard that owns a user or group, exactly once and in order; the own shard gets it in this tick."""
 
