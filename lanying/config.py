@@ -92,7 +92,12 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-TABLES: dict[str, type[msgspec.Struct]] = {"storage": Storage, "discovery": Discovery, "accounts": Accounts, "policy": Policy}
+TABLES: dict[str, type[msgspec.Struct]] = {
+    "storage": Storage,
+    "discovery": Discovery,
+    "accounts": Accounts,
+    "policy": Policy,
+}
 
 Layer = tuple[str, dict[str, Any]]
 """Where values come from, and the values, nested as in the TOML file."""

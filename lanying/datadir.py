@@ -1,0 +1,207 @@
+"""The data directory: its lock, and the files written on the first start (:mod:`lanying.runtime` lists them).
+
+The lock is an ``flock`` on the file ``lock``. Children inherit the descriptor, so the directory is free only when the last process that
+may have a database open is gone, also after a ``kill -9`` of the supervisor.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import time
+from pathlib import Path
+
+import msgspec
+
+from lanying.config import Config
+from lanying.errors import DataDirectoryError, ShardCountError
+from lanying.runtime import App, RunDirectory
+from lanying.shardmap import ShardMap
+
+APPS_FILE = "apps.json"
+TOKEN_FILE = "admin-token"
+LOCK_FILE = "lock"
+LOG_FILE = "log/lanying.log"
+KEY_BYTES = 32
+LOCK_WAIT_S = 5.0
+"""Children of a killed supervisor take a moment to go."""
+_OURS = {LOCK_FILE, "run", "log", "lost+found", APPS_FILE, TOKEN_FILE}
+"""What may be there before the shard map is: it is written last."""
+
+
+class DataDirectory:
+    """A locked data directory.
+
+    :param path: created when missing, mode 0700
+    :param shards: how many the caller wants, 0 for as many as it was built with
+    :raises DataDirectoryError: in use, not writable, not ours, or from a newer release
+    :raises ShardCountError: built with another number of shards
+    """
+
+    def __init__(self, path: Path, shards: int = 0) -> None:
+        self.path = path.resolve()
+        self._new = not self.path.exists()
+        self._lock_fd = -1
+        try:
+            self._open()
+            self._shard_map = ShardMap.load(self.path)
+            self._check(shards)
+        except OSError as error:
+            self.close()
+            raise DataDirectoryError(
+                f"{self.path}: {error.strerror}; give a directory this user can write with --data"
+            ) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if self.path.stat().st_uid == os.getuid():
+            self.path.chmod(0o700)
+        self._lock_fd = os.open(self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + LOCK_WAIT_S
+        while not _try_lock(self._lock_fd):
+            holder = _read_pid(self._lock_fd)
+            if _alive(holder) or time.monotonic() > deadline:
+                raise DataDirectoryError(
+                    f"{self.path}: in use by another instance{f' (pid {holder})' if holder else ''}; "
+                    "stop it with `lanying-cluster stop --data …`, or give another directory with --data"
+                )
+            time.sleep(0.02)
+        self.write_pid()
+
+    def write_pid(self) -> None:
+        """Put this process's id into the lock file (again, after a fork)."""
+        os.ftruncate(self._lock_fd, 0)
+        os.pwrite(self._lock_fd, f"{os.getpid()}\n".encode(), 0)
+
+    def _check(self, shards: int) -> None:
+        if self._shard_map is None:
+            foreign = sorted({entry.name for entry in self.path.iterdir()} - _OURS)
+            if foreign:
+                raise DataDirectoryError(
+                    f"{self.path}: not a lanying data directory (it has {', '.join(foreign[:3])}, no shardmap.json); "
+                    "give an empty or new directory with --data"
+                )
+        elif shards and shards != self._shard_map.shards:
+            built = self._shard_map.shards
+            raise ShardCountError(
+                f"{self.path}: built with {built} shards, {shards} asked for; start with --shards {built}. "
+                f"Moving data will be `lanying-cluster reshard --shards {shards}`: not in this release"
+            )
+
+    @property
+    def lock_fd(self) -> int:
+        """Descriptor of the lock, for children to inherit."""
+        return self._lock_fd
+
+    @property
+    def token_file(self) -> Path:
+        """Where the admin token is."""
+        return self.path / TOKEN_FILE
+
+    @property
+    def log_file(self) -> Path:
+        """Where a server started with ``--daemon`` logs to."""
+        return self.path / LOG_FILE
+
+    @property
+    def is_initialised(self) -> bool:
+        """Whether a server has been started here before."""
+        return self._shard_map is not None
+
+    def prepare(self, config: Config, shards: int) -> tuple[ShardMap, tuple[App, ...]]:
+        """Everything a start needs from here; on the first start it is written.
+
+        :param shards: number of shards of a new directory
+        :raises DataDirectoryError: damaged, full, or built for another app id
+        """
+        try:
+            RunDirectory(self.path).create()
+            apps = self._prepare_apps(config)
+            if self._shard_map is None:
+                self._shard_map = ShardMap.even(shards)
+                self._shard_map.save(self.path)
+            return self._shard_map, apps
+        except OSError as error:
+            raise DataDirectoryError(
+                f"{self.path}: {error.strerror}; make room or give another directory with --data"
+            ) from error
+
+    def _prepare_apps(self, config: Config) -> tuple[App, ...]:
+        apps = _load_apps(self.path / APPS_FILE)
+        if not apps:
+            apps = (App(config.app_id, config.app_name, secrets.token_hex(KEY_BYTES)),)
+            _write_private(self.path / APPS_FILE, msgspec.json.format(msgspec.json.encode(apps)) + b"\n")
+        if apps[0].app_id != config.app_id:
+            raise DataDirectoryError(
+                f"{self.path}: serves app_id {apps[0].app_id!r}, the configuration says {config.app_id!r}; "
+                "set app_id back, or give another directory with --data"
+            )
+        if not self.token_file.exists():
+            _write_private(self.token_file, _admin_token(apps[0]).encode() + b"\n")
+        return (msgspec.structs.replace(apps[0], name=config.app_name), *apps[1:])
+
+    def close(self) -> None:
+        """Give the lock back; a directory made only for a start that was refused is removed again."""
+        if self._lock_fd < 0:
+            return
+        if self._new and not self.is_initialised:
+            try:
+                (self.path / LOCK_FILE).unlink()
+                self.path.rmdir()
+            except OSError:
+                pass
+        os.close(self._lock_fd)
+        self._lock_fd = -1
+
+
+def _load_apps(file: Path) -> tuple[App, ...]:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=tuple[App, ...])
+    except FileNotFoundError:
+        return ()
+    except msgspec.DecodeError as error:
+        raise DataDirectoryError(
+            f"{file}: damaged ({error}); restore it from a backup, tokens are signed with its keys"
+        ) from error
+
+
+def _admin_token(app: App) -> str:
+    from lanying import tokens  # PyJWT stays out of the memory of every later start
+
+    return tokens.issue(app.secret, tokens.Identity(app.app_id, 0, tokens.ROLE_ADMIN, app.admin_epoch))
+
+
+def _write_private(file: Path, content: bytes) -> None:
+    """Owner-only from its first byte; a crash leaves all of it or nothing."""
+    part = file.with_name(file.name + ".part")
+    part.unlink(missing_ok=True)
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    part.replace(file)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read_pid(fd: int) -> int:
+    text = os.pread(fd, 32, 0).strip()
+    return int(text) if text.isdigit() else 0
+
+
+def _alive(pid: int) -> bool:
+    return pid > 0 and Path(f"/proc/{pid}").exists()

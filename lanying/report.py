@@ -1,0 +1,82 @@
+"""What ``lanying-cluster status`` shows. CPU and memory are measured here, by the one who asks."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+SAMPLE_S = 0.25
+"""CPU is measured over this long."""
+_STYLES = {"ready": "green", "starting": "yellow", "waiting": "red", "killed": "red", "stopping": "yellow"}
+
+
+def measure(rows: list[dict[str, Any]]) -> None:
+    """Add ``cpu_percent`` (of one core) and ``rss_bytes`` to each row; None for a process that is gone."""
+    running: list[tuple[dict[str, Any], psutil.Process]] = []
+    for row in rows:
+        row["cpu_percent"] = row["rss_bytes"] = None
+        try:
+            process = psutil.Process(row["pid"] or -1)
+            process.cpu_percent(None)
+        except (psutil.Error, ValueError):
+            continue
+        running.append((row, process))
+    time.sleep(SAMPLE_S)
+    for row, process in running:
+        try:
+            row["cpu_percent"] = process.cpu_percent(None)
+            row["rss_bytes"] = process.memory_info().rss
+        except psutil.Error:
+            continue
+
+
+def show(status: dict[str, Any]) -> None:
+    """Print for people."""
+    console = Console(highlight=False)
+    console.print(
+        f"{status['state']}  {status['url']}  app {status['app_id']}  lanying {status['version']}  "
+        f"pid {status['pid']}  up {duration(status['uptime_s'])}",
+        style=_STYLES.get(status["state"], ""),
+        markup=False,
+    )
+    console.print(
+        f"data {status['data']}  shards {status['shards']}  shard map version {status['shard_map_version']}  "
+        f"durability {status['durability']}  metrics {status['metrics_url']}",
+        markup=False,
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("process", "pid", "state", "core", "uptime", "restarts", "cpu %", "RSS MB", "sessions", "figures"):
+        table.add_column(heading, justify="left" if heading in ("process", "state", "figures") else "right")
+    for row in status["processes"]:
+        figures = dict(row["figures"])
+        sessions = figures.pop("sessions", None)
+        table.add_row(
+            row["name"],
+            _or_dash(row["pid"]),
+            f"[{_STYLES.get(row['state'], 'white')}]{row['state']}[/]",
+            _or_dash(row["core"]),
+            duration(row["uptime_s"]),
+            str(row["restarts"]),
+            _or_dash(row["cpu_percent"]),
+            "-" if row["rss_bytes"] is None else f"{row['rss_bytes'] / 1e6:.1f}",
+            _or_dash(sessions and int(sessions) if sessions else sessions),
+            " ".join(f"{name}={value:g}" for name, value in figures.items()),
+        )
+    console.print(table)
+
+
+def duration(seconds: float) -> str:
+    """3 d 4 h, 5 h 12 min, 2 min 3 s, 14 s."""
+    whole = int(seconds)
+    for size, unit, lower, lower_unit in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // lower} {lower_unit}"
+    return f"{whole} s"
+
+
+def _or_dash(value: object) -> str:
+    return "-" if value is None else str(value)

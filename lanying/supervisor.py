@@ -1,0 +1,333 @@
+"""The first process: owns the public port, starts the others, restarts what falls over, drains in order.
+
+Decisions are :class:`lanying.children.Children`'s; this module performs them: processes, signals, descriptors, the bus and the control
+socket, in one loop. It holds both listeners for as long as it lives, so a router or gateway that crashes loses no connection attempt, and
+it never touches user data.
+
+Children are told who they are by a :class:`~lanying.runtime.Launch` record on descriptor 0. They run in sessions of
+their own (Ctrl-C reaches only the supervisor) and the kernel kills them when the supervisor dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import uvloop
+
+from lanying import __version__, clock, machine
+from lanying.bus.messages import Envelope, Heartbeat
+from lanying.bus.transport import Bus
+from lanying.children import Announce, Children, Command, Finish, Signal, Spawn, State, explain_exit
+from lanying.config import Config
+from lanying.control import ControlEndpoint
+from lanying.datadir import DataDirectory
+from lanying.runtime import GATEWAY, ROUTER, SUPERVISOR, App, Launch, RunDirectory, shard_name
+from lanying.shardmap import ShardMap
+
+log = logging.getLogger(__name__)
+
+SHARD = "shard"
+COMMANDS: Mapping[str, tuple[str, ...]] = {
+    kind: (sys.executable, "-m", f"lanying.{kind}") for kind in (SHARD, GATEWAY, ROUTER)
+}
+"""What runs, by kind of process."""
+RESTART = -1
+"""Result of :func:`run` when the whole server was asked to start again."""
+_PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a supervisor needs, checked and bound before.
+
+    :ivar config: with the address that was really bound
+    :ivar recheck: raises ConfigError when the configuration as it is now would not allow a start; asked before a restart
+    """
+
+    config: Config
+    data: DataDirectory
+    shard_map: ShardMap
+    apps: tuple[App, ...]
+    listener: socket.socket
+    metrics: socket.socket
+    cores: list[int]
+    commands: Mapping[str, tuple[str, ...]] = COMMANDS
+    recheck: Callable[[], object] = lambda: None
+    hung_after_s: float | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Process names in the order of their start."""
+        return [*(shard_name(i) for i in range(self.shard_map.shards)), GATEWAY, ROUTER]
+
+    def launch(self, name: str) -> Launch:
+        """What a child is told."""
+        index = int(name.removeprefix("shard-")) if name not in (GATEWAY, ROUTER) else -1
+        fds = {ROUTER: {"listener": self.listener.fileno()}, GATEWAY: {"metrics": self.metrics.fileno()}}
+        return Launch(
+            name=name,
+            config=self.config,
+            data=str(self.data.path),
+            shard_map=self.shard_map,
+            apps=self.apps,
+            cpu=machine.pin(index, self.cores) if index >= 0 else None,
+            index=index,
+            fds=fds.get(name, {}),
+        )
+
+
+def run(plan: Plan, on_ready: Callable[[], None], on_failure: Callable[[str], None]) -> int:
+    """Serve until told to stop.
+
+    :param on_ready: every process is ready; called once
+    :param on_failure: the server ends by itself, with the reason
+    :returns: exit code, or :data:`RESTART`
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(Supervisor(plan, on_ready, on_failure).serve())
+
+
+class Supervisor:
+    """Performs what :class:`Children` decides."""
+
+    def __init__(self, plan: Plan, on_ready: Callable[[], None], on_failure: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._on_ready = on_ready
+        self._on_failure = on_failure
+        limit = {} if plan.hung_after_s is None else {"hung_after_s": plan.hung_after_s}
+        self._children = Children(plan.names, **limit)
+        self._processes: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
+        self._started = time.time()
+        self._born = clock.monotonic()
+        self._restarting = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def serve(self) -> int:
+        """From the first spawn to the last exit."""
+        self._loop = loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[int] = loop.create_future()
+        run_directory = RunDirectory(self._plan.data.path)
+        bus = Bus(SUPERVISOR, run_directory, self._on_envelope)
+        control = ControlEndpoint(run_directory, self._answer)
+        bus.start(loop)
+        control.start(loop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+        try:
+            self._perform(self._children.start())
+            return await self._over
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            control.close()
+            bus.close()
+
+    # --- events ---
+
+    def _on_envelope(self, envelope: Envelope) -> None:
+        if isinstance(envelope, Heartbeat):
+            h = envelope
+            before = self._children[h.process].state if h.process in self._children else None
+            commands = self._children.heartbeat(h.process, h.pid, h.ready, h.figures, clock.monotonic())
+            if before is State.STARTING and self._children[h.process].state is State.READY:
+                log.info("event=child_ready process=%s pid=%d", h.process, h.pid)
+            self._perform(commands)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        now = clock.monotonic()
+        if self._children.state is State.DRAINING:
+            log.warning("event=stop_at_once signal=%s", signal.Signals(number).name)
+            self._restarting = False
+            self._perform(self._children.kill(now))
+        else:
+            log.info("event=drain signal=%s", signal.Signals(number).name)
+            self._perform(self._children.drain(now))
+
+    def _on_exit(self, name: str) -> None:
+        process, pidfd = self._processes.pop(name)
+        self._loop.remove_reader(pidfd)
+        os.close(pidfd)
+        status = process.wait()
+        commands = self._children.exited(name, status, clock.monotonic())
+        child = self._children[name]
+        if child.state is State.WAITING:
+            log.error(
+                "event=child_died process=%s pid=%d how=%r restart_in_s=%g restarts=%d",
+                name, process.pid, explain_exit(status), child.delay, child.restarts,
+            )  # fmt: skip
+        else:
+            log.info("event=child_exited process=%s pid=%d how=%r", name, process.pid, explain_exit(status))
+        self._perform(commands)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._perform(self._children.tick(clock.monotonic()))
+
+    # --- commands ---
+
+    def _perform(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            match command:
+                case Spawn():
+                    self._spawn(command.name)
+                case Signal():
+                    self._signal(command)
+                case Announce():
+                    gc.collect()
+                    gc.freeze()
+                    self._on_ready()
+                case Finish():
+                    self._finish(command)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._children.next_timer()
+        if due is not None:
+            self._timer = self._loop.call_later(max(due - clock.monotonic(), 0) + 0.001, self._on_timer)
+
+    def _spawn(self, name: str) -> None:
+        if self._children.state in (State.DRAINING, State.OVER):
+            return  # an earlier command of the same turn failed
+        kind = name if name in (GATEWAY, ROUTER) else SHARD
+        launch = self._plan.launch(name)
+        try:
+            process = _start(self._plan.commands[kind], launch, self._plan.data.lock_fd)
+        except OSError as error:
+            log.error("event=spawn_failed process=%s error=%r", name, str(error))
+            self._perform(self._children.exited(name, 1, clock.monotonic()))
+            return
+        log.info("event=child_started process=%s pid=%d core=%s", name, process.pid, launch.cpu)
+        pidfd = os.pidfd_open(process.pid)
+        self._processes[name] = (process, pidfd)
+        self._children.spawned(name, process.pid, clock.monotonic())
+        self._loop.add_reader(pidfd, self._on_exit, name)
+
+    def _signal(self, command: Signal) -> None:
+        entry = self._processes.get(command.name)
+        if entry is None:
+            return
+        level = logging.WARNING if command.number is signal.SIGKILL else logging.INFO
+        log.log(level, "event=signal process=%s signal=%s reason=%r", command.name, command.number.name, command.reason)
+        entry[0].send_signal(command.number)
+
+    def _finish(self, command: Finish) -> None:
+        if command.code:
+            log.error("event=stopped code=%d reason=%r", command.code, command.reason)
+            self._on_failure(command.reason)
+        else:
+            log.info("event=stopped")
+        if not self._over.done():
+            self._over.set_result(RESTART if self._restarting and not command.code else command.code)
+
+    # --- control socket ---
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        now = clock.monotonic()
+        match request:
+            case {"do": "status"}:
+                return {"ok": True} | self._status(now)
+            case {"do": "stop"}:
+                log.info("event=drain request=stop")
+                self._loop.call_soon(lambda: self._perform(self._children.drain(clock.monotonic())))
+                return {"ok": True, "pid": os.getpid()}
+            case {"do": "restart", "process": None}:
+                return self._restart_all()
+            case {"do": "restart", "process": str(name)}:
+                return self._restart(name, now)
+        return {"ok": False, "error": "unknown request; this release knows status, stop and restart"}
+
+    def _restart_all(self) -> dict[str, Any]:
+        if self._children.state is not State.READY:
+            return {"ok": False, "error": f"the server is {self._children.state}; restart it when it is ready"}
+        try:
+            self._plan.recheck()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the running server goes on
+            return {"ok": False, "error": f"not restarted: {error}"}
+        log.info("event=drain request=restart")
+        self._restarting = True
+        self._loop.call_soon(lambda: self._perform(self._children.drain(clock.monotonic())))
+        return {"ok": True, "started": self._started}
+
+    def _restart(self, name: str, now: float) -> dict[str, Any]:
+        if name not in self._children:
+            return {"ok": False, "error": f"no process {name!r}; there are: {', '.join(self._plan.names)}"}
+        if self._children.state is not State.READY:
+            return {"ok": False, "error": f"the server is {self._children.state}; restart it when it is ready"}
+        restarts = self._children[name].restarts
+        self._perform(self._children.restart(name, now))
+        return {"ok": True, "restarts": restarts}
+
+    def _status(self, now: float) -> dict[str, Any]:
+        config = self._plan.config
+        rows = self._children.report(now)
+        for row in rows:
+            row["core"] = self._plan.launch(row["name"]).cpu
+        ready = self._children.state is State.READY and all(row["state"] == State.READY for row in rows)
+        host, port = config.address
+        metrics_port = self._plan.metrics.getsockname()[1]
+        return {
+            "state": State.READY
+            if ready
+            else State.STARTING
+            if self._children.state is State.READY
+            else self._children.state,
+            "version": __version__,
+            "pid": os.getpid(),
+            "started": self._started,
+            "uptime_s": round(now - self._born, 1),
+            "url": f"http://{machine.reachable_host(host)}:{port}",
+            "metrics_url": f"http://127.0.0.1:{metrics_port}/metrics",
+            "data": str(self._plan.data.path),
+            "app_id": config.app_id,
+            "durability": config.storage.durability,
+            "shards": self._plan.shard_map.shards,
+            "shard_map_version": self._plan.shard_map.version,
+            "processes": rows,
+        }
+
+
+def _start(command: tuple[str, ...], launch: Launch, lock_fd: int) -> subprocess.Popen[bytes]:
+    """One child process. Its stdout is our stderr: stdout carries the ready line and nothing else.
+
+    :raises OSError: no memory, no processes left, or no such program
+    """
+    parent = os.getpid()
+
+    def die_with_parent() -> None:
+        # SIGKILL: what was acknowledged is safe, and the next start must not find databases still open.
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=sys.stderr.fileno(),
+        pass_fds=(*launch.fds.values(), lock_fd),
+        start_new_session=True,
+        preexec_fn=die_with_parent,
+    )
+    assert process.stdin is not None
+    try:
+        process.stdin.write(msgspec.json.encode(launch))
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # it is gone already; its exit is told by the pidfd
+    return process
