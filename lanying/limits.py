@@ -108,6 +108,8 @@ REST_HEAD_TIMEOUT_S: Final = 10.0
 """From the first byte of a request to the end of its head."""
 REST_IDLE_S: Final = 60.0
 """A connection kept alive without a request."""
+MAX_JSON_INT: Final = (1 << 53) - 1
+"""Largest number a JavaScript client reads exactly (xsync rule 4)."""
 REST_IDS: Final = 10_000
 """Ids in one list parameter; the web SDK asks for 1,000."""
 REST_IDS_PER_CALL: Final = 500

@@ -1,0 +1,13 @@
+"""The REST gateway: HTTP in, calls to shards out. It keeps nothing that a restart could lose.
+
+``__main__``   the process: bus, hand-off, heartbeats, metrics listener
+``adopt``      sockets the router hands over become HTTP connections
+``app``        the ASGI application: CORS, body limit, one way through for every request, errors as envelopes
+``endpoint``   what a request handler gets and gives; a table row per path
+``params``     parameters from query or body, lenient about both
+``auth``       who is calling: tokens, admins acting as users
+``passwords``  Argon2id in threads     ``throttle``  wrong passwords per name and address
+``shards``     the port to the shards  ``codes``     REST codes and their meaning
+
+Areas, each a table ``ENDPOINTS``: ``discovery`` ``sign_in`` ``users`` ``rosters`` ``groups``
+"""

@@ -56,6 +56,9 @@ class LocalShard:
         source = getattr(body, "from").uid
         self.cluster.notices.append(Notice(uid, sender, body.type, source, body.to[0].uid, body.content))
 
+    def group_notice(self, gid: int, sender: int, payload: bytes) -> None:
+        raise AssertionError("accounts, devices and roster have nothing to tell groups")
+
     def link(self, entity_id: int, message: LinkMessage) -> None:
         self.cluster.links.append((self.cluster.map.shard_of(entity_id), message))
 

@@ -1,0 +1,120 @@
+"""The gateway process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+
+import uvloop
+from prometheus_client import make_asgi_app
+
+from lanying import limits
+from lanying.bus import handoff
+from lanying.bus.call import Calls
+from lanying.bus.messages import Drain, Envelope, Heartbeat, Reply
+from lanying.bus.transport import Bus
+from lanying.gateway.adopt import Adopter
+from lanying.gateway.app import build
+from lanying.gateway.endpoint import Services
+from lanying.gateway.metrics import Metrics
+from lanying.gateway.shards import BusShards
+from lanying.logs import setup
+from lanying.protocol.schema.xsync_pb2 import Status
+from lanying.runtime import SUPERVISOR, Launch
+
+log = logging.getLogger("lanying.gateway")
+
+DRAIN_S = 3.0
+"""Requests in flight get this long; the longest call to a shard is not waited for."""
+
+
+class Process:
+    """Wires bus, hand-off, application and heartbeats to one loop."""
+
+    def __init__(self, launch: Launch, loop: asyncio.AbstractEventLoop) -> None:
+        self.launch = launch
+        self._loop = loop
+        self._draining: asyncio.Task[None] | None = None
+        self._metrics = Metrics()
+        self.bus = Bus(launch.name, launch.run, self._envelope)
+        self.calls = Calls(self.bus)
+        self.services = Services(launch.config, launch.apps, BusShards(self.calls, launch.shard_map))
+        self.adopter = Adopter(build(self.services, self._metrics), loop)
+        self.receiver = handoff.Receiver(launch.run.handoff(launch.name), self.accept, loop)
+
+    async def start(self) -> None:
+        """Serve."""
+        self.bus.start(self._loop)
+        if "metrics" in self.launch.fds:
+            page = Adopter(make_asgi_app(self._metrics.registry), self._loop)
+            listener = socket.socket(fileno=self.launch.fds["metrics"])
+            await self._loop.create_server(page.protocol, sock=listener)
+        self.receiver.start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self.drain)
+        self.heartbeat()
+
+    def accept(self, fd: int, record: bytes) -> handoff.Verdict:
+        """An HTTP client's socket from the router."""
+        if self._draining is not None:
+            return handoff.Refused(Status.FAIL, "the server is stopping")
+        visitor = handoff.decode_visitor(record)
+        self.adopter.adopt(socket.socket(fileno=fd), visitor.first_bytes)
+        return handoff.ACCEPTED
+
+    def heartbeat(self) -> None:
+        """Tell the supervisor that the loop turns."""
+        figures = {
+            "connections": float(self.adopter.connections),
+            "requests": float(self._metrics.total),
+            "passwords_waiting": float(self.services.passwords.waiting),
+        }
+        self.bus.send(SUPERVISOR, Heartbeat(self.launch.name, os.getpid(), True, figures))
+        self.adopter.tell_time()
+        self._loop.call_later(limits.HEARTBEAT_INTERVAL_S, self.heartbeat)
+
+    def drain(self) -> None:
+        """SIGTERM: take no more sockets, finish what runs, end the loop."""
+        if self._draining is None:
+            self.receiver.close()
+            self._draining = self._loop.create_task(self._finish(), name="drain")
+
+    def close(self) -> None:
+        """Release everything."""
+        self.bus.close()
+        self.services.passwords.close()
+
+    def _envelope(self, message: Envelope) -> None:
+        if isinstance(message, Reply):
+            self.calls.answered(message)
+        elif isinstance(message, Drain):
+            self.drain()
+        else:
+            log.warning("event=unexpected_envelope type=%s", type(message).__name__)
+
+    async def _finish(self) -> None:
+        try:
+            await self.adopter.drain(DRAIN_S)
+        finally:
+            self._loop.stop()
+
+
+def main() -> int:
+    """Run the gateway until it is told to stop."""
+    launch = Launch.read()
+    setup(launch.name, launch.config.log_level)
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    process = Process(launch, loop)
+    loop.run_until_complete(process.start())
+    loop.run_forever()
+    process.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""The ASGI application: every request goes one way through :func:`_respond` and comes out as an envelope.
+
+``{"code": 200, "data": …, "message": null}``, with HTTP 200 also for errors of the business kind; only a path, method
+or body that is none of ours has an HTTP status of its own (xsync section 2.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lanying import limits
+from lanying.errors import CallError
+from lanying.gateway import discovery, groups, rosters, sign_in, users
+from lanying.gateway.auth import authenticate
+from lanying.gateway.codes import HTTP_STATUS, MEANINGS, refuse
+from lanying.gateway.endpoint import Endpoint, Page, Raw, Services, Visit
+from lanying.gateway.metrics import Metrics
+from lanying.gateway.params import parse
+from lanying.runtime import App
+
+log = logging.getLogger(__name__)
+
+ENDPOINTS: Final = (
+    *discovery.ENDPOINTS,
+    *sign_in.ENDPOINTS,
+    *users.ENDPOINTS,
+    *rosters.ENDPOINTS,
+    *groups.ENDPOINTS,
+)
+
+_NO_APP: Final = App("", "", "")
+_DEFAULT_HEADERS: Final = b"app_id, access-token, content-type, user_id, group_id"
+
+
+def build(services: Services, metrics: Metrics | None = None) -> ASGIApp:
+    """The application over these services."""
+    figures = metrics or Metrics()
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    for endpoint in ENDPOINTS:
+        app.add_route(endpoint.path, _route(services, figures, endpoint), methods=list(endpoint.methods))
+    app.add_exception_handler(HTTPException, _no_route)
+    return Cors(app)
+
+
+def _route(services: Services, figures: Metrics, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    async def route(request: Request) -> Response:
+        started = services.now()
+        code, response = await _respond(services, endpoint, request)
+        figures.count(endpoint.path, code, services.now() - started)
+        return response
+
+    return route
+
+
+async def _respond(services: Services, endpoint: Endpoint, request: Request) -> tuple[int, Response]:
+    """REST code and response of a request; whatever happens, there is one."""
+    own = True
+    try:
+        body = await _read(request)
+        own = False
+        visit = _visit(services, endpoint, request, body)
+        if endpoint.token:
+            await authenticate(visit)
+        return 200, _success(await endpoint.handler(visit))
+    except CallError as error:
+        return error.code, _failure(error.code, error.message, HTTP_STATUS.get(error.code, 200) if own else 200)
+    except ClientDisconnect:
+        return 0, Response()
+    except Exception:
+        log.exception("event=request_failed path=%s", endpoint.path)
+        return 500, _failure(500, MEANINGS[500], 500)
+
+
+def _visit(services: Services, endpoint: Endpoint, request: Request, body: bytes) -> Visit:
+    params = parse(request.scope["query_string"], body)
+    headers = request.headers
+    app = services.apps.get(headers.get("app_id") or params.text("app_id", ""))
+    if app is None and endpoint.app:
+        raise refuse(40000)
+    return Visit(
+        services=services,
+        params=params,
+        app=app or _NO_APP,
+        address=request.client.host if request.client else "",
+        token=headers.get("access-token", ""),
+        acting_for=headers.get("user_id", ""),
+        scheme=request.url.scheme,
+        host=headers.get("host", ""),
+    )
+
+
+async def _read(request: Request) -> bytes:
+    """The body. :raises CallError: 413 too large, 408 too slow"""
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > limits.REST_BODY_BYTES:
+        raise refuse(413)
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(limits.REST_BODY_TIMEOUT_S):
+            async for piece in request.stream():
+                size += len(piece)
+                if size > limits.REST_BODY_BYTES:
+                    raise refuse(413)
+                pieces.append(piece)
+    except TimeoutError as error:
+        raise refuse(408) from error
+    return b"".join(pieces)
+
+
+def _success(result: object) -> Response:
+    if isinstance(result, Raw):
+        return Response(result.body, media_type=result.media_type)
+    if isinstance(result, Page):
+        return _envelope({"code": 200, "data": result.data, "message": None, **result.extra}, 200)
+    return _envelope({"code": 200, "data": result, "message": None}, 200)
+
+
+def _failure(code: int, message: str, status: int) -> Response:
+    response = _envelope({"code": code, "data": None, "message": message or MEANINGS.get(code, "")}, status)
+    if status in (408, 413):
+        response.headers["connection"] = "close"  # what is left of the body is not worth reading
+    return response
+
+
+def _envelope(content: dict[str, Any], status: int) -> Response:
+    response = Response(orjson.dumps(content), status, media_type="application/json")
+    response.headers["cache-control"] = "no-store"
+    return response
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    """A path or method that is none of ours."""
+    assert isinstance(error, HTTPException)
+    code = error.status_code
+    response = _failure(code, MEANINGS.get(code, str(error.detail)), code)
+    response.headers.update(error.headers or {})
+    return response
+
+
+class Cors:
+    """Pages of any origin may call: answers every preflight and marks every response (xsync 1.7).
+
+    No cookies are involved, so ``*`` gives nothing away.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if scope["method"] == "OPTIONS":
+            await _preflight(scope)(scope, receive, send)
+            return
+
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"access-control-allow-origin", b"*")]
+            await send(message)
+
+        await self._app(scope, receive, send_marked)
+
+
+def _preflight(scope: Scope) -> Response:
+    asked = next((value for name, value in scope["headers"] if name == b"access-control-request-headers"), b"")
+    response = Response(status_code=200)
+    response.raw_headers += [
+        (b"access-control-allow-origin", b"*"),
+        (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS"),
+        (b"access-control-allow-headers", asked or _DEFAULT_HEADERS),
+        (b"access-control-max-age", b"86400"),
+    ]
+    return response

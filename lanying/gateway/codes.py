@@ -1,0 +1,41 @@
+"""REST codes this server answers with, and what they mean. Texts of single answers say more; these are the defaults."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lanying.errors import CallError
+
+MEANINGS: Final[dict[int, str]] = {
+    200: "done",
+    402: "the access token is invalid, expired or revoked; log in again",
+    404: "there is nothing here; this server does not offer the feature",
+    405: "this path takes another method",
+    408: "the request body did not arrive in time",
+    413: "the request body is too large",
+    500: "the server failed on this request, its log says why",
+    503: "the server is busy or a part of it is restarting; try again",
+    10000: "there is no such user",
+    10002: "a parameter is missing or wrong",
+    10003: "send an access token in the header access-token",
+    10004: "the username is taken, choose another",
+    10005: "you are friends already",
+    10006: "this user has blocked you",
+    10007: "this friend request is not there, was answered or has expired",
+    10010: "you may not do this",
+    10012: "this user takes no friend requests",
+    10021: "this account was closed",
+    10028: "too many failed attempts; wait a minute and try again",
+    11001: "the password is wrong",
+    40000: "unknown app; send the header app_id with the id this server was set up with",
+    40001: "registration is closed; ask the administrator for an account",
+    99997: "unknown app; this server was set up with another app_id",
+}
+
+HTTP_STATUS: Final[dict[int, int]] = {404: 404, 405: 405, 408: 408, 413: 413, 500: 500}
+"""Codes that are also the HTTP status when the gateway itself refuses; everything else is HTTP 200 (xsync rule 3)."""
+
+
+def refuse(code: int, message: str = "") -> CallError:
+    """The error to raise for a code."""
+    return CallError(code, message or MEANINGS[code])

@@ -1,0 +1,101 @@
+"""What a handler gets and gives, and the row a path has in its area's table."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from lanying import limits
+from lanying.clock import monotonic, wall_ms
+from lanying.config import Config
+from lanying.gateway.params import Params
+from lanying.gateway.passwords import Passwords
+from lanying.gateway.shards import Shards
+from lanying.gateway.throttle import Guesses
+from lanying.runtime import App
+
+GET: Final = ("GET",)
+POST: Final = ("POST",)
+UPDATE: Final = ("POST", "PUT")
+"""A change: PUT is its exact twin."""
+REMOVE: Final = ("POST", "DELETE")
+"""A removal: DELETE is its exact twin."""
+
+ADDRESS_FACTOR: Final = 10
+"""One address (a school behind one NAT) may guess for this many names at once."""
+
+
+class Services:
+    """What all handlers share."""
+
+    def __init__(
+        self,
+        config: Config,
+        apps: tuple[App, ...],
+        shards: Shards,
+        now: Callable[[], float] = monotonic,
+        now_ms: Callable[[], int] = wall_ms,
+    ) -> None:
+        per_minute = config.accounts.password_guesses_per_minute
+        self.config = config
+        self.apps = {app.app_id: app for app in apps}
+        self.shards = shards
+        self.passwords = Passwords(config.accounts)
+        self.guesses = Guesses(per_minute, limits.GUESS_KEYS)
+        self.address_guesses = Guesses(per_minute * ADDRESS_FACTOR, limits.GUESS_KEYS)
+        self.now = now
+        self.now_ms = now_ms
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request.
+
+    :ivar uid: the user who calls or whom an admin acts for, 0 where no token is asked
+    :ivar token: value of the header ``access-token``, empty for none
+    :ivar acting_for: value of the header ``user_id``
+    :ivar scheme: http or https, ``host`` the header of that name
+    """
+
+    services: Services
+    params: Params
+    app: App
+    address: str
+    token: str
+    acting_for: str
+    scheme: str
+    host: str
+    uid: int = 0
+    admin: bool = False
+
+
+@dataclass(slots=True)
+class Page:
+    """A result with members beside ``data``."""
+
+    data: object
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True, frozen=True)
+class Raw:
+    """A result that is not an envelope."""
+
+    body: bytes
+    media_type: str
+
+
+Handler = Callable[[Visit], Awaitable[object]]
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """A path. ``token``: who may call has to show one; ``app``: which app is meant has to be known."""
+
+    methods: tuple[str, ...]
+    path: str
+    handler: Handler
+    token: bool = True
+    app: bool = True

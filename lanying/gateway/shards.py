@@ -1,0 +1,68 @@
+"""The port to the shards: which one, and ask it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from lanying import limits
+from lanying.bus.call import Calls
+from lanying.bus.messages import AccountInfo, GetAccounts, Request
+from lanying.runtime import shard_name
+from lanying.shardmap import ShardMap
+
+T = TypeVar("T")
+
+
+class Shards(Protocol):
+    """All shards of this server."""
+
+    @property
+    def map(self) -> ShardMap:
+        """Who owns which id."""
+
+    async def call(self, shard: int, request: Request) -> bytes:
+        """Ask one shard; the MessagePack of its answer.
+
+        :raises CallError: refused, or 503 when it did not answer in time
+        """
+
+
+class BusShards:
+    """The shards behind the bus."""
+
+    def __init__(self, calls: Calls, shard_map: ShardMap) -> None:
+        self.map = shard_map
+        self._calls = calls
+
+    async def call(self, shard: int, request: Request) -> bytes:
+        return await self._calls.ask(shard_name(shard), request)
+
+
+async def ask(shards: Shards, entity_id: int, request: Request, result: type[T]) -> T:
+    """Ask the shard that owns a user or group. :raises CallError: refused or 503"""
+    return msgspec.msgpack.decode(await shards.call(shards.map.shard_of(entity_id), request), type=result)
+
+
+async def ask_name(shards: Shards, app: str, name: str, request: Request, result: type[T]) -> T:
+    """Ask the shard that keeps a user name. :raises CallError: refused or 503"""
+    return msgspec.msgpack.decode(await shards.call(shards.map.shard_of_name(app, name), request), type=result)
+
+
+async def accounts(shards: Shards, app: str, uids: list[int]) -> dict[int, AccountInfo]:
+    """Those of ``uids`` that exist in ``app``, asked of all their shards at once, of each in pieces."""
+    by_shard: dict[int, list[int]] = {}
+    for uid in uids:
+        by_shard.setdefault(shards.map.shard_of(uid), []).append(uid)
+
+    async def of_shard(shard: int, wanted: list[int]) -> list[AccountInfo]:
+        found: list[AccountInfo] = []
+        for start in range(0, len(wanted), limits.REST_IDS_PER_CALL):
+            request = GetAccounts(app, wanted[start : start + limits.REST_IDS_PER_CALL])
+            found += msgspec.msgpack.decode(await shards.call(shard, request), type=list[AccountInfo])
+        return found
+
+    answers = await asyncio.gather(*(of_shard(shard, wanted) for shard, wanted in by_shard.items()))
+    return {info.uid: info for answer in answers for info in answer}

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from lanying.bus.messages import Request
+from lanying.config import Accounts, Config
+from lanying.gateway.app import build
+from lanying.gateway.endpoint import Services
+from lanying.runtime import App
+from lanying.shardmap import ShardMap
+from lanying.testing.shards import LocalCluster, Notice
+from lanying.tokens import ROLE_ADMIN, ROLE_USER, Identity, issue
+
+APPS = (App("app", "Our School", "11" * 32, admin_epoch=2), App("other", "Another", "22" * 32))
+ACCOUNTS = Accounts(open_registration=True, argon2_memory_kib=64, argon2_passes=1)
+
+
+class LocalShards:
+    """The port over shards in this process."""
+
+    def __init__(self, cluster: LocalCluster) -> None:
+        self.cluster = cluster
+        self.fail: Exception | None = None
+
+    @property
+    def map(self) -> ShardMap:
+        return self.cluster.map
+
+    async def call(self, shard: int, request: Request) -> bytes:
+        if self.fail is not None:
+            raise self.fail
+        return self.cluster.call(shard, request)
+
+
+class Gateway:
+    """A gateway over two shards, and shorthands for clients of it."""
+
+    def __init__(self, accounts: Accounts = ACCOUNTS, **config: Any) -> None:
+        self.cluster = LocalCluster(2)
+        self.shards = LocalShards(self.cluster)
+        self.now = 1000.0
+        self.services = Services(
+            Config(accounts=accounts, **config), APPS, self.shards, lambda: self.now, lambda: 2_000_000_000_000
+        )
+        self.app = build(self.services)
+        self._loop = asyncio.new_event_loop()
+
+    def close(self) -> None:
+        self.services.passwords.close()
+        self._loop.close()
+
+    def send(self, method: str, url: str, **more: Any) -> httpx.Response:
+        async def run() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://im.test:8480") as client:
+                return await client.request(method, url, **more)
+
+        return self._loop.run_until_complete(run())
+
+    def call(self, method: str, url: str, token: str = "", app: str = "app", **more: Any) -> dict[str, Any]:
+        headers = {"app_id": app} | ({"access-token": token} if token else {}) | more.pop("headers", {})
+        response = self.send(method, url, headers=headers, **more)
+        assert response.status_code == 200, response.text
+        assert response.headers["access-control-allow-origin"] == "*"
+        envelope: dict[str, Any] = response.json()
+        assert {"code", "data", "message"} <= envelope.keys()
+        assert (envelope["code"] == 200) == (envelope["message"] is None)
+        return envelope
+
+    def data(self, method: str, url: str, token: str = "", **more: Any) -> Any:
+        envelope = self.call(method, url, token, **more)
+        assert envelope["code"] == 200, envelope
+        return envelope["data"]
+
+    def code(self, method: str, url: str, token: str = "", **more: Any) -> int:
+        return int(self.call(method, url, token, **more)["code"])
+
+    def register(self, name: str, password: str = "secret1", app: str = "app") -> tuple[int, str]:
+        """(uid, token) of a new user."""
+        self.data("POST", "/user/register/v2", app=app, json={"username": name, "password": password})
+        found = self.data("POST", "/token/user", app=app, json={"name": name, "password": password})
+        return found["user_id"], found["token"]
+
+    def admin(self, epoch: int = 2) -> str:
+        return issue(APPS[0].secret, Identity("app", 0, ROLE_ADMIN, epoch))
+
+    def forge(self, uid: int, key: bytes = APPS[0].secret, app: str = "app", expires: int = 0, epoch: int = 0) -> str:
+        return issue(key, Identity(app, uid, ROLE_USER, epoch, expires))
+
+    def told(self) -> list[Notice]:
+        return self.cluster.take_notices()
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., Gateway]]:
+    made: list[Gateway] = []
+
+    def build_one(**config: Any) -> Gateway:
+        made.append(Gateway(**config))
+        return made[-1]
+
+    yield build_one
+    for gateway in made:
+        gateway.close()
+
+
+@pytest.fixture
+def gateway(make: Callable[..., Gateway]) -> Gateway:
+    return make()
