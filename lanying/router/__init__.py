@@ -1,0 +1,16 @@
+"""The router process: owns a client socket from accept to login, then hands it to a shard (or to the gateway) and forgets it.
+
+    listener (edge) ── bytes ──▶ arrival ── login frame ──▶ login
+        │  ▲                        │ actions: write, to gateway, to shard, close
+        │  └────────────────────────┘
+        └── descriptor + record ──▶ bus.handoff
+
+============  =======================================================================================
+arrival       pure: one connection before its login, bytes in, actions out
+login         pure: a login frame to "this shard" or a refusal
+throttle      pure: how many connections one address, and all of them together, may open
+wheel         pure: deadlines of thousands of connections, one second coarse
+listener      the edge: accepts, reads, performs actions; descriptors in one epoll inside the loop
+__main__      the process: wires the listener to hand-off, heartbeats and signals
+============  =======================================================================================
+"""

@@ -1,0 +1,94 @@
+"""The router process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+
+import uvloop
+
+from lanying import limits
+from lanying.bus.handoff import Sender
+from lanying.bus.messages import Drain, Envelope, Heartbeat
+from lanying.bus.transport import Bus
+from lanying.logs import setup
+from lanying.router.listener import Listener
+from lanying.router.login import Doorkeeper
+from lanying.runtime import GATEWAY, SUPERVISOR, Launch, shard_name
+
+log = logging.getLogger("lanying.router")
+
+
+class Process:
+    """Wires listener, hand-off, heartbeats and signals to one loop."""
+
+    def __init__(self, launch: Launch, loop: asyncio.AbstractEventLoop) -> None:
+        self._name = launch.name
+        self._loop = loop
+        self._bus = Bus(launch.name, launch.run, self._on_message)
+        self._shards = {
+            index: Sender(launch.run.handoff(shard_name(index)), loop) for index in range(launch.shard_map.shards)
+        }
+        self._gateway = Sender(launch.run.handoff(GATEWAY), loop)
+        self._listener = Listener(
+            socket.socket(fileno=launch.fds["listener"]),
+            Doorkeeper(launch.apps, launch.shard_map),
+            self._shards,
+            self._gateway,
+            loop,
+        )
+
+    def start(self) -> None:
+        """Serve."""
+        self._bus.start(self._loop)
+        for sender in (*self._shards.values(), self._gateway):
+            sender.start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._drain, signal.Signals(number).name)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(100_000, 50, 100)
+        self._listener.start()
+        self._heartbeat()
+
+    def close(self) -> None:
+        """Release everything but the listening socket's port, which is the supervisor's."""
+        self._listener.close()
+        for sender in (*self._shards.values(), self._gateway):
+            sender.close()
+        self._bus.close()
+
+    def _heartbeat(self) -> None:
+        self._bus.send(SUPERVISOR, Heartbeat(self._name, os.getpid(), True, self._listener.figures()))
+        self._loop.call_later(limits.HEARTBEAT_INTERVAL_S, self._heartbeat)
+
+    def _on_message(self, message: Envelope) -> None:
+        if isinstance(message, Drain):
+            self._drain(message.reason)
+
+    def _drain(self, reason: str) -> None:
+        log.info("event=drain reason=%r", reason)
+        self._listener.drain(self._loop.stop)
+
+
+def main() -> int:
+    """Run the router until it is told to drain."""
+    launch = Launch.read()
+    setup(launch.name, launch.config.log_level)
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    process = Process(launch, loop)
+    process.start()
+    loop.run_forever()
+    process.close()
+    loop.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,261 @@
+"""One connection from its first byte to its login, as a value: bytes in, actions out; no socket, no loop, no clock.
+
+States, and what moves a connection between them::
+
+    HEAD ── upgrade ──────────────▶ LOGIN ── good login ──▶ HANDED ── accepted, lost ──▶ (the listener lets go)
+     │ └─── another HTTP request ──▶ VISITING                  └────── refused ──▶ LOGIN
+     └───── garbage, deadline ─────▶ CLOSED ◀── good-bye, violation, deadline, too many bytes ── LOGIN
+                                     CLOSED ◀── gateway down ── VISITING
+
+``receive`` belongs to HEAD and LOGIN, ``refused`` to HANDED and VISITING; in those two nothing is read, so the kernel holds
+what a client sends meanwhile. What was read behind the login frame travels with the socket, and stays here as well for
+the case that the shard refuses.
+
+A refused login keeps the connection: closing at once makes the web SDK connect and fail again for ever (specification
+section 5.1). Only another login moves the deadline, pings do not.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from typing import Final
+
+import msgspec
+import orjson
+
+from lanying import limits
+from lanying.bus.records import Login, Visitor
+from lanying.errors import ProtocolError
+from lanying.protocol import frame as frames
+from lanying.protocol.connection import Connection, wrap
+from lanying.protocol.frame import FrameError
+from lanying.protocol.handshake import (
+    SOCKETIO_PATH,
+    XSYNC_PATH,
+    BadRequest,
+    accept_upgrade,
+    connection_kind,
+    error_response,
+    is_upgrade,
+    parse_head,
+)
+from lanying.protocol.websocket import GOING_AWAY, MESSAGE_TOO_BIG, POLICY_VIOLATION, close_frame
+from lanying.router.login import Doorkeeper, Handoff, refuse_sync
+
+RETRY_IDLE_S: Final = 5.0
+"""A login refused because its shard is down: the client has to connect again soon, not to show an error and wait."""
+
+_NEVER_UPGRADE = re.compile(rb"(?!GET )[A-Z]{1,16} [!-~\x80-\xff]+ HTTP/1\.[01]\r\n")
+"""A request line that decides: only a GET becomes a WebSocket (RFC 6455 section 4.1)."""
+_WEBSOCKET_PATHS = (SOCKETIO_PATH, SOCKETIO_PATH[:-1], XSYNC_PATH)
+
+
+class State(enum.Enum):
+    """Where a connection is; see the module."""
+
+    HEAD = "head"
+    LOGIN = "login"
+    HANDED = "handed"
+    VISITING = "visiting"
+    CLOSED = "closed"
+
+
+class Write(msgspec.Struct, frozen=True):
+    """Send ``data`` to the client."""
+
+    data: bytes
+
+
+class ToShard(msgspec.Struct, frozen=True):
+    """Stop reading and hand the socket to a shard."""
+
+    shard: int
+    login: Login
+
+
+class ToGateway(msgspec.Struct, frozen=True):
+    """Stop reading and hand the socket to the gateway."""
+
+    visitor: Visitor
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """For the log and the figures: a login was refused; the client is told by a :class:`Write`."""
+
+    uid: int
+    code: int
+    reason: str
+
+
+class Close(msgspec.Struct, frozen=True):
+    """Close the socket. ``why`` is one of ``garbage``, ``left``, ``violation``, ``flood``, ``deadline``, ``drain``, ``gateway``."""
+
+    why: str
+
+
+Action = Write | ToShard | ToGateway | Refusal | Close
+
+
+class Arrival:
+    """A connection before its login. ``now`` is monotonic seconds.
+
+    :ivar state: see the module
+    :ivar deadline: when :meth:`timed_out` is to be called, unless the state is HANDED or VISITING
+    :ivar received: bytes received; bounded by ``LOGIN_BYTES`` and one read
+    :ivar idle: its login was refused and it has not tried again
+    """
+
+    __slots__ = ("_connection", "_doorkeeper", "_head", "_uid", "address", "deadline", "idle", "received", "state")
+
+    def __init__(self, doorkeeper: Doorkeeper, address: str, now: float) -> None:
+        self._doorkeeper = doorkeeper
+        self._head = b""
+        self._uid = 0
+        self._connection: Connection | None = None
+        self.address = address
+        self.deadline = now + limits.LOGIN_TIMEOUT_S
+        self.received = 0
+        self.idle = False
+        self.state = State.HEAD
+
+    # --- events ------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, now: float) -> list[Action]:
+        """Bytes from the client, at most ``READ_BYTES``."""
+        self.received += len(data)
+        if self.state is State.HEAD:
+            return self._read_head(data, now)
+        assert self.state is State.LOGIN and self._connection is not None
+        self._connection.feed(data)
+        return self._read_frames([], now)
+
+    def refused(self, code: int, reason: str, now: float, idle_s: float = limits.LOGIN_REFUSED_IDLE_S) -> list[Action]:
+        """The hand-off was refused and the socket is ours again: tell the client, go on with what it sent meanwhile.
+
+        :param idle_s: patience for another login
+        """
+        if self.state is State.VISITING:
+            body = orjson.dumps({"code": 503, "data": None, "message": "the gateway is restarting, try again"})
+            headers = {"Access-Control-Allow-Origin": "*", "Retry-After": "1"}
+            return self._close("gateway", [error_response(503, reason, headers, body)])
+        assert self.state is State.HANDED
+        self.state = State.LOGIN
+        self.idle = True
+        self.deadline = now + idle_s
+        out = [self._wrap(frames.provision_refused(code, reason, self._uid))]
+        return [Refusal(self._uid, code, reason), *self._read_frames(out, now)]
+
+    def timed_out(self) -> list[Action]:
+        """The deadline has passed."""
+        assert self.state is State.HEAD or self.state is State.LOGIN
+        if self.state is State.LOGIN:
+            return self._close("deadline", [close_frame(POLICY_VIOLATION, "no login")])
+        return self._close("deadline", [error_response(408, "no request")] if self.received else [])
+
+    def drain(self) -> list[Action]:
+        """The router ends: whoever has not logged in connects again."""
+        assert self.state is State.HEAD or self.state is State.LOGIN
+        return self._close("drain", [close_frame(GOING_AWAY, "restart")] if self.state is State.LOGIN else [])
+
+    # --- head --------------------------------------------------------------------------------------------------
+
+    def _read_head(self, data: bytes, now: float) -> list[Action]:
+        first = not self._head
+        head = self._head = self._head + data if self._head else data
+        if not first and b"\n" not in data and len(head) < limits.MAX_HTTP_HEAD_BYTES:
+            return []  # nothing can have become complete: a head sent byte by byte is not parsed byte by byte
+        if _NEVER_UPGRADE.match(head):
+            return self._visit()
+        try:
+            parsed = parse_head(head)
+            if parsed is None:
+                return []
+            if parsed.path not in _WEBSOCKET_PATHS and not is_upgrade(parsed):
+                return self._visit()
+            kind = connection_kind(parsed)
+            answer = accept_upgrade(parsed)
+        except BadRequest as error:
+            return self._close("garbage", [error.response()])
+        self._head = b""
+        self.state = State.LOGIN
+        connection = self._connection = Connection(kind, "server", limits.LOGIN_BYTES)
+        out = [answer, connection.opening()]
+        if len(head) == parsed.size:
+            return [Write(b"".join(out))]
+        connection.feed(head[parsed.size :])
+        return self._read_frames(out, now)
+
+    def _visit(self) -> list[Action]:
+        visitor = Visitor(self.address, self._head)
+        self._head = b""
+        self.state = State.VISITING
+        return [ToGateway(visitor)]
+
+    # --- frames ------------------------------------------------------------------------------------------------
+
+    def _read_frames(self, out: list[bytes], now: float) -> list[Action]:
+        """Answer frames up to a login that goes to a shard. ``out``: what is to be sent before their answers."""
+        connection = self._connection
+        assert connection is not None
+        actions: list[Action] = []
+        try:
+            while (data := connection.next_frame()) is not None:
+                if connection.replies:
+                    out.append(connection.take_replies())
+                decision = self._frame(data, out, actions, now)
+                if decision is not None:
+                    self.state = State.HANDED
+                    if out:
+                        actions.append(Write(b"".join(out)))
+                    actions.append(ToShard(decision.shard, decision.login))
+                    return actions
+        except ProtocolError as error:
+            return actions + self._close("violation", [*out, close_frame(error.close_code, error.reason)])
+        if connection.replies:
+            out.append(connection.take_replies())
+        if connection.left:
+            return actions + self._close("left", out)
+        if self.received > limits.LOGIN_BYTES:
+            return actions + self._close("flood", [*out, close_frame(MESSAGE_TOO_BIG, "too much before a login")])
+        if out:
+            actions.append(Write(b"".join(out)))
+        return actions
+
+    def _frame(self, data: bytes, out: list[bytes], actions: list[Action], now: float) -> Handoff | None:
+        """One frame: a login that goes to a shard, or an answer in ``out``."""
+        try:
+            command, payload = frames.parse_frame(data)
+        except FrameError as error:
+            out.append(self._wrap(frames.refusal(0, error.status_code, error.reason)))
+            return None
+        if command == frames.PROVISION:
+            return self._provision(payload, out, actions, now)
+        if command == frames.SYNC:
+            out.append(self._wrap(frames.refusal(*refuse_sync(payload))))
+        # UNREAD: the web SDK does not look at the status of an answer, and an empty list would be a lie.
+        return None
+
+    def _provision(self, payload: bytes, out: list[bytes], actions: list[Action], now: float) -> Handoff | None:
+        connection = self._connection
+        assert connection is not None
+        decision = self._doorkeeper.decide(payload, connection.kind, self.address, connection.unread)
+        if isinstance(decision, Handoff):
+            self._uid = decision.login.uid
+            self.idle = False
+            return decision
+        out.append(self._wrap(frames.provision_refused(decision.code, decision.reason, decision.uid)))
+        actions.append(Refusal(decision.uid, decision.code, decision.reason))
+        self.idle = True
+        self.deadline = now + limits.LOGIN_REFUSED_IDLE_S
+        return None
+
+    def _wrap(self, data: bytes) -> bytes:
+        assert self._connection is not None
+        return wrap(self._connection.kind, data)
+
+    def _close(self, why: str, out: list[bytes]) -> list[Action]:
+        self.state = State.CLOSED
+        self._head = b""
+        data = b"".join(out)
+        return [Write(data), Close(why)] if data else [Close(why)]

@@ -1,0 +1,321 @@
+"""The edge of the router: accepts, reads, performs what :mod:`~lanying.router.arrival` decides.
+
+Client descriptors are bare integers in one ``select.epoll``, which is itself one descriptor of the loop: no transport, task
+or timer per connection. A descriptor leaves that epoll before it is handed over, because its open file description lives on
+in the receiver and would go on to report events here.
+
+A write that the kernel does not take as a whole closes the connection: before its login a client is owed a few hundred bytes,
+so it either does not read or floods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import select
+import socket
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+from lanying import limits
+from lanying.bus.handoff import Accepted, Lost, Result, Sender
+from lanying.bus.records import Login, Visitor, encode
+from lanying.clock import monotonic
+from lanying.protocol.handshake import error_response
+from lanying.router.arrival import RETRY_IDLE_S, Action, Arrival, Close, Refusal, State, ToGateway, ToShard, Write
+from lanying.router.login import Doorkeeper
+from lanying.router.throttle import Admission, Throttle, plain_address
+from lanying.router.wheel import Wheel
+
+log = logging.getLogger(__name__)
+
+ACCEPTS_PER_TURN: Final = 64
+"""Connections accepted in one loop turn, so that a storm of them does not starve those that are logging in."""
+EVENTS_PER_TURN: Final = 256
+TICK_S: Final = 1.0
+DRAIN_S: Final = 2.0
+"""How long a drain waits for logins and hand-offs under way."""
+
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_TURNED_AWAY = {
+    Admission.TOO_FAST: error_response(429, "too many connections from this address", {"Retry-After": "1"}),
+    Admission.FULL: error_response(503, "too many connections", {"Retry-After": "1"}),
+}
+
+
+class _Guest:
+    """A client socket in the hands of the router."""
+
+    __slots__ = ("arrival", "fd")
+
+    def __init__(self, fd: int, arrival: Arrival) -> None:
+        self.fd = fd
+        self.arrival = arrival
+
+
+class Listener:
+    """Takes connections from a listening socket and gives each to a shard or to the gateway.
+
+    :param listener: listening TCP socket, IPv4, IPv6 or both
+    :param shards: a sender per shard
+    :param clock: monotonic seconds
+    :ivar counts: ``accepted``, ``turned_away``, ``handed_over``, ``visitors``, ``refused`` (logins), ``lost`` and, by the
+        reason of :class:`~lanying.router.arrival.Close`, ``closed_…``
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        doorkeeper: Doorkeeper,
+        shards: Mapping[int, Sender],
+        gateway: Sender,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        throttle: Throttle | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._listener = listener
+        self._doorkeeper = doorkeeper
+        self._shards = shards
+        self._gateway = gateway
+        self._loop = loop
+        self._throttle = throttle or Throttle()
+        self._clock = clock
+        self._epoll = select.epoll()
+        self._guests: dict[int, _Guest] = {}
+        self._moving = 0
+        self._wheel: Wheel[_Guest] = Wheel(clock())
+        self._open = False
+        self._accepting = False
+        self._starved = False
+        self._drained: Callable[[], None] | None = None
+        self._drain_timer: asyncio.TimerHandle | None = None
+        self._tick_timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Accept connections."""
+        self._listener.setblocking(False)
+        # Inherited by every connection: no system call for each.
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._loop.add_reader(self._epoll.fileno(), self._on_readable)
+        self._tick_timer = self._loop.call_later(TICK_S, self._on_timer)
+        self._open = True
+        self._resume()
+
+    def figures(self) -> dict[str, float]:
+        """Counters since the start, and gauges: ``waiting`` for a login, ``moving`` to a receiver."""
+        return {**self.counts, "waiting": len(self._guests) - self._moving, "moving": self._moving}
+
+    def drain(self, done: Callable[[], None]) -> None:
+        """Stop accepting, give those that are logging in up to ``DRAIN_S``, then call ``done`` (once, from the loop)."""
+        if self._drained is not None:
+            return
+        self._drained = done
+        self._open = False
+        self._pause()
+        for guest in [*self._guests.values()]:
+            # Refused ones only sit out their time. The others are mid-login, a matter of milliseconds.
+            if guest.arrival.idle:
+                self._perform(guest, guest.arrival.drain())
+        self._drain_timer = self._loop.call_later(DRAIN_S, self._end_drain)
+        self._check_drain()
+
+    def close(self) -> None:
+        """Close what is left; the listening socket stays open for the next router."""
+        self._open = False
+        self._pause()
+        for guest in [*self._guests.values()]:
+            if guest.arrival.state in (State.HANDED, State.VISITING):
+                self._moving -= 1
+                self._close(guest, watched=False)
+            else:
+                self._perform(guest, guest.arrival.drain())
+        for timer in (self._tick_timer, self._drain_timer):
+            if timer is not None:
+                timer.cancel()
+        if not self._epoll.closed:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+
+    # --- accepting ---------------------------------------------------------------------------------------------
+
+    def _resume(self) -> None:
+        if self._open and not self._accepting:
+            self._accepting = True
+            self._loop.add_reader(self._listener.fileno(), self._on_connections)
+
+    def _pause(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            self._loop.remove_reader(self._listener.fileno())
+
+    def _on_connections(self) -> None:
+        now = self._clock()
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                connection, peer = self._listener.accept()
+            except BlockingIOError:
+                self._starved = False
+                return
+            except OSError as error:
+                if error.errno not in _NO_DESCRIPTORS:
+                    continue  # the client went away between its connect and our accept (accept(2) lists many errors)
+                if not self._starved:
+                    self._starved = True  # until a backlog has been emptied: one line for each shortage
+                    log.error("event=accept_paused error=%s open=%d", os.strerror(error.errno or 0), len(self._guests))
+                self._pause()  # resumed when a descriptor is closed, and with every tick
+                return
+            connection.setblocking(False)
+            self._welcome(connection.detach(), plain_address(peer[0]), now)
+
+    def _welcome(self, fd: int, address: str, now: float) -> None:
+        admission = self._throttle.admit(address, now)
+        if admission is not Admission.OK:
+            self.counts["turned_away"] += 1
+            _turn_away(fd, _TURNED_AWAY[admission])
+            return
+        self.counts["accepted"] += 1
+        guest = self._guests[fd] = _Guest(fd, Arrival(self._doorkeeper, address, now))
+        self._watch(guest)
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    def _on_readable(self) -> None:
+        now = self._clock()
+        for fd, _ in self._epoll.poll(0, EVENTS_PER_TURN):
+            guest = self._guests.get(fd)
+            if guest is not None:
+                self._read(guest, now)
+
+    def _read(self, guest: _Guest, now: float) -> None:
+        try:
+            data = os.read(guest.fd, limits.READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:  # reset, timed out, unreachable: gone in one way or another
+            data = b""
+        if data:
+            self._perform(guest, guest.arrival.receive(data, now))
+        else:
+            self.counts["closed_left"] += 1
+            self._close(guest)
+
+    def _on_timer(self) -> None:
+        self.tick()
+        self._tick_timer = self._loop.call_later(TICK_S, self._on_timer)
+
+    def tick(self) -> None:
+        """Close connections past their deadline; called every second."""
+        now = self._clock()
+        for guest in self._wheel.due(now):
+            if guest.arrival.deadline > now:
+                self._wheel.schedule(guest, guest.arrival.deadline)
+            else:
+                self._perform(guest, guest.arrival.timed_out())
+        self._resume()
+
+    # --- acting ------------------------------------------------------------------------------------------------
+
+    def _perform(self, guest: _Guest, actions: list[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Write):
+                if not _write(guest.fd, action.data):
+                    self.counts["closed_stuck"] += 1
+                    self._close(guest)
+                    return
+            elif isinstance(action, ToShard):
+                self._hand_over(guest, self._shards[action.shard], action.login)
+            elif isinstance(action, ToGateway):
+                self._hand_over(guest, self._gateway, action.visitor)
+            elif isinstance(action, Refusal):
+                self.counts["refused"] += 1
+                log.info(
+                    "event=login_refused address=%s uid=%d code=%d reason=%r",
+                    guest.arrival.address,
+                    action.uid,
+                    action.code,
+                    action.reason,
+                )
+            else:
+                assert isinstance(action, Close)
+                self.counts["closed_" + action.why] += 1
+                self._close(guest)
+
+    def _watch(self, guest: _Guest) -> None:
+        self._epoll.register(guest.fd, select.EPOLLIN)
+        self._wheel.schedule(guest, guest.arrival.deadline)
+
+    def _unwatch(self, guest: _Guest) -> None:
+        self._epoll.unregister(guest.fd)
+        self._wheel.cancel(guest)
+
+    def _hand_over(self, guest: _Guest, sender: Sender, record: Login | Visitor) -> None:
+        self._unwatch(guest)
+        self._moving += 1
+        sender.send(guest.fd, encode(record), partial(self._on_result, guest))
+
+    def _on_result(self, guest: _Guest, result: Result) -> None:
+        """The receiver has answered, or never will."""
+        if self._guests.get(guest.fd) is not guest:
+            return  # closed at the end of a drain
+        self._moving -= 1
+        if isinstance(result, Accepted):
+            self.counts["handed_over" if guest.arrival.state is State.HANDED else "visitors"] += 1
+            self._close(guest, watched=False)
+        elif isinstance(result, Lost):
+            self.counts["lost"] += 1
+            self._close(guest, watched=False)
+        else:
+            idle_s = limits.LOGIN_REFUSED_IDLE_S if result.sent else RETRY_IDLE_S
+            actions = guest.arrival.refused(result.code, result.reason, self._clock(), idle_s)
+            self._watch(guest)
+            self._perform(guest, actions)
+        self._check_drain()
+
+    def _close(self, guest: _Guest, watched: bool = True) -> None:
+        if watched:
+            self._unwatch(guest)
+        del self._guests[guest.fd]
+        os.close(guest.fd)
+        self._throttle.release()
+        if not self._accepting:
+            self._resume()
+            self._check_drain()
+
+    # --- the end -----------------------------------------------------------------------------------------------
+
+    def _check_drain(self) -> None:
+        if self._drained is not None and not self._guests and self._drain_timer is not None:
+            self._drain_timer.cancel()
+            self._drain_timer = None
+            self._loop.call_soon(self._drained)
+
+    def _end_drain(self) -> None:
+        self._drain_timer = None
+        log.info("event=drain_cut_short waiting=%d moving=%d", len(self._guests) - self._moving, self._moving)
+        assert self._drained is not None
+        self._drained()
+
+
+def _write(fd: int, data: bytes) -> bool:
+    """Whether the kernel took all of it."""
+    try:
+        return os.write(fd, data) == len(data)
+    except OSError:
+        return False
+
+
+def _turn_away(fd: int, answer: bytes) -> None:
+    """Close with an answer. What the client has sent is read first: closing on unread bytes resets the connection, and
+    the reset would overtake the answer."""
+    try:
+        os.read(fd, limits.READ_BYTES)
+    except OSError:
+        pass
+    _write(fd, answer)
+    os.close(fd)
