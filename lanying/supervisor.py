@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -65,7 +65,7 @@ class Plan:
     listener: socket.socket
     metrics: socket.socket
     cores: list[int]
-    commands: Mapping[str, tuple[str, ...]] = COMMANDS
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: COMMANDS)
     recheck: Callable[[], object] = lambda: None
     hung_after_s: float | None = None
 

@@ -1,0 +1,22 @@
+"""``lanying-cluster`` with stub children and a short patience: ``python stub_server.py start …``."""
+
+import os
+import sys
+from pathlib import Path
+
+from lanying import cli, launcher
+from lanying.supervisor import GATEWAY, ROUTER, SHARD
+
+CHILD = (sys.executable, str(Path(__file__).with_name("stub_child.py")))
+
+real_start = launcher.start
+
+
+def start(read_config, **options):  # type: ignore[no-untyped-def]
+    code = real_start(read_config, **options, commands=dict.fromkeys((SHARD, GATEWAY, ROUTER), CHILD), hung_after_s=1.0)
+    assert code == launcher.RESTART
+    os.execv(sys.executable, [sys.executable, *(argument for argument in sys.argv if argument != "--daemon")])
+
+
+launcher.start = start
+cli.main()
