@@ -26,7 +26,7 @@ from lanying.protocol.websocket import (
     close_frame,
     encode_frame,
 )
-from tests.protocol.test_rfc6455 import chopped, drive, frame
+from .test_rfc6455 import chopped, drive, frame
 
 SIZES = [0, 1, 125, 126, 127, 65535, 65536, 70000]
 
@@ -156,9 +156,7 @@ def test_mask_fallback(data: bytes, key: bytes) -> None:
 # --- fuzz ------------------------------------------------------------------------------------------------------
 
 
-@given(
-    st.lists(st.binary(max_size=40), max_size=30), st.sampled_from(["server", "client"]), st.integers(1, 200)
-)
+@given(st.lists(st.binary(max_size=40), max_size=30), st.sampled_from(["server", "client"]), st.integers(1, 200))
 @settings(max_examples=400)
 def test_any_bytes(pieces: list[bytes], role: websocket.Role, limit: int) -> None:
     """Messages or ProtocolError, nothing else, and never more memory than the limit and one read."""
@@ -186,9 +184,7 @@ headers = st.tuples(
 @settings(max_examples=400)
 def test_pieces_do_not_matter(parts: list[tuple[int, bytes, bool]], data: st.DataObject) -> None:
     """Whatever frames come, valid or not, the outcome is the same whole, byte by byte, and in random pieces."""
-    wire = b"".join(
-        bytes([first]) + frame(0, payload, masked=masked)[1:] for first, payload, masked in parts
-    )
+    wire = b"".join(bytes([first]) + frame(0, payload, masked=masked)[1:] for first, payload, masked in parts)
     whole = drive([wire], 200)
     assert drive(chopped(wire, 1), 200) == whole
     cuts = sorted(data.draw(st.lists(st.integers(0, len(wire)), max_size=8)))
@@ -200,7 +196,9 @@ def test_pieces_do_not_matter(parts: list[tuple[int, bytes, bool]], data: st.Dat
 
 operations = st.one_of(
     st.tuples(st.just(TEXT), st.text(max_size=300).map(str.encode), st.integers(1, 5)),
-    st.tuples(st.just(BINARY), st.one_of(st.binary(max_size=300), st.integers(0, 70_000).map(bytes)), st.integers(1, 5)),
+    st.tuples(
+        st.just(BINARY), st.one_of(st.binary(max_size=300), st.integers(0, 70_000).map(bytes)), st.integers(1, 5)
+    ),
     st.tuples(st.just(PING), st.binary(max_size=125), st.just(0)),
 )
 
