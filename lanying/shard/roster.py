@@ -148,14 +148,18 @@ def may_send(store: Store, uid: int, peer: int) -> PeerState | None:
     return PeerState(True, row.barred, row.relation == FRIEND, row.barred_version)
 
 
-def remember_peer(work: Work, uid: int, peer: int, state: PeerState) -> None:
-    """Keep the answer of ``PeerQuery``. A peer that does not exist is not remembered."""
+def remember_peer(work: Work, uid: int, peer: int, state: PeerState) -> PeerState:
+    """Keep the answer of ``PeerQuery``; what counts now: a block may have overtaken the answer on its way.
+
+    A peer that does not exist is not remembered.
+    """
     if not state.exists:
-        return
+        return state
     row = relation(work.store, uid, peer)
     if state.version >= row.barred_version:
         row = msgspec.structs.replace(row, barred=state.barred, barred_version=state.version)
     _save(work, uid, peer, msgspec.structs.replace(row, known=True))
+    return PeerState(True, row.barred, row.relation == FRIEND, row.barred_version)
 
 
 # --- requests --------------------------------------------------------------------------------------------------
