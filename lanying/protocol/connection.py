@@ -137,7 +137,8 @@ class Connection(WebSocket):
                 head = at
                 if socketio:
                     if (
-                        data[at : at + 2] != _MASKED_HEADER_START
+                        size < at + _TEXT_END
+                        or data[at : at + 2] != _MASKED_HEADER_START
                         or apply_mask(data[at + _TEXT_AT : at + _TEXT_END], data[at + 2 : at + 6]) != _HEADER_TEXT
                     ):
                         break

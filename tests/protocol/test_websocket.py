@@ -26,6 +26,7 @@ from lanying.protocol.websocket import (
     close_frame,
     encode_frame,
 )
+
 from .test_rfc6455 import chopped, drive, frame
 
 SIZES = [0, 1, 125, 126, 127, 65535, 65536, 70000]
