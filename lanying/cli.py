@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import time
 from collections.abc import Callable
@@ -126,7 +127,7 @@ def start(
 def stop(file: Path | None, data: str | None) -> None:
     """Drain and stop the server; returns when it is gone."""
     pid = control.ask(_run_directory(file, data), {"do": "stop"})["pid"]
-    if not _wait(lambda: not Path(f"/proc/{pid}").exists(), STOP_TIMEOUT_S):
+    if not _ended(pid, STOP_TIMEOUT_S):
         raise control.NoAnswer(f"pid {pid} is still there after {STOP_TIMEOUT_S:g} s; end it with kill -9 {pid}")
     click.echo("stopped")
 
@@ -206,6 +207,18 @@ def version() -> None:
 def _run_directory(file: Path | None, data: str | None) -> RunDirectory:
     config: Config = load(file, flags={"data": data})
     return RunDirectory(Path(config.data))
+
+
+def _ended(pid: int, timeout_s: float) -> bool:
+    """Wait for the end of a process that need not be our child."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([pidfd], [], [], timeout_s)[0])
+    finally:
+        os.close(pidfd)
 
 
 def _wait(condition: Callable[[], bool], timeout_s: float) -> bool:

@@ -81,7 +81,9 @@ def test_a_hung_child_is_killed_and_restarted(stubs):
 
 
 def test_the_public_port_stays_while_the_router_is_away(stubs):
-    stubs.kill("router", signal.SIGSTOP)
+    restarts = stubs.kill("router", signal.SIGSTOP)
+    assert connects(stubs.url)
+    stubs.wait_ready("router", restarts)
     assert connects(stubs.url)
 
 
@@ -114,6 +116,8 @@ def test_stop_and_status_when_not_running(tmp_path, stubs):
 
 
 def test_restart_of_everything_keeps_the_pid_and_the_port(stubs):
+    stubs.stop()
+    stubs.start()  # now on a port of its own choice, no longer on one the system picks
     pid, before = stubs.pid, stubs.status()
     restarted = command("restart", "--data", stubs.data)
     assert restarted.returncode == 0, restarted.stderr + stubs.log()
