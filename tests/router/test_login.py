@@ -18,9 +18,7 @@ from lanying.shardmap import ShardMap
 KEY = bytes(range(32))
 OTHER_KEY = bytes(range(32, 64))
 UID = 5_000_003
-DOORKEEPER = Doorkeeper(
-    (App("school", "School", KEY.hex()), App("club", "Club", OTHER_KEY.hex())), ShardMap.even(4)
-)
+DOORKEEPER = Doorkeeper((App("school", "School", KEY.hex()), App("club", "Club", OTHER_KEY.hex())), ShardMap.even(4))
 
 
 def token(key: bytes = KEY, app: str = "school", uid: int = UID, role: int = tokens.ROLE_USER, expires: int = 0) -> str:

@@ -1,0 +1,366 @@
+"""One connection before its login: bytes in, actions out, whole and byte by byte."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lanying import limits
+from lanying.bus.records import Visitor
+from lanying.protocol import frame as frames
+from lanying.protocol.connection import SOCKETIO, XSYNC, Connection, wrap_client
+from lanying.protocol.handshake import check_upgrade_response, client_path, new_key, upgrade_request
+from lanying.protocol.schema.xsync_pb2 import Provision, Status, SyncDL
+from lanying.protocol.websocket import BINARY, PING, TEXT, encode_frame
+from lanying.router.arrival import (
+    RETRY_IDLE_S,
+    Action,
+    Arrival,
+    Close,
+    Refusal,
+    State,
+    ToGateway,
+    ToShard,
+    Write,
+)
+from tests.router.test_login import DOORKEEPER, UID, token
+
+NOW = 1000.0
+KINDS = [SOCKETIO, XSYNC]
+
+
+class Client:
+    """The other side of an :class:`Arrival`: sends bytes, keeps the actions, reads what was written to it.
+
+    :ivar step: bytes per read, 0 for all at once
+    """
+
+    def __init__(self, kind: int = SOCKETIO, step: int = 0) -> None:
+        self.arrival = Arrival(DOORKEEPER, "192.0.2.1", NOW)
+        self.kind = kind
+        self.step = step
+        self.key = new_key()
+        self.actions: list[Action] = []
+        self.unsent = b""
+        self.frames: list[tuple[int, bytes]] = []
+        self._raw = b""
+        self._connection: Connection | None = None
+
+    def send(self, data: bytes, now: float = NOW) -> None:
+        """What does not fit before a hand-off stays in the kernel: ``unsent``."""
+        step = self.step or limits.READ_BYTES
+        while data and self.arrival.state in (State.HEAD, State.LOGIN):
+            self.perform(self.arrival.receive(data[:step], now))
+            data = data[step:]
+        self.unsent += data
+
+    def perform(self, actions: list[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Write):
+                self._read(action.data)
+            else:
+                self.actions.append(action)
+
+    def _read(self, data: bytes) -> None:
+        if self._connection is None:
+            self._raw += data
+            size = check_upgrade_response(self._raw, self.key) if self._raw.startswith(b"HTTP/1.1 101") else None
+            if size is None:
+                return
+            self._connection = Connection(self.kind, "client")
+            data = self._raw[size:]
+        self._connection.feed(data)
+        while (found := self._connection.next_frame()) is not None:
+            self.frames.append(frames.parse_frame(found))
+
+    @property
+    def opened(self) -> bool:
+        return self._connection is not None and self._connection.opened
+
+    @property
+    def closed_with(self) -> int:
+        """Close code of the server's close frame."""
+        assert self._connection is not None
+        return self._connection.close_code
+
+    @property
+    def text(self) -> bytes:
+        """What was written when it was not an upgrade."""
+        return self._raw
+
+    def head(self) -> bytes:
+        return upgrade_request("im.example:8480", client_path(self.kind), self.key)
+
+    def frame(self, frame: bytes) -> bytes:
+        return wrap_client(self.kind, frame)
+
+    def login(self, good: bool = True) -> bytes:
+        return self.frame(frames.provision(UID, token(expires=0 if good else 1_700_000_000), "guid", "Web"))
+
+    def statuses(self) -> list[tuple[int, int, str]]:
+        """Command, code and reason of every answer."""
+        found = []
+        for command, payload in self.frames:
+            status = (Provision if command == frames.PROVISION else SyncDL).FromString(payload).status
+            found.append((command, status.code, status.reason))
+        return found
+
+    def handed(self) -> ToShard:
+        """The only hand-off so far."""
+        [action] = [action for action in self.actions if isinstance(action, ToShard)]
+        return action
+
+
+EXPIRED = (frames.PROVISION, Status.INVALID_TOKEN, "token expired")
+FIRST = (frames.SYNC, Status.UNAUTHORIZED, "you must login first")
+
+
+@pytest.fixture(params=[0, 1], ids=["whole", "byte by byte"])
+def step(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_upgrade_login_hand_off(kind: int, step: int) -> None:
+    client = Client(kind, step)
+    client.send(client.head())
+    assert client.opened
+    assert client.actions == []
+    client.send(client.login())
+    handed = client.handed()
+    assert (handed.login.uid, handed.login.kind, handed.login.address) == (UID, kind, "192.0.2.1")
+    assert handed.login.leftover == b""
+    assert client.arrival.state is State.HANDED
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_follows_the_login_is_never_lost(kind: int, step: int) -> None:
+    client = Client(kind, step)
+    behind = client.frame(frames.unread_request()) + client.frame(frames.sync_pull(7, 8)) + b"\x82"
+    client.send(client.head() + client.login() + behind)
+    assert client.opened
+    assert client.handed().login.leftover + client.unsent == behind
+
+
+def test_pings_are_answered_before_the_login() -> None:
+    client = Client()
+    client.send(client.head())
+    [action] = client.arrival.receive(encode_frame(TEXT, b"2probe", True), NOW)
+    assert action == Write(encode_frame(TEXT, b"3probe"))
+    actions = client.arrival.receive(encode_frame(PING, b"x", True) + client.login(), NOW)
+    assert isinstance(actions[0], Write)
+    assert isinstance(actions[1], ToShard)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_refused_login_may_try_again(kind: int, step: int) -> None:
+    client = Client(kind, step)
+    client.send(client.head() + client.login(good=False) + client.frame(frames.unread_request()), NOW + 3)
+    assert client.statuses() == [EXPIRED]
+    assert client.actions == [Refusal(UID, Status.INVALID_TOKEN, "token expired")]
+    assert client.arrival.deadline == NOW + 3 + limits.LOGIN_REFUSED_IDLE_S
+    client.send(client.login(), NOW + 20)
+    assert client.handed().login.uid == UID
+
+
+def test_only_another_login_moves_the_deadline() -> None:
+    client = Client()
+    client.send(client.head() + client.login(good=False), NOW)
+    client.send(encode_frame(TEXT, b"2", True) + client.frame(frames.unread_request()), NOW + 20)
+    client.send(client.frame(frames.sync_pull(7)), NOW + 20)
+    assert client.arrival.deadline == NOW + limits.LOGIN_REFUSED_IDLE_S
+    client.perform(client.arrival.timed_out())
+    assert client.actions[-1] == Close("deadline")
+    assert client.closed_with == 1008
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_frames_before_a_login(kind: int, step: int) -> None:
+    client = Client(kind, step)
+    message = frames.send_meta(1_732_000_000_000, UID, 1, 9, 0, 1, b"")
+    client.send(client.head() + client.frame(frames.unread_request()) + client.frame(frames.sync_pull(7)))
+    client.send(client.frame(message) + client.frame(b"\xff\xff") + client.frame(b"\x18\x63"))
+    assert client.statuses() == [FIRST, FIRST, (frames.SYNC, Status.PB_PARSER_ERROR, "not a frame")]
+    assert SyncDL.FromString(client.frames[0][1]).HasField("xid")
+    assert SyncDL.FromString(client.frames[1][1]).client_mid == 1_732_000_000_000
+
+
+def test_a_refusal_of_the_shard_is_passed_on_and_what_waited_is_answered() -> None:
+    client = Client()
+    client.send(client.head() + client.login() + client.frame(frames.sync_pull(7)) + client.login(good=False))
+    client.actions.clear()
+    client.perform(client.arrival.refused(Status.USER_BANNED, "banned", NOW + 1))
+    assert client.statuses() == [(frames.PROVISION, Status.USER_BANNED, "banned"), FIRST, EXPIRED]
+    assert client.actions == [
+        Refusal(UID, Status.USER_BANNED, "banned"),
+        Refusal(UID, Status.INVALID_TOKEN, "token expired"),
+    ]
+    assert client.arrival.state is State.LOGIN
+
+
+def test_a_second_login_waits_in_the_leftover() -> None:
+    client = Client()
+    client.send(client.head() + client.login() + client.login())
+    client.actions.clear()
+    client.perform(client.arrival.refused(Status.FAIL, "shard restarting", NOW, RETRY_IDLE_S))
+    assert client.handed().login.leftover == b""
+    client.perform(client.arrival.refused(Status.FAIL, "shard restarting", NOW + 1, RETRY_IDLE_S))
+    assert client.arrival.deadline == NOW + 1 + RETRY_IDLE_S
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /app.js?v=1 HTTP/1.0\r\n\r\n",
+        b'POST /token/user HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"a": 1}\n',
+        b"OPTIONS /x HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+)
+def test_http_goes_to_the_gateway_with_every_byte(request_bytes: bytes, step: int) -> None:
+    client = Client(step=step)
+    client.send(request_bytes)
+    [action] = client.actions
+    assert isinstance(action, ToGateway)
+    assert action.visitor.address == "192.0.2.1"
+    assert action.visitor.first_bytes + client.unsent == request_bytes
+    assert client.text == b""
+
+
+def test_an_upload_goes_to_the_gateway_with_its_request_line() -> None:
+    client = Client()
+    client.send(b"PUT /file HTTP/1.1\r\n")
+    assert client.actions == [ToGateway(Visitor("192.0.2.1", b"PUT /file HTTP/1.1\r\n"))]
+
+
+def test_a_gateway_that_is_down() -> None:
+    client = Client()
+    client.send(b"GET / HTTP/1.1\r\n\r\n")
+    client.perform(client.arrival.refused(Status.FAIL, "shard restarting", NOW))
+    head, _, body = client.text.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert orjson.loads(body)["code"] == 503
+    assert client.actions[-1] == Close("gateway")
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"400"),
+        (b"hello\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nbroken\r\n\r\n", b"400"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"505"),
+        (b"GET /" + bytes(range(97, 123)) * 700, b"431"),
+        (b"GET /elsewhere HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", b"404"),
+        (b"GET /xsync HTTP/1.1\r\nHost: x\r\n\r\n", b"426"),
+        (b"GET /socket.io/?EIO=3&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+        (b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", b"400"),
+    ],
+)
+def test_garbage_is_answered_and_closed(data: bytes, status: bytes, step: int) -> None:
+    client = Client(step=step)
+    client.send(data)
+    assert client.text.split(b" ")[1] == status
+    assert client.actions == [Close("garbage")]
+
+
+def test_deadline_of_a_silent_a_slow_and_an_upgraded_connection() -> None:
+    silent, slow, upgraded = Client(), Client(), Client()
+    assert silent.arrival.deadline == NOW + limits.LOGIN_TIMEOUT_S
+    slow.send(b"GET / HT", NOW + 9)
+    upgraded.send(upgraded.head(), NOW + 9)
+    for client in (silent, slow, upgraded):
+        assert client.arrival.deadline == NOW + limits.LOGIN_TIMEOUT_S  # nothing but a login moves it
+        client.perform(client.arrival.timed_out())
+        assert client.actions == [Close("deadline")]
+    assert silent.text == b""
+    assert slow.text.startswith(b"HTTP/1.1 408 ")
+    assert upgraded.closed_with == 1008
+
+
+@pytest.mark.parametrize("farewell", [b"41", b"1"])
+def test_good_bye_before_the_login(farewell: bytes) -> None:
+    client = Client()
+    client.send(client.head() + encode_frame(TEXT, farewell, True))
+    assert client.actions == [Close("left")]
+
+
+def test_violations_are_answered_with_their_close_code() -> None:
+    client = Client()
+    client.send(client.head() + client.frame(frames.sync_pull(7)) + encode_frame(BINARY, b"unmasked"))
+    assert client.statuses() == [FIRST]
+    assert client.closed_with == 1002
+    assert client.actions == [Close("violation")]
+
+
+def test_a_message_no_login_can_have_is_refused_by_its_length() -> None:
+    client = Client(XSYNC)
+    client.send(client.head() + b"\x82\xff" + (limits.LOGIN_BYTES + 1).to_bytes(8, "big") + b"mask")
+    assert client.closed_with == 1009
+    assert client.actions == [Close("violation")]
+
+
+def test_too_much_before_a_login() -> None:
+    client = Client()
+    client.send(client.head())
+    client.send(client.frame(frames.unread_request()) * 2000)
+    assert client.actions == [Close("flood")]
+    assert client.closed_with == 1009
+    assert client.arrival.received <= limits.LOGIN_BYTES + limits.READ_BYTES
+
+
+def test_drain() -> None:
+    client = Client()
+    client.send(client.head())
+    client.perform(client.arrival.drain())
+    assert client.closed_with == 1001
+    assert client.actions == [Close("drain")]
+
+
+# --- any bytes -------------------------------------------------------------------------------------------------
+
+_client = Client()
+PIECES = st.sampled_from(
+    [
+        _client.head(),
+        _client.login(),
+        _client.login(good=False),
+        _client.frame(frames.sync_pull(7)),
+        _client.frame(frames.unread_request()),
+        b"GET / HTTP/1.1\r\n",
+        b"\r\n",
+        encode_frame(TEXT, b"2", True),
+        b"\x82\xff\x00",
+        bytes(5000),
+        b"A" * 8000,
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    prefix=st.sampled_from([b"", _client.head()]),
+    pieces=st.lists(st.one_of(PIECES, st.binary(max_size=200)), max_size=30),
+    cuts=st.lists(st.integers(1, limits.READ_BYTES), min_size=1, max_size=10),
+)
+def test_any_bytes_give_actions_and_a_bounded_buffer(prefix: bytes, pieces: list[bytes], cuts: list[int]) -> None:
+    arrival = Arrival(DOORKEEPER, "192.0.2.1", NOW)
+    data, turn = prefix + b"".join(pieces), 0
+    while data:
+        size = cuts[turn % len(cuts)]
+        turn += 1
+        actions = arrival.receive(data[:size], NOW)
+        data = data[size:]
+        ends = [action for action in actions if isinstance(action, Close | ToShard | ToGateway)]
+        assert len(ends) <= 1
+        assert not ends or actions[-1] is ends[0]
+        assert arrival.received <= limits.LOGIN_BYTES + limits.READ_BYTES
+        if isinstance(actions[-1] if actions else None, ToShard):
+            assert arrival.state is State.HANDED
+            arrival.refused(Status.FAIL, "no", NOW)
+        if arrival.state not in (State.HEAD, State.LOGIN):
+            break
+    if arrival.state in (State.HEAD, State.LOGIN):
+        assert arrival.timed_out()[-1] == Close("deadline")
