@@ -35,7 +35,10 @@ class LinkBatch(Message, tag=1):
 
 
 class LinkAck(Message, tag=2):
-    """Shard to shard: everything of the link ``receiver <- sender`` up to ``number`` is committed. ``rewind``: send again from the next one on."""
+    """Shard to shard: everything of the link ``receiver <- sender`` up to ``number`` is committed.
+
+    ``rewind``: send again from the next one on.
+    """
 
     source: int
     number: int

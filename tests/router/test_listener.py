@@ -1,0 +1,406 @@
+"""The edge: real sockets on the loopback, a fake shard and a fake gateway in the same loop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+import uvloop
+
+from lanying import limits
+from lanying.bus import handoff
+from lanying.bus.records import Login, Visitor
+from lanying.protocol import frame as frames
+from lanying.protocol.connection import SOCKETIO, Connection, wrap, wrap_client
+from lanying.protocol.handshake import client_path, new_key, upgrade_request
+from lanying.protocol.schema.xsync_pb2 import Status
+from lanying.protocol.websocket import TEXT, encode_frame
+from lanying.router.listener import Listener
+from lanying.router.login import Doorkeeper
+from lanying.router.throttle import Throttle
+from lanying.runtime import App
+from lanying.shardmap import ShardMap
+from tests.router.test_login import KEY, UID, token
+
+HEAD = upgrade_request("im.example", client_path(SOCKETIO), new_key())
+UNREAD = wrap_client(SOCKETIO, frames.unread_request())
+
+
+def login(uid: int = UID, good: bool = True) -> bytes:
+    access = token(uid=uid, expires=0 if good else 1_700_000_000)
+    return wrap_client(SOCKETIO, frames.provision(uid, access, "guid", "Web"))
+
+
+class World:
+    """A router with two shards and a gateway.
+
+    :ivar sessions: what the shards took over, by uid
+    :ivar verdict: what the shards answer; a callable is asked
+    :ivar now: the router's clock
+    """
+
+    def __init__(self, directory: Path, throttle: Throttle | None = None) -> None:
+        self.loop = uvloop.new_event_loop()
+        self.directory = directory
+        self.now = 1000.0
+        self.sessions: dict[int, tuple[int, Login, int]] = {}
+        self.visitors: list[tuple[int, Visitor]] = []
+        self.verdict: handoff.Verdict = handoff.ACCEPTED
+        self.receivers = {
+            index: handoff.Receiver(
+                self.path(index), lambda fd, data, index=index: self._adopt(index, fd, data), self.loop
+            )
+            for index in range(2)
+        }
+        self.receivers[-1] = handoff.Receiver(self.path(-1), self._visit, self.loop)
+        self.senders = {index: handoff.Sender(self.path(index), self.loop, wait_s=0.05) for index in (0, 1, -1)}
+        shard_map = ShardMap.even(2)
+        listening = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.address = listening.getsockname()
+        self.socket = listening
+        self.router = Listener(
+            listening,
+            Doorkeeper([App("school", "School", KEY.hex())], shard_map),
+            {0: self.senders[0], 1: self.senders[1]},
+            self.senders[-1],
+            self.loop,
+            throttle=throttle,
+            clock=lambda: self.now,
+        )
+        self.clients: list[socket.socket] = []
+
+    def path(self, index: int) -> str:
+        return str(self.directory / f"handoff-{index}.sock")
+
+    def start(self, *receivers: int) -> None:
+        for index in receivers:
+            self.receivers[index].start()
+        for sender in self.senders.values():
+            sender.start()
+        self.router.start()
+
+    def _adopt(self, shard: int, fd: int, record: bytes) -> handoff.Verdict:
+        login = handoff.decode_login(record)
+        if self.verdict == handoff.ACCEPTED:
+            self.sessions[login.uid] = fd, login, shard
+        return self.verdict
+
+    def _visit(self, fd: int, record: bytes) -> handoff.Verdict:
+        self.visitors.append((fd, handoff.decode_visitor(record)))
+        return handoff.ACCEPTED
+
+    def until(self, what: str, condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+        """Run the loop until ``condition`` holds."""
+
+        async def poll() -> None:
+            end = time.monotonic() + timeout_s
+            while not condition():
+                assert time.monotonic() < end, f"waited for {what}; {self.router.figures()}"
+                await asyncio.sleep(0.001)
+
+        self.loop.run_until_complete(poll())
+
+    def connect(self) -> socket.socket:
+        client = socket.create_connection(self.address)
+        client.setblocking(False)
+        self.clients.append(client)
+        return client
+
+    def read(self, client: socket.socket, enough: Callable[[bytes], object]) -> bytes:
+        """What the client receives until it is ``enough`` or the end."""
+        data, ended = b"", False
+
+        def more() -> bool:
+            nonlocal data, ended
+            try:
+                piece = client.recv(65536)
+            except BlockingIOError:
+                return bool(enough(data))
+            except ConnectionResetError:
+                piece = b""
+            data += piece
+            ended = not piece
+            return ended or bool(enough(data))
+
+        self.until(f"an answer after {data!r}", more)
+        return data
+
+    def ends(self, client: socket.socket) -> bytes:
+        """Everything up to the end of the connection."""
+        return self.read(client, lambda data: False)
+
+    def counts(self, key: str) -> int:
+        return self.router.counts[key]
+
+    def close(self) -> None:
+        self.router.close()
+        for sender in self.senders.values():
+            sender.close()
+        for receiver in self.receivers.values():
+            receiver.close()
+        for fd in [fd for fd, _, _ in self.sessions.values()] + [fd for fd, _ in self.visitors]:
+            os.close(fd)
+        for client in self.clients:
+            client.close()
+        self.socket.close()
+        self.loop.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    world.close()
+
+
+def test_bytes_pipelined_behind_the_login_are_not_lost(world: World) -> None:
+    world.start(0, 1)
+    client = world.connect()
+    behind = b"".join(wrap_client(SOCKETIO, frames.sync_pull(1000 + number)) for number in range(1000))
+    everything = HEAD + login() + behind
+    world.loop.call_soon(client.sendall, everything[:700])  # the login is cut in two
+    world.until("the head", lambda: world.counts("accepted"))
+    client.setblocking(True)
+    client.sendall(everything[700:])
+    client.setblocking(False)
+    world.until("the hand-off", lambda: world.counts("handed_over"))
+
+    fd, record, shard = world.sessions[UID]
+    assert shard == ShardMap.even(2).shard_of(UID)
+    assert record.address == "127.0.0.1"
+    connection, received = Connection(record.kind), []
+    data = record.leftover
+    while data:
+        connection.feed(data)
+        while (found := connection.next_frame()) is not None:
+            received.append(frames.parse_frame(found))
+        try:
+            data = os.read(fd, 65536)
+        except BlockingIOError:
+            data = b""
+    assert received == [frames.parse_frame(frames.sync_pull(1000 + number)) for number in range(1000)]
+    # And the shard speaks on the socket the router upgraded.
+    os.write(fd, wrap(SOCKETIO, frames.provision_ok(UID, 5)))
+    answer = world.read(client, lambda data: data.endswith(frames.provision_ok(UID, 5)))
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    assert world.router.figures()["waiting"] == 0
+
+
+def test_many_logins_leave_no_descriptor_behind(world: World) -> None:
+    world.start(0, 1)
+    world.until("the channels", lambda: world.senders[0].connected and world.senders[1].connected)
+    before = len(os.listdir("/proc/self/fd"))
+    users = range(3_000_000, 3_000_400)
+    for start in range(0, 400, 100):
+        for uid in users[start : start + 100]:
+            world.connect().sendall(HEAD + login(uid))
+        world.until("100 hand-offs", lambda done=start + 100: world.counts("handed_over") == done)
+    assert set(world.sessions) == set(users)
+    assert {shard for _, _, shard in world.sessions.values()} == {0, 1}
+    for fd, _, _ in world.sessions.values():
+        os.close(fd)
+    world.sessions.clear()
+    for client in world.clients:
+        client.close()
+    world.until("the end", lambda: world.router.figures()["moving"] == 0)
+    # One descriptor per receiver is its end of the channel, made while the logins ran.
+    assert len(os.listdir("/proc/self/fd")) - before in (0, 1, 2)
+
+
+def test_a_refused_login_stays_open_and_a_good_one_follows(world: World) -> None:
+    world.start(0, 1)
+    client = world.connect()
+    client.sendall(HEAD + login(good=False))
+    world.read(client, lambda data: b"token expired" in data)
+    world.verdict = handoff.Refused(Status.USER_BANNED, "banned")
+    client.sendall(login() + UNREAD)
+    world.read(client, lambda data: b"banned" in data)
+    assert world.counts("refused") == 2
+    assert world.router.figures()["waiting"] == 1
+    world.verdict = handoff.ACCEPTED
+    client.sendall(encode_frame(TEXT, b"2", True) + login())
+    world.until("the hand-off", lambda: world.counts("handed_over"))
+    assert UID in world.sessions
+
+
+def test_refused_logins_are_closed_after_their_silence(world: World) -> None:
+    world.start(0, 1)
+    client = world.connect()
+    client.sendall(HEAD + login(good=False))
+    world.read(client, lambda data: b"token expired" in data)
+    world.now += limits.LOGIN_REFUSED_IDLE_S - 1
+    world.router.tick()
+    assert world.router.figures()["waiting"] == 1
+    world.now += 2
+    world.router.tick()
+    world.ends(client)
+    assert world.counts("closed_deadline") == 1
+
+
+def test_a_trickling_client_is_dropped_at_its_deadline(world: World) -> None:
+    world.start(0, 1)
+    silent, slow = world.connect(), world.connect()
+    world.until("both", lambda: world.counts("accepted") == 2)
+    for byte in HEAD[:10]:
+        slow.sendall(bytes((byte,)))
+        world.now += 0.9
+        world.router.tick()
+        assert world.router.figures()["waiting"] == 2
+    world.until("what it sent", lambda: True)
+    world.now += 2.1
+    world.router.tick()
+    assert world.router.figures()["waiting"] == 0
+    assert world.ends(silent) == b""
+    world.ends(slow)
+    assert world.counts("closed_deadline") == 2
+
+
+def test_garbage_and_a_head_without_end(world: World) -> None:
+    world.start(0, 1)
+    client = world.connect()
+    client.sendall(b"\x16\x03\x01\x02\x00")
+    assert world.ends(client).startswith(b"HTTP/1.1 400 ")
+    client = world.connect()
+    client.sendall(b"GET / HTTP/1.1\r\nCookie: " + b"c" * (limits.MAX_HTTP_HEAD_BYTES - 24))
+    assert world.ends(client).startswith(b"HTTP/1.1 431 ")
+    assert world.counts("closed_garbage") == 2
+
+
+def test_http_goes_to_the_gateway(world: World) -> None:
+    world.start(0, 1, -1)
+    client = world.connect()
+    client.sendall(b"POST /token/user HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
+    world.until("the visitor", lambda: world.counts("visitors"))
+    fd, visitor = world.visitors[0]
+    assert visitor == Visitor("127.0.0.1", b"POST /token/user HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
+    os.write(fd, b"HTTP/1.1 200 OK\r\n\r\n")
+    assert world.read(client, len) == b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+def test_without_a_gateway(world: World) -> None:
+    world.start(0, 1)
+    client = world.connect()
+    client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    head, _, body = world.ends(client).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert orjson.loads(body) == {"code": 503, "data": None, "message": "the gateway is restarting, try again"}
+
+
+def test_without_its_shard_a_login_fails_and_may_be_tried_again(world: World) -> None:
+    other = UID + 1
+    down = ShardMap.even(2).shard_of(UID)
+    world.start(1 - down)
+    client = world.connect()
+    client.sendall(HEAD + login())
+    answer = world.read(client, lambda data: b"shard restarting" in data)
+    assert frames.provision_refused(Status.FAIL, "shard restarting", UID) in answer
+    client.sendall(login(other))
+    world.until("the other shard's hand-off", lambda: other in world.sessions)
+    world.receivers[down].start()
+    client = world.connect()
+    client.sendall(HEAD + login())
+    world.until("the hand-off", lambda: UID in world.sessions, 10)
+
+
+def test_a_shard_that_vanishes_costs_the_connection(world: World) -> None:
+    down = ShardMap.even(2).shard_of(UID)
+    world.start(1 - down)
+    silent = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    silent.bind(world.path(down))
+    silent.listen()
+    client = world.connect()
+    world.until("the channel", lambda: world.senders[down].connected)
+    channel, _ = silent.accept()
+    client.sendall(HEAD + login())
+    world.until("the record in flight", lambda: world.senders[down].pending)
+    assert world.router.figures()["moving"] == 1
+    channel.close()
+    silent.close()
+    assert world.ends(client).startswith(b"HTTP/1.1 101 ")
+    assert world.counts("lost") == 1
+
+
+def test_throttled_clients_get_an_answer(tmp_path: Path) -> None:
+    world = World(tmp_path, Throttle(total=2))
+    world.start(0, 1)
+    held = [world.connect(), world.connect()]
+    world.until("both", lambda: world.counts("accepted") == 2)
+    assert world.ends(world.connect()).startswith(b"HTTP/1.1 503 ")
+    held[0].sendall(HEAD + login())
+    world.until("the hand-off", lambda: world.counts("handed_over"))
+    third = world.connect()
+    third.sendall(HEAD)
+    assert world.read(third, len).startswith(b"HTTP/1.1 101 ")
+    assert world.counts("turned_away") == 1
+    world.close()
+
+
+def test_accepting_pauses_without_descriptors(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.start(0, 1)
+    first = world.connect()
+    world.until("the first", lambda: world.counts("accepted") == 1)
+    tried = []
+
+    class Starved:
+        """The listening socket of a process that may open no more files."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(world.socket, name)
+
+        def accept(self) -> object:
+            tried.append(1)
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(world.router, "_listener", Starved())
+    second = world.connect()
+    second.sendall(HEAD)
+    world.until("the pause", lambda: tried)
+    world.router.tick()
+    world.until("another try", lambda: len(tried) == 2)
+    monkeypatch.setattr(world.router, "_listener", world.socket)
+    first.close()  # a descriptor comes free: at once, not with the next tick
+    assert world.read(second, len).startswith(b"HTTP/1.1 101 ")
+    assert len([record for record in caplog.records if "accept_paused" in record.message]) == 1
+
+
+def test_drain_finishes_logins_closes_refused_ones_and_accepts_no_more(world: World) -> None:
+    world.start(0, 1)
+    refused, busy = world.connect(), world.connect()
+    refused.sendall(HEAD + login(good=False))
+    busy.sendall(HEAD)
+    world.read(refused, lambda data: b"token expired" in data)
+    world.until("two guests", lambda: world.counts("accepted") == 2)
+    done: list[int] = []
+    world.router.drain(lambda: done.append(1))
+    world.ends(refused)
+    late = world.connect()
+    late.sendall(HEAD)
+    busy.sendall(login())
+    world.until("the end of the drain", lambda: done)
+    assert UID in world.sessions
+    assert world.counts("accepted") == 2
+    assert done == [1]
+    with pytest.raises(BlockingIOError):
+        late.recv(1)  # it waits in the backlog, for the next router
+
+
+def test_drain_ends_although_somebody_never_logs_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lanying.router.listener.DRAIN_S", 0.05)
+    world.start(0, 1)
+    client = world.connect()
+    client.sendall(HEAD)
+    world.read(client, len)
+    done: list[int] = []
+    world.router.drain(lambda: done.append(1))
+    world.until("the end of the drain", lambda: done)
+    world.router.close()
+    assert world.ends(client) == encode_frame(8, b"\x03\xe9restart")
