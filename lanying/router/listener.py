@@ -84,7 +84,7 @@ class Listener:
         self._shards = shards
         self._gateway = gateway
         self._loop = loop
-        self._throttle = throttle or Throttle()
+        self._throttle = Throttle() if throttle is None else throttle
         self._clock = clock
         self._epoll = select.epoll()
         self._guests: dict[int, _Guest] = {}

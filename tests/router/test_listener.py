@@ -46,7 +46,7 @@ class World:
     :ivar now: the router's clock
     """
 
-    def __init__(self, directory: Path, throttle: Throttle | None = None) -> None:
+    def __init__(self, directory: Path) -> None:
         self.loop = uvloop.new_event_loop()
         self.directory = directory
         self.now = 1000.0
@@ -71,7 +71,6 @@ class World:
             {0: self.senders[0], 1: self.senders[1]},
             self.senders[-1],
             self.loop,
-            throttle=throttle,
             clock=lambda: self.now,
         )
         self.clients: list[socket.socket] = []
@@ -304,9 +303,10 @@ def test_without_its_shard_a_login_fails_and_may_be_tried_again(world: World) ->
     client.sendall(login(other))
     world.until("the other shard's hand-off", lambda: other in world.sessions)
     world.receivers[down].start()
+    world.until("the channel", lambda: world.senders[down].connected)
     client = world.connect()
     client.sendall(HEAD + login())
-    world.until("the hand-off", lambda: UID in world.sessions, 10)
+    world.until("the hand-off", lambda: UID in world.sessions)
 
 
 def test_a_shard_that_vanishes_costs_the_connection(world: World) -> None:
@@ -327,8 +327,8 @@ def test_a_shard_that_vanishes_costs_the_connection(world: World) -> None:
     assert world.counts("lost") == 1
 
 
-def test_throttled_clients_get_an_answer(tmp_path: Path) -> None:
-    world = World(tmp_path, Throttle(total=2))
+def test_throttled_clients_get_an_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.router, "_throttle", Throttle(total=2))
     world.start(0, 1)
     held = [world.connect(), world.connect()]
     world.until("both", lambda: world.counts("accepted") == 2)
@@ -339,7 +339,6 @@ def test_throttled_clients_get_an_answer(tmp_path: Path) -> None:
     third.sendall(HEAD)
     assert world.read(third, len).startswith(b"HTTP/1.1 101 ")
     assert world.counts("turned_away") == 1
-    world.close()
 
 
 def test_accepting_pauses_without_descriptors(
