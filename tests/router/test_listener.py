@@ -327,8 +327,8 @@ def test_a_shard_that_vanishes_costs_the_connection(world: World) -> None:
     assert world.counts("lost") == 1
 
 
-def test_throttled_clients_get_an_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(world.router, "_throttle", Throttle(total=2))
+def test_throttled_clients_get_an_answer(world: World) -> None:
+    world.router._throttle = Throttle(total=2)
     world.start(0, 1)
     held = [world.connect(), world.connect()]
     world.until("both", lambda: world.counts("accepted") == 2)
