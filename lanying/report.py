@@ -63,7 +63,7 @@ def show(status: dict[str, Any]) -> None:
             str(row["restarts"]),
             _or_dash(row["cpu_percent"]),
             "-" if row["rss_bytes"] is None else f"{row['rss_bytes'] / 1e6:.1f}",
-            _or_dash(sessions and int(sessions) if sessions else sessions),
+            _or_dash(None if sessions is None else int(sessions)),
             " ".join(f"{name}={value:g}" for name, value in figures.items()),
         )
     console.print(table)

@@ -126,6 +126,7 @@ _pack8 = struct.Struct("<HHHH").pack
 def varint(n: int) -> bytes:
     """Protobuf varint of ``0 <= n < 2**64``."""
     if n < 1 << 7:
+        assert n >= 0
         return _ONE_BYTE[n]
     if n < 1 << 35:
         return _varint_2_to_5(n)
@@ -244,6 +245,7 @@ def refusal(client_mid: int, code: int, reason: str) -> bytes:
 def meta(mid: int, from_uid: int, from_sn: int, to_uid: int, timestamp: int, ns: int, payload: bytes) -> bytes:
     """An encoded Meta, the payload last. ``from`` and ``to`` are there for uid 0 too; SN 0 is left out. ``timestamp``
     in milliseconds."""
+    assert ns < 128
     return b"\x08%b%b%b\x28%c\x32%b%b" % (
         varint(mid),
         _endpoints(from_uid, from_sn, to_uid),

@@ -205,6 +205,7 @@ class Delivery:
         if waiting is None and shard.shard_of(peer) == shard.index:
             shard.settle()
             self._remember(head, shard.policy.peer_state(peer, session.uid, session.app))
+            shard.settle()
             return True
         if session.parked >= limits.PARKED_SENDS:
             raise Refused(Status.RATE_LIMIT_EXCEEDED, "too many messages wait for a first contact")
@@ -243,9 +244,10 @@ class Delivery:
     def _remember(self, head: Conversation, state: PeerState) -> None:
         if not state.exists:
             raise Refused(Status.INVALID_PARAMETER, NO_SUCH_USER)
+        # A block may have overtaken the answer: the newer word counts.
+        state = self._shard.policy.remember(head.uid, head.peer, state)
         head.flags |= schema.KNOWN
-        if state.barred:
-            head.flags |= schema.BARRED
+        head.flags = head.flags | schema.BARRED if state.barred else head.flags & ~schema.BARRED
 
 
 def _limit_rate(session: Session, now: float) -> None:

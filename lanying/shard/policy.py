@@ -50,6 +50,10 @@ class Policy:
         """What a first message's sender has to know about our user ``uid``."""
         return roster.may_write(self._work, uid, sender, app)
 
+    def remember(self, uid: int, peer: int, state: PeerState) -> PeerState:
+        """Keep what the peer's shard said; what counts now."""
+        return roster.remember_peer(self._work, uid, peer, state)
+
     @staticmethod
     def decode_peer(body: bytes) -> PeerState:
         """The answer of another shard to :class:`~lanying.bus.messages.PeerQuery`."""

@@ -108,7 +108,7 @@ class Shard:
         tick = self.tick
         self.settle()
         self.policy.check_login(app, uid, epoch)
-        device, created = devices.admit(self.store, self, uid, guid, os_type, info, tick.now_ms)
+        device, created = devices.admit(self.store, self, uid, guid, os_type, info, tick.now_ms, self.online(uid))
         if created:
             self.mailboxes.start_device(tick.batch, uid, device.sn)
         tick.durable = True
@@ -150,6 +150,8 @@ class Shard:
         if not session.left:
             session.left = True
             self.registry.remove(session)
+            self.settle()
+            devices.seen(self.store, self, session.uid, session.sn, self.tick.now_ms)
 
     def drained(self, session: Session) -> None:
         """A session that did not read has read: tell it of the queues it was spared."""

@@ -171,6 +171,12 @@ def test_varint_around_every_power_of_two(bits: int) -> None:
             assert varint(n) == (pb.XID(uid=n).SerializeToString()[1:] or b"\x00")
 
 
+def test_what_is_no_unsigned_number_is_our_bug() -> None:
+    for n in (-1, -200, 2**64):
+        with pytest.raises(AssertionError):
+            varint(n)
+
+
 A, B, G = 2302128618880, 2199040544848, 2306414607729
 T = 1700000000000
 HELLO = bytes.fromhex("0802220568656c6c6f2800")

@@ -24,7 +24,8 @@ family          key                            value
 =============== ============================== =====================================================================
 
 ``uid`` is the owner of a mailbox; in a group's own timeline owner and peer are both the group id. Records are
-MessagePack arrays (fields are only ever added at the end, with a default). ``schema_compat_version`` is the oldest release schema that can still read the data.
+MessagePack arrays (fields are only ever added at the end, with a default). ``schema_compat_version`` is the oldest
+release schema that can still read the data.
 """
 
 from __future__ import annotations

@@ -1,0 +1,107 @@
+"""Processes are killed under load; what was acknowledged is kept, once and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lanying.testing.cluster import Cluster
+from lanying.testing.crowd import Crowd
+
+
+async def eventually(what: str, condition: Callable[[], object], timeout_s: float = 30.0) -> None:
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, f"not within {timeout_s} s: {what}"
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.timeout(180)
+def test_a_killed_shard_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    async def scenario(server: Cluster) -> None:
+        crowd = Crowd(server.url, 200)
+        await crowd.arrive()
+        await crowd.talk(3)
+        talking = asyncio.create_task(crowd.talk(20))
+        start = sum(len(m.acknowledged) for m in crowd.members)
+        await eventually("load", lambda: sum(len(m.acknowledged) for m in crowd.members) > start + 600)
+        for name in ("shard-1", "shard-3"):
+            await asyncio.to_thread(server.kill, name)
+            done = sum(len(m.acknowledged) for m in crowd.members)
+            await eventually(f"load after {name}", lambda: sum(len(m.acknowledged) for m in crowd.members) > done + 300)
+        await talking
+        await crowd.settle()
+        crowd.verify()
+        await crowd.verify_history()
+        await crowd.leave()
+
+    with Cluster(tmp_path, shards=4) as server:
+        asyncio.run(scenario(server))
+
+
+@pytest.mark.timeout(120)
+def test_a_killed_router_or_gateway_loses_no_session(tmp_path: Path) -> None:
+    async def scenario(server: Cluster) -> None:
+        crowd = Crowd(server.url, 20)
+        await crowd.arrive()
+        sns = [m.client.session.sn for m in crowd.members if m.client.session]
+        for name in ("router", "gateway"):
+            before = server.process(name)["restarts"]
+            await asyncio.to_thread(server.kill, name)
+            await crowd.talk(5)
+            await asyncio.to_thread(server.wait_ready, name, before)
+        await crowd.settle()
+        crowd.verify()
+        assert all(m.client.session and m.client.session.ready for m in crowd.members), "nobody had to reconnect"
+        assert sns == [m.client.session.sn for m in crowd.members if m.client.session]
+        await crowd.leave()
+
+    with Cluster(tmp_path, shards=2) as server:
+        asyncio.run(scenario(server))
+
+
+@pytest.mark.timeout(120)
+def test_everything_killed_at_once_keeps_everything_acknowledged(tmp_path: Path) -> None:
+    async def scenario(server: Cluster) -> None:
+        crowd = Crowd(server.url, 40)
+        await crowd.arrive()
+        await crowd.talk(2)
+        talking = asyncio.create_task(crowd.talk(30))
+        await eventually("load", lambda: sum(len(m.acknowledged) for m in crowd.members) > 300)
+        for name in list(server.pids()):
+            if name.startswith("shard"):
+                await asyncio.to_thread(server.kill, name)
+        await talking
+        await crowd.settle()
+        crowd.verify()
+        await crowd.verify_history()
+        await crowd.leave()
+
+    with Cluster(tmp_path, shards=2) as server:
+        asyncio.run(scenario(server))
+
+
+@pytest.mark.timeout(120)
+def test_two_thousand_hand_offs_leave_no_descriptor_in_the_router(tmp_path: Path) -> None:
+    async def scenario(server: Cluster) -> None:
+        crowd = Crowd(server.url, 4)
+        await crowd.arrive()
+        router = server.pids()["router"]
+        held = len(os.listdir(f"/proc/{router}/fd"))
+        for _ in range(500):
+            tokens = [(m.uid, m.client.session.token) for m in crowd.members if m.client.session]
+            for member in crowd.members:
+                await member.client.close()
+            fresh = Crowd(server.url, 4)
+            for member, (uid, token) in zip(fresh.members, tokens, strict=True):
+                await member.client.login_with_token(uid, token)
+            crowd = fresh
+        await eventually("descriptors gone", lambda: len(os.listdir(f"/proc/{router}/fd")) <= held)
+        await crowd.leave()
+
+    with Cluster(tmp_path, shards=2) as server:
+        asyncio.run(scenario(server))
