@@ -122,7 +122,7 @@ def test_not_a_directory(tmp_path):
 def test_not_writable(path, monkeypatch):
     path.mkdir(parents=True)
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
-    with pytest.raises(DataDirectoryError, match="Permission denied.*--data"):
+    with pytest.raises(DataDirectoryError, match=r"Permission denied.*--data"):
         DataDirectory(path)
 
 
@@ -130,7 +130,7 @@ def test_not_writable(path, monkeypatch):
 def test_damaged_files(path, file):
     made(path)
     (path / file).write_text("{")
-    with pytest.raises(DataDirectoryError, match="damaged.*backup"):
+    with pytest.raises(DataDirectoryError, match=r"damaged.*backup"):
         made(path)
 
 
