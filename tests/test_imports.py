@@ -1,0 +1,176 @@
+"""Imports point one way: this test reads every import of the package and refuses the reverse."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import lanying
+
+PACKAGE = Path(lanying.__file__).parent
+FOUNDATION = {
+    "lanying",
+    *(
+        f"lanying.{name}"
+        for name in ("errors", "ids", "limits", "clock", "names", "config", "shardmap", "tokens", "logs", "runtime")
+    ),
+}
+"""No package; they import only each other."""
+PROCESSES = ("router", "shard", "gateway", "services", "admin")
+"""They meet on the bus and never import each other."""
+PURE = (
+    "protocol", "bus.messages", "bus.records", "bus.link", "children", "client.session",
+    "router.arrival", "router.login", "router.throttle", "router.wheel",
+    "shard.accounts", "shard.calls", "shard.delivery", "shard.devices", "shard.history", "shard.mailbox", "shard.operations",
+    "shard.outbox", "shard.policy", "shard.ports", "shard.registry", "shard.roster", "shard.session", "shard.shard",
+    "shard.sync", "shard.tick", "shard.store.base", "shard.store.memory", "shard.store.schema",
+)  # fmt: skip
+"""No loop, no sockets, no processes, no clock."""
+IMPURE = {"asyncio", "uvloop", "zmq", "socket", "select", "selectors", "subprocess", "threading", "time"}
+EDGES_OF_THE_SHARD = {"__init__", "__main__", "commit", "runner", "store"}
+
+
+def module_name(file: Path) -> str:
+    name = ".".join(("lanying", *file.relative_to(PACKAGE).with_suffix("").parts))
+    return name.removesuffix(".__init__")
+
+
+FILES = {module_name(file): file for file in sorted(PACKAGE.rglob("*.py")) if not file.stem.endswith("_pb2")}
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def imports(name: str) -> set[str]:
+    """Every module one imports, also inside functions, but not for type checking only."""
+    found: set[str] = set()
+    left: list[ast.AST] = [ast.parse(FILES[name].read_text())]
+    while left:
+        node = left.pop()
+        if is_type_checking(node):
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{name}: relative import"
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names} & (
+                FILES.keys() | {"lanying.protocol.schema.xsync_pb2"}
+            )
+            found |= submodules or {node.module}
+        left += ast.iter_child_nodes(node)
+    return found
+
+
+IMPORTS = {name: imports(name) for name in FILES}
+
+
+def within(name: str, package: str) -> bool:
+    return name == f"lanying.{package}" or name.startswith(f"lanying.{package}.")
+
+
+def ours(name: str) -> set[str]:
+    return {found for found in IMPORTS[name] if found.split(".")[0] == "lanying"}
+
+
+def refused(rule):
+    return sorted(f"{name} imports {found}" for name in FILES for found in IMPORTS[name] if rule(name, found))
+
+
+def test_the_foundation_imports_only_itself():
+    assert (
+        refused(lambda name, found: name in FOUNDATION and found.startswith("lanying") and found not in FOUNDATION)
+        == []
+    )
+
+
+def test_processes_never_import_each_other():
+    def crosses(name, found):
+        return any(within(name, a) and within(found, b) for a in PROCESSES for b in PROCESSES if a != b)
+
+    assert refused(crosses) == []
+
+
+def test_the_protocol_knows_only_errors_and_limits():
+    allowed = {"lanying", "lanying.errors", "lanying.limits"}
+    assert (
+        refused(
+            lambda name, found: (
+                within(name, "protocol")
+                and found.startswith("lanying")
+                and found not in allowed
+                and not within(found, "protocol")
+            )
+        )
+        == []
+    )
+
+
+def test_the_client_knows_only_the_protocol():
+    allowed = {"lanying", "lanying.errors", "lanying.limits", "lanying.clock"}
+    assert (
+        refused(
+            lambda name, found: (
+                within(name, "client")
+                and found.startswith("lanying")
+                and found not in allowed
+                and not (within(found, "client") or within(found, "protocol"))
+            )
+        )
+        == []
+    )
+
+
+def test_nothing_of_the_server_imports_test_helpers_or_the_supervisor():
+    above = (
+        "testing",
+        "supervisor",
+        "launcher",
+        "cli",
+        "children",
+        "datadir",
+        "machine",
+        "control",
+        "report",
+        "daemon",
+    )
+    below = (*PROCESSES, "bus", "protocol", "client")
+    assert (
+        refused(lambda name, found: any(within(name, b) for b in below) and any(within(found, a) for a in above)) == []
+    )
+    assert refused(lambda name, found: not within(name, "testing") and within(found, "testing")) == []
+
+
+def test_the_supervisor_knows_no_process():
+    for name in ("supervisor", "launcher", "cli", "children", "datadir", "machine", "control", "report", "daemon"):
+        assert not [
+            found for found in ours(f"lanying.{name}") if any(within(found, process) for process in PROCESSES)
+        ], name
+
+
+@pytest.mark.parametrize("package", PURE)
+def test_pure_modules_have_no_loop_no_sockets_and_no_clock(package):
+    names = [name for name in FILES if within(name, package)]
+    assert names, f"lanying.{package} is gone: take it off the list"
+    assert [(name, found) for name in names for found in IMPORTS[name] if found.split(".")[0] in IMPURE] == []
+
+
+def test_every_shard_module_is_pure_or_a_named_edge():
+    modules = {name.split(".")[2] for name in FILES if name.startswith("lanying.shard.")}
+    assert modules - EDGES_OF_THE_SHARD <= {name.split(".")[1] for name in PURE if name.startswith("shard.")}
+
+
+def test_there_are_no_cycles():
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path[path.index(name) :], name))
+        if name in done:
+            return
+        for found in sorted(ours(name) & FILES.keys() - {"lanying"}):
+            if not found.startswith(name + ".") and found != name:
+                visit(found, (*path, name))
+        done.add(name)
+
+    for name in FILES:
+        visit(name, ())
