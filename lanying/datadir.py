@@ -24,6 +24,8 @@ APPS_FILE = "apps.json"
 TOKEN_FILE = "admin-token"
 LOCK_FILE = "lock"
 LOG_FILE = "log/lanying.log"
+SWITCHING_FILE = "reshard.switching"
+"""There while `lanying-cluster reshard` exchanges the shards' directories: what is there fits no shard map."""
 KEY_BYTES = 32
 LOCK_WAIT_S = 5.0
 """Children of a killed supervisor take a moment to go."""
@@ -91,8 +93,8 @@ class DataDirectory:
         elif shards and shards != self._shard_map.shards:
             built = self._shard_map.shards
             raise ShardCountError(
-                f"{self.path}: built with {built} shards, {shards} asked for; start with --shards {built}. "
-                f"Moving data will be `lanying-cluster reshard --shards {shards}`: not in this release"
+                f"{self.path}: built with {built} shards, {shards} asked for; start with --shards {built}, "
+                f"or move the data with `lanying-cluster reshard --shards {shards}`"
             )
 
     @property
@@ -121,6 +123,11 @@ class DataDirectory:
         :param shards: number of shards of a new directory
         :raises DataDirectoryError: damaged, full, or built for another app id
         """
+        if (self.path / SWITCHING_FILE).exists():
+            raise DataDirectoryError(
+                f"{self.path}: a `lanying-cluster reshard` was interrupted while it exchanged directories; "
+                "give the same command again, it goes on from there"
+            )
         try:
             RunDirectory(self.path).create()
             apps = self._prepare_apps(config)

@@ -8,6 +8,8 @@ LanyingError
  ├── StoreError           the store cannot serve
  │    ├── SchemaError     written by a newer release
  │    └── StoreFull       no room: nothing was written, nothing may be acknowledged
+ ├── BackupError          a backup cannot be made, is damaged, or cannot be restored there; the text names the remedy
+ ├── ReshardError         resharding cannot go on; the text names the remedy
  ├── TokenError           an access token is malformed, forged, expired or revoked
  └── CallError            a call to another process failed: ``code`` is a REST code
 """
@@ -53,6 +55,14 @@ class SchemaError(StoreError):
 
 class StoreFull(StoreError):
     """The disk has no room; the batch was not written."""
+
+
+class BackupError(LanyingError):
+    """A backup cannot be made or used; the message contains the remedy."""
+
+
+class ReshardError(LanyingError):
+    """Data cannot be moved to another number of shards; the message contains the remedy."""
 
 
 class TokenError(LanyingError):

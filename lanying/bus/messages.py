@@ -460,6 +460,16 @@ class RelationInfo(msgspec.Struct, array_like=True, frozen=True):
     blocked: bool = False
 
 
+class HoldLinks(Message, tag=90):
+    """For ``seconds`` apply nothing that comes over links; 0: go on. Result: was a hold in force until now?
+
+    While all shards hold, no shard's store can get ahead of another's: what a backup takes then is one consistent
+    state of all of them (``docs/storage.md``). The hold ends by itself, and the links catch up from the outboxes.
+    """
+
+    seconds: float
+
+
 # --- groups: posting and reading, asked by the shard of a member ---------------------------------------------------------
 
 
@@ -546,6 +556,7 @@ Request = (
     | ListBlocked
     | ListApplications
     | GetRelations
+    | HoldLinks
 )
 
 encode = msgspec.msgpack.Encoder().encode

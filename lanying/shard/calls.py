@@ -76,6 +76,7 @@ HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
     m.ListBlocked: lambda work, r: roster.blocked(work.store, r.uid),
     m.ListApplications: lambda work, r: roster.applications(work.store, r.uid, r.before, r.limit),
     m.GetRelations: lambda work, r: roster.relations(work.store, r.uid, r.others),
+    m.HoldLinks: lambda work, r: work.hold_links(r.seconds),
 }
 
 LINK_CHANGES: Final[dict[type[m.Message], Callable[[Work, Any], None]]] = {

@@ -43,5 +43,8 @@ class Work(Protocol):
     def kick(self, uid: int, device_sn: int, notice: int, except_sn: int = 0) -> int:
         """Send a UserNotice to live sessions of a user of this shard and close them (0: all). Number of sessions."""
 
+    def hold_links(self, seconds: float) -> bool:
+        """See :class:`~lanying.bus.messages.HoldLinks`."""
+
     def online(self, uid: int) -> list[int]:
         """Serial numbers of a user's logged-in devices."""

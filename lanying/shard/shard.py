@@ -74,6 +74,7 @@ class Shard:
         last = store.get(schema.META, b"last_id")
         self.ids = MessageIds(index, schema.unpack_u64(last)[0] if last else 0)
         self._stored_id = self.ids.last
+        self._links_held_until = 0.0
         self.registry = Registry()
         self.mailboxes = Mailboxes(store)
         self.outbox = Outbox(store, index, shard_map.shards)
@@ -162,6 +163,8 @@ class Shard:
 
     def link_batch(self, message: LinkBatch) -> None:
         """Link messages of another shard: each applied once, acknowledged after the commit."""
+        if self.tick.now < self._links_held_until:
+            return  # they come again
         skip = self.outbox.receivers[message.source].fresh(message.first, len(message.items), message.oldest)
         if skip is None:
             self.tick.acknowledge.setdefault(message.source, True)
@@ -231,6 +234,15 @@ class Shard:
         for session in victims:
             self._dismiss(session, notice, goodbye(session.connection.kind))
         return len(victims)
+
+    def hold_links(self, seconds: float) -> bool:
+        """See :class:`~lanying.bus.messages.HoldLinks`."""
+        held = self.tick.now < self._links_held_until
+        self._links_held_until = self.tick.now + seconds
+        if not seconds:
+            for peer in self.outbox.receivers:  # what was ignored is sent again at once
+                self.tick.acknowledge.setdefault(peer, True)
+        return held
 
     def online(self, uid: int) -> list[int]:
         """See :class:`~lanying.shard.ports.Work`."""

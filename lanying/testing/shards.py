@@ -71,6 +71,9 @@ class LocalShard:
     def online(self, uid: int) -> list[int]:
         return self.sessions.get(uid, [])
 
+    def hold_links(self, seconds: float) -> bool:
+        raise NotImplementedError("links of these tests are a list")
+
     def commit(self) -> None:
         """What the end of a tick does."""
         self.store.write(self.batch)

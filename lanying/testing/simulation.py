@@ -42,21 +42,24 @@ class Simulation:
     """A whole server in one object.
 
     :param shards: how many
+    :param stores: other stores than empty ones in memory, one per shard
     :ivar hold: process names whose envelopes are kept back until they leave this set
     """
 
-    def __init__(self, shards: int = 2, config: Config | None = None) -> None:
+    def __init__(
+        self, shards: int = 2, config: Config | None = None, *, stores: list[Any] | None = None, now_ms: int = START_MS
+    ) -> None:
         self.config = config or Config()
         self.map = ShardMap.even(shards)
         self.now = 1000.0
-        self.now_ms = START_MS
+        self.now_ms = now_ms
         self.hold: set[str] = set()
         self._wire: deque[tuple[str, bytes]] = deque()
         self._calls: dict[int, Callable[[Reply], None]] = {}
         self._call_number = 0
         self._next_fd = 10
         self.devices: dict[tuple[int, int], Device] = {}
-        self.stores = [MemoryStore() for _ in range(shards)]
+        self.stores = stores or [MemoryStore() for _ in range(shards)]
         self.shards = [self._make(index) for index in range(shards)]
         for shard in self.shards:
             shard.outbox.greet(shard.tick)
