@@ -61,6 +61,17 @@ UNREAD_CONVERSATIONS: Final = 1000
 CONVERSATIONS_CACHED: Final = 200_000
 """Conversation heads kept in memory per shard, 200 bytes each."""
 
+# --- retention -------------------------------------------------------------------------------------------------
+SENT_KEPT_MS: Final = 7 * 86_400_000
+"""A repeated send is recognised this long; clients give up within minutes, a phone left in a drawer within days."""
+RETENTION_ROWS: Final = 256
+"""Rows one step looks at, and
+"""
+RETENTION_CONVERSATIONS: Final = 8
+"""queues it looks into: a seek costs 100 µs on a server core, so a step stays below 2 ms there, 5 ms on a Raspberry Pi."""
+RETENTION_PAUSE_MS: Final = 3_600_000
+"""From the end of one pass over everything to the beginning of the next."""
+
 # --- commit ----------------------------------------------------------------------------------------------------
 COMMIT_INTERVAL_MS: Final = 1.0
 """Shortest time between two commits under load: a quarter less CPU than one per loop turn (measured)."""

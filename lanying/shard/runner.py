@@ -315,6 +315,7 @@ class Runner:
         now = shard.tick.now
         shard.outbox.clock(now)
         shard.store_cursors()
+        shard.maintain()
         full = self._store.free_bytes() < self._config.storage.min_free_mb << 20
         if full != shard.full:
             shard.full = full

@@ -39,6 +39,7 @@ from lanying.shard.mailbox import Conversation, Mailboxes
 from lanying.shard.outbox import Outbox
 from lanying.shard.policy import Policy
 from lanying.shard.registry import Registry
+from lanying.shard.retention import Retention
 from lanying.shard.session import Session
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
@@ -81,6 +82,7 @@ class Shard:
         self.tick = Tick(store.batch())
         self.delivery = Delivery(self)
         self.policy = Policy(self, config)
+        self.retention = Retention(store, self.mailboxes, config.storage.retention_days)
         self._local: deque[LinkMessage] = deque()
 
     # --- events ----------------------------------------------------------------------------------------------------
@@ -309,6 +311,10 @@ class Shard:
         """Write cursors that no commit took along; they need no flush."""
         if self.mailboxes.pending_cursors:
             self.mailboxes.seal(self.tick.batch)
+
+    def maintain(self) -> None:
+        """A small step of what has time: deletes what is older than the retention allows."""
+        self.retention.step(self.tick.batch, self.tick.now_ms)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

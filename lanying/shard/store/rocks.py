@@ -142,6 +142,11 @@ class RocksStore:
         except Exception as error:
             raise _translate(error) from error
 
+    def sequence(self) -> int:
+        """Grows with every change: while it is the same nothing was written."""
+        number: int = self._database.latest_sequence_number()
+        return number
+
     def free_bytes(self) -> int:
         """Room left for us on the file system."""
         status = os.statvfs(self.path)
