@@ -1,0 +1,139 @@
+"""Retention: deletes what is older than ``[storage] retention_days``, a little with every step (pure).
+
+Two passes over the store, one step of each per second, so that no tick is held up for more than a few milliseconds:
+
+*Queues.* Of every queue the oldest entries go, up to the first one that is young enough: what is left is dense up to
+the conversation's last position, which itself stays, so no position is ever used again. History rows with older ids
+go with them (an id contains its time). Cursors that stood in the deleted part move to its end: unread counts go on
+being what the store holds.
+
+*Sent.* Client ids by which a repeated send is recognised go after ``limits.SENT_KEPT_MS``, whatever the setting.
+
+The rows leave with the tick's batch and need no flush: after a crash they are found and deleted again.
+"""
+
+from __future__ import annotations
+
+from lanying import limits
+from lanying.ids import EPOCH_MS, message_time_ms
+from lanying.protocol.schema.xsync_pb2 import Meta
+from lanying.shard.mailbox import Mailboxes
+from lanying.shard.store import schema
+from lanying.shard.store.base import Batch, Store
+
+DAY_MS = 86_400_000
+RANGE_FROM = 16
+"""From this many rows on a range is deleted: it costs reads until it is compacted, single deletes cost more writes."""
+_BEHIND_ALL = b"\xff" * 32
+
+
+class Retention:
+    """Progress of both passes of one shard.
+
+    :param days: messages are kept this long, 0: for ever
+    :ivar deleted: queue entries deleted since the start
+    """
+
+    def __init__(self, store: Store, mailboxes: Mailboxes, days: int) -> None:
+        self._store = store
+        self._mailboxes = mailboxes
+        self._days = days
+        self._queues = _Pass()
+        self._sent = _Pass()
+        self.deleted = 0
+
+    def step(self, batch: Batch, now_ms: int) -> None:
+        """Put deletions of one small step into the tick's batch (call when reads see everything before the tick)."""
+        if self._days and self._queues.due(now_ms):
+            self._step_queues(batch, now_ms)
+        if self._sent.due(now_ms):
+            self._step_sent(batch, now_ms)
+
+    def _step_queues(self, batch: Batch, now_ms: int) -> None:
+        horizon_ms = now_ms - self._days * DAY_MS
+        budget = limits.RETENTION_ROWS
+        heads = self._store.scan(
+            schema.CONVERSATIONS, self._queues.position, _BEHIND_ALL, limit=limits.RETENTION_CONVERSATIONS
+        )
+        found = [key for key, _ in heads]
+        for key in found:
+            looked, more = self._shorten(batch, key, horizon_ms, budget)
+            budget -= looked
+            if more or budget <= 0:
+                self._queues.position = key if more else key + b"\0"
+                return
+        if len(found) < limits.RETENTION_CONVERSATIONS:
+            self._queues.finish(now_ms)
+        else:
+            self._queues.position = found[-1] + b"\0"
+
+    def _shorten(self, batch: Batch, key: bytes, horizon_ms: int, budget: int) -> tuple[int, bool]:
+        """Delete old entries of one queue: how many rows were looked at, and whether there may be more to delete."""
+        stop = schema.successor(key)
+        old: list[bytes] = []
+        looked = 1
+        for row_key, entry in self._store.scan(schema.QUEUE, key, stop, limit=budget):
+            looked += 1
+            if entry and message_time_ms(Meta.FromString(entry).id) >= horizon_ms:
+                break
+            old.append(row_key)
+        if not old:
+            return looked, False
+        last = old[-1]
+        _delete(batch, schema.QUEUE, old)
+        history_stop = key + schema.pack_u64(max(0, horizon_ms - EPOCH_MS) << 12)
+        batch.delete_range(schema.HISTORY, key, history_stop)
+        self.deleted += len(old)
+        self._move_cursors(key, int(schema.unpack_u64(last[16:])[0]))
+        return looked, len(old) >= budget
+
+    def _move_cursors(self, key: bytes, seq: int) -> None:
+        uid, peer = int(schema.unpack_u64(key[:8])[0]), int(schema.unpack_u64(key[8:])[0])
+        head = self._mailboxes.head(uid, peer)
+        if head.acknowledged < seq:
+            head.acknowledged = seq
+            self._mailboxes.changed(head)
+        prefix = schema.pack_u64(uid)
+        for device_key, _ in self._store.scan(schema.DEVICES, prefix, schema.successor(prefix)):
+            sn = int.from_bytes(device_key[8:], "big")
+            if sn and self._mailboxes.cursor(uid, sn, peer) < seq:
+                self._mailboxes.move_cursor(head, sn, seq)
+
+    def _step_sent(self, batch: Batch, now_ms: int) -> None:
+        horizon_ms = now_ms - limits.SENT_KEPT_MS
+        rows = list(self._store.scan(schema.SENT, self._sent.position, _BEHIND_ALL, limit=limits.RETENTION_ROWS))
+        _delete(
+            batch,
+            schema.SENT,
+            [key for key, value in rows if message_time_ms(schema.SENT_VALUE.unpack(value)[0]) < horizon_ms],
+        )
+        if len(rows) < limits.RETENTION_ROWS:
+            self._sent.finish(now_ms)
+        else:
+            self._sent.position = rows[-1][0] + b"\0"
+
+
+class _Pass:
+    """Where a pass over a family is, and when the next one begins."""
+
+    __slots__ = ("_next_ms", "position")
+
+    def __init__(self) -> None:
+        self.position = b""
+        self._next_ms = 0
+
+    def due(self, now_ms: int) -> bool:
+        return bool(self.position) or now_ms >= self._next_ms
+
+    def finish(self, now_ms: int) -> None:
+        self.position = b""
+        self._next_ms = now_ms + limits.RETENTION_PAUSE_MS
+
+
+def _delete(batch: Batch, family: str, keys: list[bytes]) -> None:
+    """Delete rows; as a range where they are the beginning of a queue, which has no other rows between them."""
+    if family == schema.QUEUE and len(keys) >= RANGE_FROM:
+        batch.delete_range(family, keys[0], keys[-1] + b"\0")
+    else:
+        for key in keys:
+            batch.delete(family, key)
