@@ -22,7 +22,7 @@ PURE = (
     "protocol", "bus.messages", "bus.records", "bus.link", "children", "client.session",
     "router.arrival", "router.login", "router.throttle", "router.wheel",
     "shard.accounts", "shard.calls", "shard.delivery", "shard.devices", "shard.history", "shard.mailbox", "shard.operations",
-    "shard.outbox", "shard.policy", "shard.ports", "shard.registry", "shard.roster", "shard.session", "shard.shard",
+    "shard.outbox", "shard.policy", "shard.ports", "shard.registry", "shard.retention", "shard.roster", "shard.session", "shard.shard",
     "shard.sync", "shard.tick", "shard.store.base", "shard.store.memory", "shard.store.schema",
 )  # fmt: skip
 """No loop, no sockets, no processes, no clock."""
