@@ -153,3 +153,20 @@ RESERVED_DESCRIPTORS: Final = 1024
 """Descriptors a process needs besides client sockets: table files of RocksDB (256), bus, hand-off, logs."""
 MAX_SHARDS: Final = 64
 """Six bits of every message id name its shard."""
+
+# --- client SDK ------------------------------------------------------------------------------------------------
+CLIENT_LOGIN_TIMEOUT_S: Final = 15.0
+"""From the TCP connection to an answered login; the server itself gives up after ``LOGIN_TIMEOUT_S``."""
+CLIENT_PONG_TIMEOUT_S: Final = 20.0
+"""Without a byte for a ping interval and this much the connection counts as dead."""
+CLIENT_BACKOFF_FIRST_S: Final = 0.25
+CLIENT_BACKOFF_MAX_S: Final = 15.0
+"""Wait before the next attempt to connect: doubles with each, half of it random, so that a crowd does not come back at once."""
+CLIENT_STABLE_S: Final = 5.0
+"""A connection that lived this long starts over with the first backoff."""
+CLIENT_UNANSWERED: Final = 1000
+"""Messages sent and not answered: half a second at the rate the server allows, resent after a reconnect."""
+CLIENT_EVENTS: Final = 1000
+"""Events the application has not taken: with more, the client stops acknowledging and the server stops sending."""
+CLIENT_SEEN_IDS: Final = 16_384
+"""Received ids remembered to show a repeated delivery once: a killed server may repeat what its last commits covered."""

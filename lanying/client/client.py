@@ -1,309 +1,394 @@
-"""The client on a socket: REST, connection, reconnects with backoff, resends."""
+"""The session on a socket: connects, reads, writes, keeps time, and gives each answer to the call that waits for it."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import http.client
+import logging
 import os
-import random
 import secrets
 import urllib.parse
-from collections.abc import AsyncIterator
-from typing import Any
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, Self
 
-import orjson
-
-from lanying.client.session import Disconnected, Event, Page, Refused, Sent, Session
+from lanying import limits
+from lanying.client import outgoing as out
+from lanying.client.events import (
+    Answer,
+    Closed,
+    Event,
+    LoggedOut,
+    LoginRefused,
+    Page,
+    Rejected,
+    Sent,
+    Unread,
+    UnreadList,
+)
+from lanying.client.outgoing import Outgoing
+from lanying.client.rest import Rest
+from lanying.client.session import Session, State
 from lanying.clock import wall_ms
-from lanying.errors import CallError, LanyingError, ProtocolError
-from lanying.limits import HEARTBEAT_S, READ_BYTES
-from lanying.protocol import frame
-from lanying.protocol.connection import SOCKETIO, XSYNC, Connection, wrap_client
-from lanying.protocol.handshake import check_upgrade_response, upgrade_request
-from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation
-from lanying.protocol.websocket import close_frame
+from lanying.errors import LanyingError
+from lanying.protocol.connection import SOCKETIO, XSYNC
 
-BACKOFF_FIRST_S = 0.1
-BACKOFF_LAST_S = 10.0
-CONNECT_TIMEOUT_S = 10.0
-REST_TIMEOUT_S = 20.0
-EVENTS_KEPT = 10_000
-"""Events waiting for the caller; with more the connection is not read until he takes some."""
+log = logging.getLogger(__name__)
 
-_PATHS = {XSYNC: "/xsync", SOCKETIO: "/socket.io/?EIO=3&transport=websocket"}
+CONNECT_TIMEOUT_S: Final = 10.0
+LOGIN_TIMEOUT_S: Final = 30.0
+_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+_KINDS = {"xsync": XSYNC, "socketio": SOCKETIO}
 
 
 class Client:
     """One device of one user.
 
-    :param url: REST address of the server, for example ``http://127.0.0.1:8480``
-    :param transport: ``xsync`` (plain WebSocket) or ``socketio`` (as the web SDK)
-    :param device_guid: name of this device; the same one is the same device to the server. Random without.
+    ``await client.login(name, password)``, then ``async for event in client`` in one task and the other methods in any. The
+    client reconnects by itself; what was sent and not answered is sent again, what was received is shown once.
 
-    Use: ``await client.login(name, password)``, then ``async for event in client`` in one task and the sending methods in any.
+    :param url: REST address of the server, for example ``http://127.0.0.1:8480``
+    :param transport: ``xsync`` (plain WebSocket) or ``socketio`` (as the web SDK speaks it)
+    :param device_guid: names this device; the same name is the same device to the server, also after a restart
+    :param store: file that keeps the name of the device; made when it is not there. Without both, a new device each time.
     """
 
     def __init__(
-        self, url: str, app_id: str = "lanying", *, transport: str = "xsync", device_guid: str | None = None
+        self,
+        url: str,
+        app_id: str = "lanying",
+        transport: Literal["xsync", "socketio"] = "xsync",
+        device_guid: str | None = None,
+        store: Path | None = None,
     ) -> None:
-        self.url = url.rstrip("/")
-        self.app_id = app_id
-        self.kind = {"xsync": XSYNC, "socketio": SOCKETIO}[transport]
-        self.guid = device_guid or secrets.token_hex(16)
+        self.guid = device_guid or (_stored_guid(store) if store else _new_guid())
         self.session: Session | None = None
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue(EVENTS_KEPT)
-        self._waiting: dict[int, asyncio.Future[Sent]] = {}
-        self._pages: list[asyncio.Future[Page]] = []
-        self._ready = asyncio.Event()
-        self._failed: LanyingError | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._heartbeat: asyncio.Task[None] | None = None
+        self._kind = _KINDS[transport]
+        self._rest = Rest(url, app_id)
+        self._address = urllib.parse.urlsplit(url)
+        self._transport: asyncio.Transport | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._changed = asyncio.Event()
+        self._events: deque[Event] = deque()
+        self._arrived = asyncio.Event()
+        self._sends: dict[int, asyncio.Future[Sent]] = {}
+        self._pages: deque[asyncio.Future[Page]] = deque()
+        self._lists: deque[asyncio.Future[list[Unread]]] = deque()
+        self._room = asyncio.Event()
+        self._room.set()
 
-    # --- accounts ---------------------------------------------------------------------------------------------------
+    # --- accounts --------------------------------------------------------------------------------------------------
 
     async def rest(self, method: str, path: str, **params: Any) -> Any:
-        """``data`` of a REST call: parameters go into the query of a GET, into the JSON body of a POST.
+        """``data`` of a REST call, as the logged-in user.
 
-        :raises CallError: the envelope's code is not 200
+        :raises CallError: the server's code is not 200, or the server is not there (503)
         """
-        return await asyncio.to_thread(self._rest, method, path, params)
+        return await self._rest.call(method, path, params)
 
     async def register(self, username: str, password: str) -> int:
-        """Create an account; its uid."""
-        return int((await self.rest("POST", "/user/register/v2", username=username, password=password))["user_id"])
+        """Create an account; its uid.
 
-    async def login(self, username: str, password: str) -> int:
-        """Log in and connect; the uid. Returns when messages can be sent.
+        :raises CallError: 10004 or 11011 the name is taken, 10002 not allowed, 40001 registration is closed
+        """
+        account = await self.rest("POST", "/user/register/v2", username=username, password=password)
+        return int(account["user_id"])
 
-        :raises CallError: wrong name or password, :raises LoginRefused: the account may not connect
+    async def login(self, username: str, password: str, timeout_s: float = LOGIN_TIMEOUT_S) -> int:
+        """Log in and connect; the uid. Messages can be sent when this returns.
+
+        :raises CallError: wrong name or password, or the server is not there
+        :raises LoginRefused: the account may not connect
         """
         grant = await self.rest("POST", "/token/user", name=username, password=password)
-        await self.login_with_token(int(grant["user_id"]), grant["token"])
+        await self.login_with_token(int(grant["user_id"]), grant["token"], timeout_s)
         return int(grant["user_id"])
 
-    async def login_with_token(self, uid: int, token: str) -> None:
-        """Connect with a token of an earlier login."""
-        self.session = Session(uid, token, self.guid)
-        self._task = asyncio.create_task(self._run(self.session), name="lanying-client")
-        self._heartbeat = asyncio.create_task(self._beat(self.session), name="lanying-client-heartbeat")
-        await self._ready.wait()
-        if self._failed is not None:
-            raise self._failed
+    async def login_with_token(self, uid: int, token: str, timeout_s: float = LOGIN_TIMEOUT_S) -> None:
+        """Connect with the token of an earlier login.
 
-    # --- messages ---------------------------------------------------------------------------------------------------
+        :raises LoginRefused: the token is not good (any more)
+        :raises LanyingError: no connection within ``timeout_s``
+        """
+        assert self.session is None or self.session.state is State.ENDED, "logged in already"
+        self._rest.token = token
+        self._address = await self._rest.message_server()
+        session = self.session = Session(self._kind, uid, token, self.guid)
+        self._pump()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not session.ready and session.error is None:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            error = session.refused or LanyingError(f"not connected to {self._address.netloc} within {timeout_s:g} s")
+            await self.close()
+            raise error from None
+        if session.error is not None:
+            raise session.error
 
-    async def send(self, peer: int, body: MessageBody) -> Sent:
-        """Send a message or operation; returns when the server has it on its disk, across reconnects.
+    @property
+    def uid(self) -> int:
+        """User id of the logged-in user."""
+        return self._need_session().uid
+
+    @property
+    def connected(self) -> bool:
+        """Logged in on a living connection at the moment."""
+        return self.session is not None and self.session.ready
+
+    # --- messages --------------------------------------------------------------------------------------------------
+
+    async def send(self, outgoing: Outgoing) -> Sent:
+        """Send a message or an operation (see :mod:`lanying.client.outgoing`); returns when the server has it on its disk.
+
+        Waits through reconnects, and while ``CLIENT_UNANSWERED`` others are unanswered. A cancelled call may have sent.
 
         :raises Refused: the server does not accept it
+        :raises LanyingError: the session ended (:class:`LoggedOut`, :class:`LoginRefused`, :class:`Closed`)
         """
         session = self._need_session()
-        client_mid, data = session.send(peer, body, wall_ms())
-        future = self._waiting[client_mid] = asyncio.get_running_loop().create_future()
-        if session.ready:
-            self._write([data])
+        while session.unanswered >= limits.CLIENT_UNANSWERED or not self._writable.is_set():
+            if session.unanswered >= limits.CLIENT_UNANSWERED:
+                self._room.clear()
+            await self._room.wait()
+            await self._writable.wait()
+            session = self._need_session()
+        client_mid = session.send(outgoing, wall_ms())
+        future: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
+        self._sends[client_mid] = future
+        self._pump()
         return await future
 
-    async def send_text(self, peer: int, text: str, ext: str = "") -> Sent:
-        """Send a text to a user."""
-        return await self.send(peer, MessageBody(type=MessageBody.CHAT, content=text, ext=ext))
-
-    async def typing(self, peer: int, active: bool = True) -> Sent:
-        """Tell a user's connected devices that this one is typing; never stored."""
-        ext = '{"input_status":"typing"}' if active else '{"input_status":"nothing"}'
-        return await self.send(peer, MessageBody(type=MessageBody.CHAT, ext=ext, qos=MessageBody.AT_MOST_ONCE))
-
-    async def read(self, author: int, mid: int) -> Sent:
-        """Mark a message of ``author`` as read."""
-        return await self._operate(author, MessageOperation(type=MessageOperation.READ_ACK, mid=mid))
-
-    async def recall(self, peer: int, mid: int) -> Sent:
-        """Take back an own message."""
-        operation = MessageOperation(type=MessageOperation.RECALL, mid=mid)
-        operation.xid.uid = peer
-        return await self._operate(peer, operation)
-
-    async def replace(self, peer: int, mid: int, text: str) -> Sent:
-        """Change the text of an own message."""
-        return await self._operate(peer, MessageOperation(type=MessageOperation.REPLACE, mid=mid), text)
-
-    async def append(self, peer: int, mid: int, text: str) -> Sent:
-        """Add to the text of an own message."""
-        return await self._operate(peer, MessageOperation(type=MessageOperation.APPEND, mid=mid), text)
+    async def send_text(self, to_uid: int, text: str, *, ext: str = "") -> Sent:
+        """Send a text to a user. Like :meth:`send`."""
+        return await self.send(out.message(to_uid, text, ext=ext))
 
     async def history(self, peer: int, before: int = 0, amount: int = 20) -> Page:
-        """A page of a conversation, newest first; ``before`` is ``next_key`` of the page before."""
-        self._need_session()
+        """A page of a conversation, newest first; ``before`` is ``next_key`` of the page before, 0 for the newest."""
+        self._need_session().ask_history(peer, before, amount)
         future: asyncio.Future[Page] = asyncio.get_running_loop().create_future()
         self._pages.append(future)
-        self._write([frame.history_request(peer, before, amount)])
+        self._pump()
         return await future
 
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self._iterate()
+    async def unread(self) -> list[Unread]:
+        """Conversations with entries this device has not fetched yet; right after a login there are none, they come as events."""
+        self._need_session().ask_unread()
+        future: asyncio.Future[list[Unread]] = asyncio.get_running_loop().create_future()
+        self._lists.append(future)
+        self._pump()
+        return await future
 
-    async def next_event(self) -> Event | None:
-        """The next event, None when the client is closed or kicked."""
-        return await self._events.get()
+    # --- events ----------------------------------------------------------------------------------------------------
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        """The next event. Ends after :meth:`close`.
+
+        :raises LoggedOut: kicked; the event before it was :class:`Kicked`
+        :raises LoginRefused: a reconnect was refused: the token has expired or was revoked
+        """
+        while not self._events:
+            error = self.session.error if self.session is not None else None
+            if isinstance(error, Closed):
+                raise StopAsyncIteration
+            if error is not None:
+                raise error
+            self._arrived.clear()
+            await self._arrived.wait()
+        event = self._events.popleft()
+        session = self.session
+        if session is not None and session.paused and len(self._events) <= limits.CLIENT_EVENTS // 2:
+            session.resume()
+            self._pump()
+        return event
 
     async def close(self) -> None:
-        """Disconnect; the events end."""
-        for task in (self._task, self._heartbeat):
-            if task is not None:
-                task.cancel()
-        if self._writer is not None:
-            self._writer.write(close_frame(1000, "", True))
-            self._writer.close()
-        self._end(LanyingError("the client is closed"))
+        """Say good-bye and disconnect; calls that wait get :class:`Closed`, the events end. The account stays logged in."""
+        if self.session is not None:
+            self.session.leave()
+            self._pump()
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
+        await asyncio.sleep(0)  # the transport closes its socket in the next turn
 
-    # --- inside -----------------------------------------------------------------------------------------------------
+    async def __aenter__(self) -> Self:
+        return self
 
-    async def _iterate(self) -> AsyncIterator[Event]:
-        while (event := await self._events.get()) is not None:
-            yield event
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
 
-    async def _operate(self, peer: int, operation: MessageOperation, text: str = "") -> Sent:
-        ctype = MessageBody.TEXT if text else MessageBody.COMMAND
-        return await self.send(peer, MessageBody(type=MessageBody.OPER, ctype=ctype, content=text, operation=operation))
+    # --- the session's owner ----------------------------------------------------------------------------------------
 
     def _need_session(self) -> Session:
-        if self._failed is not None:
-            raise self._failed
         if self.session is None:
             raise LanyingError("log in first: await client.login(name, password)")
+        if self.session.error is not None:
+            raise self.session.error
         return self.session
 
-    async def _run(self, session: Session) -> None:
-        delay = BACKOFF_FIRST_S
-        while True:
-            reason = "the server closed the connection"
-            try:
-                await self._serve(session)
-            except (OSError, ProtocolError, asyncio.IncompleteReadError, TimeoutError) as error:
-                reason = str(error) or type(error).__name__
-            was_ready, session.ready, self._writer = session.ready, False, None
-            if session.refused is not None or session.kicked:
-                self._end(session.refused or LanyingError("logged out by the server"))
-                return
-            for page in self._pages:
-                if not page.done():
-                    page.set_exception(LanyingError("the connection was lost, ask again"))
-            self._pages.clear()
-            if was_ready:
-                delay = BACKOFF_FIRST_S
-                await self._events.put(Disconnected(reason))
-            await asyncio.sleep(delay * random.uniform(0.5, 1.5))
-            delay = min(delay * 2, BACKOFF_LAST_S)
+    def _pump(self) -> None:
+        """Perform what the session has decided; called after everything that happens to it."""
+        session = self.session
+        assert session is not None
+        loop = asyncio.get_running_loop()
+        data = session.data_to_send()
+        if data and self._transport is not None:
+            self._transport.write(data)
+        for item in session.take():
+            self._deliver(item)
+        if len(self._events) >= limits.CLIENT_EVENTS:
+            session.pause()
+        if self._transport is not None and (session.broken or session.state is State.ENDED):
+            self._drop(session.broken, loop.time())
+        if session.state is State.ENDED:
+            self._end(session.error or Closed("the client was closed"))
+        elif session.due(loop.time()) and self._connecting is None:
+            self._connecting = loop.create_task(self._connect(session), name="lanying-client-connect")
+        self._changed.set()
+        self._schedule(session, loop)
 
-    async def _serve(self, session: Session) -> None:
-        address = await asyncio.to_thread(self._discover)
-        host, port = (
-            address.hostname or "127.0.0.1",
-            address.port or (443 if address.scheme in ("https", "wss") else 80),
-        )
+    def _schedule(self, session: Session, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        at = session.next_timer()
+        if at is not None and self._connecting is None:
+            self._timer = loop.call_at(at, self._on_timer)
+
+    def _on_timer(self) -> None:
+        assert self.session is not None
+        # The loop calls timers up to its clock's resolution early; the session would say "not yet" again and again.
+        self.session.timeout(asyncio.get_running_loop().time() + 0.001)
+        self._pump()
+
+    async def _connect(self, session: Session) -> None:
+        loop = asyncio.get_running_loop()
+        address = self._address
         secure = address.scheme in ("https", "wss")
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            reader, writer = await asyncio.open_connection(host, port, ssl=secure or None)
-        self._writer = writer
+        host, port = address.hostname or "127.0.0.1", address.port or _PORTS.get(address.scheme, 80)
         try:
-            key = base64.b64encode(os.urandom(16)).decode()
-            writer.write(upgrade_request(address.netloc, _PATHS[self.kind], key, {}))
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                head = await reader.readuntil(b"\r\n\r\n")
-            check_upgrade_response(head, key)
-            connection = Connection(self.kind, "client")
-            greeted = connection.opened
-            if greeted:
-                self._write([session.connected()])
-            while data := await reader.read(READ_BYTES):
-                answers: list[bytes] = []
-                for received in connection.receive(data):
-                    answers += session.receive(received)
-                if not greeted and connection.opened:
-                    greeted = True
-                    answers.insert(0, session.connected())
-                replies = connection.take_replies()
-                if replies:
-                    writer.write(replies)
-                self._write(answers)
-                await self._publish(session)
-                if connection.left or session.refused is not None or session.kicked:
-                    return
+                await loop.create_connection(lambda: _Socket(self), host, port, ssl=secure or None)
+        except (OSError, TimeoutError) as error:
+            session.lost(f"{host}:{port}: {error or 'no connection'}", loop.time())
         finally:
-            writer.close()
+            self._connecting = None
+        self._pump()
 
-    async def _publish(self, session: Session) -> None:
-        for client_mid, outcome in list(session.outcomes.items()):
-            future = self._waiting.pop(client_mid, None)
+    def _opened(self, transport: asyncio.Transport) -> None:
+        session = self.session
+        assert session is not None
+        if session.state is not State.OFFLINE:  # closed meanwhile
+            transport.abort()
+            return
+        self._transport = transport
+        session.connect(self._address.netloc, asyncio.get_running_loop().time())
+        self._pump()
+
+    def _received(self, data: bytes) -> None:
+        assert self.session is not None
+        self.session.receive(data, asyncio.get_running_loop().time())
+        self._pump()
+
+    def _drop(self, reason: str, now: float) -> None:
+        """The socket is of no use any more; what was written is still sent."""
+        transport, self._transport = self._transport, None
+        assert transport is not None and self.session is not None
+        transport.close()
+        self._writable.set()
+        self.session.lost(reason, now)
+        for item in self.session.take():
+            self._deliver(item)
+
+    def _lost(self, transport: asyncio.BaseTransport | None, error: Exception | None) -> None:
+        if transport is not None and transport is self._transport:
+            self._drop(str(error) if error else "closed by the server", asyncio.get_running_loop().time())
+            self._pump()
+
+    def _deliver(self, item: Event | Answer) -> None:
+        if isinstance(item, Sent):
+            _resolve(self._sends.pop(item.client_mid, None), item)
+            self._room.set()
+        elif isinstance(item, Rejected):
+            future = self._sends.pop(item.client_mid, None)
             if future is not None and not future.done():
-                if isinstance(outcome, Refused):
-                    future.set_exception(outcome)
-                else:
-                    future.set_result(outcome)
-        session.outcomes.clear()
-        for page in session.pages:
-            if self._pages:
-                self._pages.pop(0).set_result(page)
-        session.pages.clear()
-        events, session.events = session.events, []
-        for event in events:
-            await self._events.put(event)
-        if session.ready:
-            self._ready.set()
-
-    async def _beat(self, session: Session) -> None:
-        connection = Connection(self.kind, "client")
-        for turn in range(1 << 62):
-            await asyncio.sleep(HEARTBEAT_S / 2)
-            if session.ready and self._writer is not None:
-                self._writer.write(connection.ping())
-                if turn % 2:
-                    self._write([session.heartbeat()])
-
-    def _write(self, frames: list[bytes]) -> None:
-        if self._writer is not None and frames:
-            self._writer.write(b"".join([wrap_client(self.kind, data) for data in frames]))
+                future.set_exception(item.error)
+            self._room.set()
+        elif isinstance(item, Page):
+            _resolve(self._pages.popleft(), item)
+        elif isinstance(item, UnreadList):
+            if item.asked:
+                _resolve(self._lists.popleft(), item.conversations)
+        else:
+            self._events.append(item)
+            self._arrived.set()
 
     def _end(self, error: LanyingError) -> None:
-        self._failed = error
-        self._ready.set()
-        for future in [*self._waiting.values(), *self._pages]:
+        waiting: list[asyncio.Future[Any]] = [*self._sends.values(), *self._pages, *self._lists]
+        self._sends.clear()
+        self._pages.clear()
+        self._lists.clear()
+        for future in waiting:
             if not future.done():
                 future.set_exception(error)
-                future.exception()  # the caller may be gone
-        self._waiting.clear()
-        self._pages.clear()
-        if self._events.full():
-            self._events.get_nowait()
-        self._events.put_nowait(None)
+        for flag in (self._room, self._writable, self._arrived):
+            flag.set()
+        if isinstance(error, LoginRefused | LoggedOut):
+            log.info("event=session_ended uid=%d reason=%s", self.session.uid if self.session else 0, error)
 
-    def _discover(self) -> urllib.parse.SplitResult:
-        found = self._rest("GET", "/v2/app_dns", {"app_id": self.app_id, "source": "sdk"})
-        cluster = next(entry for entry in found["dns_list"] if entry["group_level"] == 0)["clusters"][0]
-        server = cluster["webim"][0]
-        return urllib.parse.urlsplit(f"{server['protocol']}://{server['host']}")
 
-    def _rest(self, method: str, path: str, params: dict[str, Any]) -> Any:
-        base = urllib.parse.urlsplit(self.url)
-        make = http.client.HTTPSConnection if base.scheme == "https" else http.client.HTTPConnection
-        connection = make(base.netloc, timeout=REST_TIMEOUT_S)
-        headers = {"app_id": self.app_id, "content-type": "application/json"}
-        if self.session is not None:
-            headers["access-token"] = self.session.token
-        body = None
-        if method == "GET":
-            path += "?" + urllib.parse.urlencode(params)
-        else:
-            body = orjson.dumps(params)
-        try:
-            connection.request(method, base.path + path, body, headers)
-            envelope = orjson.loads(connection.getresponse().read())
-        except (http.client.HTTPException, orjson.JSONDecodeError) as error:
-            raise CallError(503, f"{self.url}{path}: {error}") from error
-        finally:
-            connection.close()
-        if envelope["code"] != 200:
-            raise CallError(envelope["code"], envelope["message"] or "")
-        return envelope["data"]
+class _Socket(asyncio.Protocol):
+    """Carries bytes between the loop and one client; outlived by it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._client._opened(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport is self._client._transport:
+            self._client._received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._client._lost(self._transport, exc)
+
+    def pause_writing(self) -> None:
+        self._client._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._client._writable.set()
+
+
+def _resolve(future: asyncio.Future[Any] | None, value: object) -> None:
+    if future is not None and not future.done():  # the caller may have been cancelled
+        future.set_result(value)
+
+
+def _new_guid() -> str:
+    return secrets.token_hex(16)
+
+
+def _stored_guid(file: Path) -> str:
+    """The device name kept in ``file``."""
+    try:
+        return file.read_text().strip()
+    except FileNotFoundError:
+        guid = _new_guid()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
+            new.write(guid + "\n")
+        return guid
