@@ -95,7 +95,7 @@ def cli() -> None:
     """
 
 
-@cli.command(epilog=_EPILOG)
+@cli.command(epilog=_EPILOG, short_help="Start the server.")
 @_settings
 @_placing
 @click.option("--daemon", is_flag=True, help="Go to the background when ready; the log is DIR/log/lanying.log.")
@@ -122,7 +122,7 @@ def start(
         os.execv(sys.executable, [sys.executable, "-m", "lanying.cli", *again])
 
 
-@cli.command()
+@cli.command(short_help="Drain and stop it.")
 @_placing
 def stop(file: Path | None, data: str | None) -> None:
     """Drain and stop the server; returns when it is gone."""
@@ -132,7 +132,7 @@ def stop(file: Path | None, data: str | None) -> None:
     click.echo("stopped")
 
 
-@cli.command()
+@cli.command(short_help="Restart all of it, or one process.")
 @_placing
 @click.argument("process", required=False)
 def restart(file: Path | None, data: str | None, process: str | None) -> None:
@@ -159,7 +159,7 @@ def _came_back(run: RunDirectory, process: str | None, before: dict[str, Any]) -
     return any(row["name"] == process and row["restarts"] > before["restarts"] for row in status["processes"])
 
 
-@cli.command()
+@cli.command(short_help="Show every process; exits 0 when all are ready.")
 @_placing
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; docs/configuration.md lists its fields.")
 def status(file: Path | None, data: str | None, as_json: bool) -> None:
@@ -176,7 +176,7 @@ def status(file: Path | None, data: str | None, as_json: bool) -> None:
         sys.exit(EXIT_NOT_READY)
 
 
-@cli.command("check-config")
+@cli.command("check-config", short_help="Check settings and machine without starting anything.")
 @_settings
 @_placing
 def check_config(
@@ -233,7 +233,7 @@ def _wait(condition: Callable[[], bool], timeout_s: float) -> bool:
 def main() -> None:
     """Entry point: errors of ours become one line and an exit code."""
     try:
-        cli()
+        cli(prog_name="lanying-cluster")
     except control.NotRunning as error:
         _fail(EXIT_NOT_RUNNING, error)
     except control.NoAnswer as error:
