@@ -1,7 +1,13 @@
 """Mailboxes: per user and peer a queue of encoded Metas with dense positions, and how far each device has got.
 
 A queue position (*seq*) is assigned when the entry is appended and never used again; it is the sync key clients
-acknowledge (xsync 5.3). Message ids order history instead. Heads of queues (:class:`Conversation`) live in memory
+acknowledge (xsync 5.3). Message ids order history instead.
+
+What is written when: entries with the tick that made them; a new head, and one whose flags changed, too. Positions of known
+heads and cursors follow within a second: after a crash the end of a queue is found in the queue itself, and a lost cursor only
+repeats a delivery. That halves the rows of a message.
+
+Heads of queues (:class:`Conversation`) live in memory
 while they are used; the cached one is the truth until the tick is sealed, afterwards the store has the same.
 """
 
@@ -48,6 +54,7 @@ class Mailboxes:
         self._store = store
         self._heads: dict[tuple[int, int], Conversation] = {}
         self._dirty: dict[Conversation, None] = {}
+        self._urgent: dict[Conversation, None] = {}
         self._cursors: dict[tuple[int, int, int], int] = {}
 
     def head(self, uid: int, peer: int) -> Conversation:
@@ -56,7 +63,7 @@ class Mailboxes:
         head = heads.get((uid, peer))
         if head is None:
             row = self._store.get(schema.CONVERSATIONS, schema.pack_pair(uid, peer))
-            head = heads[uid, peer] = Conversation(uid, peer, row)
+            head = heads[uid, peer] = self._load(uid, peer, row)
             if len(heads) > limits.CONVERSATIONS_CACHED:
                 self._forget_some()
         return head
@@ -66,11 +73,11 @@ class Mailboxes:
         prefix = schema.pack_u64(uid)
         for key, row in self._store.scan(schema.CONVERSATIONS, prefix, schema.successor(prefix)):
             (peer,) = schema.unpack_u64(key[8:])
-            yield self._heads.get((uid, peer)) or Conversation(uid, peer, row)
+            yield self._heads.get((uid, peer)) or self._load(uid, peer, row)
 
     def changed(self, head: Conversation) -> None:
         """The head has to be stored with this tick."""
-        self._dirty[head] = None
+        self._urgent[head] = None
 
     def append(self, batch: Batch, head: Conversation, mid: int, meta: bytes, listed: bool) -> int:
         """Put an entry at the end of a queue, and into history if ``listed``. Its position."""
@@ -80,7 +87,10 @@ class Mailboxes:
             head.last_mid = mid
             head.flags &= ~schema.UNLISTED
             batch.put(schema.HISTORY, head.key + schema.pack_u64(mid), schema.HISTORY_VALUE.pack(seq, 0))
-        self._dirty[head] = None
+        if head.stored:
+            self._dirty[head] = None
+        else:
+            self._urgent[head] = None
         return seq
 
     def entries(self, head: Conversation, first: int, count: int) -> list[bytes | None]:
@@ -121,15 +131,22 @@ class Mailboxes:
                 batch.put(schema.CURSORS, schema.pack_device_peer(uid, sn, head.peer), schema.pack_u64(start))
 
     @property
-    def pending_cursors(self) -> int:
-        """Cursors moved and not yet stored. They wait for the next commit: losing one only repeats a delivery."""
-        return len(self._cursors)
+    def unsettled(self) -> bool:
+        """Something waits for :meth:`settle`."""
+        return bool(self._cursors or self._dirty or self._urgent)
 
     def seal(self, batch: Batch) -> None:
-        """Put everything that changed into the tick's batch."""
-        for head in self._dirty:
+        """Put what must not wait into the tick's batch."""
+        for head in self._urgent:
             batch.put(schema.CONVERSATIONS, head.key, head.row)
             head.stored = True
+        self._urgent.clear()
+
+    def settle(self, batch: Batch) -> None:
+        """Once a second and at the end: put everything that changed into the batch."""
+        self.seal(batch)
+        for head in self._dirty:
+            batch.put(schema.CONVERSATIONS, head.key, head.row)
         self._dirty.clear()
         for (uid, sn, peer), seq in self._cursors.items():
             batch.put(schema.CURSORS, schema.pack_device_peer(uid, sn, peer), schema.pack_u64(seq))
@@ -137,5 +154,17 @@ class Mailboxes:
 
     def _forget_some(self) -> None:
         for key in list(self._heads)[: limits.CONVERSATIONS_CACHED // 10]:
-            if self._heads[key] not in self._dirty:
+            if self._heads[key] not in self._dirty and self._heads[key] not in self._urgent:
                 del self._heads[key]
+
+    def _load(self, uid: int, peer: int, row: bytes | None) -> Conversation:
+        head = Conversation(uid, peer, row)
+        if row is not None and self._store.get(schema.QUEUE, head.key + schema.pack_u64(head.last_seq + 1)) is not None:
+            # A crash took the head's last positions: the queue and the history know them.
+            stop = schema.successor(head.key)
+            for key, _ in self._store.scan(schema.QUEUE, head.key, stop, limit=1, reverse=True):
+                (head.last_seq,) = schema.unpack_u64(key[16:])
+            for key, _ in self._store.scan(schema.HISTORY, head.key, stop, limit=1, reverse=True):
+                head.last_mid = max(head.last_mid, schema.unpack_u64(key[16:])[0])
+            self._dirty[head] = None
+        return head

@@ -31,7 +31,7 @@ from lanying.ids import MessageIds
 from lanying.protocol import frame
 from lanying.protocol.connection import Connection, goodbye
 from lanying.protocol.frame import FrameError, parse_frame
-from lanying.protocol.schema.xsync_pb2 import ConversationUnread, Frame, Provision, Status, SyncUL
+from lanying.protocol.schema.xsync_pb2 import ConversationUnread, Frame, Meta, Provision, Status, SyncUL
 from lanying.runtime import shard_name
 from lanying.shard import calls, devices, history
 from lanying.shard.delivery import Delivery
@@ -217,6 +217,12 @@ class Shard:
         """See :class:`~lanying.shard.ports.Work`."""
         self.link(uid, NoticeFor(uid, sender, ns, payload))
 
+    def group_notice(self, gid: int, sender: int, payload: bytes) -> None:
+        """See :class:`~lanying.shard.ports.Work`."""
+        mid = self.next_mid()
+        meta = frame.meta(mid, sender, 0, gid, self.tick.now_ms, Meta.GROUP_NOTICE, payload)
+        self.delivery.put(self.mailboxes.head(gid, gid), mid, meta, listed=False, sn=0)
+
     def link(self, entity_id: int, message: LinkMessage) -> None:
         """See :class:`~lanying.shard.ports.Work`."""
         owner = self.shard_of(entity_id)
@@ -308,9 +314,9 @@ class Shard:
         return tick
 
     def store_cursors(self) -> None:
-        """Write cursors that no commit took along; they need no flush."""
-        if self.mailboxes.pending_cursors:
-            self.mailboxes.seal(self.tick.batch)
+        """Write positions and cursors that could wait; they need no flush."""
+        if self.mailboxes.unsettled:
+            self.mailboxes.settle(self.tick.batch)
 
     def maintain(self) -> None:
         """A small step of what has time: deletes what is older than the retention allows."""

@@ -71,6 +71,11 @@ class Crowd:
 
         await asyncio.gather(*[enter(member) for member in self.members])
 
+    @property
+    def acknowledged(self) -> int:
+        """Messages acknowledged so far."""
+        return sum(len(member.acknowledged) for member in self.members)
+
     async def talk(self, count: int) -> None:
         """Everybody sends ``count`` messages to his neighbour."""
         members = self.members

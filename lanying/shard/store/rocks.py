@@ -37,14 +37,15 @@ _MIB = 1 << 20
 class RocksBatch:
     """A WriteBatch and the handles it needs."""
 
-    __slots__ = ("_handles", "raw")
+    __slots__ = ("_handles", "_put", "raw")
 
     def __init__(self, handles: dict[str, ColumnFamily]) -> None:
         self.raw = WriteBatch(raw_mode=True)
         self._handles = handles
+        self._put = self.raw.put
 
     def put(self, family: str, key: bytes, value: bytes) -> None:
-        self.raw.put(key, value, self._handles[family])
+        self._put(key, value, self._handles[family])
 
     def delete(self, family: str, key: bytes) -> None:
         self.raw.delete(key, self._handles[family])
