@@ -22,6 +22,8 @@ from lanying.shard.store import schema
 from lanying.shard.store.base import Batch, Store
 
 DAY_MS = 86_400_000
+RETAINED = b"retained_ms"
+"""In ``meta``: u64, what was made before this wall time may have been deleted. Without it every queue begins at 1."""
 RANGE_FROM = 16
 """From this many rows on a range is deleted: it costs reads until it is compacted, single deletes cost more writes."""
 _BEHIND_ALL = b"\xff" * 32
@@ -83,6 +85,7 @@ class Retention:
         _delete(batch, schema.QUEUE, old)
         history_stop = key + schema.pack_u64(max(0, horizon_ms - EPOCH_MS) << 12)
         batch.delete_range(schema.HISTORY, key, history_stop)
+        batch.put(schema.META, RETAINED, schema.pack_u64(horizon_ms))
         self.deleted += len(old)
         self._move_cursors(key, int(schema.unpack_u64(last[16:])[0]))
         return looked, len(old) >= budget

@@ -4,7 +4,8 @@
 family          key                            value
 =============== ============================== =====================================================================
 ``meta``        ASCII name                     ``schema_version``, ``schema_compat_version``, ``shard``: u32;
-                                               ``last_id``: u64 (:attr:`lanying.ids.MessageIds.last`)
+                                               ``last_id``: u64 (:attr:`lanying.ids.MessageIds.last`);
+                                               ``retained_ms``: u64 (:mod:`lanying.shard.retention`)
 ``counters``    slot u16                       u64, last counter of the ids of this slot
 ``names``       slot u16, app, 0, folded name  uid u64
 ``accounts``    uid u64                        record: :class:`lanying.shard.accounts.Account`
