@@ -13,7 +13,7 @@ from lanying.errors import TokenError
 from lanying.tokens import ROLE_ADMIN, ROLE_USER, Identity, issue, verify
 
 KEY, OTHER = b"k" * 32, b"o" * 32
-ALICE = Identity("lanying", 1_024_001, ROLE_USER, 3, int(time.time()) + 60)
+ALICE = Identity("lanying", 1_024_001, ROLE_USER, 3, int(time.time()) + 3600)
 
 
 @pytest.mark.parametrize("identity", [ALICE, Identity("lanying", 0, ROLE_ADMIN, 0)])
