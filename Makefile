@@ -1,18 +1,19 @@
-# make help lists the targets. PYTHON: the distribution's interpreter is 20-30 % faster than a plain build.
+# `make help` lists the targets. PYTHON: the distribution's interpreter is 20-30 % faster than a plain build.
 PYTHON ?= $(if $(wildcard /usr/bin/python3),/usr/bin/python3,python3)
 LISTEN ?= 127.0.0.1:8480
 SHARDS ?= 4
 DATA ?= ./data
 VENV := .venv
 BIN := $(VENV)/bin
-NODE := $(shell command -v npm 2>/dev/null)
+NODE := $(and $(shell command -v node 2>/dev/null),$(shell command -v npm 2>/dev/null))
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help run test check format clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
 
-run: $(VENV)/.installed ## start a server on DATA with SHARDS shards, open registration, at LISTEN
+run: $(VENV)/.installed ## start a server: SHARDS=4, DATA=./data, LISTEN=127.0.0.1:8480 (0.0.0.0:8480 for the network), open registration
 	$(BIN)/lanying-cluster start --shards $(SHARDS) --data $(DATA) --listen $(LISTEN) --open-registration
 
 test: $(VENV)/.test $(if $(NODE),tests/compat/node_modules/.installed) ## run the whole test suite
@@ -28,19 +29,23 @@ format: $(VENV)/.test ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
 
 clean: ## remove what make has made, not the data
-	rm -rf $(VENV) tests/compat/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) tests/compat/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11: give another one, make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "no virtual environment could be made: apt install python3-venv"; exit 1; }
+	@touch $@
 
-$(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
-	touch $@
+$(VENV)/.installed: pyproject.toml | $(VENV)/.made
+	$(PIP) -e .
+	@touch $@
 
-$(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,bench]'
-	touch $@ $(VENV)/.installed
+$(VENV)/.test: pyproject.toml | $(VENV)/.made
+	$(PIP) -e '.[test,bench]'
+	@touch $(VENV)/.installed $@
 
-tests/compat/node_modules/.installed: tests/compat/package.json
-	cd tests/compat && npm install --no-audit --no-fund --silent
-	touch $@
+tests/compat/node_modules/.installed: tests/compat/package.json tests/compat/package-lock.json
+	cd tests/compat && npm ci --no-audit --no-fund --silent
+	@touch $@
