@@ -1,0 +1,107 @@
+"""Verifies a backup: every hash, and then what is in the databases, opened read-only."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from lanying.errors import BackupError, StoreError
+from lanying.shardmap import ShardMap
+from lanying.storage import directory, manifest
+from lanying.storage.manifest import Manifest, object_path
+from lanying.storage.progress import BYTES, Progress, Silent
+from lanying.storage.readonly import ReadOnlyStore
+from lanying.storage.verify import count_rows, verify_links, verify_store
+
+
+class Outcome(NamedTuple):
+    """What was looked at, and what is wrong with it."""
+
+    files: int
+    size: int
+    rows: int
+    problems: list[str]
+
+
+def check(backup: Path, progress: Progress | None = None) -> Outcome:
+    """Verify a backup.
+
+    :raises BackupError: it is none (:func:`lanying.storage.manifest.load`)
+    """
+    progress = progress or Silent()
+    found = manifest.load(backup)
+    problems = _hashes(backup, found, progress)
+    rows = 0
+    if not problems:
+        try:
+            with laid_out(backup, found) as (data, logs):
+                rows, problems = verify_data(data, logs, progress)
+        except StoreError as error:
+            problems = [str(error)]
+    return Outcome(len(found.files), found.size, rows, problems)
+
+
+def verify_data(data: Path, logs: Path, progress: Progress) -> tuple[int, list[str]]:
+    """Rows and problems of all databases of a data directory nobody has open.
+
+    :raises StoreError: one cannot be opened
+    """
+    shard_map = directory.need_map(data)
+    with ExitStack() as stack:
+        stores: list[ReadOnlyStore] = []
+        for index in range(shard_map.shards):
+            store = ReadOnlyStore(directory.shard_path(data, index), logs)
+            stack.callback(store.close)
+            stores.append(store)
+        counts = [count_rows(store) for store in stores]
+        advance = progress.step("verify", sum(counts))
+        problems = [
+            f"shard {index}: {problem}"
+            for index, store in enumerate(stores)
+            for problem in verify_store(store, index, shard_map, advance)
+        ]
+        return sum(counts), problems + verify_links(stores)
+
+
+def _hashes(backup: Path, found: Manifest, progress: Progress) -> list[str]:
+    advance = progress.step("read", found.size, BYTES)
+    problems: list[str] = []
+    seen: dict[str, str] = {}
+    for entry in found.files:
+        problem = seen.get(entry.sha256)
+        if problem is None:
+            problem = seen[entry.sha256] = _problem(backup, entry)
+        if problem:
+            problems.append(f"{entry.path}: {problem}")
+        advance(entry.size)
+    return problems
+
+
+def _problem(backup: Path, entry: manifest.Entry) -> str:
+    path = object_path(backup, entry.sha256)
+    try:
+        if path.stat().st_size != entry.size:
+            return f"{path} has {path.stat().st_size} bytes instead of {entry.size}"
+        if manifest.hash_file(path, entry.size) != entry.sha256:
+            return f"{path} has other content than was backed up"
+    except (OSError, BackupError) as error:
+        return f"{path} cannot be read: {error}"
+    return ""
+
+
+@contextmanager
+def laid_out(backup: Path, found: Manifest) -> Iterator[tuple[Path, Path]]:
+    """The backup as a data directory of symbolic links, and a directory for logs; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="lanying-backup-") as place:
+        data, logs = Path(place) / "data", Path(place) / "logs"
+        logs.mkdir()
+        for entry in found.files:
+            path = data / entry.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(object_path(backup.resolve(), entry.sha256))
+        if ShardMap.load(data) is None:
+            raise BackupError(f"{backup}: has no shard map; use another backup")
+        yield data, logs

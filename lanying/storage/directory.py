@@ -1,0 +1,91 @@
+"""The databases of a data directory, for tools: opened together, and files that are old or new but never a part."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from lanying.errors import DataDirectoryError
+from lanying.runtime import shard_name
+from lanying.shard.store.rocks import RocksStore
+from lanying.shardmap import ShardMap
+
+_MIB = 1 << 20
+CACHE_BYTES = 4 * _MIB
+BUFFER_BYTES = 4 * _MIB
+"""Per database: tools may have all of an old and a new set open on a small machine."""
+
+
+def shard_path(data: Path, index: int) -> Path:
+    """Directory of one shard's database."""
+    return data / shard_name(index)
+
+
+def need_map(data: Path) -> ShardMap:
+    """The shard map.
+
+    :raises DataDirectoryError: there is none, or it is damaged
+    """
+    found = ShardMap.load(data)
+    if found is None:
+        raise DataDirectoryError(f"{data}: not a data directory (no shardmap.json); name the server's with --data")
+    return found
+
+
+def open_store(path: Path) -> RocksStore:
+    """A database with little memory. :raises StoreError: damaged or in use"""
+    return RocksStore(path, cache_bytes=CACHE_BYTES, buffer_bytes=BUFFER_BYTES)
+
+
+@contextmanager
+def opened(paths: list[Path]) -> Iterator[list[RocksStore]]:
+    """Databases, closed in the end."""
+    with ExitStack() as stack:
+        stores: list[RocksStore] = []
+        for path in paths:
+            store = open_store(path)
+            stack.callback(store.close)
+            stores.append(store)
+        yield stores
+
+
+def tree_bytes(path: Path) -> int:
+    """Size of all files below a directory."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def free_bytes(path: Path) -> int:
+    """Room on the file system of ``path``."""
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Owner-only; on stable storage when this returns, and a crash before leaves the old file."""
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    part.replace(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make names and renames in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a directory if it is there."""
+    if path.exists():
+        shutil.rmtree(path)

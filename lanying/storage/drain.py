@@ -1,0 +1,125 @@
+"""Delivers everything that is under way between the shards of a stopped server.
+
+The shards themselves do it, over their stores and in this process: what a link message does is decided by the same
+code as ever. In the end every message that was in an outbox is committed by its receiver, so outboxes and links may be
+dropped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from lanying import limits
+from lanying.bus.messages import Call, LinkAck, LinkBatch, Reply, Request, decode_envelope, encode
+from lanying.config import Config
+from lanying.errors import ReshardError
+from lanying.runtime import shard_name
+from lanying.shard.shard import Shard
+from lanying.shard.store.base import Store
+from lanying.shardmap import ShardMap
+from lanying.storage.progress import Progress
+from lanying.storage.verify import number, outbox_numbers
+
+TURN_S = 0.001
+IDLE_TURNS = 10
+"""Times the clock is moved on to let links go back before giving up on them."""
+
+
+def under_way(stores: Sequence[Store]) -> int:
+    """Link messages that are in an outbox and not committed by their receiver."""
+    return sum(
+        1
+        for sender, source in enumerate(stores)
+        for receiver, target in enumerate(stores)
+        if sender != receiver
+        for found in outbox_numbers(source, receiver)
+        if found > number(target, b"in", sender)
+    )
+
+
+def drain(stores: Sequence[Store], shard_map: ShardMap, config: Config, now_ms: int, progress: Progress) -> int:
+    """Deliver until nothing is under way; how many messages that were.
+
+    :raises ReshardError: a message cannot be delivered
+    """
+    owed = under_way(stores)
+    if owed:
+        advance = progress.step("deliver between shards", owed)
+        _Drain(stores, shard_map, config, now_ms).run(advance, owed)
+        left = under_way(stores)
+        if left:
+            raise ReshardError(f"{left} messages between shards were not delivered; `lanying-cluster verify` says more")
+    return owed
+
+
+class _Drain:
+    def __init__(self, stores: Sequence[Store], shard_map: ShardMap, config: Config, now_ms: int) -> None:
+        self._stores = stores
+        self._now = 0.0
+        self._now_ms = now_ms
+        self._wire: deque[tuple[str, bytes]] = deque()
+        self._calls: dict[int, Callable[[Reply], None]] = {}
+        self._last_call = 0
+        self._shards = {
+            shard_name(index): Shard(index, shard_map, store, config, self._asker(shard_name(index)))
+            for index, store in enumerate(stores)
+        }
+
+    def run(self, advance: Callable[[int], None], owed: int) -> None:
+        for shard in self._shards.values():
+            shard.turn(self._now, self._now_ms)
+            shard.outbox.greet(shard.tick)
+        left, idle = owed, 0
+        while left or self._wire or self._calls or any(not shard.tick.empty for shard in self._shards.values()):
+            moved = [self._commit(shard) for shard in self._shards.values()]
+            while self._wire:
+                moved.append(True)
+                process, blob = self._wire.popleft()
+                self._arrive(process, blob)
+            before = left
+            left = sum(sender.depth for shard in self._shards.values() for sender in shard.outbox.senders.values())
+            advance(max(0, before - left))
+            idle = 0 if any(moved) else idle + 1
+            if idle > IDLE_TURNS:
+                raise ReshardError(f"{left} messages between shards cannot be delivered; run `lanying-cluster verify`")
+            self._pass_time(limits.LINK_RESEND_S * 2 if idle else TURN_S)
+
+    def _commit(self, shard: Shard) -> bool:
+        if shard.tick.empty and not shard.outbox.lagging:
+            return False
+        tick = shard.seal()
+        shard.store.flush()
+        self._wire.extend((process, encode(envelope)) for process, envelope in tick.envelopes)
+        return True
+
+    def _arrive(self, process: str, blob: bytes) -> None:
+        shard = self._shards.get(process)
+        message = decode_envelope(blob)
+        if shard is None:
+            return
+        if isinstance(message, LinkBatch):
+            shard.link_batch(message)
+        elif isinstance(message, LinkAck):
+            shard.link_ack(message)
+        elif isinstance(message, Call):
+            shard.call(message)
+        elif isinstance(message, Reply):
+            done = self._calls.pop(message.id, None)
+            if done is not None:
+                done(message)
+
+    def _asker(self, caller: str) -> Callable[[int, Request, Callable[[Reply], None]], None]:
+        def ask(shard: int, request: Request, done: Callable[[Reply], None]) -> None:
+            self._last_call += 1
+            self._calls[self._last_call] = done
+            deadline_ms = self._now_ms + int(limits.CALL_TIMEOUT_S * 1000)
+            self._wire.append((shard_name(shard), encode(Call(self._last_call, caller, deadline_ms, encode(request)))))
+
+        return ask
+
+    def _pass_time(self, seconds: float) -> None:
+        self._now += seconds
+        for shard in self._shards.values():
+            shard.turn(self._now, self._now_ms)
+            shard.outbox.clock(self._now)

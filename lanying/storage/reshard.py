@@ -1,0 +1,329 @@
+"""Moves a stopped server's data to another number of shards.
+
+Steps, each of which can be interrupted and is gone on with by the same command:
+
+=======  ===============================================================================================================
+deliver  what is under way between shards (:mod:`lanying.storage.drain`): the new links begin empty
+copy     every row of a user, group or slot to the shard that gets its slot, into ``shard-<n>.reshard-<version>``
+verify   rows and sums per family are the same before and after, every new store keeps its invariants
+switch   ``shard-<n>`` to ``shard-<n>.before-<version>``, the new directories in their place, then the new shard map;
+         meanwhile ``reshard.switching`` refuses a start
+clean    the old directories are deleted
+=======  ===============================================================================================================
+
+Until the switch the old data is as it was: a server may be started again, and what it changes is noticed by the
+databases' sequence numbers and copied anew. Message ids keep the number of the shard that made them. Every new shard
+begins above the highest id of all old ones, so ids stay unique.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from lanying.config import Config
+from lanying.datadir import SWITCHING_FILE
+from lanying.errors import ReshardError
+from lanying.limits import MAX_SHARDS
+from lanying.shard.retention import RETAINED
+from lanying.shard.store import schema
+from lanying.shard.store.rocks import RocksBatch, RocksStore
+from lanying.shardmap import ShardMap
+from lanying.storage import directory, placement
+from lanying.storage.drain import drain
+from lanying.storage.journal import CLEAN, COPY, SWITCH, VERIFY, Journal, row_sum
+from lanying.storage.progress import Point, Progress, Silent, no_point
+from lanying.storage.verify import BEHIND_ALL, count_rows, verify_store
+
+BATCH_BYTES = 1 << 20
+JOURNAL_EVERY = 100_000
+"""Rows copied between two entries of the journal, at each of which all new databases are flushed."""
+KNOWN_META = {b"schema_version", b"schema_compat_version", b"shard", b"last_id", RETAINED}
+
+
+class Outcome(NamedTuple):
+    """What was done.
+
+    :ivar delivered: messages that were under way between the old shards
+    :ivar rows: moved, by family
+    :ivar problems: broken invariants the data had before and still has
+    """
+
+    before: int
+    after: int
+    delivered: int
+    rows: dict[str, int]
+    problems: list[str]
+
+
+class Reshard:
+    """One resharding of one (locked) data directory.
+
+    :param shards: how many there will be
+    :param keep_old: leave the old directories
+    :raises ReshardError: another one is under way, or there is no room
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        shards: int,
+        config: Config,
+        *,
+        progress: Progress | None = None,
+        keep_old: bool = False,
+        point: Point = no_point,
+    ) -> None:
+        self._data = data
+        self._config = config
+        self._progress = progress or Silent()
+        self._keep_old = keep_old
+        self._point = point
+        self._old = directory.need_map(data)
+        self._journal = Journal.load(data)
+        if not 1 <= shards <= MAX_SHARDS:
+            raise ReshardError(f"--shards {shards}: between 1 and {MAX_SHARDS}")
+        if self._journal is not None and self._journal.shards != shards:
+            raise ReshardError(
+                f"{data}: a resharding to {self._journal.shards} shards is under way; finish it with "
+                f"--shards {self._journal.shards}, or give it up with --cancel"
+            )
+        if set(placement.PLACES) != set(schema.FAMILIES):
+            raise ReshardError("this release does not know how to move all of its data (placement.py)")
+        if self._journal is None and shards == self._old.shards:
+            raise ReshardError(f"{data}: has {shards} shards already")
+        self._shards = shards
+        self._problems: list[str] = []
+
+    def run(self, now_ms: int) -> Outcome:
+        """Do everything that is left to do."""
+        delivered = 0
+        if self._journal is None or self._journal.step in (COPY, VERIFY):
+            delivered = self._move(now_ms)
+        assert self._journal is not None
+        journal = self._journal
+        self._point("verified")
+        if journal.step == SWITCH:
+            self._switch(journal)
+        self._clean(journal)
+        return Outcome(journal.before, self._shards, delivered, journal.rows, self._problems)
+
+    def cancel(self) -> None:
+        """Give up what is under way. :raises ReshardError: it is too far: only going on leads to a whole directory"""
+        if self._journal is None:
+            raise ReshardError(f"{self._data}: no resharding is under way")
+        if self._journal.step in (SWITCH, CLEAN):
+            raise ReshardError(
+                f"{self._data}: the new data is complete and taking its place; finish with --shards {self._shards}"
+            )
+        for index in range(self._shards):
+            directory.remove_tree(self._new_path(index, self._journal.version))
+        Journal.remove(self._data)
+
+    def _new_path(self, index: int, version: int) -> Path:
+        return self._data / f"shard-{index}.reshard-{version}"
+
+    def _old_path(self, index: int, version: int) -> Path:
+        return self._data / f"shard-{index}.before-{version}"
+
+    # --- deliver, copy, verify ---------------------------------------------------------------------------------------
+
+    def _move(self, now_ms: int) -> int:
+        paths = [directory.shard_path(self._data, index) for index in range(self._old.shards)]
+        with directory.opened(paths) as sources:
+            delivered = drain(sources, self._old, self._config, now_ms, self._progress)
+            self._point("delivered")
+            journal = self._begin(sources)
+            new_map = msgspec.structs.replace(ShardMap.even(self._shards), version=journal.version)
+            targets_at = [self._new_path(index, journal.version) for index in range(self._shards)]
+            with directory.opened(targets_at) as targets:
+                _Copy(sources, targets, new_map, journal, self._data, self._progress, self._point).run()
+                self._point("copied")
+                self._compare(targets, journal)
+                self._check(sources, targets, new_map)
+        journal.step = SWITCH
+        journal.save(self._data)
+        return delivered
+
+    def _begin(self, sources: list[RocksStore]) -> Journal:
+        """The journal to go on with: the one that is there if nothing has changed since, or a new one."""
+        sequences = [source.sequence() for source in sources]
+        journal = self._journal
+        if journal is not None and journal.sources == sequences:
+            return journal
+        version = self._old.version + 1
+        for index in range(self._shards):
+            directory.remove_tree(self._new_path(index, version))
+        self._check_room()
+        self._journal = journal = Journal(self._old.shards, self._shards, version, sequences)
+        journal.save(self._data)
+        return journal
+
+    def _check_room(self) -> None:
+        needed = sum(directory.tree_bytes(directory.shard_path(self._data, index)) for index in range(self._old.shards))
+        needed += self._config.storage.min_free_mb << 20
+        free = directory.free_bytes(self._data)
+        if free < needed:
+            raise ReshardError(
+                f"{self._data}: the data is copied, which needs {needed >> 20} MiB free, there are {free >> 20} MiB; "
+                "make room or move the directory to a larger disk"
+            )
+
+    def _compare(self, targets: list[RocksStore], journal: Journal) -> None:
+        advance = self._progress.step("compare", sum(journal.rows.values()))
+        found = Journal(journal.before, self._shards, journal.version, [])
+        for target in targets:
+            for family in placement.MOVING:
+                rows = total = 0
+                for key, value in target.scan(family, b"", BEHIND_ALL):
+                    rows += 1
+                    total += row_sum(key, value)
+                found.count(family, rows, total)
+                advance(rows)
+        for family in placement.MOVING:
+            if (found.rows[family], found.sums[family]) != (journal.rows.get(family, 0), journal.sums.get(family, 0)):
+                raise ReshardError(
+                    f"{family}: {journal.rows.get(family, 0)} rows were copied and {found.rows[family]} are there, or "
+                    "not the same; the old data is untouched: start over after --cancel, and check the disk"
+                )
+
+    def _check(self, sources: list[RocksStore], targets: list[RocksStore], new_map: ShardMap) -> None:
+        assert self._journal is not None
+        advance = self._progress.step("verify", sum(self._journal.rows.values()))
+        problems = [p for index, target in enumerate(targets) for p in verify_store(target, index, new_map, advance)]
+        if problems:
+            known = {p for index, source in enumerate(sources) for p in verify_store(source, index)}
+            fresh = [problem for problem in problems if problem not in known]
+            if fresh:
+                raise ReshardError(
+                    f"the moved data breaks {len(fresh)} invariants, the first: {fresh[0]}; the old data is untouched "
+                    "and can be started; give this resharding up with --cancel and report it"
+                )
+        self._problems = problems
+
+    # --- switch, clean ------------------------------------------------------------------------------------------------
+
+    def _switch(self, journal: Journal) -> None:
+        directory.write_file(self._data / SWITCHING_FILE, b"")
+        self._point("switching")
+        for index in range(self._old.shards if self._old.version < journal.version else 0):
+            here, kept = directory.shard_path(self._data, index), self._old_path(index, journal.version)
+            if not kept.exists():
+                here.rename(kept)
+                self._point(f"put away {index}")
+        for index in range(self._shards):
+            new, here = self._new_path(index, journal.version), directory.shard_path(self._data, index)
+            if new.exists():
+                new.rename(here)
+                self._point(f"put in place {index}")
+        directory.sync_directory(self._data)
+        msgspec.structs.replace(ShardMap.even(self._shards), version=journal.version).save(self._data)
+        directory.sync_directory(self._data)
+        self._point("map saved")
+        journal.step = CLEAN
+        journal.save(self._data)
+        self._point("switched")
+
+    def _clean(self, journal: Journal) -> None:
+        (self._data / SWITCHING_FILE).unlink(missing_ok=True)
+        self._point("cleaning")
+        if not self._keep_old:
+            for old in self._data.glob(f"shard-*.before-{journal.version}"):
+                directory.remove_tree(old)
+        Journal.remove(self._data)
+
+
+class _Copy:
+    """Rows of all old databases into the new ones."""
+
+    def __init__(
+        self,
+        sources: list[RocksStore],
+        targets: list[RocksStore],
+        new_map: ShardMap,
+        journal: Journal,
+        data: Path,
+        progress: Progress,
+        point: Point,
+    ) -> None:
+        self._sources = sources
+        self._targets = targets
+        self._slots = new_map.slots
+        self._journal = journal
+        self._data = data
+        self._progress = progress
+        self._point = point
+
+    def run(self) -> None:
+        journal = self._journal
+        if journal.step != COPY:
+            return
+        advance = self._progress.step("copy", sum(count_rows(source) for source in self._sources))
+        advance(sum(journal.rows.values()))
+        for index in range(journal.shard, len(self._sources)):
+            first = placement.MOVING.index(journal.family) if journal.family else 0
+            for family in placement.MOVING[first:]:
+                self._family(index, family, advance)
+            journal.shard, journal.family, journal.after = index + 1, "", ""
+        self._meta()
+        journal.step = VERIFY
+        journal.save(self._data)
+
+    def _family(self, index: int, family: str, advance: Callable[[int], None]) -> None:
+        journal = self._journal
+        resumed = journal.family == family and journal.after
+        start = bytes.fromhex(journal.after) + b"\0" if resumed else b""
+        batches = [target.batch() for target in self._targets]
+        rows = total = size = 0
+        key = b""
+        for key, value in self._sources[index].scan(family, start, BEHIND_ALL):
+            batches[self._slots[placement.slot(family, key)]].put(family, key, value)
+            rows += 1
+            total += row_sum(key, value)
+            size += len(key) + len(value)
+            if size > BATCH_BYTES or rows == JOURNAL_EVERY:
+                self._write(batches)
+                size = 0
+            if rows == JOURNAL_EVERY:
+                advance(rows)
+                self._note(index, family, key, rows, total)
+                rows = total = 0
+        self._write(batches)
+        advance(rows)
+        self._note(index, family, key or start[:-1], rows, total)
+
+    def _write(self, batches: list[RocksBatch]) -> None:
+        for number, target in enumerate(self._targets):
+            if batches[number].size:
+                target.write(batches[number])
+                batches[number] = target.batch()
+
+    def _note(self, index: int, family: str, key: bytes, rows: int, total: int) -> None:
+        journal = self._journal
+        for target in self._targets:
+            target.flush()
+        journal.shard, journal.family, journal.after = index, family, key.hex()
+        journal.count(family, rows, total)
+        journal.save(self._data)
+        self._point(f"copied {family} of {index}")
+
+    def _meta(self) -> None:
+        last_id = retained = 0
+        for source in self._sources:
+            for key, value in source.scan(schema.META, b"", BEHIND_ALL):
+                if key not in KNOWN_META:
+                    raise ReshardError(f"{source.path}: written by a newer release (meta {key!r}); upgrade lanying")
+                if key == b"last_id":
+                    last_id = max(last_id, int.from_bytes(value, "big"))
+                elif key == RETAINED:
+                    retained = max(retained, int.from_bytes(value, "big"))
+        for target in self._targets:
+            batch = target.batch()
+            batch.put(schema.META, b"last_id", schema.pack_u64(last_id))
+            if retained:
+                batch.put(schema.META, RETAINED, schema.pack_u64(retained))
+            target.write(batch)
+            target.flush()
