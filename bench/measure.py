@@ -170,3 +170,9 @@ class Meter:
 def difference(later: Sample, earlier: Sample) -> dict[str, Usage]:
     """What each process used between two samples."""
     return {name: later.usage[name] - used for name, used in earlier.usage.items() if name in later.usage}
+
+
+def machine_busy() -> float:
+    """CPU seconds of everything on this machine since its start, idle and waiting for disks left out."""
+    fields = [int(value) for value in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) * _TICK_S

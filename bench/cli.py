@@ -1,0 +1,250 @@
+"""``lanying-bench``: load a server, count every message, write down what it cost. Exit codes: :data:`EXIT_CODES`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bench import results, scenarios, tables
+from bench.results import Run
+from bench.scenarios import Common, Report
+from bench.seed import SeedError
+from bench.server import MEMORY_FILE_SYSTEMS, Target
+from lanying.errors import LanyingError
+
+EXIT_BAD = 1
+EXIT_CANNOT = 3
+EXIT_CODES = {
+    0: "done, every acknowledged message arrived once and in order",
+    EXIT_BAD: "acknowledged messages were lost, duplicated or reordered, or logins failed",
+    2: "unknown option or command",
+    EXIT_CANNOT: "the server cannot be started or used",
+}
+_EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>2}  {text}" for code, text in EXIT_CODES.items())
+
+Command = Callable[..., Any]
+
+
+def _common(command: Command) -> Command:
+    """Options of every scenario."""
+    for option in (
+        click.option("--output", type=click.Path(path_type=Path), help="Append the run here (bench/results/<scenario>.jsonl)."),
+        click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON line, no table."),
+        click.option("--seed", default=1, show_default=True, help="Of everything random."),
+        click.option("--size", default=100, show_default=True, type=click.IntRange(38, 16000), help="Bytes of text per message."),
+        click.option("--transport", default="xsync", show_default=True, type=click.Choice(list(scenarios.TRANSPORTS))),
+        click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Processes of the generator."),
+        click.option("--data", type=click.Path(path_type=Path), help="Of the private server; with --url: of that server, to measure it."),
+        click.option("--durability", default="fsync", show_default=True, type=click.Choice(["fsync", "interval", "os"])),
+        click.option("--shards", default=2, show_default=True, type=click.IntRange(1)),
+        click.option("--app-id", default="lanying", show_default=True),
+        click.option("--url", help="A server that runs already, with open registration (default: a private one)."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[Report]:
+    """A bar on standard error, one line per part of the run."""
+    if quiet:
+        yield lambda what, done, total: None
+        return
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:>8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        tasks: dict[str, Any] = {}
+
+        def report(what: str, done: float, total: float) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(tasks[what], completed=int(done), total=int(total))
+
+        yield report
+
+
+def _run(scenario: Callable[..., Run], options: dict[str, Any], **settings: Any) -> None:
+    """Run a scenario with the common options, write it down, show it, exit."""
+    as_json, output = options["as_json"], options["output"]
+    target = Target(options["url"], options["data"], options["shards"], options["durability"], options["app_id"])
+    common = Common(target, options["seed"], options["workers"], options["transport"], options["size"])
+    with _progress(as_json) as report:
+        run = scenario(common, report, **settings)
+    finish(run, as_json=as_json, output=output)
+
+
+def finish(run: Run, *, as_json: bool = False, output: Path | None = None) -> None:
+    """Write a run down, show it, and leave with its exit code."""
+    record = run.record()
+    file = results.save(record, output)
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps(record) + b"\n")
+    else:
+        console = Console()
+        tables.show(record, console)
+        console.print(f"written to {file}", style="dim", markup=False, highlight=False)
+        if run.machine.get("file_system") in MEMORY_FILE_SYSTEMS:
+            console.print("the data was on a memory file system: fsync cost nothing here", style="yellow")
+    sys.exit(EXIT_BAD if bad(run) else 0)
+
+
+def bad(run: Run) -> bool:
+    """Whether something happened that must not."""
+    failed = run.figures.get("logins_failed", 0)
+    return bool(failed or (run.verdict is not None and not run.verdict.good))
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def cli() -> None:
+    """Load a lanying server and count every message.
+
+    Each scenario starts a private server with fresh accounts, or uses a running one (--url). One run is one line of JSON in bench/results/.
+    """
+
+
+def _rate(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """Per second, 0 for ``max``."""
+    if value == "max":
+        return 0.0
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if number <= 0:
+        raise click.BadParameter(f"{value!r} is neither a number above 0 nor max", ctx, param)
+    return number
+
+
+@cli.command(epilog=_EPILOG)
+@_common
+@click.option("--users", default=4000, show_default=True, type=click.IntRange(2))
+@click.option(
+    "--rate",
+    default="max",
+    show_default=True,
+    callback=_rate,
+    metavar="N|max",
+    help="Messages per second in total (open loop), or max (closed loop).",
+)
+@click.option("--duration", default=30.0, show_default=True, help="Seconds measured.")
+@click.option("--warm", default=3.0, show_default=True, help="Seconds of the same load before.")
+@click.option(
+    "--pairs",
+    "pairing",
+    default="cross",
+    show_default=True,
+    type=click.Choice(["cross", "same", "any"]),
+    help="Partners on different shards, on the same, or by chance.",
+)
+@click.option(
+    "--window",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="With --rate max: messages per sender sent and not arrived.",
+)
+@click.option("--senders", default=0, help="With --rate max: how many send (default all).")
+@click.option("--even", is_flag=True, help="Messages at even distances instead of by chance (Poisson).")
+def chat(**options: Any) -> None:
+    """1:1 messages, archived on both sides, acknowledged by the server and by the recipient's device."""
+    own = {
+        name: options.pop(name)
+        for name in ("users", "rate", "duration", "warm", "pairing", "window", "senders", "even")
+    }
+    _run(scenarios.chat, options, **own)
+
+
+@cli.command(epilog=_EPILOG)
+@_common
+@click.option("--users", default=4000, show_default=True, type=click.IntRange(1))
+@click.option("--concurrency", default=64, show_default=True, help="Logins under way at a time.")
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--rate", default="max", show_default=True, callback=_rate, metavar="N|max", help="Logins per second, or max."
+)
+@click.option("--unread", is_flag=True, help="Ask for the unread list behind each login, as the web SDK does.")
+def login(**options: Any) -> None:
+    """A storm of logins: TCP connect, WebSocket upgrade, token, device, session."""
+    own = {name: options.pop(name) for name in ("users", "concurrency", "rounds", "rate", "unread")}
+    _run(scenarios.login, options, **own)
+
+
+@cli.command(epilog=_EPILOG)
+@_common
+@click.option("--users", default=4000, show_default=True, type=click.IntRange(2))
+@click.option("--settle", default=scenarios.SETTLE_S, show_default=True, help="Seconds to wait before each look.")
+def idle(**options: Any) -> None:
+    """Memory per logged-in session that does nothing."""
+    own = {name: options.pop(name) for name in ("users", "settle")}
+    _run(scenarios.idle, options, **own)
+
+
+@cli.command(epilog=_EPILOG)
+@_common
+@click.option("--users", default=4000, show_default=True, type=click.IntRange(2))
+@click.option("--compressed", is_flag=True, help="200 logins and chats per second, 60 s of chat.")
+@click.option("--duration", default=0.0, help="Seconds of chat (default 300, compressed 60).")
+def pi4000(**options: Any) -> None:
+    """The test Lanying IM published for a Raspberry Pi 4: 4,000 users log in at 20/s and chat at 20/s in total."""
+    own = {name: options.pop(name) for name in ("users", "compressed", "duration")}
+    _run(scenarios.pi4000, options, **own)
+
+
+@cli.command(epilog=_EPILOG)
+@_common
+@click.option("--users", default=200, show_default=True, type=click.IntRange(2))
+@click.option("--depth", default=100, show_default=True, help="Messages in every conversation.")
+@click.option("--pages", default=200.0, show_default=True, help="History pages (20 messages) per second.")
+@click.option("--rate", default=500.0, show_default=True, help="Messages per second meanwhile.")
+@click.option("--duration", default=20.0, show_default=True, help="Seconds measured.")
+def history(**options: Any) -> None:
+    """History pages while messages flow."""
+    own = {name: options.pop(name) for name in ("users", "depth", "pages", "rate", "duration")}
+    _run(scenarios.history, options, **own)
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
+def report(files: tuple[Path, ...], output: Path) -> None:
+    """Write one self-contained HTML page with plots of any set of runs."""
+    from bench import report as page
+
+    try:
+        records = results.read(files)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    if not records:
+        raise click.ClickException("no runs in these files")
+    output.write_text(page.render(records), encoding="utf-8")
+    click.echo(f"{len(records)} runs written to {output}")
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def show(files: tuple[Path, ...]) -> None:
+    """Print the tables of runs again."""
+    console = Console()
+    for record in results.read(files):
+        tables.show(record, console)
+
+
+def main() -> None:
+    """Entry point: errors of ours become one line and an exit code."""
+    try:
+        cli()
+    except (LanyingError, SeedError, AssertionError) as error:
+        click.echo(f"lanying-bench: {error}", err=True)
+        sys.exit(EXIT_CANNOT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""A run as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+SEED_FIGURES = (
+    ("Lanying IM, Raspberry Pi 4B", "logins at 20/s: mean 72.6 ms", "chats at 19/s in total: mean 150 ms", "worst 10-s mean 1.3 s")
+)  # fmt: skip
+"""What the seed's makers published for 4,000 users; other hardware than this run's unless it ran on a Pi 4B."""
+
+
+def show(record: Mapping[str, Any], console: Console) -> None:
+    """Print one run."""
+    settings = record["settings"]
+    machine = record["machine"]
+    title = f"{record['scenario']}  " + "  ".join(
+        f"{name}={settings[name]}" for name in settings if name not in ("server", "workers")
+    )
+    console.print(title, style="bold", markup=False, highlight=False)
+    console.print(
+        f"commit {record['commit'] or '?'}{' with changes' if record['dirty'] else ''} · {machine.get('cpu')} · "
+        f"{machine.get('cores')} cores · {machine.get('file_system')} · load before {machine.get('load_before')}",
+        style="dim",
+        markup=False,
+        highlight=False,
+    )
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    for name, value in record["figures"].items():
+        table.add_row(name.replace("_", " "), number(name, value))
+    console.print(table)
+    latencies = Table("ms", "mean", "p50", "p90", "p99", "p99.9", "max", "count", box=None, padding=(0, 2, 0, 0))
+    for column in latencies.columns[1:]:
+        column.justify = "right"
+    for name, row in record["latency"].items():
+        if row:
+            latencies.add_row(
+                name,
+                *(f"{row[key] / 1000:.2f}" for key in ("mean", "p50", "p90", "p99", "p99_9", "max")),
+                f"{row['count']:,}",
+            )
+    if latencies.row_count:
+        console.print(latencies)
+    verdict = record["verdict"]
+    if verdict:
+        good = not (verdict["lost"] or verdict["duplicated"] or verdict["reordered"])
+        text = "  ".join(f"{name} {value:,}" for name, value in verdict.items())
+        console.print(text, style="green" if good else "bold red", markup=False, highlight=False)
+    for text, count in record["errors"].items():
+        console.print(f"{count} × {text}", style="yellow", markup=False, highlight=False)
+    if record["scenario"] == "pi4000":
+        console.print("published: " + " · ".join(SEED_FIGURES), style="dim", markup=False, highlight=False)
+    other = record["figures"].get("other_cores", 0.0)
+    if other > 0.1:
+        console.print(f"other processes used {other:.2f} cores meanwhile: repeat on a quiet machine", style="yellow")
+
+
+def number(name: str, value: float) -> str:
+    """A figure with its unit, by its name."""
+    if "bytes" in name or name.startswith("pss") or "memtable" in name:
+        return size(value)
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}" if abs(value) < 100 else f"{value:,.1f}"
+
+
+def size(value: float) -> str:
+    """Bytes for people."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if abs(value) >= factor:
+            return f"{value / factor:,.2f} {unit}"
+    return f"{value:,.0f} B"
