@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import select
 import sys
 import time
@@ -12,12 +13,13 @@ from typing import Any
 
 import click
 import msgspec
+from rich.console import Console
 
-from lanying import __version__, control, machine
-from lanying.children import EXIT_CONFIG, EXIT_FAILED, State
+from lanying import __version__, control, limits, machine
+from lanying.children import EXIT_FAILED, State
 from lanying.config import Config, flat, layers, load, origins
 from lanying.errors import ConfigError, LanyingError
-from lanying.runtime import RunDirectory
+from lanying.runtime import EXIT_CONFIG, RunDirectory
 
 EXIT_NOT_RUNNING = 3
 EXIT_NOT_READY = 4
@@ -196,6 +198,48 @@ def check_config(
     machine.raise_descriptor_limit(config.max_connections)
     for warning in machine.warnings(config, config.shards, machine.cores()):
         click.echo(f"warning: {warning}", err=True)
+
+
+@cli.command("crash-test")
+@click.option(
+    "--minutes", type=click.FloatRange(0.02, 24 * 60), default=1.0, show_default=True, help="How long to kill."
+)
+@click.option("--shards", type=click.IntRange(1, limits.MAX_SHARDS), default=2, show_default=True, help="Shards.")
+@click.option("--users", type=click.IntRange(2, 2000), default=40, show_default=True, help="Users who write.")
+@click.option("--seed", type=int, help="Repeat the kills of an earlier run (default: a new one).")
+@click.option(
+    "--directory",
+    type=click.Path(exists=True, file_okay=False, writable=True, path_type=Path),
+    help="Where the private server keeps its data: a directory on the disk to be tested (default: the system's temporary one).",
+)
+@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
+def crash_test_command(
+    minutes: float, shards: int, users: int, seed: int | None, directory: Path | None, as_json: bool
+) -> None:
+    """Kill a private server again and again under load and account for every message.
+
+    Nothing of a running server is touched. Exit code 1 when an acknowledged message was lost or came twice.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from lanying.testing import crash_test
+
+    columns = (TextColumn("killing"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), disable=as_json) as bar:
+        task = bar.add_task("starting", total=1.0)
+        report = crash_test.run(
+            directory,
+            seconds=minutes * 60,
+            shards=shards,
+            users=users,
+            seed=random.randrange(1 << 31) if seed is None else seed,
+            progress=lambda done, text: bar.update(task, completed=min(done, 1.0), description=text),
+        )
+    if as_json:
+        click.echo(msgspec.json.encode(report.as_json()).decode())
+    else:
+        crash_test.show(report)
+    sys.exit(0 if report.ok else EXIT_FAILED)
 
 
 @cli.command()
