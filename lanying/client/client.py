@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S: Final = 10.0
 LOGIN_TIMEOUT_S: Final = 30.0
+_LOG_IN_FIRST: Final = "log in first: await client.login(name, password)"
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _KINDS = {"xsync": XSYNC, "socketio": SOCKETIO}
 
@@ -132,8 +133,13 @@ class Client:
 
     @property
     def uid(self) -> int:
-        """User id of the logged-in user."""
-        return self._need_session().uid
+        """User id of the user who logged in, also after the session ended.
+
+        :raises LanyingError: nobody did
+        """
+        if self.session is None:
+            raise LanyingError(_LOG_IN_FIRST)
+        return self.session.uid
 
     @property
     def connected(self) -> bool:
@@ -231,7 +237,7 @@ class Client:
 
     def _need_session(self) -> Session:
         if self.session is None:
-            raise LanyingError("log in first: await client.login(name, password)")
+            raise LanyingError(_LOG_IN_FIRST)
         if self.session.error is not None:
             raise self.session.error
         return self.session
