@@ -26,11 +26,9 @@ from math import inf
 from typing import Any, Final
 
 from lanying import limits
-from lanying.runtime import GATEWAY, ROUTER
+from lanying.runtime import EXIT_CONFIG, GATEWAY, ROUTER
 
 EXIT_FAILED: Final = 1
-EXIT_CONFIG: Final = 78
-"""``EX_CONFIG`` of sysexits.h: configuration, machine or data do not allow a start; the child has said why."""
 LATE_S: Final = 1.0
 """A tick that comes later than this was not slow children but a stopped supervisor."""
 

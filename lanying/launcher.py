@@ -105,13 +105,9 @@ def _print_ready(code: int, line: str) -> None:
 def _banner(plan: Plan, url: str) -> None:
     """What a person wants to know, on standard error."""
     from rich.console import Console
-    from rich.table import Table
 
     config = plan.config
-    console = Console(stderr=True, highlight=False)
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     storage = config.storage
     rows = {
         "address": url,
@@ -125,8 +121,8 @@ def _banner(plan: Plan, url: str) -> None:
         else "closed: start with --open-registration to let people create accounts",
     }
     for name, text in rows.items():
-        table.add_row(name, text)
-    console.print(table, markup=False)
+        console.print(f"{name:<14}", style="bold", end="", markup=False)
+        console.print(text, markup=False)
     for warning in machine.warnings(config, plan.shard_map.shards, plan.cores):
         console.print(f"warning: {warning}", style="yellow", markup=False)
     console.print(

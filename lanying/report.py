@@ -49,11 +49,10 @@ def show(status: dict[str, Any]) -> None:
         markup=False,
     )
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("process", "pid", "state", "core", "uptime", "restarts", "cpu %", "RSS MB", "sessions", "figures"):
-        table.add_column(heading, justify="left" if heading in ("process", "state", "figures") else "right")
+    for heading in ("process", "pid", "state", "core", "uptime", "restarts", "cpu %", "RSS MB", "sessions"):
+        table.add_column(heading, justify="left" if heading in ("process", "state") else "right")
     for row in status["processes"]:
-        figures = dict(row["figures"])
-        sessions = figures.pop("sessions", None)
+        sessions = row["figures"].get("sessions")
         table.add_row(
             row["name"],
             _or_dash(row["pid"]),
@@ -64,9 +63,11 @@ def show(status: dict[str, Any]) -> None:
             _or_dash(row["cpu_percent"]),
             "-" if row["rss_bytes"] is None else f"{row['rss_bytes'] / 1e6:.1f}",
             _or_dash(None if sessions is None else int(sessions)),
-            " ".join(f"{name}={value:g}" for name, value in figures.items()),
         )
     console.print(table)
+    for row in status["processes"]:
+        figures = " ".join(f"{name}={value:.15g}" for name, value in row["figures"].items() if name != "sessions")
+        console.print(f"{row['name']}: {figures}", style="dim", markup=False)
 
 
 def duration(seconds: float) -> str:

@@ -17,6 +17,7 @@ import hashlib
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -26,6 +27,9 @@ from lanying.shardmap import ShardMap
 SUPERVISOR = "supervisor"
 ROUTER = "router"
 GATEWAY = "gateway"
+
+EXIT_CONFIG: Final = 78
+"""``EX_CONFIG`` of sysexits.h: configuration, machine or data do not allow a start; who exits with it has said why."""
 
 
 def shard_name(index: int) -> str:

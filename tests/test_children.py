@@ -6,7 +6,6 @@ import pytest
 
 from lanying import limits
 from lanying.children import (
-    EXIT_CONFIG,
     EXIT_FAILED,
     Announce,
     Children,
@@ -17,6 +16,7 @@ from lanying.children import (
     backoff,
     explain_exit,
 )
+from lanying.runtime import EXIT_CONFIG
 
 NAMES = ("shard-0", "shard-1", "gateway", "router")
 

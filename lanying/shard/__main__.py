@@ -19,7 +19,7 @@ from lanying.errors import LanyingError
 from lanying.logs import setup
 from lanying.protocol.connection import Connection
 from lanying.protocol.schema.xsync_pb2 import Status
-from lanying.runtime import SUPERVISOR, Launch
+from lanying.runtime import EXIT_CONFIG, SUPERVISOR, Launch
 from lanying.shard.policy import Refused
 from lanying.shard.runner import Runner
 from lanying.shard.store.rocks import RocksStore
@@ -110,7 +110,7 @@ def main() -> int:
         process = Process(launch, loop)
     except LanyingError as error:
         log.critical("event=cannot_start error=%s", error)
-        return 1
+        return EXIT_CONFIG
     process.start()
     loop.run_forever()
     if process.exit_code:
