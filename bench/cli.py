@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import results, scenarios, tables
+from bench.profile import ProfileError
 from bench.results import Run
 from bench.scenarios import Common, Report
 from bench.seed import SeedError
@@ -211,6 +212,47 @@ def history(**options: Any) -> None:
     _run(scenarios.history, options, **own)
 
 
+@cli.command("profile")
+@click.option("--users", default=4000, show_default=True, type=click.IntRange(2))
+@click.option("--rate", default="max", show_default=True, callback=_rate, metavar="N|max")
+@click.option("--duration", default=15.0, show_default=True, help="Seconds sampled.")
+@click.option("--process", default="shard-0", show_default=True, help="Whose time.")
+@click.option("--durability", default="fsync", show_default=True, type=click.Choice(["fsync", "interval", "os"]))
+@click.option("--shards", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--native", is_flag=True, help="Frames of compiled code too; stops the process for every sample.")
+@click.option("--lines", default=25, show_default=True, help="Rows per table.")
+@click.option(
+    "-o", "--output", default="flame.svg", show_default=True, type=click.Path(path_type=Path), help="Flame graph."
+)
+def profile_command(**options: Any) -> None:
+    """Sample a process of a private server under chat with py-spy: where the time goes, and a flame graph."""
+    from bench import profile
+
+    profiler = profile.Profiler(options["process"], options["native"])
+    target = Target(shards=options["shards"], durability=options["durability"])
+    with _progress(False) as report:
+        run = scenarios.chat(
+            Common(target, hook=profiler.hook),
+            report,
+            users=options["users"],
+            rate=options["rate"],
+            duration=options["duration"],
+        )
+    console = Console()
+    tables.show(run.record(), console)
+    stacks = profiler.stacks
+    used = run.processes[options["process"]]
+    cost = (used["user_s"] + used["system_s"]) / max(1.0, run.figures["messages"]) * 1e6
+    tables.shares("own time by function", stacks.own()[: options["lines"]], cost, console)
+    tables.shares("own time by line", stacks.own(lines=True)[: options["lines"]], cost, console)
+    tables.shares("with everything below", stacks.inclusive()[: options["lines"]], cost, console)
+    caption = (
+        f"{options['process']}, {stacks.total} samples, chat rate {options['rate'] or 'max'}, {options['users']} users"
+    )
+    options["output"].write_text(profile.flame_graph(stacks, caption), encoding="utf-8")
+    click.echo(f"flame graph written to {options['output']}")
+
+
 @cli.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
@@ -241,7 +283,7 @@ def main() -> None:
     """Entry point: errors of ours become one line and an exit code."""
     try:
         cli()
-    except (LanyingError, SeedError, AssertionError) as error:
+    except (LanyingError, SeedError, ProfileError, AssertionError) as error:
         click.echo(f"lanying-bench: {error}", err=True)
         sys.exit(EXIT_CANNOT)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -59,6 +59,15 @@ def show(record: Mapping[str, Any], console: Console) -> None:
     other = record["figures"].get("other_cores", 0.0)
     if other > 0.1:
         console.print(f"other processes used {other:.2f} cores meanwhile: repeat on a quiet machine", style="yellow")
+
+
+def shares(title: str, rows: Sequence[tuple[str, float]], cost_us: float, console: Console) -> None:
+    """Shares of CPU time, and what they are of ``cost_us`` microseconds per message of this process."""
+    table = Table("share", "µs/message", title, box=None, padding=(0, 2, 0, 0))
+    for name, share in rows:
+        table.add_row(f"{share:.1%}", f"{share * cost_us:.2f}", name)
+    console.print(table, markup=False)
+    console.print()
 
 
 def number(name: str, value: float) -> str:
