@@ -271,6 +271,74 @@ def report(files: tuple[Path, ...], output: Path) -> None:
 
 
 @cli.command()
+@click.option("--accept", is_flag=True, help="Make the counts of this run the limits (bench/counts.json).")
+@click.option("--counts-only", is_flag=True, help="No server, only what is counted in the simulation.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per part.")
+def quick(accept: bool, counts_only: bool, as_json: bool) -> None:
+    """Seconds, for CI: counts per message, and a short run. Never fails for being slow.
+
+    Fails when a message is lost, duplicated or reordered, or takes more rows, bytes, commits or writes than
+    bench/counts.json says.
+    """
+    from bench import counts
+
+    console = Console()
+    found = counts.count()
+    if accept:
+        counts.accept(found)
+    too_much = counts.exceeded(found)
+    if as_json:
+        click.echo(orjson.dumps({"counts": found, "exceeded": too_much}))
+    else:
+        tables.counted(found, counts.limits(), console)
+    failed = bool(too_much)
+    for name, (value, limit) in too_much.items():
+        click.echo(f"{name} is {value} per message, the limit is {limit} (bench/counts.json)", err=True)
+    for rate in () if counts_only else (300.0, 0.0):
+        run = scenarios.chat(
+            Common(Target()), lambda what, done, total: None, users=200, rate=rate, duration=3.0, warm=1.0
+        )
+        record = run.record()
+        if as_json:
+            click.echo(orjson.dumps(record))
+        else:
+            tables.show(record, console)
+        failed = failed or bad(run)
+    sys.exit(EXIT_BAD if failed else 0)
+
+
+@cli.command("compare")
+@click.argument("a")
+@click.argument("b")
+@click.option(
+    "--scenario",
+    "chosen",
+    multiple=True,
+    metavar="'chat --rate max …'",
+    help="Instead of the default three; may be repeated.",
+)
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
+def compare_command(a: str, b: str, chosen: tuple[str, ...], rounds: int) -> None:
+    """Two commits in turns on this machine; differences with their spread. Reports, never fails for being slow."""
+    from bench import compare
+
+    console = Console()
+    try:
+        found = compare.compare(
+            (a, b), chosen or compare.DEFAULT, rounds, lambda text: Console(stderr=True).print(text, style="dim")
+        )
+    except compare.CompareError as error:
+        raise click.ClickException(str(error)) from error
+    bad_runs = False
+    for scenario, (rows, complaints) in found.items():
+        tables.compared(scenario, (a, b), rows, console)
+        for text in complaints:
+            console.print(text, style="yellow", markup=False)
+        bad_runs = bad_runs or any("exit code" in text for text in complaints)
+    sys.exit(EXIT_BAD if bad_runs else 0)
+
+
+@cli.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def show(files: tuple[Path, ...]) -> None:
     """Print the tables of runs again."""

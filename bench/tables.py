@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from bench.compare import Row
 
 SEED_FIGURES = (
     ("Lanying IM, Raspberry Pi 4B", "logins at 20/s: mean 72.6 ms", "chats at 19/s in total: mean 150 ms", "worst 10-s mean 1.3 s")
@@ -68,6 +71,34 @@ def shares(title: str, rows: Sequence[tuple[str, float]], cost_us: float, consol
         table.add_row(f"{share:.1%}", f"{share * cost_us:.2f}", name)
     console.print(table, markup=False)
     console.print()
+
+
+def counted(found: Mapping[str, float], limits: Mapping[str, float], console: Console) -> None:
+    """Counts per message beside their limits."""
+    table = Table("per message", "count", "limit", box=None, padding=(0, 2, 0, 0))
+    for name, value in found.items():
+        limit = limits.get(name)
+        style = "bold red" if limit is not None and value > limit else None
+        table.add_row(name.replace("_", " "), f"{value:g}", "" if limit is None else f"{limit:g}", style=style)
+    console.print(table)
+
+
+def compared(scenario: str, names: tuple[str, str], rows: Sequence[Row], console: Console) -> None:
+    """Median (smallest … largest) of each figure for both versions."""
+    table = Table(scenario, f"A {names[0]}", f"B {names[1]}", "change", "", box=None, padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(
+            row.name.replace("_", " "),
+            _spread(row.name, row.a),
+            _spread(row.name, row.b),
+            f"{row.change:+.1%}",
+            "clear" if row.clear and len(row.a) > 1 else "within the spread",
+        )
+    console.print(table)
+
+
+def _spread(name: str, values: Sequence[float]) -> str:
+    return f"{number(name, statistics.median(values))}  ({number(name, min(values))} … {number(name, max(values))})"
 
 
 def number(name: str, value: float) -> str:
