@@ -125,7 +125,7 @@ class Supervisor:
         control = ControlEndpoint(run_directory, self._answer)
         bus.start(loop)
         control.start(loop)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # SIGHUP: the terminal was closed
             loop.add_signal_handler(number, self._on_signal, number)
         try:
             self._perform(self._children.start())

@@ -33,6 +33,19 @@ def test_the_banner_says_where_everything_is(tmp_path):
         assert cluster.stop() == 0
 
 
+def test_the_real_server_restarts_in_place(tmp_path):
+    with Cluster(tmp_path, shards=1) as cluster:
+        cluster.stop()
+        cluster.start()
+        before = cluster.pids()
+        command = [sys.executable, "-m", "lanying.cli", "restart", "--data", str(cluster.data)]
+        restarted = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (restarted.returncode, restarted.stdout) == (0, "restarted the server\n"), (
+            restarted.stderr + cluster.log()
+        )
+        assert cluster.status()["pid"] == cluster.pid and not set(before.values()) & set(cluster.pids().values())
+
+
 def test_a_network_address_with_open_registration_is_warned_about(tmp_path):
     cluster = Cluster(tmp_path, shards=1)
     cluster._listen = "0.0.0.0:0"
