@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import secrets
+import shutil
 import time
 from pathlib import Path
 
@@ -155,9 +156,10 @@ class DataDirectory:
         return (msgspec.structs.replace(apps[0], name=config.app_name), *apps[1:])
 
     def close(self) -> None:
-        """Give the lock back; a directory made only for a start that was refused is removed again."""
+        """Give the lock back. The sockets go, and a directory made only for a start that was refused."""
         if self._lock_fd < 0:
             return
+        shutil.rmtree(RunDirectory(self.path).path, ignore_errors=True)
         if self._new and not self.is_initialised:
             try:
                 (self.path / LOCK_FILE).unlink()

@@ -12,7 +12,7 @@ import pytest
 from lanying.config import Config
 from lanying.datadir import DataDirectory
 from lanying.errors import DataDirectoryError, ShardCountError
-from lanying.runtime import App
+from lanying.runtime import App, RunDirectory
 from lanying.shardmap import ShardMap
 from lanying.tokens import ROLE_ADMIN, verify
 
@@ -132,6 +132,16 @@ def test_damaged_files(path, file):
     (path / file).write_text("{")
     with pytest.raises(DataDirectoryError, match=r"damaged.*backup"):
         made(path)
+
+
+def test_the_sockets_directory_goes_with_the_lock_also_when_it_is_elsewhere(tmp_path):
+    for path in (tmp_path / "d", tmp_path / ("deep" * 20)):
+        data = DataDirectory(path)
+        data.prepare(Config(), 1)
+        sockets = RunDirectory(path).path
+        (sockets / "bus-x.ipc").touch()
+        data.close()
+        assert not sockets.exists()
 
 
 def test_a_refused_first_start_leaves_nothing(path):
