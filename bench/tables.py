@@ -27,7 +27,8 @@ def show(record: Mapping[str, Any], console: Console) -> None:
     console.print(title, style="bold", markup=False, highlight=False)
     console.print(
         f"commit {record['commit'] or '?'}{' with changes' if record['dirty'] else ''} · {machine.get('cpu')} · "
-        f"{machine.get('cores')} cores · {machine.get('file_system')} · load before {machine.get('load_before')}",
+        f"{machine.get('cores')} cores · {machine.get('file_system')} · load before {machine.get('load_before')}"
+        f"{' · nice ' + str(machine['nice']) if machine.get('nice') else ''}",
         style="dim",
         markup=False,
         highlight=False,
@@ -92,7 +93,7 @@ def compared(scenario: str, names: tuple[str, str], rows: Sequence[Row], console
             _spread(row.name, row.a),
             _spread(row.name, row.b),
             f"{row.change:+.1%}",
-            "clear" if row.clear and len(row.a) > 1 else "within the spread",
+            "clear" if row.clear and len(row.a) > 2 else "within the spread",
         )
     console.print(table)
 

@@ -110,6 +110,39 @@ APPLICATION_LIFETIME_MS: Final = 7 * 86_400_000
 TOKEN_LIFETIME_S: Final = 30 * 86_400
 DEVICE_GUID_CHARS: Final = 256
 
+# --- groups ----------------------------------------------------------------------------------------------------
+GROUP_MEMBERS: Final = 2000
+"""Members of one group, unless it was founded with another capacity."""
+GROUP_MEMBERS_MAX: Final = 10_000
+"""Largest capacity: everybody's join and leave is told to all."""
+GROUP_ADMINS: Final = 50
+"""Besides the owner; each hears of every application."""
+GROUPS_PER_USER: Final = 1000
+"""Groups one user is in: his devices keep a cursor in each."""
+GROUP_ANNOUNCEMENTS: Final = 100
+"""Announcements of one group; the oldest one makes room."""
+GROUP_FILES: Final = 1000
+"""Shared-file records of one group."""
+GROUP_BLOCKED: Final = 2000
+"""Users on one group's block list."""
+GROUP_APPLICATIONS: Final = 1000
+"""Applications kept for one group; the oldest handled or expired one makes room."""
+GROUP_INVITATIONS: Final = 2000
+"""Unanswered invitations into one group."""
+INVITATIONS_PER_USER: Final = 1000
+"""Invitations kept for one user; the oldest one makes room."""
+INVITATION_LIFETIME_MS: Final = 7 * 86_400_000
+"""An application or invitation not answered for a week has expired (xsync 9.11)."""
+GROUP_KICKS: Final = 3
+GROUP_KICK_WINDOW_MS: Final = 7 * 86_400_000
+"""Kicked this often, each time within a week of the last: only an admin's invitation brings the user back before the week is over."""
+GROUP_BAN_MINUTES: Final = 10 * 365 * 1440
+"""Longest ban with an end; -1 has none."""
+GROUP_CODE_LIFETIME_MS: Final = 7 * 86_400_000
+"""A QR text into a group is good for a week."""
+GROUPS_SCANNED: Final = 1000
+"""Groups a shard looks at in one go when somebody lists public groups: a few milliseconds."""
+
 # --- REST ------------------------------------------------------------------------------------------------------
 REST_BODY_BYTES: Final = 1024 * 1024
 """Largest request body: 1,000 ids or a long profile are a few ten KB; files have a path of their own."""
@@ -164,8 +197,8 @@ CLIENT_BACKOFF_MAX_S: Final = 15.0
 """Wait before the next attempt to connect: doubles with each, half of it random, so that a crowd does not come back at once."""
 CLIENT_STABLE_S: Final = 5.0
 """A connection that lived this long starts over with the first backoff."""
-CLIENT_UNANSWERED: Final = 1000
-"""Messages sent and not answered: half a second at the rate the server allows, resent after a reconnect."""
+CLIENT_UNANSWERED: Final = PARKED_SENDS
+"""Messages sent and not answered, resent after a reconnect: as many as the server keeps waiting for a first contact."""
 CLIENT_EVENTS: Final = 1000
 """Events the application has not taken: with more, the client stops acknowledging and the server stops sending."""
 CLIENT_SEEN_IDS: Final = 16_384

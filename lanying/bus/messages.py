@@ -179,7 +179,23 @@ class GroupDeliver(Message, tag=32):
     previous_mid: int
 
 
-LinkMessage = Deliver | NoticeFor | RosterChange | Barred | Seat | Unseat | GroupDeliver
+class Invited(Message, tag=33):
+    """The copy an invitee keeps of an invitation into group ``gid``, on his shard.
+
+    :ivar status: 0 waiting, 1 accepted, 2 declined; -1 forget it
+    """
+
+    uid: int
+    gid: int
+    inviter: int = 0
+    status: int = 0
+    reason: str = ""
+    created_ms: int = 0
+    expires_ms: int = 0
+    updated_ms: int = 0
+
+
+LinkMessage = Deliver | NoticeFor | RosterChange | Barred | Seat | Unseat | GroupDeliver | Invited
 Envelope = LinkBatch | LinkAck | Call | Reply | Heartbeat | Drain | Deliver | GroupDeliver
 """A bare :class:`Deliver` or :class:`GroupDeliver` is a live one: for connected devices, allowed to get lost."""
 
@@ -530,12 +546,395 @@ class Joined(Message, tag=103):
     uid: int
 
 
+# --- groups: administration, asked by the gateway of the group's shard ----------------------------------------------------
+
+
+class Invitee(msgspec.Struct, array_like=True, frozen=True):
+    """Somebody to bring into a group. ``confirm``: his account wants to be asked first (``group_confirm``)."""
+
+    uid: int
+    confirm: bool
+
+
+class Outcome(msgspec.Struct, array_like=True, frozen=True):
+    """A row of a batch: what became of one user or file. ``code`` 200, or the REST code of ``reason``."""
+
+    id: int
+    code: int = 200
+    reason: str = ""
+
+
+class GroupInfo(msgspec.Struct, array_like=True, frozen=True):
+    """A group under the names of the REST API, as the store keeps it and calls answer it.
+
+    :ivar type: 0 private, 1 public, 2 chat room, 3 temporary
+    :ivar status: 0 normal, 1 destroyed
+    :ivar count: members, at most ``capacity``
+    :ivar apply_approval: who applies is 0 let in, 1 judged by an admin, 2 refused
+    :ivar ban_until_ms: only admins may write until then; 0 everybody may, -1 for ever
+    """
+
+    gid: int
+    app: str
+    owner: int
+    type: int
+    capacity: int
+    created_ms: int
+    updated_ms: int
+    status: int = 0
+    count: int = 0
+    name: str = ""
+    description: str = ""
+    avatar: str = ""
+    ext: str = ""
+    member_invite: bool = True
+    member_modify: bool = False
+    read_ack: bool = False
+    history_visible: bool = False
+    hide_member_info: bool = False
+    apply_approval: int = 1
+    ban_until_ms: int = 0
+
+
+class GroupView(msgspec.Struct, array_like=True, frozen=True):
+    """A group as one user sees it. ``role`` 0 not a member, 1 member, 2 admin, 3 owner."""
+
+    info: GroupInfo
+    role: int = 0
+    mute_mode: int = 0
+    push_mode: int = 0
+
+
+class CreateGroup(Message, tag=110):
+    """``uid`` founds a group, in his own slot. Result: :class:`GroupView`. Sent to the shard of ``uid``."""
+
+    uid: int
+    app: str
+    kind: int
+    name: str
+    description: str
+    avatar: str
+    invitees: list[Invitee]
+    capacity: int
+
+
+class GetGroups(Message, tag=111):
+    """Result: :class:`GroupView` for ``uid`` of those ``gids`` that are groups of ``app``, destroyed ones included."""
+
+    uid: int
+    app: str
+    gids: list[int]
+
+
+class GroupRequest(Message):
+    """Base of what a user asks of one group. Errors: 20001 no such group, 20011 members, 20012 admins, 20013 owner only.
+
+    :ivar rights: role the caller has besides his own: 2 when an admin token acts in this group
+    """
+
+    gid: int
+    uid: int
+    app: str
+    rights: int
+
+
+class EditGroup(GroupRequest, tag=112):
+    """Set one property of :class:`GroupInfo`. Result: is it different now?"""
+
+    name: str
+    value: str | bool | int
+
+
+class BanGroup(GroupRequest, tag=113):
+    """Let only admins write, for some minutes, -1 for ever, 0 to end it. Result: ``ban_until_ms``."""
+
+    minutes: int
+
+
+class DestroyGroup(GroupRequest, tag=114):
+    """End the group. Result: True."""
+
+
+class TransferGroup(GroupRequest, tag=115):
+    """Make ``new_owner`` the owner. Result: True; 20005 when he is not a member."""
+
+    new_owner: int
+
+
+class SetAdmins(GroupRequest, tag=116):
+    """Make members admins, or plain members again. Result: list of :class:`Outcome`."""
+
+    uids: list[int]
+    granted: bool
+
+
+class InviteMembers(GroupRequest, tag=117):
+    """Bring users in. Result: list of :class:`Outcome`."""
+
+    invitees: list[Invitee]
+    reason: str = ""
+
+
+class AnswerInvitation(GroupRequest, tag=118):
+    """``uid`` answers the invitation he has. Result: True; 20015 when there is none."""
+
+    accept: bool
+
+
+class ApplyMember(GroupRequest, tag=119):
+    """``uid`` wants to join. Result: is he a member now?"""
+
+    reason: str = ""
+
+
+class AnswerApplicant(GroupRequest, tag=120):
+    """An admin answers an application. Result: True; 20014 when there is none."""
+
+    applicant: int
+    accept: bool
+
+
+class JoinByCode(GroupRequest, tag=121):
+    """``uid`` comes with a QR text ``inviter`` has made. Result: True; 20024 when that one may not invite any more."""
+
+    inviter: int
+
+
+class MayInvite(GroupRequest, tag=122):
+    """Result: True, ``uid`` may invite."""
+
+
+class KickMembers(GroupRequest, tag=123):
+    """Remove members. Result: list of :class:`Outcome`."""
+
+    uids: list[int]
+    reason: str = ""
+
+
+class LeaveGroup(GroupRequest, tag=124):
+    """``uid`` leaves. Result: True; 20004 for the owner."""
+
+
+class BlockUsers(GroupRequest, tag=125):
+    """Put users on the group's block list, which removes members; or take them off. Result: list of :class:`Outcome`."""
+
+    uids: list[int]
+    blocked: bool
+
+
+class BanMembers(GroupRequest, tag=126):
+    """Members may not write for some minutes, -1 for ever, 0 to end it. Result: list of :class:`Outcome`."""
+
+    uids: list[int]
+    minutes: int
+
+
+class SetMember(GroupRequest, tag=127):
+    """What ``uid`` sets for himself in the group; None leaves it. Result: True; 20003 no such push mode."""
+
+    display_name: str | None = None
+    mute_mode: int | None = None
+    push_mode: int | None = None
+
+
+class MemberInfo(msgspec.Struct, array_like=True, frozen=True):
+    """A member. ``banned_until_ms`` 0 may write, -1 never again; ``joined_ms`` 0: is none."""
+
+    uid: int
+    joined_ms: int = 0
+    display_name: str = ""
+    banned_until_ms: int = 0
+
+
+class MemberPage(msgspec.Struct, array_like=True, frozen=True):
+    """Some of ``total`` members or users."""
+
+    rows: list[MemberInfo]
+    total: int
+
+
+class ListMembers(GroupRequest, tag=128):
+    """Result: :class:`MemberPage`, by id above ``after``. ``banned``: only those who may not write."""
+
+    after: int = 0
+    limit: int = 1 << 31
+    banned: bool = False
+
+
+class GetMembers(GroupRequest, tag=129):
+    """Result: :class:`MemberInfo` for each of ``uids``."""
+
+    uids: list[int]
+
+
+class ListAdmins(GroupRequest, tag=130):
+    """Result: :class:`MemberInfo` of the admins, without the owner."""
+
+
+class ListGroupBlocked(GroupRequest, tag=131):
+    """Result: :class:`MemberPage` of the block list, by id above ``after``; ``joined_ms`` is when they were blocked."""
+
+    after: int = 0
+    limit: int = 1 << 31
+
+
+class ListApplicants(Message, tag=132):
+    """Applications to those of ``gids`` that ``uid`` administers, latest first, behind ``before`` (ms, gid, applicant).
+
+    Result: list of :class:`Applicant`.
+
+    :ivar rights: as in :class:`GroupRequest`, for group ``rights_in``
+    """
+
+    uid: int
+    app: str
+    gids: list[int]
+    before: tuple[int, int, int] | None = None
+    limit: int = 1 << 31
+    rights: int = 0
+    rights_in: int = 0
+
+
+class Applicant(msgspec.Struct, array_like=True, frozen=True):
+    """An application to join. ``status`` 0 waiting, 1 accepted, 2 declined."""
+
+    gid: int
+    uid: int
+    status: int
+    reason: str
+    created_ms: int
+    expires_ms: int
+
+
+class ListInvitations(Message, tag=133):
+    """Invitations ``uid`` has received, latest first, behind ``before`` (ms, gid). Result: list of :class:`Invited`.
+
+    Sent to the shard of ``uid``.
+    """
+
+    uid: int
+    before: tuple[int, int] | None = None
+    limit: int = 1 << 31
+
+
+class PublishAnnouncement(GroupRequest, tag=134):
+    """Result: :class:`Announcement`."""
+
+    title: str
+    content: str
+
+
+class Announcement(msgspec.Struct, array_like=True, frozen=True):
+    """What an admin has to say to all."""
+
+    id: int
+    author: int
+    title: str
+    content: str
+    created_ms: int
+
+
+class DeleteAnnouncement(GroupRequest, tag=135):
+    """Result: True; 20020 when there is none."""
+
+    id: int
+
+
+class ListAnnouncements(GroupRequest, tag=136):
+    """Result: list of :class:`Announcement`, oldest first."""
+
+
+class ShareFile(GroupRequest, tag=137):
+    """Note an uploaded file. Result: :class:`SharedFile`."""
+
+    name: str
+    size: int
+    kind: str
+    url: str
+
+
+class SharedFile(msgspec.Struct, array_like=True, frozen=True):
+    """The record of a shared file; ``size`` in bytes."""
+
+    id: int
+    uploader: int
+    name: str
+    size: int
+    type: str
+    url: str
+    created_ms: int
+    updated_ms: int
+
+
+class DeleteFiles(GroupRequest, tag=138):
+    """Result: list of :class:`Outcome`."""
+
+    ids: list[int]
+
+
+class RenameFile(GroupRequest, tag=139):
+    """Result: True; 20022 when there is none, 20023 it is somebody else's."""
+
+    id: int
+    name: str
+
+
+class ListFiles(GroupRequest, tag=140):
+    """Result: list of :class:`SharedFile`, oldest first."""
+
+
+class ListPublic(Message, tag=141):
+    """Look at the next groups of a shard, above ``after``, for public ones of ``app``. Result: :class:`PublicPage`."""
+
+    app: str
+    after: int = 0
+
+
+class PublicPage(msgspec.Struct, array_like=True, frozen=True):
+    """Ids of public groups. ``next``: where to go on, 0 at the end."""
+
+    gids: list[int]
+    next: int
+
+
 Request = (
     PeerQuery
     | GroupPost
     | FetchEntries
     | FetchHistory
     | Joined
+    | CreateGroup
+    | GetGroups
+    | EditGroup
+    | BanGroup
+    | DestroyGroup
+    | TransferGroup
+    | SetAdmins
+    | InviteMembers
+    | AnswerInvitation
+    | ApplyMember
+    | AnswerApplicant
+    | JoinByCode
+    | MayInvite
+    | KickMembers
+    | LeaveGroup
+    | BlockUsers
+    | BanMembers
+    | SetMember
+    | ListMembers
+    | GetMembers
+    | ListAdmins
+    | ListGroupBlocked
+    | ListApplicants
+    | ListInvitations
+    | PublishAnnouncement
+    | DeleteAnnouncement
+    | ListAnnouncements
+    | ShareFile
+    | DeleteFiles
+    | RenameFile
+    | ListFiles
+    | ListPublic
     | ClaimAccount
     | FindName
     | GetAccounts

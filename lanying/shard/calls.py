@@ -5,14 +5,14 @@ The shard's own calls (deliveries, groups) have tables of their own; a runner lo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from lanying.bus import messages as m
 from lanying.errors import CallError
-from lanying.shard import accounts, devices, roster
+from lanying.shard import accounts, devices, group_calls, roster
 from lanying.shard.ports import Work
 
 
@@ -77,16 +77,21 @@ HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
     m.ListApplications: lambda work, r: roster.applications(work.store, r.uid, r.before, r.limit),
     m.GetRelations: lambda work, r: roster.relations(work.store, r.uid, r.others),
     m.HoldLinks: lambda work, r: work.hold_links(r.seconds),
+    **group_calls.HANDLERS,
 }
 
 LINK_CHANGES: Final[dict[type[m.Message], Callable[[Work, Any], None]]] = {
     m.RosterChange: roster.changed,
     m.Barred: roster.barred,
+    **group_calls.LINK_CHANGES,
 }
+NO_MORE: Final[Mapping[type[m.Message], Callable[[Any], object]]] = {}
 
 
-def handle(work: Work, request_bytes: bytes) -> bytes:
-    """Answer a call's body; the MessagePack of its result.
+def handle(
+    work: Work, request_bytes: bytes, more: Mapping[type[m.Message], Callable[[Any], object]] = NO_MORE
+) -> bytes:
+    """Answer a call's body; the MessagePack of its result. ``more``: handlers of the shard's own parts.
 
     :raises CallError: refused; nothing was put through ``work``
     """
@@ -94,6 +99,9 @@ def handle(work: Work, request_bytes: bytes) -> bytes:
         request = m.decode_request(request_bytes)
     except msgspec.DecodeError as error:
         raise CallError(404, f"this shard does not understand the request: {error}") from error
+    own = more.get(type(request))
+    if own is not None:
+        return m.encode(own(request))
     handler = HANDLERS.get(type(request))
     if handler is None:
         raise CallError(404, f"this shard does not answer {type(request).__name__}")

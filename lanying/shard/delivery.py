@@ -68,7 +68,7 @@ class Delivery:
             elif kind == OPER:
                 operations.operation(shard, session, meta, body)
             elif kind == GROUPCHAT:
-                raise Refused(Status.FAIL, "no such group")
+                shard.timelines.upload(session, meta, body)
             else:
                 raise Refused(Status.INVALID_PARAMETER, f"message type {kind} is not one of CHAT, GROUPCHAT, OPER")
         except Refused as refused:

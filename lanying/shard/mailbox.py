@@ -13,7 +13,7 @@ while they are used; the cached one is the truth until the tick is sealed, after
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lanying import limits
 from lanying.shard.store import schema
@@ -50,8 +50,11 @@ class Conversation:
 class Mailboxes:
     """All mailboxes of a shard, over its store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, owns: Callable[[int], bool] = lambda gid: True) -> None:
+        """:param owns: does this shard keep the timeline of a group?"""
         self._store = store
+        self.owns = owns
+        self._lent: dict[tuple[int, int], list[bytes]] = {}
         self._heads: dict[tuple[int, int], Conversation] = {}
         self._dirty: dict[Conversation, None] = {}
         self._urgent: dict[Conversation, None] = {}
@@ -96,7 +99,26 @@ class Mailboxes:
     def entries(self, head: Conversation, first: int, count: int) -> list[bytes | None]:
         """``count`` entries from position ``first`` on; empty bytes for removed ones (call after the tick's write)."""
         key = head.key
+        if head.flags & schema.IS_GROUP:
+            lent = self._lent.get((head.peer, first))
+            if lent is not None:
+                return list(lent[:count])
+            key = schema.pack_pair(head.peer, head.peer)
+            if not self.owns(head.peer):
+                return []
         return self._store.get_many(schema.QUEUE, [key + schema.pack_u64(seq) for seq in range(first, first + count)])
+
+    def lend(self, gid: int, first: int, entries: list[bytes]) -> None:
+        """Entries of another shard's timeline, for the pulls of this tick."""
+        self._lent[gid, first] = entries
+
+    def fetched(self, gid: int, first: int) -> bool:
+        """Were these entries lent?"""
+        return (gid, first) in self._lent
+
+    def forget_lent(self) -> None:
+        """The tick's pulls are answered."""
+        self._lent.clear()
 
     def cursor(self, uid: int, sn: int, peer: int) -> int:
         """How far a device has acknowledged a queue."""

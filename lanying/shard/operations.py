@@ -59,7 +59,9 @@ NOT_THE_AUTHOR = "only the author may change a message"
 def operation(shard: Shard, session: Session, meta: Meta, body: MessageBody) -> None:
     """An OPER message; answered by one acknowledgement or a raised refusal."""
     kind = body.operation.type
-    if kind in (READ_ALL, READ_CANCEL, DELETE):
+    if kind in (RECALL, APPEND, REPLACE) and shard.mailboxes.head(session.uid, meta.to.uid).flags & schema.IS_GROUP:
+        shard.timelines.upload(session, meta, body)
+    elif kind in (READ_ALL, READ_CANCEL, DELETE):
         _own(shard, session, meta, body)
     elif kind in (READ_ACK, DELIVER_ACK, PLAY_ACK):
         _mark(shard, session, meta, body)

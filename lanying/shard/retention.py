@@ -87,15 +87,15 @@ class Retention:
         batch.delete_range(schema.HISTORY, key, history_stop)
         batch.put(schema.META, RETAINED, schema.pack_u64(horizon_ms))
         self.deleted += len(old)
-        self._move_cursors(key, int(schema.unpack_u64(last[16:])[0]))
+        self._move_cursors(batch, key, int(schema.unpack_u64(last[16:])[0]))
         return looked, len(old) >= budget
 
-    def _move_cursors(self, key: bytes, seq: int) -> None:
+    def _move_cursors(self, batch: Batch, key: bytes, seq: int) -> None:
         uid, peer = int(schema.unpack_u64(key[:8])[0]), int(schema.unpack_u64(key[8:])[0])
         head = self._mailboxes.head(uid, peer)
-        if head.acknowledged < seq:
-            head.acknowledged = seq
-            self._mailboxes.changed(head)
+        head.acknowledged = max(head.acknowledged, seq)
+        # Together with the deletion: a head that says less than the queue did could not be put right by it any more.
+        batch.put(schema.CONVERSATIONS, key, head.row)
         prefix = schema.pack_u64(uid)
         for device_key, _ in self._store.scan(schema.DEVICES, prefix, schema.successor(prefix)):
             sn = int.from_bytes(device_key[8:], "big")

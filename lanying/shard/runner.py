@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from lanying import limits
 from lanying.bus.call import Calls
-from lanying.bus.messages import Call, Deliver, Drain, Envelope, LinkAck, LinkBatch, Reply, Request
+from lanying.bus.messages import Call, Deliver, Drain, Envelope, GroupDeliver, LinkAck, LinkBatch, Reply, Request
 from lanying.bus.transport import Bus
 from lanying.clock import monotonic, wall_ms
 from lanying.config import Config
@@ -294,6 +294,8 @@ class Runner:
             self._calls.answered(message)
         elif isinstance(message, Deliver):
             shard.delivery.delivered(message)
+        elif isinstance(message, GroupDeliver):
+            shard.timelines.deliver(message)
         elif isinstance(message, Drain):
             self.drain()
 

@@ -10,18 +10,24 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from lanying import limits
 from lanying.bus.messages import (
     Barred,
     Call,
     Deliver,
+    GroupDeliver,
+    Joined,
     LinkAck,
     LinkBatch,
     LinkMessage,
+    Message,
     NoticeFor,
     Reply,
     Request,
+    Seat,
+    Unseat,
     decode_link_message,
     encode,
 )
@@ -45,6 +51,7 @@ from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 from lanying.shard.sync import IDLE, Entry, PullLoop
 from lanying.shard.tick import Tick
+from lanying.shard.timeline import Timelines
 from lanying.shardmap import ShardMap
 
 log = logging.getLogger(__name__)
@@ -77,11 +84,16 @@ class Shard:
         self._stored_id = self.ids.last
         self._links_held_until = 0.0
         self.registry = Registry()
-        self.mailboxes = Mailboxes(store)
+        self.mailboxes = Mailboxes(store, lambda gid: self.shard_of(gid) == index)
         self.outbox = Outbox(store, index, shard_map.shards)
         self.tick = Tick(store.batch())
         self.delivery = Delivery(self)
         self.policy = Policy(self, config)
+        self.timelines = Timelines(self)
+        self._handlers: dict[type[Message], Callable[[Any], object]] = {
+            **self.timelines.handlers,
+            Joined: lambda request: self.timelines.joined(request.uid),
+        }
         self.retention = Retention(store, self.mailboxes, config.storage.retention_days)
         self._local: deque[LinkMessage] = deque()
 
@@ -175,7 +187,7 @@ class Shard:
             self._apply(decode_link_message(item))
         self.tick.durable = True
         self.tick.acknowledge[message.source] = False
-        self._apply_local()
+        self.apply_local()
 
     def link_ack(self, message: LinkAck) -> None:
         """Another shard has committed what we sent."""
@@ -187,13 +199,13 @@ class Shard:
             return
         self.settle()
         try:
-            reply = Reply(message.id, 200, "", calls.handle(self, message.body))
+            reply = Reply(message.id, 200, "", calls.handle(self, message.body, self._handlers))
         except CallError as error:
             reply = Reply(message.id, error.code, error.message)
         except Exception:
             log.exception("event=call_failed caller=%s", message.caller)
             reply = Reply(message.id, 500, "the server failed on this request, its log says why")
-        self._apply_local()
+        self.apply_local()
         if self.tick.batch.size:
             self.tick.durable = True
         self.tick.envelopes.append((message.caller, reply))
@@ -221,15 +233,22 @@ class Shard:
         """See :class:`~lanying.shard.ports.Work`."""
         mid = self.next_mid()
         meta = frame.meta(mid, sender, 0, gid, self.tick.now_ms, Meta.GROUP_NOTICE, payload)
-        self.delivery.put(self.mailboxes.head(gid, gid), mid, meta, listed=False, sn=0)
+        self.timelines.put(self.mailboxes.head(gid, gid), mid, meta, listed=False)
 
     def link(self, entity_id: int, message: LinkMessage) -> None:
         """See :class:`~lanying.shard.ports.Work`."""
-        owner = self.shard_of(entity_id)
-        if owner == self.index:
+        if isinstance(message, Seat | Unseat):
+            self.timelines.seating(message)
+        self.tell(self.shard_of(entity_id), message)
+
+    def tell(self, shard: int, message: LinkMessage) -> None:
+        """A link message for a shard; the own one gets it when the current event is done."""
+        if shard == self.index:
             self._local.append(message)
         else:
-            self.tick.links.setdefault(owner, []).append(encode(message))
+            item = encode(message)
+            self.tick.links.setdefault(shard, []).append(item)
+            self.tick.gathered_bytes += len(item)
             self.tick.durable = True
 
     def kick(self, uid: int, device_sn: int, notice: int, except_sn: int = 0) -> int:
@@ -264,7 +283,7 @@ class Shard:
         """Call another shard; ``done`` runs as an event of a later tick."""
         self._ask(shard, request, done)
 
-    def live(self, shard: int, message: Deliver) -> None:
+    def live(self, shard: int, message: Deliver | GroupDeliver) -> None:
         """Hand a message for connected devices to another shard: unnumbered, it may get lost."""
         self.tick.envelopes.append((shard_name(shard), message))
 
@@ -295,10 +314,14 @@ class Shard:
             self.store.write(tick.batch)
         for (uid, peer), entries in tick.touched.items():
             self._offer(uid, peer, entries)
+        for gid, messages in tick.groups.items():
+            self.timelines.offer(gid, messages)
         for session, peer, key in tick.pulls:
             if not session.left:
-                head = self.mailboxes.head(session.uid, peer)
-                loop = self._loop(session, head)
+                head = self.timelines.refresh(self.mailboxes.head(session.uid, peer))
+                if self.timelines.elsewhere(session, head, key):
+                    continue
+                loop = self.loop(session, head)
                 tick.send(session, loop.pull(self.mailboxes, head, session.sn, key, tick.now))
         for session in tick.unreads:
             if not session.left:
@@ -306,7 +329,11 @@ class Shard:
         for session, peer, key, amount in tick.histories:
             if not session.left:
                 head = self.mailboxes.head(session.uid, peer)
+                if head.flags & schema.IS_GROUP:
+                    self.timelines.history(session, head, key, amount)
+                    continue
                 tick.send(session, history.page(self.store, head, key, amount))
+        self.mailboxes.forget_lent()
         if self.outbox.lagging:
             self.outbox.resend(tick)
         self.tick = Tick(self.store.batch())
@@ -350,15 +377,22 @@ class Shard:
     def _apply(self, message: LinkMessage) -> None:
         if isinstance(message, Deliver):
             self.delivery.delivered(message)
+        elif isinstance(message, GroupDeliver):
+            self.timelines.deliver(message)
         elif isinstance(message, NoticeFor):
             self._put_notice(message)
+        elif isinstance(message, Seat):
+            self.timelines.seat(message)
+        elif isinstance(message, Unseat):
+            self.timelines.unseat(message)
         else:
             self.settle()
             if isinstance(message, Barred):
                 self._bar(message)
             calls.apply_link(self, message)
 
-    def _apply_local(self) -> None:
+    def apply_local(self) -> None:
+        """Apply what this event has to tell this very shard."""
         while self._local:
             self._apply(self._local.popleft())
 
@@ -386,13 +420,13 @@ class Shard:
         for session in self.registry.sessions(uid):
             loop = session.loops.get(peer)
             if loop is None:
-                loop = self._loop(session, head)
+                loop = self.loop(session, head)
             congested = len(session.unsent) > limits.OUT_SOFT_BYTES
             out = loop.offer(self.mailboxes, head, session.sn, entries, self.tick.now, congested)
             if out is not None:
                 self.tick.send(session, out)
 
-    def _loop(self, session: Session, head: Conversation) -> PullLoop:
+    def loop(self, session: Session, head: Conversation) -> PullLoop:
         loop = session.loops.get(head.peer)
         if loop is None:
             loop = session.loops[head.peer] = PullLoop(self.mailboxes.cursor(session.uid, session.sn, head.peer))
@@ -405,18 +439,19 @@ class Shard:
         if session.listed:
             session.forget_idle_loops()
             for peer, loop in session.loops.items():
-                head = self.mailboxes.head(session.uid, peer)
+                head = self.timelines.refresh(self.mailboxes.head(session.uid, peer))
                 pending = loop.pending(head, now)
                 if pending > 0:
                     entries.append((peer, pending, _conversation_type(head)))
             return frame.unread_list(entries)
         session.listed = True
         cursors = self.mailboxes.cursors(session.uid, session.sn)
-        heads = sorted(self.mailboxes.heads(session.uid), key=lambda head: head.last_mid, reverse=True)
+        known = map(self.timelines.refresh, self.mailboxes.heads(session.uid))
+        heads = sorted(known, key=lambda head: head.last_mid, reverse=True)
         for head in heads[: limits.UNREAD_CONVERSATIONS]:
             pending = head.last_seq - cursors.get(head.peer, 0)
             if pending > 0:
-                loop = self._loop(session, head)
+                loop = self.loop(session, head)
                 pending = loop.pending(head, now)
             if pending > 0 or not head.flags & schema.UNLISTED:
                 entries.append((head.peer, max(pending, 0), _conversation_type(head)))

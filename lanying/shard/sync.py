@@ -66,6 +66,21 @@ class PullLoop:
         """Nothing outstanding: the loop can be dropped and made again from its cursor."""
         return self.state == IDLE and self.cursor == self.sent
 
+    def ready_for(self, first: int) -> bool:
+        """The device is up to date: entries from ``first`` on may be pushed to it."""
+        return self.state == IDLE and self.sent == first - 1
+
+    def pushed(self, last: int, now: float) -> None:
+        """Entries up to ``last`` were pushed."""
+        self.sent, self.state, self.since = last, AWAITING, now
+
+    def wants(self, key: int, head: Conversation) -> int | None:
+        """Position a pull with this key has to read from the store, None when there is nothing or it is kept here."""
+        cursor = max(self.cursor, min(key, head.last_seq))
+        if cursor >= head.last_seq or (self.tail and self.tail[0].seq == cursor + 1):
+            return None
+        return cursor + 1
+
     def offer(
         self, mailboxes: Mailboxes, head: Conversation, sn: int, entries: list[Entry], now: float, congested: bool
     ) -> bytes | None:
@@ -136,7 +151,10 @@ class PullLoop:
             cursor = tail[-1].seq
         while cursor < head.last_seq:
             count = min(limits.BATCH_METAS, head.last_seq - cursor)
-            metas, cursor = _fit(mailboxes.entries(head, cursor + 1, count), cursor, head.uid, sn)
+            entries = mailboxes.entries(head, cursor + 1, count)
+            if not entries:  # the group's shard was not asked for these: the device asks again
+                return [], cursor
+            metas, cursor = _fit(entries, cursor, head.uid, sn)
             if metas:
                 return metas, cursor
         return [], cursor

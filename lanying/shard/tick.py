@@ -8,7 +8,7 @@ that covers the tick has returned.
 
 from __future__ import annotations
 
-from lanying.bus.messages import Message
+from lanying.bus.messages import GroupDeliver, Message
 from lanying.protocol.connection import WRAPPERS
 from lanying.shard.session import Session
 from lanying.shard.store.base import Batch
@@ -23,6 +23,7 @@ class Tick:
     :ivar links: encoded link messages by destination shard; numbered when the tick is sealed
     :ivar acknowledge: shards whose link messages this tick applies, True to ask them to go back
     :ivar touched: entries appended, by (uid, peer)
+    :ivar groups: timeline entries for members here, by group
     :ivar pulls: ``(session, peer, key)`` to answer after the write
     :ivar histories: ``(session, peer, key, amount)``: history pages to make after the write
     :ivar unreads: sessions that asked for their unread list
@@ -37,6 +38,7 @@ class Tick:
         "durable",
         "envelopes",
         "gathered_bytes",
+        "groups",
         "histories",
         "links",
         "now",
@@ -56,6 +58,7 @@ class Tick:
         self.links: dict[int, list[bytes]] = {}
         self.acknowledge: dict[int, bool] = {}
         self.touched: dict[tuple[int, int], list[Entry]] = {}
+        self.groups: dict[int, list[GroupDeliver]] = {}
         self.pulls: list[tuple[Session, int, int]] = []
         self.unreads: list[Session] = []
         self.histories: list[tuple[Session, int, int, int]] = []

@@ -84,6 +84,9 @@ class _Drain:
             if idle > IDLE_TURNS:
                 raise ReshardError(f"{left} messages between shards cannot be delivered; run `lanying-cluster verify`")
             self._pass_time(limits.LINK_RESEND_S * 2 if idle else TURN_S)
+        for shard in self._shards.values():
+            shard.store_cursors()
+            self._commit(shard)
 
     def _commit(self, shard: Shard) -> bool:
         if shard.tick.empty and not shard.outbox.lagging:

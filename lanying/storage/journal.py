@@ -1,7 +1,8 @@
 """How far a resharding got: ``reshard.json`` in the data directory, format 1.
 
-``{"format": 1, "before": old number of shards, "shards": new one, "version": of the new shard map, "sources": [sequence number of each old database],
-"step": "copy" | "verify" | "switch" | "clean", "shard": old shard being copied, "family": …, "after": hex of the last key copied,
+``{"format": 1, "before": old number of shards, "shards": new one, "version": of the new shard map,
+"sources": [sequence number of each old database], "step": "copy" | "verify" | "switch" | "clean",
+"shard": old shard being copied, "family": …, "after": hex of the last key copied,
 "rows": {family: copied so far}, "sums": {family: …}}``
 
 Replaced as a whole with every entry (old or new, never a part), after what it says is on stable storage. A sum is the

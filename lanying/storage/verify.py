@@ -2,7 +2,8 @@
 
 One store (:func:`verify_store`):
 
-- every queue is dense up to its conversation's last position; its beginning may be missing only where retention was at work;
+- every queue is dense, and reaches at least as far as its conversation's row says (which is written later and may say
+  less after a crash); its beginning may be missing only where retention was at work;
 - no message id is in a queue twice, and every history row points to the entry with its id;
 - no cursor is beyond the last position;
 - the outbox to each shard is one run of numbers that ends at the last number given out;
@@ -101,6 +102,7 @@ class _Verifier:
         self._last_id = int.from_bytes(last, "big") if last else 0
         self._shortened = store.get(schema.META, RETAINED) is not None
         self._last_seq: dict[bytes, int] = {}
+        self._acknowledged: dict[bytes, int] = {}
         self._foreign: set[bytes] = set()
         """Conversations with groups: their entries are in the group's timeline."""
 
@@ -138,8 +140,8 @@ class _Verifier:
             self._last_seq[key] = last_seq
             if flags & schema.IS_GROUP and key[:8] != key[8:]:
                 self._foreign.add(key)
-            elif acknowledged > last_seq:
-                self._say(f"{_queue(key)}: acknowledged up to {acknowledged}, but it ends at {last_seq}")
+            else:
+                self._acknowledged[key] = acknowledged
 
     def _queues(self) -> None:
         histories = groupby(self._rows(schema.HISTORY), key=lambda row: row[0][:16])
@@ -160,6 +162,11 @@ class _Verifier:
         if not self._shortened:
             for queue_key in sorted(missing):
                 self._say(f"{_queue(queue_key)}: all of its {self._last_seq[queue_key]} entries are missing")
+        for queue_key, acknowledged in self._acknowledged.items():
+            if acknowledged > self._last_seq[queue_key]:
+                self._say(
+                    f"{_queue(queue_key)}: acknowledged up to {acknowledged}, its end is {self._last_seq[queue_key]}"
+                )
 
     def _queue(self, key: bytes, rows: Iterator[Row]) -> dict[int, int]:
         """Check one queue; its message ids by position."""
@@ -179,8 +186,11 @@ class _Verifier:
             seen.add(mid)
             mids[seq] = mid
             self._check_id(mid)
-        if expected - 1 != self._last_seq.get(key, 0):
-            self._say(f"{_queue(key)}: ends at position {expected - 1}, not at {self._last_seq.get(key, 0)}")
+        if key not in self._last_seq:
+            self._say(f"{_queue(key)}: has entries and no conversation")
+        elif expected - 1 < self._last_seq[key]:
+            self._say(f"{_queue(key)}: ends at position {expected - 1} instead of {self._last_seq[key]}")
+        self._last_seq[key] = max(expected - 1, self._last_seq.get(key, 0))
         return mids
 
     def _history(self, key: bytes, rows: Iterator[Row], mids: dict[int, int]) -> None:

@@ -1,4 +1,8 @@
-"""Shards without processes: the pure logic of accounts, devices and roster over memory stores, for tests."""
+"""Shards without processes: the pure logic of accounts, devices, roster and group administration over memory stores, for
+tests.
+
+Instead of timelines there are seats: what is told to a group goes to whoever has a seat when it arrives.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from lanying.bus.messages import LinkMessage, Request, encode
+from lanying.bus.messages import Joined, LinkMessage, Request, Seat, Unseat, encode
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard import calls
 from lanying.shard.store.base import Batch
@@ -25,6 +29,26 @@ class Notice:
     source: int
     target: int
     content: str
+
+
+@dataclass
+class GroupNotice:
+    """A group notice as somebody's devices see it, from his queue 0 or the timeline of a group he is in."""
+
+    uid: int
+    type: int
+    gid: int
+    source: int
+    to: tuple[int, ...]
+    content: str
+
+
+@dataclass
+class Told:
+    """What is on its way to all members of a group."""
+
+    gid: int
+    payload: bytes
 
 
 @dataclass
@@ -51,13 +75,17 @@ class LocalShard:
         self.batch.delete(family, key)
 
     def notice(self, uid: int, sender: int, ns: int, payload: bytes) -> None:
+        if ns == pb.Meta.GROUP_NOTICE:
+            self.cluster.log(uid, payload)
+            return
         assert ns == pb.Meta.ROSTER_NOTICE
         body = pb.RosterNotice.FromString(payload)
         source = getattr(body, "from").uid
         self.cluster.notices.append(Notice(uid, sender, body.type, source, body.to[0].uid, body.content))
 
     def group_notice(self, gid: int, sender: int, payload: bytes) -> None:
-        raise AssertionError("accounts, devices and roster have nothing to tell groups")
+        assert self is self.cluster.shards[self.cluster.map.shard_of(gid)]
+        self.cluster.links.append((-1, Told(gid, payload)))
 
     def link(self, entity_id: int, message: LinkMessage) -> None:
         self.cluster.links.append((self.cluster.map.shard_of(entity_id), message))
@@ -87,12 +115,16 @@ class LocalCluster:
         self.map = ShardMap.even(shards)
         self.now_ms = now_ms
         self.notices: list[Notice] = []
-        self.links: deque[tuple[int, LinkMessage]] = deque()
+        self.group_notices: list[GroupNotice] = []
+        self.seats: dict[int, set[int]] = {}
+        self.links: deque[tuple[int, LinkMessage | Told]] = deque()
         self.shards = [LocalShard(self) for _ in range(shards)]
 
     def call(self, shard: int, request: Request, *, settle: bool = True) -> bytes:
         """Ask a shard. :raises CallError: refused, and then nothing changed"""
         work = self.shards[shard]
+        if isinstance(request, Joined):
+            return encode(sorted(gid for gid, uids in self.seats.items() if request.uid in uids))
         try:
             answer = calls.handle(work, encode(request))
         finally:
@@ -111,8 +143,31 @@ class LocalCluster:
         """Let all link messages arrive."""
         while self.links:
             shard, message = self.links.popleft()
+            if isinstance(message, Told):
+                for uid in sorted(self.seats.get(message.gid, ())):
+                    self.log(uid, message.payload)
+                continue
+            if isinstance(message, Seat):
+                self.seats.setdefault(message.gid, set()).add(message.uid)
+                continue
+            if isinstance(message, Unseat):
+                self.seats[message.gid].remove(message.uid)
+                continue
             assert calls.apply_link(self.shards[shard], message)
             self.shards[shard].commit()
+
+    def log(self, uid: int, payload: bytes) -> None:
+        """A group notice reaches somebody."""
+        body = pb.GroupNotice.FromString(payload)
+        source, to = getattr(body, "from").uid, tuple(xid.uid for xid in body.to)
+        assert source
+        assert body.gid.uid
+        self.group_notices.append(GroupNotice(uid, body.type, body.gid.uid, source, to, body.content))
+
+    def take_group_notices(self) -> list[GroupNotice]:
+        """Group notices since the last time."""
+        taken, self.group_notices = self.group_notices, []
+        return taken
 
     def take_notices(self) -> list[Notice]:
         """Notices since the last time."""

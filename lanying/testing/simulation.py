@@ -14,6 +14,7 @@ from typing import Any
 from lanying.bus.messages import (
     Call,
     Deliver,
+    GroupDeliver,
     LinkAck,
     LinkBatch,
     Message,
@@ -163,6 +164,8 @@ class Simulation:
                 done(message)
         elif isinstance(message, Deliver):
             shard.delivery.delivered(message)
+        elif isinstance(message, GroupDeliver):
+            shard.timelines.deliver(message)
 
     def drop(self, process: str) -> int:
         """Lose every envelope on its way to a process; how many."""

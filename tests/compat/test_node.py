@@ -21,7 +21,7 @@ MISSING = (
 )
 
 
-@pytest.mark.parametrize("scenario", ["chat", "kick", "badtoken"])
+@pytest.mark.parametrize("scenario", ["chat", "acknowledge", "operations", "kick", "dismissed", "badtoken"])
 def test_web_libraries(cluster: Cluster, scenario: str) -> None:
     if MISSING and os.environ.get("CI") != "true":
         pytest.skip(MISSING)

@@ -40,8 +40,8 @@ class Device {
     Object.assign(this, { user, guid, automatic, frames: [], texts: [], waiting: [], disconnects: 0 });
     this.socket = io(user.server, { transports: ['websocket'], forceNew: true });
     this.socket.on('connect', () => this.put(3, type('Provision').encode({
-      xid: { uid: user.uid, deviceSN: 999999999 }, token: user.token, osType: 6, os_type: 6, sdk_vsn: '2.0.0',
-      sdkVsn: '2.0.0', device_guid: guid, deviceGuid: guid, deviceInfo: 'Web' }).finish()));
+      xid: { uid: user.uid, deviceSN: 999999999 }, token: user.token, osType: 6,
+      sdkVsn: '2.0.0', deviceGuid: this.guid, deviceInfo: 'Web' }).finish()));
     this.socket.on('disconnect', () => (this.disconnects += 1));
     this.socket.on('frame', (data) => this.read(data));
   }
@@ -153,24 +153,93 @@ const SCENARIOS = {
     const no = await phone.acknowledged(refused);
     check('a message to nobody is refused with a reason', no.status.code !== 1 && no.status.reason, no);
   },
+  // Same device again: notice 4 and a bare close; the manager reconnects and the page, with a fresh guid, is a new device (5.7).
   async kick() {
     const [alice, bob] = await pair();
     const old = new Device(alice, 'tab');
     await old.ready();
     const before = old.sn;
-    old.automatic = false;
     const fresh = new Device(alice, 'tab');
+    const kick = await old.until('kick', (f) => (f.metas || []).some((m) => m.ns === 4));
+    old.guid = 'tab-2';
+    check('the notice is KICK_BY_SAME_DEVICE', kick.metas[0].payload[1] === 4, kick);
     await fresh.ready();
     check('the same device keeps its serial number', fresh.sn === before, [before, fresh.sn]);
-    const kick = await old.until('kick', (f) => (f.metas || []).some((m) => m.ns === 4));
-    check('the notice is KICK_BY_SAME_DEVICE', kick.metas[0].payload[1] === 4, kick);
-    old.guid = 'tab-2';
-    await old.until('reconnect', () => old.disconnects > 0 || old.frames.filter((f) => f.command === 3).length > 1);
+    await old.until('the manager reconnects', (f) => f.command === 3 && f.xid.deviceSN !== before);
+    check('after one bare close', old.disconnects === 1, old.disconnects);
+    check('as a device of its own', old.sn !== before, [before, old.sn]);
     check('the new tab hears no kick', !fresh.frames.some((f) => (f.metas || []).some((m) => m.ns === 4)));
     const desk = new Device(bob, 'desk');
     await desk.ready();
     desk.send(alice.uid, 'after the kick');
     await fresh.received('after the kick');
+    await old.received('after the kick');
+  },
+  // Kicked by REST: notice 5, then 41: the manager stays away.
+  async dismissed() {
+    const [alice] = await pair();
+    const page = new Device(alice, 'page');
+    await page.ready();
+    const reason = new Promise((resolve) => page.socket.on('disconnect', resolve));
+    const answer = await rest('POST', '/user/kick', { device_sn: page.sn }, alice.token);
+    check('kick is accepted', answer.code === 200, answer);
+    const kick = await page.until('kick', (f) => (f.metas || []).some((m) => m.ns === 4));
+    check('the notice is KICKED_BY_OTHER_DEVICE', kick.metas[0].payload[1] === 5, kick);
+    check('the server says good-bye first', (await reason) === 'io server disconnect');
+    check('so the manager does not reconnect', !page.socket.io.reconnecting);
+  },
+  // What is not acknowledged comes again, what is acknowledged does not; one batch or notice at a time.
+  async acknowledge() {
+    const [alice, bob] = await pair();
+    const phone = new Device(alice, 'phone');
+    let desk = new Device(bob, 'desk', false);
+    await Promise.all([phone.ready(), desk.ready()]);
+    phone.send(bob.uid, 'one');
+    const pushed = await desk.until('an eager push', (f) => f.command === 1 && (f.metas || []).length);
+    check('a push names its conversation and what to acknowledge', pushed.xid.uid === alice.uid && pushed.nextKey > 0 && pushed.isEagerSync, pushed);
+    phone.send(bob.uid, 'two');
+    await phone.acknowledged(Device.mid);
+    check('nothing more before the acknowledgement', desk.texts.join() === 'one', desk.texts);
+    desk.socket.close();
+    desk = new Device(bob, 'desk', false);
+    await desk.ready();
+    let list = desk.frames.find((f) => f.command === 0);
+    check('the list counts what was not acknowledged', list.unread.some((u) => u.xid.uid === alice.uid && u.n === 2 && u.type === 1), list);
+    desk.sync({ xid: { uid: alice.uid } });
+    const batch = await desk.until('the batch', (f) => f.command === 1 && (f.metas || []).length === 2);
+    desk.sync({ xid: batch.xid, key: batch.nextKey });
+    await desk.until('the end of the loop', (f) => f.command === 1 && f.xid && !f.nextKey && !(f.metas || []).length && f.status.code === 1);
+    phone.send(bob.uid, 'three');
+    await desk.received('three');
+    desk.socket.close();
+    desk = new Device(bob, 'desk', false);
+    await desk.ready();
+    list = desk.frames.find((f) => f.command === 0);
+    check('only the last one is owed', list.unread.some((u) => u.xid.uid === alice.uid && u.n === 1), list);
+  },
+  async operations() {
+    const [alice, bob] = await pair();
+    const phone = new Device(alice, 'phone'); const desk = new Device(bob, 'desk');
+    await Promise.all([phone.ready(), desk.ready()]);
+    const operation = (kind) => (f) => (f.metas || []).some((m) => m.ns === 1 && plain(Body, Body.decode(m.payload)).operation.type === kind);
+    const mid = (await phone.acknowledged(phone.send(bob.uid, 'hello'))).serverMid;
+    await desk.received('hello');
+    desk.send(alice.uid, '', { type: 1, ctype: 6, operation: { type: 1, mid } });
+    await phone.until('READ_ACK', operation(1));
+    const replaced = await phone.acknowledged(phone.send(bob.uid, 'hello again', { type: 1, operation: { type: 9, mid, xid: { uid: bob.uid } } }));
+    check('an edit is acknowledged with its time', replaced.status.code === 1 && replaced.editTimestamp > 1e12, replaced);
+    await desk.until('REPLACE', operation(9));
+    await phone.until('REPLACE at the author', operation(9));
+    phone.send(bob.uid, '', { type: 1, ctype: 6, operation: { type: 5, mid, xid: { uid: bob.uid } } });
+    await desk.until('RECALL', operation(5));
+    phone.send(bob.uid, '', { type: 1, ctype: 6, operation: { type: 5, mid, xid: { uid: bob.uid } } });
+    const no = await phone.until('a refused recall', (f) => f.command === 1 && f.status.code !== 1);
+    check('is not named, so that the page shows the reason', !no.clientMid && no.status.reason, no);
+    desk.sync({ xid: { uid: alice.uid }, key: 0, isFullSync: true, fullSyncNum: 20 });
+    const page = await desk.until('history', (f) => f.isFullSync);
+    check('a recalled message is not in history', !(page.metas || []).length, page);
+    const refused = await phone.acknowledged(phone.send(bob.uid, 'x', { type: 3 }));
+    check('a group that does not exist is refused', refused.status.code !== 1 && refused.status.reason, refused);
   },
   async badtoken() {
     const [alice] = await pair();

@@ -13,6 +13,12 @@ family          key                            value
                                                given out (none is ever given again)
 ``roster``      uid u64, other u64             record: :class:`lanying.shard.roster.Relation`
 ``applications`` uid u64, applicant u64        record: :class:`lanying.shard.roster.Application`
+``groups``      gid u64                        record: :class:`lanying.shard.groups.Group`
+``members``     gid u64, uid u64               record: :class:`lanying.shard.groups.Member`
+``group_items`` gid u64, kind u8, id u64       what belongs to a group, by ``GROUP_…`` kind: announcements and shared files by number,
+                                               block list, applications, invitations and kicks by uid (records: the modules
+                                               ``group_items``, ``group_members``, ``group_entry``)
+``invitations`` uid u64, gid u64               record: :class:`lanying.bus.messages.Invited`, the invitee's copy
 ``queue``       uid u64, peer u64, seq u64     encoded Meta; empty: removed, the number stays used
 ``history``     uid u64, peer u64, mid u64     seq u64, marks u8 (1 read by owner, 2 read by peer, 4 delivered,
                                                8 played, 16 marked unread by owner)
@@ -20,6 +26,7 @@ family          key                            value
                                                (1 group, 2 removed from the unread list, 4 barred by the peer, 8 peer known to exist)
 ``cursors``     uid u64, sn u32, peer u64      seq u64: the device has acknowledged everything up to here
 ``sent``        uid u64, sn u32, client mid u64 mid u64, CRC-32 of the payload u32: recognises a repeated send
+``seats``       gid u64, uid u64               empty: the user, of this shard, is a member of the group
 ``outbox``      shard u16, number u64          encoded link message owed to that shard
 ``links``       b"in"/b"out", shard u16        u64: highest number committed from / given to that shard
 =============== ============================== =====================================================================
@@ -44,17 +51,40 @@ ACCOUNTS: Final = "accounts"
 DEVICES: Final = "devices"
 ROSTER: Final = "roster"
 APPLICATIONS: Final = "applications"
+GROUPS: Final = "groups"
+MEMBERS: Final = "members"
+GROUP_ITEMS: Final = "group_items"
+INVITATIONS: Final = "invitations"
 QUEUE: Final = "queue"
 HISTORY: Final = "history"
 CONVERSATIONS: Final = "conversations"
 CURSORS: Final = "cursors"
 SENT: Final = "sent"
+SEATS: Final = "seats"
 OUTBOX: Final = "outbox"
 LINKS: Final = "links"
 
 FAMILIES: Final = (
-    META, COUNTERS, NAMES, ACCOUNTS, DEVICES, ROSTER, APPLICATIONS, QUEUE, HISTORY, CONVERSATIONS, CURSORS, SENT, OUTBOX, LINKS,
-)  # fmt: skip
+    META,
+    COUNTERS,
+    NAMES,
+    ACCOUNTS,
+    DEVICES,
+    ROSTER,
+    APPLICATIONS,
+    GROUPS,
+    MEMBERS,
+    GROUP_ITEMS,
+    INVITATIONS,
+    QUEUE,
+    HISTORY,
+    CONVERSATIONS,
+    CURSORS,
+    SENT,
+    OUTBOX,
+    LINKS,
+    SEATS,
+)
 
 pack_u16 = struct.Struct(">H").pack
 pack_u32 = struct.Struct(">I").pack
@@ -68,6 +98,8 @@ pack_device = struct.Struct(">QI").pack
 pack_device_peer = struct.Struct(">QIQ").pack
 """uid, sn, peer or client mid"""
 pack_outbox = struct.Struct(">HQ").pack
+pack_item = struct.Struct(">QBQ").pack
+"""gid, kind, id"""
 unpack_u64 = struct.Struct(">Q").unpack
 CONVERSATION: Final = struct.Struct(">QQQQB")
 HISTORY_VALUE: Final = struct.Struct(">QB")
@@ -83,6 +115,13 @@ IS_GROUP: Final = 1
 UNLISTED: Final = 2
 BARRED: Final = 4
 KNOWN: Final = 8
+
+GROUP_ANNOUNCEMENT: Final = 1
+GROUP_FILE: Final = 2
+GROUP_BLOCKED: Final = 3
+GROUP_APPLICATION: Final = 4
+GROUP_INVITATION: Final = 5
+GROUP_KICKS: Final = 6
 
 
 def name_key(slot: int, app_id: str, name: str) -> bytes:

@@ -1,0 +1,217 @@
+"""Resharding: everybody finds everything again, whatever happens on the way."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lanying.config import Config
+from lanying.datadir import DataDirectory
+from lanying.errors import DataDirectoryError, ReshardError
+from lanying.shard.store import schema
+from lanying.shardmap import ShardMap
+from lanying.storage import directory, placement
+from lanying.storage.check import verify_data
+from lanying.storage.drain import under_way
+from lanying.storage.progress import Silent
+from lanying.storage.reshard import Reshard
+from lanying.storage.verify import verify_links, verify_store
+from lanying.testing.simulation import START_MS
+from tests.storage import town
+
+LATER_MS = START_MS + town.LATER_MS
+
+
+class Interrupted(Exception):
+    """A power failure, nearly."""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two shards, with messages under way between them."""
+    place = tmp_path / "data"
+    town.found(place, 2)
+    with town.running(place) as sim:
+        town.talk(sim)
+        assert town.leave_under_way(sim)
+    return place
+
+
+def move(data: Path, shards: int, stop_at: str = "") -> object:
+    def point(name: str) -> None:
+        if name == stop_at:
+            raise Interrupted(name)
+
+    return Reshard(data, shards, Config(), point=point).run(LATER_MS)
+
+
+def points(data: Path, shards: int) -> list[str]:
+    passed: list[str] = []
+    Reshard(data, shards, Config(), point=passed.append).run(LATER_MS)
+    return passed
+
+
+def look(data: Path, later: int) -> dict[str, object]:
+    with town.running(data, later) as sim:
+        sim.run()
+        return town.state(sim)
+
+
+def test_every_family_has_its_place() -> None:
+    assert set(placement.PLACES) == set(schema.FAMILIES), "say in placement.py what the new family's rows move with"
+
+
+def test_everybody_finds_everything_again(data: Path, tmp_path: Path) -> None:
+    with directory.opened([data / "shard-0", data / "shard-1"]) as stores:
+        pending = under_way(stores)
+        assert pending
+    done = Reshard(data, 4, Config()).run(LATER_MS)
+    assert (done.before, done.after, done.delivered) == (2, 4, pending)
+    expected = look(data, 2)
+    histories = str(expected)
+    assert histories.count("under way from") == 2 * pending and "unread 1" in histories
+    for shards in (3, 1, 4):
+        Reshard(data, shards, Config()).run(LATER_MS)
+        assert look(data, 2) == expected
+    found = ShardMap.load(data)
+    assert found is not None and (found.shards, found.version) == (4, 5)
+    assert sorted(path.name for path in data.glob("shard-*")) == [f"shard-{n}" for n in range(4)]
+    assert not (data / "reshard.json").exists()
+    assert verify_data(data, tmp_path, Silent())[1] == []
+
+
+def test_messages_under_way_arrive_once_and_the_conversation_goes_on(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    town.found(data, 2)
+    with town.running(data) as sim:
+        town.talk(sim, 1)
+        under_way_pair = town.leave_under_way(sim)[0]
+    move(data, 3)
+    with town.running(data, 3) as sim:
+        everybody = town.people(sim)
+        alice, bob = (everybody[name] for name in under_way_pair)
+        a, b = alice.device("phone"), bob.device("phone")
+        before = b.history_texts(alice)
+        assert before.count(f"under way from {alice.name}") == 1
+        newest = a.history(bob, 0, 1).metas[0].id
+        mid = a.acknowledged[a.send(bob, "after the move")]
+        assert mid > newest, "ids go on growing"
+        assert b.texts[-1] == "after the move"
+        assert b.history_texts(alice) == [*before, "after the move"][-20:]
+
+
+def test_without_messages_under_way_nothing_changes(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    town.found(data, 2)
+    with town.running(data) as sim:
+        town.talk(sim, 1)
+        expected = town.state(sim)
+    move(data, 3)
+    assert look(data, 1) == expected
+
+
+def test_interrupted_anywhere_it_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lanying.storage.reshard.JOURNAL_EVERY", 100)
+    copy = tmp_path / "copy"
+    shutil.copytree(data, copy)
+    names = points(copy, 3)
+    expected = look(copy, 2)
+    assert {
+        "delivered",
+        "copied",
+        "verified",
+        "switching",
+        "put away 1",
+        "put in place 2",
+        "map saved",
+        "cleaning",
+    } <= {*names}
+    copied = [name for name in dict.fromkeys(names) if name.startswith("copied ")]
+    assert len(copied) == 2 * len(placement.MOVING)
+    for name in (copied[0], *copied[9:13], copied[-1], *dict.fromkeys(n for n in names if n not in copied)):
+        shutil.rmtree(copy)
+        shutil.copytree(data, copy)
+        with pytest.raises(Interrupted):
+            move(copy, 3, stop_at=name)
+        move(copy, 3)
+        assert look(copy, 2) == expected, name
+        assert verify_data(copy, tmp_path, Silent())[1] == [], name
+
+
+def test_interrupted_before_the_switch_the_server_starts_and_what_it_changes_is_moved(data: Path) -> None:
+    with pytest.raises(Interrupted):
+        move(data, 4, stop_at="copied")
+    directory_ = DataDirectory(data)
+    directory_.prepare(Config(), 2)
+    directory_.close()
+    with town.running(data, 1) as sim:
+        everybody = list(town.people(sim).values())
+        everybody[0].device("phone").send(everybody[1], "in between")
+    move(data, 4)
+    with town.running(data, 2) as sim:
+        everybody = list(town.people(sim).values())
+        assert "in between" in everybody[1].device("phone").history_texts(everybody[0])
+
+
+def test_interrupted_during_the_switch_a_start_is_refused(data: Path) -> None:
+    with pytest.raises(Interrupted):
+        move(data, 4, stop_at="put away 0")
+    lock = DataDirectory(data)
+    with pytest.raises(DataDirectoryError, match="reshard"):
+        lock.prepare(Config(), 2)
+    lock.close()
+    with pytest.raises(ReshardError, match="finish with --shards 4"):
+        Reshard(data, 4, Config()).cancel()
+    move(data, 4)
+    lock = DataDirectory(data)
+    assert lock.prepare(Config(), 4)[0].shards == 4
+    lock.close()
+
+
+def test_it_can_be_given_up(data: Path) -> None:
+    with pytest.raises(Interrupted):
+        move(data, 4, stop_at="copied")
+    with pytest.raises(ReshardError, match=r"to 4 shards is under way.*--cancel"):
+        Reshard(data, 3, Config())
+    Reshard(data, 4, Config()).cancel()
+    assert not list(data.glob("*reshard*"))
+    with pytest.raises(ReshardError, match="no resharding"):
+        Reshard(data, 4, Config()).cancel()
+    move(data, 3)
+
+
+def test_refusals_name_the_remedy(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ReshardError, match="has 2 shards already"):
+        Reshard(data, 2, Config())
+    with pytest.raises(ReshardError, match="between 1 and 64"):
+        Reshard(data, 65, Config())
+    monkeypatch.setattr(directory, "free_bytes", lambda path: 1000)
+    with pytest.raises(ReshardError, match="make room"):
+        move(data, 4)
+    monkeypatch.undo()
+    move(data, 4)
+
+
+def test_a_copy_that_differs_is_not_used(data: Path) -> None:
+    with pytest.raises(Interrupted):
+        move(data, 3, stop_at="copied")
+    place = data / "shard-1.reshard-2"
+    with directory.opened([place]) as (store,):
+        key, _ = next(iter(store.scan(schema.QUEUE, b"", b"\xff" * 32)))
+        batch = store.batch()
+        batch.put(schema.QUEUE, key, b"other")
+        store.write(batch)
+    with pytest.raises(ReshardError, match=r"queue: .* the old data is untouched"):
+        move(data, 3)
+    Reshard(data, 3, Config()).cancel()
+    move(data, 3)
+
+
+def test_old_directories_can_be_kept(data: Path) -> None:
+    Reshard(data, 3, Config(), keep_old=True).run(LATER_MS)
+    assert sorted(path.name for path in data.glob("*before*")) == ["shard-0.before-2", "shard-1.before-2"]
+    with directory.opened([data / "shard-0.before-2", data / "shard-1.before-2"]) as stores:
+        assert [verify_store(store, index) for index, store in enumerate(stores)] == [[], []]
+        assert verify_links(stores) == []

@@ -1,0 +1,106 @@
+"""A small town on disk: real shards over RocksDB in a data directory, with people who have written to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from lanying.protocol import frame
+from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation
+from lanying.runtime import App
+from lanying.shard import accounts
+from lanying.shardmap import ShardMap
+from lanying.storage import directory
+from lanying.testing.simulation import START_MS, Simulation, User
+
+NAMES = tuple(f"user{number}" for number in range(12))
+LATER_MS = 60_000
+
+
+def found(data: Path, shards: int) -> None:
+    """An empty data directory, as a first start leaves it."""
+    data.mkdir(mode=0o700)
+    (data / "apps.json").write_bytes(msgspec.json.encode([App("lanying", "Lanying", "ab" * 32)]))
+    (data / "admin-token").write_text("token\n")
+    ShardMap.even(shards).save(data)
+
+
+@contextmanager
+def running(data: Path, later: int = 0) -> Iterator[Simulation]:
+    """The server of a data directory, ``later`` minutes after the first start."""
+    shard_map = directory.need_map(data)
+    paths = [directory.shard_path(data, index) for index in range(shard_map.shards)]
+    with directory.opened(paths) as stores:
+        sim = Simulation(shard_map.shards, stores=list(stores), now_ms=START_MS + later * LATER_MS)
+        assert sim.map.slots == shard_map.slots
+        yield sim
+        for shard in sim.shards:
+            shard.store_cursors()
+        sim.run()
+
+
+def people(sim: Simulation) -> dict[str, User]:
+    """Everybody by name: registered, or found again."""
+    everybody = {}
+    for name in NAMES:
+        shard = sim.shards[sim.map.shard_of_name("lanying", name)]
+        uid = accounts.find_name(shard.store, "lanying", name)
+        everybody[name] = User(sim, uid, name, "lanying") if uid else sim.user(name)
+    return everybody
+
+
+def talk(sim: Simulation, rounds: int = 3) -> None:
+    """Everybody writes to the next three; some messages are recalled, marked or edited, some devices stay behind."""
+    everybody = list(people(sim).values())
+    devices = [user.device("phone") for user in everybody]
+    for number in range(rounds):
+        for index, device in enumerate(devices):
+            for step in (1, 2, 3):
+                peer = everybody[(index + step) % len(everybody)]
+                mid = device.acknowledged[device.send(peer, f"{index}-{number}-{step}")]
+                if step == 1 and number == 0:
+                    device.operate(peer, MessageOperation.RECALL, mid)
+                if step == 2:
+                    reader = devices[(index + 2) % len(devices)]
+                    reader.operate(everybody[index], MessageOperation.READ_ACK, mid)
+    for device in devices[::2]:
+        device.leave()
+    for index, device in enumerate(devices):
+        if not device.closed:
+            device.send(everybody[(index + 1) % len(everybody)], f"unread {index}")
+
+
+def leave_under_way(sim: Simulation) -> list[tuple[str, str]]:
+    """Send messages that are committed by their senders and lost on the way to other shards; names from and to."""
+    everybody = list(people(sim).values())
+    names = {f"shard-{shard.index}" for shard in sim.shards}
+    sent = []
+    for user, peer in zip(everybody, [*everybody[1:], everybody[0]], strict=True):
+        device = user.device("phone")
+        if user.shard is not peer.shard:
+            sim.hold |= names
+            device.send(peer, f"under way from {user.name}")
+            sim.hold.clear()
+            for name in names:
+                sim.drop(name)
+            sent.append((user.name, peer.name))
+    return sent
+
+
+def state(sim: Simulation) -> dict[str, object]:
+    """What everybody sees: history of every conversation with marks, and what is unread on his phone."""
+    seen: dict[str, object] = {}
+    everybody = people(sim)
+    for name, user in everybody.items():
+        device = user.device("phone", automatic=False, listing=False)
+        device.put(frame.unread_request())
+        pages = {}
+        for peer in everybody.values():
+            bodies = [(meta.id, MessageBody.FromString(meta.payload)) for meta in device.history(peer, 0, 100).metas]
+            pages[peer.uid] = [(mid, body.content, body.status) for mid, body in bodies]
+        seen[name] = (user.uid, device.sn, dict(sorted(device.unread.items())), pages)
+        device.leave()
+    return seen
