@@ -39,6 +39,7 @@ def _common(command: Command) -> Command:
     for option in (
         click.option("--output", type=click.Path(path_type=Path), help="Append the run here (bench/results/<scenario>.jsonl)."),
         click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON line, no table."),
+        click.option("--nice", default=0, help="On a busy machine: niceness of server and generator, e.g. -15 (needs root)."),
         click.option("--seed", default=1, show_default=True, help="Of everything random."),
         click.option("--size", default=100, show_default=True, type=click.IntRange(38, 16000), help="Bytes of text per message."),
         click.option("--transport", default="xsync", show_default=True, type=click.Choice(list(scenarios.TRANSPORTS))),
@@ -76,7 +77,7 @@ def _run(scenario: Callable[..., Run], options: dict[str, Any], **settings: Any)
     """Run a scenario with the common options, write it down, show it, exit."""
     as_json, output = options["as_json"], options["output"]
     target = Target(options["url"], options["data"], options["shards"], options["durability"], options["app_id"])
-    common = Common(target, options["seed"], options["workers"], options["transport"], options["size"])
+    common = Common(target, options["seed"], options["workers"], options["transport"], options["size"], options["nice"])
     with _progress(as_json) as report:
         run = scenario(common, report, **settings)
     finish(run, as_json=as_json, output=output)

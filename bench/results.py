@@ -3,8 +3,7 @@
 Record (format 1)::
 
     format, scenario, at (ISO 8601), commit, dirty, seed
-    machine      cpu, cores, memory_bytes, kernel, python, file_system, load_before, nice (of server
-                 and generator)
+    machine      cpu, cores, memory_bytes, kernel, python, file_system, load_before
     settings     everything the run was started with, durability among it
     figures      flat numbers; what a table or a comparison shows
     latency      by name ("deliver", "acknowledge", "login", "page"): count, mean, p50, p90, p99, p99_9, max and the
@@ -213,7 +212,6 @@ def machine(data: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "file_system": file_system(data),
         "load_before": round(os.getloadavg()[0], 2),
-        "nice": os.nice(0),
     }
     found |= _pi()
     return found

@@ -51,6 +51,8 @@ class Common:
     workers: int = 2
     transport: str = "xsync"
     size: int = 100
+    nice: int = 0
+    """Other than 0: autogroup niceness of server and generator, for a machine that others use too (needs root)."""
     hook: Callable[[Server, float], contextlib.AbstractContextManager[object]] | None = None
     """Something to do beside the window, for example a profiler; gets its length in seconds."""
 
@@ -101,8 +103,14 @@ class Bench:
             seed=common.seed,
         )
         self.fleet = self._stack.enter_context(Fleet(self.setting, groups))
-        self.meter = self.server.meter()
+        self.look_at_server()
         return self
+
+    def look_at_server(self) -> None:
+        """The server's processes are new."""
+        self.meter = self.server.meter()
+        nice = self.common.nice
+        self.preferred = bool(nice) and measure.prefer([*self.meter.pids.values(), *self.fleet.pids], nice)
 
     def __exit__(self, *exception: Any) -> None:
         self._stack.__exit__(*exception)
@@ -122,6 +130,8 @@ class Bench:
         }
         machine = results.machine(self.server.data or Path())
         machine["load_before"] = round(self.started_load, 2)
+        if self.preferred:
+            base["nice"] = common.nice
         return Run(scenario, base | settings, common.seed, machine=machine)
 
     def log_in(self, report: Report, *, rate: float = 0.0, concurrency: int = 64, unread: bool = True) -> LoginFigures:
@@ -412,7 +422,7 @@ def idle(common: Common, report: Report, *, users: int, settle: float = SETTLE_S
         bench.log_in(report, unread=False)
         bench.log_out()
         fresh = bench.server.restart()
-        bench.meter = bench.server.meter()
+        bench.look_at_server()
         run = bench.run("idle", settle_s=settle, fresh_server=fresh)
         looks: list[tuple[int, dict[str, measure.Memory], int, int, float]] = []
 

@@ -27,8 +27,7 @@ def show(record: Mapping[str, Any], console: Console) -> None:
     console.print(title, style="bold", markup=False, highlight=False)
     console.print(
         f"commit {record['commit'] or '?'}{' with changes' if record['dirty'] else ''} · {machine.get('cpu')} · "
-        f"{machine.get('cores')} cores · {machine.get('file_system')} · load before {machine.get('load_before')}"
-        f"{' · nice ' + str(machine['nice']) if machine.get('nice') else ''}",
+        f"{machine.get('cores')} cores · {machine.get('file_system')} · load before {machine.get('load_before')}",
         style="dim",
         markup=False,
         highlight=False,
