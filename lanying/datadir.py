@@ -47,6 +47,7 @@ class DataDirectory:
         self.path = path.resolve()
         self._new = not self.path.exists()
         self._lock_fd = -1
+        self._held = False
         try:
             self._open()
             self._shard_map = ShardMap.load(self.path)
@@ -76,6 +77,7 @@ class DataDirectory:
                     "stop it with `lanying-cluster stop --data …`, or give another directory with --data"
                 )
             time.sleep(0.02)
+        self._held = True
         self.write_pid()
 
     def write_pid(self) -> None:
@@ -159,8 +161,9 @@ class DataDirectory:
         """Give the lock back. The sockets go, and a directory made only for a start that was refused."""
         if self._lock_fd < 0:
             return
-        shutil.rmtree(RunDirectory(self.path).path, ignore_errors=True)
-        if self._new and not self.is_initialised:
+        if self._held:
+            shutil.rmtree(RunDirectory(self.path).path, ignore_errors=True)
+        if self._held and self._new and not self.is_initialised:
             try:
                 (self.path / LOCK_FILE).unlink()
                 self.path.rmdir()

@@ -73,13 +73,15 @@ def test_another_shard_count_names_both_and_the_way_out(path):
     DataDirectory(path, shards=3).close()
 
 
-def test_in_use_by_a_living_process(path):
+def test_in_use_by_a_living_process_which_is_left_alone(path):
     data = DataDirectory(path)
+    data.prepare(Config(), 1)
     try:
         with pytest.raises(
             DataDirectoryError, match=rf"in use by another instance \(pid {os.getpid()}\).*lanying-cluster stop"
         ):
             DataDirectory(path)
+        assert RunDirectory(path).path.exists() and (path / "lock").read_text() == f"{os.getpid()}\n"
     finally:
         data.close()
     DataDirectory(path).close()
