@@ -220,6 +220,7 @@ def history(**options: Any) -> None:
 @click.option("--process", default="shard-0", show_default=True, help="Whose time.")
 @click.option("--durability", default="fsync", show_default=True, type=click.Choice(["fsync", "interval", "os"]))
 @click.option("--shards", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--nice", default=0, help="On a busy machine: niceness of server and generator (needs root).")
 @click.option("--native", is_flag=True, help="Frames of compiled code too; stops the process for every sample.")
 @click.option("--lines", default=25, show_default=True, help="Rows per table.")
 @click.option(
@@ -233,7 +234,7 @@ def profile_command(**options: Any) -> None:
     target = Target(shards=options["shards"], durability=options["durability"])
     with _progress(False) as report:
         run = scenarios.chat(
-            Common(target, hook=profiler.hook),
+            Common(target, nice=options["nice"], hook=profiler.hook),
             report,
             users=options["users"],
             rate=options["rate"],

@@ -108,7 +108,7 @@ def register(url: str, count: int, app_id: str, progress: Callable[[int], None] 
                 f"{url}: registering {name}: {created.get('code')} {created.get('message')}; "
                 "start the server with --open-registration"
             )
-        answer = _post(f"{url}/token/user", credentials, app_id)
+        answer = _post(f"{url}/token/user", credentials | {"name": name}, app_id)
         data = answer.get("data")
         if not isinstance(data, dict):
             raise SeedError(f"{url}: logging {name} in: {answer.get('code')} {answer.get('message')}")

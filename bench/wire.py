@@ -439,9 +439,11 @@ class Device:
         return False
 
     def _page(self, now: int) -> None:
-        if self.page_asked:
-            self.tally.pages.append(max(0, now - self.page_asked))
-            self.page_asked = 0
+        asked = self.page_asked
+        self.page_asked = 0
+        window = self.tally.window
+        if window.start <= asked < window.stop:
+            self.tally.pages.append(max(0, now - asked))
 
     # --- in: everything else -------------------------------------------------------------------------------------
 

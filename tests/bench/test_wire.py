@@ -183,6 +183,7 @@ def test_unusual_frames_take_the_slow_way() -> None:
     assert device.out == [b"\x82\x8c\0\0\0\0" + frame.sync_pull(6)] and tally.notices == 1
     device.feed(wrap(XSYNC, frame.batch(6, [], 0)), 1)
     assert tally.ends == 1
+    tally.window = Window(1, 10)
     device.page_asked = 1
     device.feed(wrap(XSYNC, frame.batch(6, [], 5, full=True)), 3)
     assert list(tally.pages) == [2]
