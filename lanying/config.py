@@ -67,6 +67,8 @@ class Policy(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     recall_seconds: Positive = 300
     """How old a message may be when its author recalls it."""
+    group_members: Annotated[int, msgspec.Meta(ge=2, le=limits.GROUP_MEMBERS_MAX)] = limits.GROUP_MEMBERS
+    """Members of one group; groups keep the number they were founded with."""
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

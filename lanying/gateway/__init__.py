@@ -9,5 +9,6 @@
 ``passwords``  Argon2id in threads     ``throttle``  wrong passwords per name and address
 ``shards``     the port to the shards  ``codes``     REST codes and their meaning
 
-Areas, each a table ``ENDPOINTS``: ``discovery`` ``sign_in`` ``users`` ``rosters`` ``groups``
+Areas, each a table ``ENDPOINTS``: ``discovery`` ``sign_in`` ``users`` ``rosters`` ``groups`` (with ``group_members``
+``group_entry`` ``group_items``; they share ``group_visit`` and the QR texts of ``group_codes``)
 """

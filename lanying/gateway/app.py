@@ -93,6 +93,7 @@ def _visit(services: Services, endpoint: Endpoint, request: Request, body: bytes
         address=request.client.host if request.client else "",
         token=headers.get("access-token", ""),
         acting_for=headers.get("user_id", ""),
+        acting_in=headers.get("group_id", ""),
         scheme=request.url.scheme,
         host=headers.get("host", ""),
     )

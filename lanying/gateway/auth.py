@@ -1,13 +1,14 @@
 """Who is calling (rest-api.md sections 1 and 3).
 
 A token's signature and expiry are judged here, its revocation by the shard of its user. An admin token acts as the user
-named in the header ``user_id``; a user token ignores that header. Codes: 40000 unknown app, 10003 no token,
+named in the header ``user_id``, with the rights of an admin in the group named in the header ``group_id``, whose owner he
+acts as when no user is named; a user token ignores these headers. Codes: 40000 unknown app, 10003 no token,
 402 a token that is not good (any more), 10010 a user who may not.
 """
 
 from __future__ import annotations
 
-from lanying.bus.messages import STATE_DELETED, CheckToken
+from lanying.bus.messages import STATE_DELETED, CheckToken, GetGroups, GroupView
 from lanying.errors import CallError, TokenError
 from lanying.gateway.codes import refuse
 from lanying.gateway.endpoint import Visit
@@ -23,6 +24,8 @@ async def authenticate(visit: Visit) -> None:
     identity = identify(visit)
     if identity.role == ROLE_ADMIN:
         visit.admin = True
+        if visit.acting_in:
+            visit.admin_of = Params({"header group_id": visit.acting_in}).entity("header group_id")
         visit.uid = await _acting_for(visit)
         return
     if identity.role != ROLE_USER or identity.uid <= 0:
@@ -56,6 +59,8 @@ def is_admin(visit: Visit) -> bool:
 
 
 async def _acting_for(visit: Visit) -> int:
+    if not visit.acting_for and visit.admin_of:
+        return await _owner(visit, visit.admin_of)
     if not visit.acting_for:
         raise refuse(10002, "with an admin token, say whom you act for in the header user_id")
     uid = Params({"header user_id": visit.acting_for}).entity("header user_id")
@@ -63,3 +68,10 @@ async def _acting_for(visit: Visit) -> int:
     if info is None or info.state == STATE_DELETED:
         raise refuse(10000)
     return uid
+
+
+async def _owner(visit: Visit, gid: int) -> int:
+    found = await ask(visit.services.shards, gid, GetGroups(0, visit.app.app_id, [gid]), list[GroupView])
+    if not found:
+        raise refuse(20001)
+    return found[0].info.owner

@@ -56,7 +56,8 @@ class Visit:
 
     :ivar uid: the user who calls or whom an admin acts for, 0 where no token is asked
     :ivar token: value of the header ``access-token``, empty for none
-    :ivar acting_for: value of the header ``user_id``
+    :ivar acting_for: value of the header ``user_id``, ``acting_in`` of ``group_id``: an admin acts as that user, as admin of that group
+    :ivar admin_of: the group an admin acts in, 0 for none
     :ivar scheme: http or https, ``host`` the header of that name
     """
 
@@ -70,6 +71,8 @@ class Visit:
     host: str
     uid: int = 0
     admin: bool = False
+    acting_in: str = ""
+    admin_of: int = 0
 
 
 @dataclass(slots=True)
