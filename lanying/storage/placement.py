@@ -9,11 +9,16 @@ from typing import Final
 
 from lanying.ids import SLOTS
 from lanying.shard.store import schema
+from lanying.shardmap import ShardMap
 
 BY_ID: Final = "id"
 """The key begins with the user or group id (u64) whose slot the row moves with."""
 BY_SLOT: Final = "slot"
 """The key begins with the slot itself (u16)."""
+BY_SECOND_ID: Final = "second id"
+"""The same with the second id of the key: a user's row in something of a group."""
+EVERYWHERE: Final = "everywhere"
+"""Wanted on the shard of a user and on those of his groups, and the row does not say which: every shard gets it."""
 STAYS: Final = "stays"
 """Belongs to the shard, not to its users: ``meta`` is merged, ``outbox`` and ``links`` are empty when slots move."""
 
@@ -33,17 +38,27 @@ PLACES: Final = {
     schema.HISTORY: BY_ID,
     schema.CONVERSATIONS: BY_ID,
     schema.CURSORS: BY_ID,
-    schema.SENT: BY_ID,
+    schema.SENT: EVERYWHERE,
+    schema.SEATS: BY_SECOND_ID,
     schema.OUTBOX: STAYS,
     schema.LINKS: STAYS,
 }
 
 MOVING: Final = tuple(family for family in schema.FAMILIES if PLACES.get(family) != STAYS)
 """Families whose rows move, in the order they are copied."""
+OWNED: Final = tuple(family for family in MOVING if PLACES.get(family) != EVERYWHERE)
+"""Those of them whose rows are on exactly one shard."""
 
 
 def slot(family: str, key: bytes) -> int:
-    """Hash slot a row of a moving family belongs to."""
-    if PLACES[family] == BY_SLOT:
+    """Hash slot a row of an owned family belongs to."""
+    place = PLACES[family]
+    if place == BY_SLOT:
         return int.from_bytes(key[:2], "big")
-    return int.from_bytes(key[:8], "big") % SLOTS
+    return int.from_bytes(key[8:16] if place == BY_SECOND_ID else key[:8], "big") % SLOTS
+
+
+def is_tip(family: str, key: bytes, index: int, shard_map: ShardMap) -> bool:
+    """A member's shard keeps the end of a group's timeline as a conversation of the group with itself: not the group's own
+    row, and made anew when slots move."""
+    return family == schema.CONVERSATIONS and key[:8] == key[8:] and shard_map.slots[slot(family, key)] != index

@@ -28,9 +28,10 @@ from lanying.config import Config
 from lanying.datadir import SWITCHING_FILE
 from lanying.errors import ReshardError
 from lanying.limits import MAX_SHARDS
+from lanying.shard.mailbox import Mailboxes
 from lanying.shard.retention import RETAINED
 from lanying.shard.store import schema
-from lanying.shard.store.rocks import RocksBatch, RocksStore
+from lanying.shard.store.rocks import RocksStore
 from lanying.shardmap import ShardMap
 from lanying.storage import directory, placement
 from lanying.storage.drain import drain
@@ -140,9 +141,9 @@ class Reshard:
             new_map = msgspec.structs.replace(ShardMap.even(self._shards), version=journal.version)
             targets_at = [self._new_path(index, journal.version) for index in range(self._shards)]
             with directory.opened(targets_at) as targets:
-                _Copy(sources, targets, new_map, journal, self._data, self._progress, self._point).run()
+                _Copy(sources, targets, self._old, new_map, journal, self._data, self._progress, self._point).run()
                 self._point("copied")
-                self._compare(targets, journal)
+                self._compare(targets, new_map, journal)
                 self._check(sources, targets, new_map)
         journal.step = SWITCH
         journal.save(self._data)
@@ -172,18 +173,19 @@ class Reshard:
                 "make room or move the directory to a larger disk"
             )
 
-    def _compare(self, targets: list[RocksStore], journal: Journal) -> None:
+    def _compare(self, targets: list[RocksStore], new_map: ShardMap, journal: Journal) -> None:
         advance = self._progress.step("compare", sum(journal.rows.values()))
         found = Journal(journal.before, self._shards, journal.version, [])
-        for target in targets:
-            for family in placement.MOVING:
+        for index, target in enumerate(targets):
+            for family in placement.OWNED:
                 rows = total = 0
                 for key, value in target.scan(family, b"", BEHIND_ALL):
-                    rows += 1
-                    total += row_sum(key, value)
+                    if not placement.is_tip(family, key, index, new_map):
+                        rows += 1
+                        total += row_sum(key, value)
                 found.count(family, rows, total)
                 advance(rows)
-        for family in placement.MOVING:
+        for family in placement.OWNED:
             if (found.rows[family], found.sums[family]) != (journal.rows.get(family, 0), journal.sums.get(family, 0)):
                 raise ReshardError(
                     f"{family}: {journal.rows.get(family, 0)} rows were copied and {found.rows[family]} are there, or "
@@ -243,6 +245,7 @@ class _Copy:
         self,
         sources: list[RocksStore],
         targets: list[RocksStore],
+        old_map: ShardMap,
         new_map: ShardMap,
         journal: Journal,
         data: Path,
@@ -251,11 +254,17 @@ class _Copy:
     ) -> None:
         self._sources = sources
         self._targets = targets
-        self._slots = new_map.slots
+        self._old_map = old_map
+        self._map = new_map
         self._journal = journal
         self._data = data
         self._progress = progress
         self._point = point
+        self._batches = [target.batch() for target in targets]
+        self._size = 0
+        self._copied: dict[str, tuple[int, int]] = {}
+        """Rows and sum by family since the journal's last entry."""
+        self._notes = 0
 
     def run(self) -> None:
         journal = self._journal
@@ -263,52 +272,62 @@ class _Copy:
             return
         advance = self._progress.step("copy", sum(count_rows(source) for source in self._sources))
         advance(sum(journal.rows.values()))
+        begin_family, after = journal.family, bytes.fromhex(journal.after)
         for index in range(journal.shard, len(self._sources)):
-            first = placement.MOVING.index(journal.family) if journal.family else 0
+            first = placement.MOVING.index(begin_family) if begin_family else 0
             for family in placement.MOVING[first:]:
-                self._family(index, family, advance)
-            journal.shard, journal.family, journal.after = index + 1, "", ""
+                self._family(index, family, after + b"\0" if after else b"", advance)
+                after = b""
+            begin_family = ""
         self._meta()
-        journal.step = VERIFY
-        journal.save(self._data)
+        self._tips()
+        self._note(len(self._sources), "", b"", VERIFY)
 
-    def _family(self, index: int, family: str, advance: Callable[[int], None]) -> None:
-        journal = self._journal
-        resumed = journal.family == family and journal.after
-        start = bytes.fromhex(journal.after) + b"\0" if resumed else b""
-        batches = [target.batch() for target in self._targets]
-        rows = total = size = 0
-        key = b""
+    def _family(self, index: int, family: str, start: bytes, advance: Callable[[int], None]) -> None:
+        rows, total = self._copied.get(family, (0, 0))
+        before = rows
+        everywhere = placement.PLACES[family] == placement.EVERYWHERE
         for key, value in self._sources[index].scan(family, start, BEHIND_ALL):
-            batches[self._slots[placement.slot(family, key)]].put(family, key, value)
+            if placement.is_tip(family, key, index, self._old_map):
+                continue
+            if everywhere:
+                for batch in self._batches:
+                    batch.put(family, key, value)
+            else:
+                self._batches[self._map.slots[placement.slot(family, key)]].put(family, key, value)
             rows += 1
             total += row_sum(key, value)
-            size += len(key) + len(value)
-            if size > BATCH_BYTES or rows == JOURNAL_EVERY:
-                self._write(batches)
-                size = 0
-            if rows == JOURNAL_EVERY:
-                advance(rows)
-                self._note(index, family, key, rows, total)
-                rows = total = 0
-        self._write(batches)
-        advance(rows)
-        self._note(index, family, key or start[:-1], rows, total)
+            self._size += len(key) + len(value)
+            if self._size > BATCH_BYTES:
+                self._write()
+            if rows - before >= JOURNAL_EVERY:
+                advance(rows - before)
+                self._copied[family] = rows, total
+                self._note(index, family, key, COPY)
+                rows = total = before = 0
+        advance(rows - before)
+        self._copied[family] = rows, total
 
-    def _write(self, batches: list[RocksBatch]) -> None:
+    def _write(self) -> None:
         for number, target in enumerate(self._targets):
-            if batches[number].size:
-                target.write(batches[number])
-                batches[number] = target.batch()
+            if self._batches[number].size:
+                target.write(self._batches[number])
+                self._batches[number] = target.batch()
+        self._size = 0
 
-    def _note(self, index: int, family: str, key: bytes, rows: int, total: int) -> None:
+    def _note(self, index: int, family: str, key: bytes, step: str) -> None:
+        """Everything up to here is on stable storage in the new databases, and now in the journal."""
         journal = self._journal
+        self._write()
         for target in self._targets:
             target.flush()
-        journal.shard, journal.family, journal.after = index, family, key.hex()
-        journal.count(family, rows, total)
+        journal.step, journal.shard, journal.family, journal.after = step, index, family, key.hex()
+        for counted, (rows, total) in self._copied.items():
+            journal.count(counted, rows, total)
+        self._copied.clear()
         journal.save(self._data)
-        self._point(f"copied {family} of {index}")
+        self._notes += 1
+        self._point(f"noted {self._notes}")
 
     def _meta(self) -> None:
         last_id = retained = 0
@@ -326,4 +345,15 @@ class _Copy:
             if retained:
                 batch.put(schema.META, RETAINED, schema.pack_u64(retained))
             target.write(batch)
-            target.flush()
+
+    def _tips(self) -> None:
+        """Every shard with members of a group that lives elsewhere knows where its timeline ends."""
+        self._write()
+        for index, target in enumerate(self._targets):
+            gids = {key[:8] for key, _ in target.scan(schema.SEATS, b"", BEHIND_ALL)}
+            for gid in sorted(gids):
+                owner = self._map.shard_of(int.from_bytes(gid, "big"))
+                if owner != index:
+                    head = Mailboxes(self._targets[owner]).head(*[int.from_bytes(gid, "big")] * 2)
+                    row = schema.CONVERSATION.pack(head.last_seq, head.last_mid, 0, 0, 0)
+                    self._batches[index].put(schema.CONVERSATIONS, gid * 2, row)

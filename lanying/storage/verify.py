@@ -38,6 +38,17 @@ _SEQUENCE_BITS = 6
 
 Row = tuple[bytes, bytes]
 
+_ONLY_PLACED = tuple(
+    family
+    for family in schema.FAMILIES
+    if family
+    not in (
+        *(schema.SEATS, schema.CONVERSATIONS, schema.QUEUE, schema.HISTORY, schema.CURSORS, schema.OUTBOX),
+        *(schema.COUNTERS, schema.ACCOUNTS, schema.NAMES),
+    )
+)
+"""Nothing is known about their rows but where they belong."""
+
 
 def verify_store(
     store: Store, index: int = -1, shard_map: ShardMap | None = None, advance: Advance = lambda rows: None
@@ -104,15 +115,20 @@ class _Verifier:
         self._last_seq: dict[bytes, int] = {}
         self._acknowledged: dict[bytes, int] = {}
         self._foreign: set[bytes] = set()
-        """Conversations with groups: their entries are in the group's timeline."""
+        """Conversations with groups: their entries are in the group's timeline, which may be elsewhere."""
+        self._unlisted: set[bytes] = set()
+        """Among them are groups somebody has left."""
+        self._seated: set[bytes] = set()
+        """Groups with members on this shard."""
 
     def run(self) -> list[str]:
+        self._seated = {key[:8] for key, _ in self._rows(schema.SEATS)}
         self._conversations()
         self._queues()
         self._cursors()
         self._outbox()
         self._accounts()
-        for family in (schema.ROSTER, schema.APPLICATIONS, schema.DEVICES, schema.SENT, schema.META, schema.LINKS):
+        for family in _ONLY_PLACED:
             for _ in self._rows(family):
                 pass
         self._advance(self._looked % _ADVANCE_EVERY)
@@ -124,21 +140,28 @@ class _Verifier:
 
     def _rows(self, family: str) -> Iterator[Row]:
         here = None
-        if self._map is not None and family in placement.MOVING:
+        if self._map is not None and family in placement.OWNED:
             here = set(self._map.slots_of(self._index))
         for row in self._store.scan(family, b"", BEHIND_ALL):
             self._looked += 1
             if self._looked % _ADVANCE_EVERY == 0:
                 self._advance(_ADVANCE_EVERY)
-            if here is not None and placement.slot(family, row[0]) not in here:
+            if here is not None and placement.slot(family, row[0]) not in here and not self._is_tip(family, row[0]):
                 self._say(f"{family} {row[0].hex()}: belongs to another shard")
             yield row
+
+    def _is_tip(self, family: str, key: bytes) -> bool:
+        if self._map is not None:
+            return placement.is_tip(family, key, self._index, self._map)
+        return family == schema.CONVERSATIONS and key[:8] == key[8:] and key[:8] in self._seated
 
     def _conversations(self) -> None:
         for key, row in self._rows(schema.CONVERSATIONS):
             last_seq, _, acknowledged, _, flags = schema.CONVERSATION.unpack(row)
             self._last_seq[key] = last_seq
-            if flags & schema.IS_GROUP and key[:8] != key[8:]:
+            if flags & schema.UNLISTED:
+                self._unlisted.add(key)
+            if (flags & schema.IS_GROUP and key[:8] != key[8:]) or self._is_tip(schema.CONVERSATIONS, key):
                 self._foreign.add(key)
             else:
                 self._acknowledged[key] = acknowledged
@@ -146,7 +169,7 @@ class _Verifier:
     def _queues(self) -> None:
         histories = groupby(self._rows(schema.HISTORY), key=lambda row: row[0][:16])
         key, history = next(histories, (b"", iter(())))
-        missing = {k for k, last in self._last_seq.items() if last and k not in self._foreign}
+        missing = {key for key, last in self._last_seq.items() if last and key not in self._foreign}
         for queue_key, rows in groupby(self._rows(schema.QUEUE), key=lambda row: row[0][:16]):
             while key and key < queue_key:
                 self._say(f"{_queue(key)}: in history without any entry")
@@ -159,11 +182,12 @@ class _Verifier:
         while key:
             self._say(f"{_queue(key)}: in history without any entry")
             key, history = next(histories, (b"", iter(())))
+        self._foreign |= missing & self._unlisted
         if not self._shortened:
-            for queue_key in sorted(missing):
+            for queue_key in sorted(missing - self._unlisted):
                 self._say(f"{_queue(queue_key)}: all of its {self._last_seq[queue_key]} entries are missing")
         for queue_key, acknowledged in self._acknowledged.items():
-            if acknowledged > self._last_seq[queue_key]:
+            if acknowledged > self._last_seq[queue_key] and queue_key not in self._foreign:
                 self._say(
                     f"{_queue(queue_key)}: acknowledged up to {acknowledged}, its end is {self._last_seq[queue_key]}"
                 )

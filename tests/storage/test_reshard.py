@@ -28,10 +28,9 @@ class Interrupted(Exception):
     """A power failure, nearly."""
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Two shards, with messages under way between them."""
-    place = tmp_path / "data"
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("built") / "data"
     town.found(place, 2)
     with town.running(place) as sim:
         town.talk(sim)
@@ -39,21 +38,21 @@ def data(tmp_path: Path) -> Path:
     return place
 
 
-def move(data: Path, shards: int, stop_at: str = "") -> object:
+@pytest.fixture
+def data(built: Path, tmp_path: Path) -> Path:
+    """Two shards, with messages under way between them."""
+    return Path(shutil.copytree(built, tmp_path / "data"))
+
+
+def move(data: Path, shards: int, stop_at: str = "") -> None:
     def point(name: str) -> None:
         if name == stop_at:
             raise Interrupted(name)
 
-    return Reshard(data, shards, Config(), point=point).run(LATER_MS)
+    Reshard(data, shards, Config(), point=point).run(LATER_MS)
 
 
-def points(data: Path, shards: int) -> list[str]:
-    passed: list[str] = []
-    Reshard(data, shards, Config(), point=passed.append).run(LATER_MS)
-    return passed
-
-
-def look(data: Path, later: int) -> dict[str, object]:
+def look(data: Path, later: int) -> dict[str, town.Seen]:
     with town.running(data, later) as sim:
         sim.run()
         return town.state(sim)
@@ -71,7 +70,10 @@ def test_everybody_finds_everything_again(data: Path, tmp_path: Path) -> None:
     assert (done.before, done.after, done.delivered) == (2, 4, pending)
     expected = look(data, 2)
     histories = str(expected)
-    assert histories.count("under way from") == 2 * pending and "unread 1" in histories
+    assert (
+        histories.count("under way from") == 2 * pending and "unread 1" in histories and "unread by some" in histories
+    )
+    assert {len(pages) for _, _, _, pages in expected.values()} == {len(town.NAMES) + 1}, "and a group"
     for shards in (3, 1, 4):
         Reshard(data, shards, Config()).run(LATER_MS)
         assert look(data, 2) == expected
@@ -112,32 +114,35 @@ def test_without_messages_under_way_nothing_changes(tmp_path: Path) -> None:
     assert look(data, 1) == expected
 
 
-def test_interrupted_anywhere_it_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lanying.storage.reshard.JOURNAL_EVERY", 100)
-    copy = tmp_path / "copy"
-    shutil.copytree(data, copy)
-    names = points(copy, 3)
-    expected = look(copy, 2)
-    assert {
-        "delivered",
-        "copied",
-        "verified",
-        "switching",
-        "put away 1",
-        "put in place 2",
-        "map saved",
-        "cleaning",
-    } <= {*names}
-    copied = [name for name in dict.fromkeys(names) if name.startswith("copied ")]
-    assert len(copied) == 2 * len(placement.MOVING)
-    for name in (copied[0], *copied[9:13], copied[-1], *dict.fromkeys(n for n in names if n not in copied)):
-        shutil.rmtree(copy)
-        shutil.copytree(data, copy)
-        with pytest.raises(Interrupted):
-            move(copy, 3, stop_at=name)
-        move(copy, 3)
-        assert look(copy, 2) == expected, name
-        assert verify_data(copy, tmp_path, Silent())[1] == [], name
+POINTS = (
+    *("delivered", "noted 1", "noted 4", "noted 7", "copied", "verified", "switching", "put away 0", "put away 1"),
+    *("put in place 0", "put in place 2", "map saved", "switched", "cleaning"),
+)
+
+
+@pytest.fixture(scope="module")
+def moved(built: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, town.Seen]:
+    """What everybody sees after a move without interruption, all named points of which are tested below."""
+    data = Path(shutil.copytree(built, tmp_path_factory.mktemp("moved") / "data"))
+    passed: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lanying.storage.reshard.JOURNAL_EVERY", 40)
+        Reshard(data, 3, Config(), point=passed.append).run(LATER_MS)
+    assert {*passed} - {f"noted {n}" for n in range(100)} <= {*POINTS, "put in place 1"}
+    assert {*POINTS} <= {*passed}
+    return look(data, 2)
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_interrupted_anywhere_it_goes_on(
+    data: Path, tmp_path: Path, moved: dict[str, town.Seen], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lanying.storage.reshard.JOURNAL_EVERY", 40)
+    with pytest.raises(Interrupted):
+        move(data, 3, stop_at=name)
+    move(data, 3)
+    assert look(data, 2) == moved
+    assert verify_data(data, tmp_path, Silent())[1] == []
 
 
 def test_interrupted_before_the_switch_the_server_starts_and_what_it_changes_is_moved(data: Path) -> None:

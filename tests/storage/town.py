@@ -8,16 +8,21 @@ from pathlib import Path
 
 import msgspec
 
+from lanying.bus.messages import GroupInfo, Seat
+from lanying.ids import slot_of
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation
 from lanying.runtime import App
-from lanying.shard import accounts
+from lanying.shard import accounts, groups
 from lanying.shardmap import ShardMap
 from lanying.storage import directory
 from lanying.testing.simulation import START_MS, Simulation, User
 
 NAMES = tuple(f"user{number}" for number in range(12))
 LATER_MS = 60_000
+
+Seen = tuple[int, int, dict[int, int], dict[int, list[tuple[int, str, int]]]]
+"""What somebody sees: his uid and device, what is unread, and the messages (id, text, status) of every conversation."""
 
 
 def found(data: Path, shards: int) -> None:
@@ -34,6 +39,8 @@ def running(data: Path, later: int = 0) -> Iterator[Simulation]:
     shard_map = directory.need_map(data)
     paths = [directory.shard_path(data, index) for index in range(shard_map.shards)]
     with directory.opened(paths) as stores:
+        for store in stores:
+            store.flush = lambda: None  # type: ignore[method-assign]  # nobody pulls the plug here
         sim = Simulation(shard_map.shards, stores=list(stores), now_ms=START_MS + later * LATER_MS)
         assert sim.map.slots == shard_map.slots
         yield sim
@@ -52,12 +59,30 @@ def people(sim: Simulation) -> dict[str, User]:
     return everybody
 
 
+def club(sim: Simulation) -> int:
+    """A group of everybody; its id."""
+    everybody = list(people(sim).values())
+    founder, shard = everybody[0], everybody[0].shard
+    shard.settle()
+    gid = accounts.next_id(shard, slot_of(founder.uid))
+    groups.save(shard, groups.Group(GroupInfo(gid, "lanying", founder.uid, 0, 100, sim.now_ms, sim.now_ms)))
+    for user in everybody:
+        shard.settle()
+        groups.save_member(shard, gid, user.uid, groups.Member(sim.now_ms))
+        shard.link(user.uid, Seat(user.uid, gid))
+        shard.apply_local()
+        sim.run()
+    return gid
+
+
 def talk(sim: Simulation, rounds: int = 3) -> None:
-    """Everybody writes to the next three; some messages are recalled, marked or edited, some devices stay behind."""
+    """Everybody writes to the next three and to a group; some messages are recalled or marked, some devices stay behind."""
     everybody = list(people(sim).values())
     devices = [user.device("phone") for user in everybody]
+    gid = club(sim)
     for number in range(rounds):
         for index, device in enumerate(devices):
+            device.send(gid, f"all {index}-{number}", type=MessageBody.GROUPCHAT)
             for step in (1, 2, 3):
                 peer = everybody[(index + step) % len(everybody)]
                 mid = device.acknowledged[device.send(peer, f"{index}-{number}-{step}")]
@@ -71,6 +96,7 @@ def talk(sim: Simulation, rounds: int = 3) -> None:
     for index, device in enumerate(devices):
         if not device.closed:
             device.send(everybody[(index + 1) % len(everybody)], f"unread {index}")
+            device.send(gid, f"unread by some {index}", type=MessageBody.GROUPCHAT)
 
 
 def leave_under_way(sim: Simulation) -> list[tuple[str, str]]:
@@ -90,17 +116,17 @@ def leave_under_way(sim: Simulation) -> list[tuple[str, str]]:
     return sent
 
 
-def state(sim: Simulation) -> dict[str, object]:
+def state(sim: Simulation) -> dict[str, Seen]:
     """What everybody sees: history of every conversation with marks, and what is unread on his phone."""
-    seen: dict[str, object] = {}
+    seen: dict[str, Seen] = {}
     everybody = people(sim)
     for name, user in everybody.items():
         device = user.device("phone", automatic=False, listing=False)
         device.put(frame.unread_request())
         pages = {}
-        for peer in everybody.values():
+        for peer in (*(peer.uid for peer in everybody.values()), *user.shard.timelines.joined(user.uid)):
             bodies = [(meta.id, MessageBody.FromString(meta.payload)) for meta in device.history(peer, 0, 100).metas]
-            pages[peer.uid] = [(mid, body.content, body.status) for mid, body in bodies]
+            pages[peer] = [(mid, body.content, body.status) for mid, body in bodies]
         seen[name] = (user.uid, device.sn, dict(sorted(device.unread.items())), pages)
         device.leave()
     return seen
