@@ -1,9 +1,9 @@
 """Group timelines: written once on the group's shard, read by members wherever they are (pure).
 
-The group's shard keeps the entries (queue and history of owner and peer *gid*) and tells every shard with members of each new
-one: one link message per shard, whatever the number of members. A member's shard keeps the last position of the timeline (the head of
-(gid, gid), written once per shard), who its members are (``seats``), and a cursor per device. It pushes to who is there from
-what it was told; what a device asks for later it reads here, or fetches from the group's shard.
+The group's shard keeps the entries (queue and history of owner and peer *gid*) and tells every shard with members of
+each new one: one link message per shard, whatever the number of members. A member's shard keeps the last position of the
+timeline (the head of (gid, gid), written once per shard), who its members are (``seats``), and a cursor per device. It
+pushes to who is there from what it was told; what a device asks for later it reads here, or fetches from the group's shard.
 """
 
 from __future__ import annotations
