@@ -1,6 +1,6 @@
-"""Who answers what: the calls and link messages of accounts, devices and roster, as two tables. Pure.
+"""Who answers what: the calls and link messages of accounts, devices, roster and groups, as two tables. Pure.
 
-The shard's own calls (deliveries, groups) have tables of their own; a runner looks in each.
+What needs more of the shard than :class:`~lanying.shard.ports.Work` (timelines) is handed to :func:`handle`.
 """
 
 from __future__ import annotations
