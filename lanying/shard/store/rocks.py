@@ -71,6 +71,7 @@ class RocksStore:
     def __init__(self, path: Path, *, cache_bytes: int = 16 * _MIB, buffer_bytes: int = 8 * _MIB) -> None:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
+        _refuse_unknown_families(path)
         cache = Cache(cache_bytes)
         options = _database_options(buffer_bytes, cache)
         families = {family: _family_options(cache, buffer_bytes) for family in schema.FAMILIES}
@@ -168,6 +169,14 @@ class RocksStore:
         self._families.clear()
         self._database.close()
         gc.collect()
+
+
+def _refuse_unknown_families(path: Path) -> None:
+    """A release that adds a family writes data this one would not find its way in: RocksDB's own words name no remedy."""
+    if (path / "CURRENT").exists():
+        unknown = sorted(set(Rdict.list_cf(str(path))) - {*schema.FAMILIES, "default"})
+        if unknown:
+            raise SchemaError(f"{path}: written by a newer release (it has {', '.join(unknown)}); upgrade lanying")
 
 
 def _translate(error: Exception) -> StoreError:

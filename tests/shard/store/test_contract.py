@@ -145,6 +145,16 @@ def test_a_newer_schema_is_refused_with_the_remedy(tmp_path: Path) -> None:
         RocksStore(tmp_path)
 
 
+def test_families_of_a_newer_release_are_refused_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    RocksStore(tmp_path).close()
+    known = tuple(family for family in schema.FAMILIES if family != schema.SEATS)
+    monkeypatch.setattr(schema, "FAMILIES", known)
+    with pytest.raises(SchemaError, match=r"seats.*upgrade lanying"):
+        RocksStore(tmp_path)
+
+
 def test_a_store_in_use_is_refused(tmp_path: Path) -> None:
     store = RocksStore(tmp_path)
     with pytest.raises(StoreError, match="cannot open"):
