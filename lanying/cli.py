@@ -15,7 +15,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from lanying import __version__, control, limits, machine
+from lanying import __version__, cli_storage, control, limits, machine
 from lanying.children import EXIT_FAILED, State
 from lanying.config import Config, flat, layers, load, origins
 from lanying.errors import ConfigError, LanyingError
@@ -246,6 +246,10 @@ def crash_test_command(
 def version() -> None:
     """Print the version."""
     click.echo(f"lanying {__version__}")
+
+
+for _command in cli_storage.COMMANDS:
+    cli.add_command(_command)
 
 
 def _run_directory(file: Path | None, data: str | None) -> RunDirectory:
