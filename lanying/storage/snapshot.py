@@ -6,8 +6,8 @@ would stand still. This picture is taken from outside, by another process, in ab
 - Table files never change. The manifest and the write-ahead logs only grow, so the bytes up to a length are what was
   there at that instant. ``CURRENT`` is replaced by renaming, so a link keeps its old content.
 - A file is deleted only after the manifest says that it is not needed. If manifest, ``CURRENT`` and the set of logs are
-  the same after all links are made as before, then every file they need has been linked; otherwise the picture is
-  thrown away and taken again.
+  the same after all links are made as before, then every file they need has been linked; otherwise it is tried again,
+  with the links to table files that are there already.
 
 What comes out is what a ``kill -9`` at that instant would have left, and RocksDB opens that: everything written (not
 only what was flushed) up to one point, a record torn at the end of the last log ignored.
@@ -53,7 +53,8 @@ def take(database: Path, links: Path) -> list[File]:
                 f"{links}: {error.strerror}: the file system has no hard links; stop the server and back up then"
             ) from error
         for link in links.iterdir():
-            link.unlink()
+            if not _never_changes(link.name):
+                link.unlink()
     raise BackupError(f"{database}: is being rewritten all the time; try again when the server is less busy")
 
 
@@ -82,6 +83,12 @@ def _link(database: Path, links: Path) -> list[File]:
     # Logs last and in their order: what a later one has, an earlier one has before it.
     for name in sorted(_names(database), key=lambda name: (name.endswith(".log"), name)):
         link = links / name
-        os.link(database / name, link)
+        if not (_never_changes(name) and link.exists()):
+            os.link(database / name, link)
         files.append(File(name, link, link.stat().st_size))
     return files
+
+
+def _never_changes(name: str) -> bool:
+    """Table files: written once, and no number is used again."""
+    return name.endswith(".sst")
