@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lanying.client import Client, Message
 from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.shard.store import schema
 from lanying.storage import directory
@@ -91,13 +92,19 @@ def test_backup_under_load_restore_and_reshard(tmp_path: Path) -> None:
         assert server.status()["shard_map_version"] == 2
 
         async def goes_on() -> None:
-            crowd = Crowd(server.url, SIZE)
-            await crowd.arrive()
-            await crowd.talk(2)
-            await crowd.settle()
-            await crowd.leave()
+            alice, bob = (Client(server.url, device_guid=f"crowd-{n}") for n in (0, 1))
+            for number, client in enumerate((alice, bob)):
+                await client.login(f"crowd_{number}", "correct-horse1")
+            assert bob.session is not None
+            sent = await alice.send_text(bob.session.uid, "after the move")
+            assert sent.mid > max(kept)
+            async for event in bob:
+                if isinstance(event, Message) and event.mid == sent.mid:
+                    break
+            await alice.close()
+            await bob.close()
 
-        asyncio.run(goes_on())
+        asyncio.run(asyncio.wait_for(goes_on(), 30))
 
 
 def test_commands_explain_themselves(tmp_path: Path) -> None:
