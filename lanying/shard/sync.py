@@ -118,10 +118,15 @@ class PullLoop:
             mailboxes.move_cursor(head, sn, key)
         metas, scanned = self._next(mailboxes, head, sn, self.cursor)
         if not metas:
-            if scanned > self.cursor:  # only entries of its own
+            advanced = scanned > self.cursor
+            if advanced:  # only entries of its own
                 self.cursor = scanned
                 mailboxes.move_cursor(head, sn, scanned)
-            self.sent, self.state, self.tail = scanned, IDLE, None
+            self.sent, self.tail = scanned, None
+            if advanced and scanned < head.last_seq:  # a stretch of removed entries: the device goes on behind it
+                self.state, self.since = AWAITING, now
+                return frame.batch(head.peer, [], scanned)
+            self.state = IDLE
             return frame.batch(head.peer, [])
         self.sent, self.state, self.since = scanned, AWAITING, now
         return frame.batch(head.peer, metas, scanned)

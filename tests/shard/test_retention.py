@@ -7,10 +7,11 @@ import pytest
 from lanying import limits
 from lanying.config import Config, Storage
 from lanying.protocol.schema.xsync_pb2 import MessageOperation
-from lanying.shard.retention import DAY_MS, RETAINED
+from lanying.shard.retention import DAY_MS, RETAINED, Retention
 from lanying.shard.store import schema
 from lanying.storage.verify import verify_store
 from lanying.testing.simulation import Device, Simulation, User
+from tests.shard.test_timeline import Club, say
 
 DAYS = 30
 
@@ -203,3 +204,26 @@ def test_a_pass_begins_again_after_a_while() -> None:
     later(sim, DAYS + 1)
     maintain(sim)
     assert a.history_texts(bob) == []
+
+
+def test_members_of_a_group_go_on_behind_what_was_deleted() -> None:
+    club = Club()
+    sim = club.sim
+    for shard in sim.shards:
+        shard.retention = Retention(shard.store, shard.mailboxes, DAYS)
+    away = [user.device("away") for user in club.people]
+    for device in away:
+        device.leave()
+    writer = club.people[0].device()
+    for number in range(limits.BATCH_METAS * 2 + 10):
+        say(writer, club, f"old {number}")
+    later(sim, DAYS - 1)
+    say(writer, club, "young")
+    later(sim, 2)
+    maintain(sim)
+    for user in club.people[1:]:
+        device = user.device("away")
+        assert device.texts == ["young"]
+        assert device.history_texts(club.gid) == ["young"]
+    say(writer, club, "next")
+    healthy(sim)
