@@ -21,6 +21,7 @@ from typing import Final
 
 import msgspec
 
+from lanying import failpoints
 from lanying.config import Config
 from lanying.shardmap import ShardMap
 
@@ -76,6 +77,7 @@ class Launch(msgspec.Struct, frozen=True):
     def read(cls) -> Launch:
         """The launch record of this process; pins the process to its core."""
         launch = msgspec.json.decode(sys.stdin.buffer.read(), type=cls)
+        failpoints.here(launch.name)
         if launch.cpu is not None:
             os.sched_setaffinity(0, {launch.cpu})
         return launch

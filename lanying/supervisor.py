@@ -34,6 +34,7 @@ from lanying.children import Announce, Children, Command, Finish, Signal, Spawn,
 from lanying.config import Config
 from lanying.control import ControlEndpoint
 from lanying.datadir import DataDirectory
+from lanying.failpoints import failpoint
 from lanying.runtime import GATEWAY, ROUTER, SUPERVISOR, App, Launch, RunDirectory, shard_name
 from lanying.shardmap import ShardMap
 
@@ -158,6 +159,7 @@ class Supervisor:
             self._perform(self._children.drain(now))
 
     def _on_exit(self, name: str) -> None:
+        failpoint("supervisor.child_died")
         process, pidfd = self._processes.pop(name)
         self._loop.remove_reader(pidfd)
         os.close(pidfd)
@@ -207,6 +209,7 @@ class Supervisor:
             return  # an earlier command of the same turn failed
         kind = name if name in (GATEWAY, ROUTER) else SHARD
         launch = self._plan.launch(name)
+        failpoint("supervisor.before_spawn")
         try:
             process = _start(self._plan.commands[kind], launch, self._plan.data.lock_fd)
         except OSError as error:

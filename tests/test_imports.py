@@ -12,7 +12,19 @@ FOUNDATION = {
     "lanying",
     *(
         f"lanying.{name}"
-        for name in ("errors", "ids", "limits", "clock", "names", "config", "shardmap", "tokens", "logs", "runtime")
+        for name in (
+            "errors",
+            "ids",
+            "limits",
+            "clock",
+            "names",
+            "config",
+            "shardmap",
+            "tokens",
+            "logs",
+            "runtime",
+            "failpoints",
+        )
     ),
 }
 """No package; they import only each other."""

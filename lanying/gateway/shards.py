@@ -10,6 +10,7 @@ import msgspec
 from lanying import limits
 from lanying.bus.call import Calls
 from lanying.bus.messages import AccountInfo, GetAccounts, Request
+from lanying.failpoints import failpoint
 from lanying.runtime import shard_name
 from lanying.shardmap import ShardMap
 
@@ -38,7 +39,10 @@ class BusShards:
         self._calls = calls
 
     async def call(self, shard: int, request: Request) -> bytes:
-        return await self._calls.ask(shard_name(shard), request)
+        failpoint("gateway.before_call")
+        answer = await self._calls.ask(shard_name(shard), request)
+        failpoint("gateway.after_call")
+        return answer
 
 
 async def ask(shards: Shards, entity_id: int, request: Request, result: type[T]) -> T:

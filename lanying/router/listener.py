@@ -25,6 +25,7 @@ from lanying import limits
 from lanying.bus.handoff import Accepted, Lost, Result, Sender
 from lanying.bus.records import Login, Visitor, encode
 from lanying.clock import monotonic
+from lanying.failpoints import failpoint
 from lanying.protocol.handshake import error_response
 from lanying.router.arrival import RETRY_IDLE_S, Action, Arrival, Close, Refusal, State, ToGateway, ToShard, Write
 from lanying.router.login import Doorkeeper
@@ -172,6 +173,7 @@ class Listener:
                 return
             connection.setblocking(False)
             self._welcome(connection.detach(), plain_address(peer[0]), now)
+            failpoint("router.accepted")
 
     def _welcome(self, fd: int, address: str, now: float) -> None:
         admission = self._throttle.admit(address, now)
@@ -257,6 +259,7 @@ class Listener:
     def _hand_over(self, guest: _Guest, sender: Sender, record: Login | Visitor) -> None:
         self._unwatch(guest)
         self._moving += 1
+        failpoint("router.before_handoff")
         sender.send(guest.fd, encode(record), partial(self._on_result, guest))
 
     def _on_result(self, guest: _Guest, result: Result) -> None:
@@ -265,6 +268,7 @@ class Listener:
             return  # closed at the end of a drain
         self._moving -= 1
         if isinstance(result, Accepted):
+            failpoint("router.after_handoff")
             self.counts["handed_over" if guest.arrival.state is State.HANDED else "visitors"] += 1
             self._close(guest, watched=False)
         elif isinstance(result, Lost):

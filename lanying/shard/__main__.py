@@ -16,6 +16,7 @@ from lanying import limits
 from lanying.bus import handoff
 from lanying.bus.messages import Heartbeat
 from lanying.errors import LanyingError
+from lanying.failpoints import failpoint
 from lanying.logs import setup
 from lanying.protocol.connection import Connection
 from lanying.protocol.schema.xsync_pb2 import Status
@@ -49,6 +50,7 @@ class Process:
 
     def start(self) -> None:
         """Serve."""
+        failpoint("shard.opened")
         self.runner.start(self._loop)
         self.receiver.start()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -74,6 +76,7 @@ class Process:
             log.exception("event=handoff_failed")
             return handoff.Refused(Status.FAIL, "the server failed on this login, its log says why")
         runner.adopt(session, login.leftover)
+        failpoint("shard.admitted")
         runner.end_turn()
         return handoff.ACCEPTED
 

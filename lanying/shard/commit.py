@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from lanying.failpoints import failpoint
 from lanying.shard.store.base import Store
 
 
@@ -37,6 +38,7 @@ class Committer:
         while self._wanted.get():
             error: Exception | None = None
             try:
+                failpoint("shard.before_flush")
                 self._store.flush()
             except Exception as failure:  # noqa: BLE001 - reported to the loop, which ends the process
                 error = failure

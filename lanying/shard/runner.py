@@ -22,6 +22,7 @@ from lanying.bus.transport import Bus
 from lanying.clock import monotonic, wall_ms
 from lanying.config import Config
 from lanying.errors import ProtocolError
+from lanying.failpoints import failpoint
 from lanying.protocol.websocket import close_frame
 from lanying.runtime import RunDirectory, shard_name
 from lanying.shard.commit import Committer
@@ -122,6 +123,7 @@ class Runner:
                     self._feed(session, data)
                 else:
                     self._close(session)
+        failpoint("shard.decided")
         self._end_turn()
 
     def _feed(self, session: Session, data: bytes) -> None:
@@ -224,7 +226,9 @@ class Runner:
             return
         self._begin_turn()
         try:
+            failpoint("shard.before_write")
             tick = self.shard.seal()
+            failpoint("shard.written")
         except Exception:  # noqa: BLE001 - whatever it was, the process starts again from what is committed
             self._fail("event=commit_failed")
             return
@@ -251,11 +255,16 @@ class Runner:
         self._end_turn()
 
     def _release(self, tick: Tick) -> None:
+        failpoint("shard.flushed")
+        if tick.acknowledge:
+            failpoint("shard.link_committed")
         for session, out in tick.outs.items():
             self._write(session, out[0] if len(out) == 1 else b"".join(out))
+        failpoint("shard.half_released")
         for process, envelope in tick.envelopes:
             self.bus.send(process, envelope)
         self.bus.flush()
+        failpoint("shard.released")
         for session in tick.closing:
             if not session.unsent:
                 self._close(session)
@@ -285,9 +294,12 @@ class Runner:
         shard = self.shard
         self._begin_turn()
         if isinstance(message, LinkBatch):
+            failpoint("shard.link_received")
             shard.link_batch(message)
+            failpoint("shard.link_applied")
         elif isinstance(message, LinkAck):
             shard.link_ack(message)
+            failpoint("shard.link_acknowledged")
         elif isinstance(message, Call):
             shard.call(message)
         elif isinstance(message, Reply):
@@ -345,6 +357,7 @@ class Runner:
         if self._flushing is not None:
             self._loop.call_later(0.005, self._finish)
             return
+        failpoint("shard.draining")
         tick = self.shard.seal()
         self._store.flush()
         self._release(tick)
