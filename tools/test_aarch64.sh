@@ -41,7 +41,7 @@ fi
 
 echo "wheels for aarch64"
 mkdir -p "$wheels"
-python3 tools/requirements.py --extras test,bench >"$wheels/requirements.txt"
+python3 tools/requirements.py --extras test >"$wheels/requirements.txt"
 python3 -m pip download --quiet --only-binary=:all: --python-version 3.11 --implementation cp --abi cp311 --abi abi3 --abi none \
     --platform manylinux_2_36_aarch64 --platform manylinux_2_34_aarch64 --platform manylinux_2_31_aarch64 \
     --platform manylinux_2_28_aarch64 --platform manylinux_2_26_aarch64 --platform manylinux_2_24_aarch64 \
@@ -61,5 +61,5 @@ chroot "$system" /bin/sh -euc '
     cd /src
     uname -m
     [ -x /venv/bin/pytest ] || python3 -m venv /venv
-    /venv/bin/pip install --quiet --no-index --find-links /wheels -e ".[test,bench]"
+    /venv/bin/pip install --quiet --no-index --find-links /wheels -e ".[test]"
     exec /venv/bin/python -m pytest -q --timeout 1200 -p no:cacheprovider "$@"' sh $tests "$@"
