@@ -15,7 +15,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from lanying import __version__, cli_storage, control, limits, machine
+from lanying import __version__, cli_service, cli_storage, control, limits, machine
 from lanying.children import EXIT_FAILED, State
 from lanying.config import Config, flat, layers, load, origins
 from lanying.errors import ConfigError, LanyingError
@@ -55,6 +55,11 @@ def _settings(command: Command) -> Command:
     """Options of a start."""
     for option in (
         click.option("--log-level", metavar="LEVEL", help="debug, info (default), warning or error."),
+        click.option(
+            "--profile",
+            metavar="NAME",
+            help="Settings for a board, below all others: auto (this one), pi3, pi4, pi5, zero2w or generic.",
+        ),
         click.option(
             "--open-registration/--no-open-registration",
             default=None,
@@ -108,6 +113,7 @@ def start(
     listen: str | None,
     open_registration: bool | None,
     log_level: str | None,
+    profile: str | None,
     daemon: bool,
 ) -> None:
     """Start the server and stay in the foreground until SIGTERM, SIGINT (Ctrl-C) or `lanying-cluster stop`.
@@ -119,7 +125,7 @@ def start(
     from lanying import launcher
 
     flags = _flags(data, shards, listen, open_registration, log_level)
-    if launcher.start(lambda: load(file, flags=flags), daemon=daemon) == launcher.RESTART:
+    if launcher.start(lambda: load(file, flags=flags, profile=profile), daemon=daemon) == launcher.RESTART:
         again = [argument for argument in sys.argv[1:] if argument != "--daemon"]
         os.execv(sys.executable, [sys.executable, "-m", "lanying.cli", *again])
 
@@ -188,11 +194,12 @@ def check_config(
     listen: str | None,
     open_registration: bool | None,
     log_level: str | None,
+    profile: str | None,
 ) -> None:
     """Check settings and machine without starting anything; print every setting and where it comes from."""
     flags = _flags(data, shards, listen, open_registration, log_level)
-    config = load(file, flags=flags)
-    sources = origins(layers(file, flags=flags))
+    config = load(file, flags=flags, profile=profile)
+    sources = origins(layers(file, flags=flags, profile=profile))
     for key, value in flat(msgspec.to_builtins(config)):
         click.echo(f"{key} = {msgspec.json.encode(value).decode():<24} # {sources.get(key, 'default')}")
     machine.raise_descriptor_limit(config.max_connections)
@@ -248,7 +255,7 @@ def version() -> None:
     click.echo(f"lanying {__version__}")
 
 
-for _command in cli_storage.COMMANDS:
+for _command in (*cli_storage.COMMANDS, *cli_service.COMMANDS):
     cli.add_command(_command)
 
 

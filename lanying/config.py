@@ -1,4 +1,4 @@
-"""Configuration: TOML file < environment (``LANYING_…``) < command line, checked as a whole before anything starts.
+"""Configuration: board profile < TOML file < environment (``LANYING_…``) < command line, checked before anything starts.
 
 One table per concern below. Environment names are ``LANYING_`` + the key, or + table + key: ``LANYING_LISTEN``,
 ``LANYING_SHARDS``, ``LANYING_STORAGE_DURABILITY``. Every error names where the value came from, the key and what is
@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from lanying import limits
+from lanying import limits, profiles
 from lanying.errors import ConfigError
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -111,13 +111,17 @@ def layers(
     file: Path | None = None,
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
+    profile: str | None = None,
 ) -> list[Layer]:
     """Every source of a start, each checked on its own; later ones win.
 
     :param flags: keys as in the TOML file (tables nested); values that are None are not set
+    :param profile: name of a board profile (:mod:`lanying.profiles`)
     :raises ConfigError: unreadable file, unknown key or bad value
     """
     found: list[Layer] = []
+    if profile is not None:
+        found.append((f"profile {profile}", _read_toml(profiles.file(profile))))
     if file is not None:
         found.append((str(file), _read_toml(file)))
     found.append(("environment", _read_environment(os.environ if environment is None else environment)))
@@ -131,10 +135,11 @@ def load(
     file: Path | None = None,
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
+    profile: str | None = None,
 ) -> Config:
     """The configuration of a start: :func:`layers` laid over each other."""
     merged: dict[str, Any] = {}
-    for _, values in layers(file, environment, flags):
+    for _, values in layers(file, environment, flags, profile):
         _merge(merged, values)
     return msgspec.convert(merged, Config, strict=False)
 

@@ -35,6 +35,7 @@ from lanying.config import Config
 from lanying.control import ControlEndpoint
 from lanying.datadir import DataDirectory
 from lanying.failpoints import failpoint
+from lanying.notify import Notifier
 from lanying.runtime import GATEWAY, ROUTER, SUPERVISOR, App, Launch, RunDirectory, shard_name
 from lanying.shardmap import ShardMap
 
@@ -115,6 +116,7 @@ class Supervisor:
         self._started = time.time()
         self._born = clock.monotonic()
         self._restarting = False
+        self._notifier = Notifier()
         self._timer: asyncio.TimerHandle | None = None
 
     async def serve(self) -> int:
@@ -128,6 +130,7 @@ class Supervisor:
         control.start(loop)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # SIGHUP: the terminal was closed
             loop.add_signal_handler(number, self._on_signal, number)
+        self._sign_of_life()
         try:
             self._perform(self._children.start())
             return await self._over
@@ -136,6 +139,12 @@ class Supervisor:
                 self._timer.cancel()
             control.close()
             bus.close()
+
+    def _sign_of_life(self) -> None:
+        """This loop turns; hung children are its own business."""
+        if self._notifier.watchdog_s is not None:
+            self._notifier.send("WATCHDOG=1")
+            self._loop.call_later(self._notifier.watchdog_s, self._sign_of_life)
 
     # --- events ---
 
@@ -192,6 +201,7 @@ class Supervisor:
                     gc.collect()
                     gc.freeze()
                     self._on_ready()
+                    self._notifier.send("READY=1", f"STATUS={self._plan.shard_map.shards} shards serve")
                 case Finish():
                     self._finish(command)
         self._arm()
@@ -231,6 +241,7 @@ class Supervisor:
         entry[0].send_signal(command.number)
 
     def _finish(self, command: Finish) -> None:
+        self._notifier.send("STOPPING=1")
         if command.code:
             log.error("event=stopped code=%d reason=%r", command.code, command.reason)
             self._on_failure(command.reason)

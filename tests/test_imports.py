@@ -24,6 +24,7 @@ FOUNDATION = {
             "logs",
             "runtime",
             "failpoints",
+            "profiles",
         )
     ),
 }

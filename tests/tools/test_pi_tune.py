@@ -1,0 +1,181 @@
+"""``tools/pi_tune.sh`` on a tree that looks like a Raspberry Pi's: what it changes, and that it puts all of it back."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "tools/pi_tune.sh"
+CMDLINE = "console=tty1 root=PARTUUID=1234-02 rootfstype=ext4 rootwait\n"
+FSTAB = """proc            /proc           proc    defaults          0       0
+PARTUUID=1234-01  /boot/firmware  vfat    defaults          0       2
+PARTUUID=1234-02  /               ext4    defaults,errors=remount-ro  0       1
+"""
+FILES = {
+    "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
+    "proc/sys/net/core/somaxconn": "128\n",
+    "proc/sys/net/ipv4/tcp_rmem": "4096\t131072\t6291456\n",
+    "proc/sys/fs/file-max": "9223372036854775807\n",
+    "proc/sys/vm/swappiness": "60\n",
+    "proc/irq/39/smp_affinity": "f\n",
+    "proc/irq/39/eth0/.keep": "",
+    "proc/irq/40/smp_affinity": "f\n",
+    "sys/kernel/mm/transparent_hugepage/enabled": "[always] madvise never\n",
+    "sys/devices/system/cpu/cpufreq/policy0/scaling_governor": "ondemand\n",
+    "sys/class/net/eth0/queues/rx-0/rps_cpus": "00000000\n",
+    "sys/class/net/lo/queues/rx-0/rps_cpus": "0\n",
+    "boot/firmware/cmdline.txt": CMDLINE,
+    "etc/fstab": FSTAB,
+    "etc/dphys-swapfile": "# comment\nCONF_SWAPSIZE=512\n",
+    "etc/security/limits.conf": "",
+    "etc/systemd/system.conf": "",
+    "etc/NetworkManager/NetworkManager.conf": "",
+    "etc/udev/udev.conf": "",
+    "usr/lib/systemd/system-generators/zram-generator": "",
+}
+
+
+@pytest.fixture
+def pi(tmp_path):
+    root = tmp_path / "a card"  # with a space
+    for name, text in FILES.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    (root / "var/lib").mkdir(parents=True)
+    return root
+
+
+def tune(root, *arguments, code=0):
+    done = subprocess.run([SCRIPT, "--root", root, *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def digest(root):
+    """Every file's content and mode, every directory."""
+    return {
+        str(path.relative_to(root)): (path.stat().st_mode, path.read_bytes() if path.is_file() else None)
+        for path in sorted(root.rglob("*"))
+    }
+
+
+def text(root, name):
+    return (root / name).read_text()
+
+
+def test_check_changes_nothing_and_names_every_knob_with_its_reason(pi):
+    before = digest(pi)
+    shown = tune(pi, code=1)
+    assert digest(pi) == before
+    assert "profile pi4" in shown
+    rows = {line.split()[1]: line for line in shown.splitlines() if line.startswith(("ok ", "change "))}
+    assert rows["net.core.somaxconn"].split()[:4] == ["change", "net.core.somaxconn", "128", "4096"]
+    assert rows["net.core.somaxconn"].endswith("while the router restarts or a school logs in at once")
+    assert rows["fs.file-max"].startswith("ok ")
+    assert "always" in rows["/sys/kernel/mm/transparent_hugepage/enabled"]
+    assert "/sys/class/net/lo/queues/rx-0/rps_cpus" not in rows
+    assert rows["/boot/firmware/cmdline.txt"].startswith("change ")
+
+
+def test_apply_sets_what_differs_now_and_for_the_next_boots(pi):
+    tune(pi, "--apply", "--connections", "2000")
+    assert text(pi, "proc/sys/net/core/somaxconn") == "4096\n"
+    assert text(pi, "proc/sys/fs/file-max") == FILES["proc/sys/fs/file-max"], "never lowered"
+    assert text(pi, "proc/irq/39/smp_affinity") == "8\n" and text(pi, "proc/irq/40/smp_affinity") == "f\n"
+    sysctl = text(pi, "etc/sysctl.d/90-lanying.conf").splitlines()
+    assert "-net.core.somaxconn = 4096" in sysctl and "-fs.file-max = 9223372036854775807" in sysctl
+    assert "w /sys/class/net/[ew]*/queues/rx-*/rps_cpus - - - - f" in text(pi, "etc/tmpfiles.d/90-lanying.conf")
+    assert "* hard nofile 3024\n" in text(pi, "etc/security/limits.d/90-lanying.conf")
+    assert text(pi, "boot/firmware/cmdline.txt") == CMDLINE[:-1] + " cgroup_enable=memory\n"
+    assert "ext4    defaults,errors=remount-ro,noatime,commit=30  0 " in text(pi, "etc/fstab")
+    assert text(pi, "etc/fstab").splitlines()[:2] == FSTAB.splitlines()[:2]
+    assert text(pi, "etc/dphys-swapfile") == "# comment\nCONF_SWAPSIZE=0\n"
+    assert "is as it should be" in tune(pi, "--connections", "2000")
+
+
+def test_a_second_apply_has_nothing_to_do(pi):
+    tune(pi, "--apply")
+    before = digest(pi)
+    assert "nothing to do" in tune(pi, "--apply")
+    assert digest(pi) == before
+
+
+@pytest.mark.parametrize("profile", ["pi3", "pi4", "pi5", "zero2w", "generic"])
+def test_revert_leaves_the_tree_as_it_was_to_the_byte(pi, profile):
+    before = digest(pi)
+    tune(pi, "--apply", "--profile", profile)
+    assert digest(pi) != before
+    tune(pi, "--apply", "--profile", profile, "--connections", "500")  # written twice, remembered once
+    tune(pi, "--revert")
+    assert digest(pi) == before
+    assert "nothing to put back" in tune(pi, "--revert")
+
+
+def test_dry_runs_change_nothing(pi):
+    before = digest(pi)
+    assert "would set net.core.somaxconn from '128' to '4096'" in tune(pi, "--apply", "--dry-run")
+    assert digest(pi) == before
+    tune(pi, "--apply")
+    before = digest(pi)
+    assert "would remove /etc/sysctl.d/90-lanying.conf" in tune(pi, "--revert", "--dry-run")
+    assert digest(pi) == before
+
+
+def test_what_somebody_changed_since_is_left_alone(pi):
+    tune(pi, "--apply")
+    (pi / "etc/security/limits.d/90-lanying.conf").write_text("mine\n")
+    (pi / "etc/fstab").write_text("tmpfs /tmp tmpfs defaults 0 0\n")
+    shown = tune(pi, "--revert")
+    assert "left alone: /etc/security/limits.d/90-lanying.conf was changed since" in shown
+    assert "left alone: /etc/fstab was changed since" in shown
+    assert text(pi, "etc/security/limits.d/90-lanying.conf") == "mine\n"
+    assert text(pi, "etc/fstab") == "tmpfs /tmp tmpfs defaults 0 0\n"
+    assert text(pi, "boot/firmware/cmdline.txt") == CMDLINE
+
+
+def test_a_file_of_that_name_which_is_not_ours_is_left_alone(pi):
+    (pi / "etc/sysctl.d").mkdir()
+    (pi / "etc/sysctl.d/90-lanying.conf").write_text("mine\n")
+    before = digest(pi)
+    assert "left alone: /etc/sysctl.d/90-lanying.conf is there already" in tune(pi, "--apply")
+    assert text(pi, "etc/sysctl.d/90-lanying.conf") == "mine\n"
+    tune(pi, "--revert")
+    assert digest(pi) == before
+
+
+def test_the_mount_of_the_data_directory_is_the_one_that_changes(pi):
+    (pi / "etc/fstab").write_text(FSTAB + "UUID=9  /srv  xfs  defaults  0  2\n")
+    tune(pi, "--apply", "--data", "/srv/lanying")
+    assert text(pi, "etc/fstab") == FSTAB + "UUID=9  /srv  xfs  defaults,noatime  0  2\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--connections", "many"], "--connections takes a number, not 'many'"),
+        (["--profile", "pi9"], "no profile pi9; there are pi3, pi4, pi5, zero2w and generic"),
+        (["--frobnicate"], "--revert"),
+        (["--profile"], "--revert"),
+    ],
+)
+def test_bad_options_name_the_good_ones(pi, arguments, says):
+    assert says in tune(pi, *arguments, code=2)
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed: apt install shellcheck")
+def test_shellcheck_finds_nothing():
+    scripts = sorted((ROOT / "tools").glob("*.sh"))
+    done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_knob_has_its_row_in_the_documentation():
+    page = (ROOT / "pi-tuning/README.md").read_text()
+    for table in ("live.knobs", "files.knobs"):
+        for line in (ROOT / "pi-tuning" / table).read_text().splitlines():
+            if line and not line.startswith("#"):
+                name = line.split("|")[1 if table == "files.knobs" else 0].strip()
+                assert f"`{name}`" in page, name
