@@ -56,6 +56,7 @@ mountpoint -q "$system/proc" || mount -t proc none "$system/proc"
 mountpoint -q "$system/dev" || mount --bind /dev "$system/dev"
 trap 'umount "$system/proc" "$system/dev"' EXIT
 
+# shellcheck disable=SC2016 # expanded inside
 chroot "$system" /bin/sh -euc '
     cd /src
     uname -m
