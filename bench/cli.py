@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import results, scenarios, tables
+from bench.bed import SETTLE_S, TRANSPORTS, Common, Report
 from bench.profile import ProfileError
 from bench.results import Run
-from bench.scenarios import Common, Report
 from bench.seed import SeedError
 from bench.server import MEMORY_FILE_SYSTEMS, Target
 from lanying.errors import LanyingError
@@ -42,7 +42,7 @@ def _common(command: Command) -> Command:
         click.option("--nice", default=0, help="On a busy machine: niceness of server and generator, e.g. -15 (needs root)."),
         click.option("--seed", default=1, show_default=True, help="Of everything random."),
         click.option("--size", default=100, show_default=True, type=click.IntRange(38, 16000), help="Bytes of text per message."),
-        click.option("--transport", default="xsync", show_default=True, type=click.Choice(list(scenarios.TRANSPORTS))),
+        click.option("--transport", default="xsync", show_default=True, type=click.Choice(TRANSPORTS)),
         click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Processes of the generator."),
         click.option("--data", type=click.Path(path_type=Path), help="Of the private server; with --url: of that server, to measure it."),
         click.option("--durability", default="fsync", show_default=True, type=click.Choice(["fsync", "interval", "os"])),
@@ -166,6 +166,44 @@ def chat(**options: Any) -> None:
 
 @cli.command(epilog=_EPILOG)
 @_common
+@click.option("--members", default=500, show_default=True, type=click.IntRange(3), help="All online.")
+@click.option("--senders", default=8, show_default=True, type=click.IntRange(1), help="Members that write.")
+@click.option(
+    "--rate",
+    default="20",
+    show_default=True,
+    callback=_rate,
+    metavar="N|max",
+    help="Messages per second in total (open loop), or max (closed loop). Copies: times the members but one.",
+)
+@click.option("--duration", default=20.0, show_default=True, help="Seconds measured.")
+@click.option("--warm", default=3.0, show_default=True, help="Seconds of the same load before.")
+@click.option(
+    "--window", default=1, show_default=True, type=click.IntRange(1), help="With --rate max: messages per sender."
+)
+def group(**options: Any) -> None:
+    """One group, every copy to every member counted."""
+    own = {name: options.pop(name) for name in ("members", "senders", "rate", "duration", "warm", "window")}
+    if own["senders"] + options["workers"] > own["members"]:
+        raise click.BadParameter("senders and workers together must not be more than the members")
+    _run(scenarios.group, options, **own)
+
+
+@cli.command(epilog=_EPILOG)
+@_common
+@click.option("--users", default=2000, show_default=True, type=click.IntRange(4))
+@click.option("--class-size", default=40, show_default=True, type=click.IntRange(2), help="Members of a class.")
+@click.option("--rate", default=100.0, show_default=True, help="Messages per second on average hours.")
+@click.option("--duration", default=60.0, show_default=True, help="Seconds of the day.")
+@click.option("--login-s", default=10.0, show_default=True, help="Seconds within which all arrive in the morning.")
+def mixed(**options: Any) -> None:
+    """A day in a school: everybody arrives, lessons, breaks, an evening; friends, classes, pictures."""
+    own = {name: options.pop(name) for name in ("users", "class_size", "rate", "duration", "login_s")}
+    _run(scenarios.mixed, options, **own)
+
+
+@cli.command(epilog=_EPILOG)
+@_common
 @click.option("--users", default=4000, show_default=True, type=click.IntRange(1))
 @click.option("--concurrency", default=64, show_default=True, help="Logins under way at a time.")
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
@@ -182,7 +220,7 @@ def login(**options: Any) -> None:
 @cli.command(epilog=_EPILOG)
 @_common
 @click.option("--users", default=4000, show_default=True, type=click.IntRange(2))
-@click.option("--settle", default=scenarios.SETTLE_S, show_default=True, help="Seconds to wait before each look.")
+@click.option("--settle", default=SETTLE_S, show_default=True, help="Seconds to wait before each look.")
 def idle(**options: Any) -> None:
     """Memory per logged-in session that does nothing."""
     own = {name: options.pop(name) for name in ("users", "settle")}
@@ -277,7 +315,7 @@ def report(files: tuple[Path, ...], output: Path) -> None:
 @click.option("--counts-only", is_flag=True, help="No server, only what is counted in the simulation.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per part.")
 def quick(accept: bool, counts_only: bool, as_json: bool) -> None:
-    """Seconds, for CI: counts per message, and a short run. Never fails for being slow.
+    """Half a minute, for CI: counts per message, and short runs. Never fails for being slow.
 
     Fails when a message is lost, duplicated or reordered, or takes more rows, bytes, commits or writes than
     bench/counts.json says.
@@ -296,17 +334,21 @@ def quick(accept: bool, counts_only: bool, as_json: bool) -> None:
     failed = bool(too_much)
     for name, (value, limit) in too_much.items():
         click.echo(f"{name} is {value} per message, the limit is {limit} (bench/counts.json)", err=True)
-    for rate in () if counts_only else (300.0, 0.0):
-        run = scenarios.chat(
-            Common(Target()), lambda what, done, total: None, users=200, rate=rate, duration=3.0, warm=1.0
-        )
-        record = run.record()
+    for run in () if counts_only else _short_runs():
         if as_json:
-            click.echo(orjson.dumps(record))
+            click.echo(orjson.dumps(run.record()))
         else:
-            tables.show(record, console)
+            tables.show(run.record(), console)
         failed = failed or bad(run)
     sys.exit(EXIT_BAD if failed else 0)
+
+
+def _short_runs() -> Iterator[Run]:
+    """A few seconds of everything that moves messages."""
+    common, silent = Common(Target()), lambda what, done, total: None
+    for rate in (300.0, 0.0):
+        yield scenarios.chat(common, silent, users=200, rate=rate, duration=3.0, warm=1.0)
+    yield scenarios.group(common, silent, members=100, senders=4, rate=20.0, duration=3.0, warm=1.0)
 
 
 @cli.command("compare")
@@ -347,6 +389,13 @@ def show(files: tuple[Path, ...]) -> None:
     console = Console()
     for record in results.read(files):
         tables.show(record, console)
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def table(files: tuple[Path, ...]) -> None:
+    """Print runs as a Markdown table, for docs/benchmarks.md."""
+    click.echo(tables.markdown(results.read(files)))
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
 
 from bench.results import HIGHEST_US
-from bench.tables import SEED_FIGURES, number, size
+from bench.tables import SEED_FIGURES, number, run_name, size
 
 Record = Mapping[str, Any]
 Points = Sequence[tuple[float, float]]
@@ -80,18 +80,7 @@ def render(records: Sequence[Record]) -> str:
 
 def title(record: Record, number: int) -> str:
     """A short name of a run."""
-    settings = record["settings"]
-    parts = [str(record["scenario"])]
-    if "users" in settings:
-        parts.append(f"{settings['users']:,} users")
-    rate = settings.get("rate")
-    if rate:
-        parts.append("saturated" if rate == "max" else f"{rate:g}/s")
-    if settings.get("durability") != "fsync":
-        parts.append(str(settings.get("durability")))
-    if settings.get("system"):
-        parts.insert(0, str(settings["system"]))
-    return f"{number}. {', '.join(parts)}"
+    return f"{number}. {run_name(record)}"
 
 
 def _colour(number: int) -> str:

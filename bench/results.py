@@ -11,7 +11,7 @@ Record (format 1)::
     seconds      per second of the window: messages, p50, p99, max (of "deliver"), cores (server CPU), pss
     processes    by name: user_s, system_s, switches, reads, writes, disk_bytes in the window; pss, rss at its end
     errors       texts of what should not happen, with their counts
-    verdict      sent, acknowledged, received, lost, duplicated, reordered, refused, unacknowledged, rescued, disconnected
+    verdict      sent, acknowledged, copies, received, lost, duplicated, reordered, refused, unacknowledged, rescued, disconnected
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any
 import orjson
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
 
-from bench.load import DrainResult, Member, Stream
+from bench.orders import CountResult, Stream
 
 FORMAT = 1
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -42,11 +42,13 @@ ROOT = Path(__file__).resolve().parent.parent
 class Verdict:
     """Every message counted. ``lost``: acknowledged and never received. ``rescued``: received only after asking again.
 
+    :ivar copies: what was sent, once per recipient; ``received``, ``lost`` and the rest count copies too
     :ivar unknown: acknowledgements of messages that were not waiting for one
     """
 
     sent: int = 0
     acknowledged: int = 0
+    copies: int = 0
     received: int = 0
     lost: int = 0
     duplicated: int = 0
@@ -63,35 +65,39 @@ class Verdict:
         return not (self.lost or self.duplicated or self.reordered)
 
 
-def judge(members: Iterable[Member], drains: Sequence[DrainResult]) -> Verdict:
-    """The verdict over all workers."""
-    verdict = Verdict()
-    for drain in drains:
-        counters = drain.counters
+def judge(audience: Mapping[int, Sequence[int]], counts: Sequence[CountResult], rescued: int = 0) -> Verdict:
+    """The verdict over all workers.
+
+    :param audience: indices of the recipients of every stream
+    """
+    verdict = Verdict(rescued=rescued)
+    streams: dict[tuple[int, int], Stream] = {}
+    sent: dict[int, int] = {}
+    excused: dict[int, set[int]] = {}
+    for count in counts:
+        counters = count.counters
         verdict.sent += counters["sent"]
         verdict.acknowledged += counters["acknowledged"]
+        verdict.copies += counters["owed"]
         verdict.received += counters["received"]
         verdict.duplicated += counters["duplicated"]
         verdict.reordered += counters["reordered"]
         verdict.refused += counters["refused"]
         verdict.unknown += counters["unknown_acknowledgements"]
         verdict.disconnected += counters["disconnected"]
-        verdict.rescued += drain.rescued
-    streams: dict[tuple[int, int], Stream] = {}
-    sent: dict[int, int] = {}
-    excused: dict[int, set[int]] = {}
-    for drain in drains:
-        streams |= drain.streams
-        sent |= drain.sent
-        for left in (drain.unacknowledged, drain.refused):
-            for index, sequences in left.items():
-                excused.setdefault(index, set()).update(sequences)
-        verdict.unacknowledged += sum(map(len, drain.unacknowledged.values()))
-    targets = {member.index: member.target_index for member in members}
-    for index, count in sent.items():
-        stream = streams.get((index, targets[index]), Stream(0, []))
-        absent = set(stream.missing) | set(range(stream.expected, count))
-        verdict.lost += len(absent - excused.get(index, set()))
+        streams |= count.streams
+        sent |= count.sent
+        for left in (count.unacknowledged, count.refused):
+            for stream, sequences in left.items():
+                excused.setdefault(stream, set()).update(sequences)
+        verdict.unacknowledged += sum(map(len, count.unacknowledged.values()))
+    nothing = Stream(0, [])
+    for number, total in sent.items():
+        for recipient in audience[number]:
+            seen = streams.get((number, recipient), nothing)
+            if seen.missing or seen.expected < total:
+                absent = set(seen.missing) | set(range(seen.expected, total))
+                verdict.lost += len(absent - excused.get(number, set()))
     return verdict
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -95,6 +96,11 @@ class Server:
         self._cluster.stop()
         self._cluster.start()
         return True
+
+    def found_group(self, name: str, members: Sequence[int]) -> int:
+        """A new group over REST, owned by the first member; its gid."""
+        tokens = {account.uid: account.token for account in self.accounts}
+        return seed.found_group(self.url, tokens[members[0]], self.target.app_id, name, members[1:])
 
     @property
     def address(self) -> tuple[str, int]:

@@ -64,6 +64,54 @@ def show(record: Mapping[str, Any], console: Console) -> None:
         console.print(f"other processes used {other:.2f} cores meanwhile: repeat on a quiet machine", style="yellow")
 
 
+MARKDOWN = (
+    ("Logins/s", "logins_per_s"), ("Login, CPU ms", "login_cpu_ms"), ("Messages/s", "messages_per_s"),
+    ("Copies/s", "copies_per_s"), ("CPU µs/message", "cpu_us_per_message"), ("CPU µs/copy", "cpu_us_per_copy"),
+    ("Server cores", "server_cores"), ("PSS", "pss_bytes"), ("Bytes/session", "pss_per_session"),
+)  # fmt: skip
+
+
+def markdown(records: Sequence[Mapping[str, Any]]) -> str:
+    """Runs as a table, one row each; columns nothing has are left out."""
+    figures = [(head, name) for head, name in MARKDOWN if any(name in record["figures"] for record in records)]
+    percentiles = any(record["latency"].get("deliver") for record in records)
+    head = ["Run", *(text for text, _ in figures)]
+    if percentiles:
+        head += ["p50 ms", "p99 ms", "max ms"]
+    head += ["Lost / doubled / reordered", "Other load", "Commit"]
+    rows = ["| " + " | ".join(head) + " |", "|" + "---|" + "---:|" * (len(head) - 1)]
+    for record in records:
+        found = record["figures"]
+        cells = [run_name(record), *(number(name, found[name]) if name in found else "" for _, name in figures)]
+        if percentiles:
+            deliver = record["latency"].get("deliver") or {}
+            cells += [f"{deliver[key] / 1000:.1f}" if deliver else "" for key in ("p50", "p99", "max")]
+        verdict = record["verdict"] or {}
+        cells.append(" / ".join(f"{verdict[key]:,}" for key in ("lost", "duplicated", "reordered")) if verdict else "")
+        cells.append(f"{found['other_cores']:.2f} cores" if "other_cores" in found else "")
+        cells.append(f"`{record['commit'][:9]}`{' + changes' if record['dirty'] else ''}")
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def run_name(record: Mapping[str, Any]) -> str:
+    """A short name of a run."""
+    settings = record["settings"]
+    parts = [str(record["scenario"])]
+    if settings.get("compressed"):
+        parts[0] += " compressed"
+    if "users" in settings:
+        parts.append(f"{settings['users']:,} {'members' if record['scenario'] == 'group' else 'users'}")
+    rate = settings.get("rate")
+    if rate:
+        parts.append("saturated" if rate == "max" else f"{rate:g}/s")
+    if settings.get("durability", "fsync") != "fsync":
+        parts.append(str(settings["durability"]))
+    if settings.get("system"):
+        parts.insert(0, str(settings["system"]))
+    return ", ".join(parts)
+
+
 def shares(title: str, rows: Sequence[tuple[str, float]], cost_us: float, console: Console) -> None:
     """Shares of CPU time, and what they are of ``cost_us`` microseconds per message of this process."""
     table = Table("share", "µs/message", title, box=None, padding=(0, 2, 0, 0))

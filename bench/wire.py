@@ -1,50 +1,38 @@
-"""The client's side of the protocol for a load generator: as few steps per message as the wire allows, no I/O.
+"""The client's side of the Lanying protocol for a load generator: as few steps per message as the wire allows, no I/O.
 
 A :class:`Device` is fed with what its socket gave and answers like the web SDK (xsync 5.3 to 5.6): it acknowledges
 every push with its key, pulls after a NOTICE, ends its pull loops, and counts. Frames it expects are read by their
 first bytes; whatever looks different goes through protobuf, so an unexpected answer is slow, never misread.
-
-Every message carries a *stamp* at the start of its content::
-
-    offset  size  field
-    0       6     "LB" + 4 characters of the run
-    6       8     index of the sender, hexadecimal
-    14      8     sequence of this sender, hexadecimal, from 0 without gap
-    22      16    intended time of sending, microseconds of CLOCK_MONOTONIC (the same in all processes), hexadecimal
-    38      …     filler
 
 Client frames are masked with the key 0, which RFC 6455 allows and which makes masking free.
 """
 
 from __future__ import annotations
 
-import struct
-from array import array
-from binascii import unhexlify
-from collections import deque
 from typing import Final
 
+import orjson
+
+from bench.client import CLOSED, LOGIN, READY, Client, Member, Setting
+from bench.tally import MARKER_BYTES, STAMP_BYTES, Tally
 from lanying.protocol import frame, handshake
 from lanying.protocol.connection import SOCKETIO, XSYNC, wrap_client
 from lanying.protocol.frame import parse_frame, varint
 from lanying.protocol.schema.xsync_pb2 import Notice, Provision, SyncDL, UnreadDL
 
-STAMP_BYTES: Final = 38
-MARKER_BYTES: Final = 6
 NO_MASK: Final = bytes(4)
 KEY: Final = "bGFueWluZy1iZW5jaC0wMQ=="
 _ACCEPT: Final = handshake.accept_key(KEY).encode()
 _OK = b"\x0a\x02\x08\x01"
-_unpack_stamp = struct.Struct(">IIQ").unpack
 _SYNC_HEAD = b"\x08\x00\x10\x00\x18\x01\x22"
+_NUMBER = varint(1 << 40)
+"""Stands for a client id or a time: six bytes."""
+UNREAD_US: Final = 50_000_000
+ENGINE_PING_US: Final = 25_000_000
 
-CLOSED: Final = 0
-CONNECTING: Final = 1
-UPGRADING: Final = 2
-OPENING: Final = 3
+UPGRADING: Final = 10
+OPENING: Final = 11
 """Socket.IO: waiting for ``40``."""
-LOGIN: Final = 4
-READY: Final = 5
 
 
 def xsync_frame(data: bytes) -> bytes:
@@ -61,218 +49,101 @@ UNREAD_REQUEST: Final = {XSYNC: xsync_frame(frame.unread_request()), SOCKETIO: s
 ENGINE_PING: Final = b"\x81\x81\0\0\0\x002"
 
 
-class Window:
-    """Which messages are measured, by intended time in microseconds: ``start <= t < stop``; latencies per second."""
-
-    __slots__ = ("acknowledged", "delivered", "start", "stop")
-
-    def __init__(self, start: int = 0, stop: int = 0) -> None:
-        self.start = start
-        self.stop = stop
-        seconds = max(0, -(-(stop - start) // 1_000_000))
-        self.acknowledged = [array("I") for _ in range(seconds)]
-        self.delivered = [array("I") for _ in range(seconds)]
+def _text(stamp: bytes, size: int, group: bool) -> bytes:
+    """MessageBody: type CHAT or GROUPCHAT, content of ``size`` bytes."""
+    filler = bytes(32 + i % 90 for i in range(size - STAMP_BYTES))
+    return b"\x08%c\x22%b%b%b" % (3 if group else 2, varint(size), stamp, filler)
 
 
-class Tally:
-    """Counters of all devices of one worker.
+def _picture(stamp: bytes) -> bytes:
+    """MessageBody of a picture in a group: the file is elsewhere, the attachment describes it (xsync 6.2)."""
+    url = "http://127.0.0.1/file/download/chat?file_sign=0123456789abcdef0123456789abcdef"
+    picture = {"url": url, "dName": "IMG_0001.jpg", "fLen": 214_000, "width": 1600, "height": 1200}
+    attachment = orjson.dumps(picture)
+    return b"\x08\x03\x22%b%b\x28\x01\x42%b%b" % (varint(STAMP_BYTES), stamp, varint(len(attachment)), attachment)
 
-    :ivar received: messages, each counted once; ``duplicated`` and ``reordered`` come on top
-    :ivar reordered: messages that came behind a later one of the same sender
-    :ivar foreign: messages of another run
-    :ivar freed: senders whose message has arrived; taken by the closed loop
+
+class Device(Client):
+    """A client of a lanying server.
+
+    :ivar looped: a pull loop is open
     """
 
-    __slots__ = (
-        "acknowledged",
-        "batches",
-        "disconnected",
-        "duplicated",
-        "ends",
-        "errors",
-        "foreign",
-        "freed",
-        "notices",
-        "pages",
-        "received",
-        "refused",
-        "reordered",
-        "sent",
-        "unknown_acknowledgements",
-        "window",
-    )
+    __slots__ = ("_base", "_count", "_kind", "_templates", "_unread_at", "_wrap", "guid", "looped", "sn")
 
-    COUNTERS: Final = (
-        "sent", "acknowledged", "received", "duplicated", "reordered", "refused", "unknown_acknowledgements", "foreign",
-        "batches", "ends", "notices", "disconnected",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.sent = self.acknowledged = self.received = self.duplicated = self.reordered = self.refused = 0
-        self.unknown_acknowledgements = self.foreign = self.batches = self.ends = self.notices = self.disconnected = 0
-        self.errors: dict[str, int] = {}
-        self.window = Window()
-        self.freed: list[int] = []
-        self.pages = array("I")
-
-    def error(self, text: str) -> None:
-        """Count something that should not happen, by its text."""
-        if len(self.errors) < 50 or text in self.errors:
-            self.errors[text] = self.errors.get(text, 0) + 1
-
-    def counters(self) -> dict[str, int]:
-        """The plain counters."""
-        return {name: int(getattr(self, name)) for name in self.COUNTERS}
-
-
-class Device:
-    """One logged-in client.
-
-    :param index: number of the user in this run, in every stamp
-    :param target: whom it sends to, a uid; 0 for nobody
-    :ivar waiting: messages sent and not acknowledged: (client id as a varint, intended time)
-    :ivar expected: next sequence by sender; ``missing``: sequences skipped so far, by sender
-    :ivar out: bytes for the socket
-    """
-
-    __slots__ = (
-        "_base",
-        "_filler",
-        "_head",
-        "_marker",
-        "_middle",
-        "_size",
-        "_tail",
-        "_token",
-        "_wrap",
-        "expected",
-        "fd",
-        "guid",
-        "index",
-        "kind",
-        "looped",
-        "missing",
-        "out",
-        "page_asked",
-        "refused",
-        "rest",
-        "sequence",
-        "sn",
-        "started",
-        "state",
-        "tally",
-        "target",
-        "uid",
-        "unsent",
-        "waiting",
-    )
-
-    def __init__(
-        self,
-        tally: Tally,
-        index: int,
-        uid: int,
-        token: str,
-        guid: str,
-        target: int,
-        *,
-        marker: bytes,
-        size: int,
-        base: int,
-        kind: int = XSYNC,
-    ) -> None:
-        assert len(marker) == MARKER_BYTES and size >= STAMP_BYTES
-        self.tally = tally
-        self.index = index
-        self.uid = uid
-        self.guid = guid
-        self.target = target
-        self.kind = kind
-        self.fd = -1
-        self.state = CLOSED
-        self.started = 0
+    def __init__(self, tally: Tally, member: Member, setting: Setting) -> None:
+        super().__init__(tally, member, setting)
+        self._kind = SOCKETIO if setting.protocol == "socketio" else XSYNC
+        self._wrap = socketio_frame if self._kind == SOCKETIO else xsync_frame
+        self.beat_us = ENGINE_PING_US if self._kind == SOCKETIO else UNREAD_US
+        self.guid = f"{member.uid}_{setting.guid}"
         self.sn = 0
-        self.rest = b""
-        self.out: list[bytes] = []
-        self.unsent = b""
-        self.sequence = 0
-        self.waiting: deque[tuple[bytes, int]] = deque()
-        self.expected: dict[int, int] = {}
-        self.missing: dict[int, set[int]] = {}
-        self.refused: list[int] = []
-        self.page_asked = 0
         self.looped = False
-        self._token = token
-        self._marker = marker
-        self._size = size
-        self._base = base
-        self._wrap = socketio_frame if kind == SOCKETIO else xsync_frame
-        self._filler = bytes(32 + i % 90 for i in range(size - STAMP_BYTES))
-        self._head = self._middle = self._tail = b""
+        self._base = setting.base
+        self._count = 0
+        self._unread_at = 0
+        self._templates: dict[int, tuple[bytes, bytes, bytes, bytes]] = {}
 
     # --- out -----------------------------------------------------------------------------------------------------
 
-    def upgrade(self, host: str) -> bytes:
-        """The HTTP request a connection starts with."""
+    def hello(self, host: str) -> bytes:
+        """The upgrade request."""
         self.state = UPGRADING
         self.rest = b""
-        return handshake.upgrade_request(host, handshake.client_path(self.kind), KEY)
+        return handshake.upgrade_request(host, handshake.client_path(self._kind), KEY)
 
     def _login(self) -> None:
         self.state = LOGIN
-        self.out.append(self._wrap(frame.provision(self.uid, self._token, self.guid, "bench", sn=self.sn)))
+        self.out.append(self._wrap(frame.provision(self.uid, self.token, self.guid, "bench", sn=self.sn)))
 
-    def _prepare(self) -> None:
-        """Everything of a message that does not change: client id, time and stamp have a fixed width."""
-        example = frame.send_meta(1 << 40, self.uid, self.sn, self.target, 1 << 40, 1, self._body(b"x" * self._size))
-        wire = self._wrap(example)
-        number = varint(1 << 40)
-        first = wire.index(b"\x08" + number + b"\x12") + 1
-        second = wire.index(b"\x20" + number, first) + 1
-        content = wire.index(b"x" * self._size)
-        self._head = wire[:first]
-        self._middle = wire[first + 6 : second]
-        self._tail = wire[second + 6 : content]
+    def ready(self, unread: bool) -> None:
+        """Ask for the unread list, as the web SDK does."""
+        if unread:
+            self.out.append(UNREAD_REQUEST[self._kind])
 
-    @staticmethod
-    def _body(content: bytes) -> bytes:
-        """MessageBody: type CHAT, content."""
-        return b"\x08\x02\x22" + varint(len(content)) + content
+    def beat(self) -> None:
+        """A heartbeat every 50 s, over Socket.IO a ping every 25 s too."""
+        self._unread_at += self.beat_us
+        if self._kind == SOCKETIO:
+            self.out.append(ENGINE_PING)
+        if self._unread_at >= UNREAD_US:
+            self._unread_at = 0
+            self.out.append(UNREAD_REQUEST[self._kind])
 
-    def send(self, intended: int, time_ms: bytes) -> None:
-        """Owe the socket the next message.
+    def _template(self, number: int) -> tuple[bytes, bytes, bytes, bytes]:
+        """Everything of a message that does not change, around client id, time and stamp, which have a fixed width."""
+        route = self.routes[number]
+        stamp = b"x" * STAMP_BYTES
+        body = _picture(stamp) if route.picture else _text(stamp, self._size, route.group)
+        wire = self._wrap(frame.send_meta(1 << 40, self.uid, self.sn, route.to, 1 << 40, 1, body))
+        first = wire.index(b"\x08" + _NUMBER + b"\x12") + 1
+        second = wire.index(b"\x20" + _NUMBER, first) + 1
+        content = wire.index(stamp)
+        found = (wire[:first], wire[first + 6 : second], wire[second + 6 : content], wire[content + STAMP_BYTES :])
+        self._templates[number] = found
+        return found
 
-        :param intended: microseconds, when it should have left
-        :param time_ms: the wall clock as a varint of six bytes
-        """
-        sequence = self.sequence
-        self.sequence = sequence + 1
-        mid = varint(self._base + sequence)
-        self.waiting.append((mid, intended))
-        self.tally.sent += 1
-        self.out.append(
-            b"%b%b%b%b%b%b%08x%08x%016x%b"
-            % (
-                self._head,
-                mid,
-                self._middle,
-                time_ms,
-                self._tail,
-                self._marker,
-                self.index,
-                sequence,
-                intended,
-                self._filler,
-            )
-        )
+    def send(self, number: int, intended: int, time_ms: bytes) -> None:
+        """Owe the socket the next message of a route."""
+        head, middle, tail, rest = self._templates.get(number) or self._template(number)
+        mid = varint(self._base + self._count)
+        self._count += 1
+        stamp, sequence = self.stamp(number, intended)
+        self.waiting.append((mid, intended, number, sequence))
+        self.out.append(b"%b%b%b%b%b%b%b" % (head, mid, middle, time_ms, tail, stamp, rest))
 
     def ask_page(self, amount: int, now: int) -> None:
-        """Ask for the newest history page with the target."""
+        """Ask for the newest history page of the first conversation."""
         self.page_asked = now
-        self.out.append(self._wrap(frame.history_request(self.target, 0, amount)))
+        self.out.append(self._wrap(frame.history_request(self.routes[0].to, 0, amount)))
 
-    def pull(self, uid: int) -> None:
-        """Ask for what is pending in a queue."""
+    def catch_up(self) -> None:
+        """Ask again for what may be pending: the unread list names the queues."""
+        for to in {route.to for route in self.routes}:
+            self._pull(to)
+        self.out.append(UNREAD_REQUEST[self._kind])
+
+    def _pull(self, uid: int) -> None:
         self.looped = True
         self.out.append(self._wrap(frame.sync_pull(uid)))
 
@@ -289,7 +160,7 @@ class Device:
                 self.rest = data
                 return
         size = len(data)
-        socketio = self.kind == SOCKETIO
+        socketio = self._kind == SOCKETIO
         while at + 2 <= size:
             length = data[at + 1]
             start = at + 2
@@ -316,7 +187,7 @@ class Device:
             self.tally.error("upgrade: " + data[:60].decode("latin-1").partition("\r")[0])
             self.state = CLOSED
             return len(data)
-        if self.kind == XSYNC:
+        if self._kind == XSYNC:
             self._login()
         else:
             self.state = OPENING
@@ -348,7 +219,7 @@ class Device:
             if tag == 0x28:  # acknowledgement
                 waiting = self.waiting
                 if waiting and data[at + 5 : at + 11] == waiting[0][0]:
-                    self._acknowledged(waiting.popleft()[1], now)
+                    self.acknowledged(waiting.popleft()[1], now)
                     return
             elif tag == 0x12:  # metas
                 if self._batch(data, at + 4, end, now):
@@ -359,16 +230,10 @@ class Device:
                 return
         self._other(data[start:end], now)
 
-    def _acknowledged(self, intended: int, now: int) -> None:
-        tally = self.tally
-        tally.acknowledged += 1
-        window = tally.window
-        if window.start <= intended < window.stop:
-            window.acknowledged[(intended - window.start) // 1_000_000].append(max(0, now - intended))
-
     def _batch(self, data: bytes, at: int, end: int, now: int) -> bool:
         """``12 meta … 18 key 22 xid [40 01 | 48 mid 50 01]``. False: not of this form."""
         ends = []
+        begin = at
         while at < end and data[at] == 0x12:
             length = data[at + 1]
             at += 2
@@ -396,47 +261,18 @@ class Device:
             return True
         for last in ends:
             content = last - self._size
-            self._arrived(data[content : content + STAMP_BYTES], now)
+            if data[content : content + MARKER_BYTES] != self._marker:
+                content = max(0, data.find(self._marker, begin, last))  # a picture, or not a message
+            begin = last
+            self.arrived(data[content : content + STAMP_BYTES], now)
         self.tally.batches += 1
         payload = b"\x0a" + xid + b"\x10" + key
         body = b"%b%c%b" % (_SYNC_HEAD, len(payload), payload)
-        if self.kind == XSYNC:
+        if self._kind == XSYNC:
             self.out.append(b"\x82%c\0\0\0\0%b" % (0x80 | len(body), body))
         else:
             self.out.append(socketio_frame(body))
         return True
-
-    def _arrived(self, stamp: bytes, now: int) -> None:
-        tally = self.tally
-        if stamp[:MARKER_BYTES] != self._marker:
-            tally.foreign += 1
-            return
-        sender, sequence, intended = _unpack_stamp(unhexlify(stamp[MARKER_BYTES:]))
-        expected = self.expected
-        wanted = expected.get(sender, 0)
-        if sequence == wanted:
-            expected[sender] = wanted + 1
-        elif not self._out_of_turn(sender, sequence, wanted):
-            return
-        tally.received += 1
-        tally.freed.append(sender)
-        window = tally.window
-        if window.start <= intended < window.stop:
-            window.delivered[(intended - window.start) // 1_000_000].append(max(0, now - intended))
-
-    def _out_of_turn(self, sender: int, sequence: int, wanted: int) -> bool:
-        """A sequence that is not the next one. False: it was there before."""
-        missing = self.missing.setdefault(sender, set())
-        if sequence > wanted:
-            missing.update(range(wanted, sequence))
-            self.expected[sender] = sequence + 1
-            return True
-        if sequence in missing:
-            missing.discard(sequence)
-            self.tally.reordered += 1
-            return True
-        self.tally.duplicated += 1
-        return False
 
     def _page(self, now: int) -> None:
         asked = self.page_asked
@@ -454,11 +290,11 @@ class Device:
             self._sync(SyncDL.FromString(payload), now)
         elif command == frame.NOTICE:
             tally.notices += 1
-            self.pull(Notice.FromString(payload).xid.uid)
+            self._pull(Notice.FromString(payload).xid.uid)
         elif command == frame.UNREAD:
             for entry in UnreadDL.FromString(payload).unread:
                 if entry.n:
-                    self.pull(entry.xid.uid)
+                    self._pull(entry.xid.uid)
         elif command == frame.PROVISION:
             answer = Provision.FromString(payload)
             if answer.status.code != frame.OK:
@@ -467,26 +303,12 @@ class Device:
                 return
             self.sn = answer.xid.deviceSN
             self.state = READY
-            if self.target:
-                self._prepare()
+            self._templates.clear()
 
     def _sync(self, sync: SyncDL, now: int) -> None:
         tally = self.tally
         if sync.client_mid:
-            sequence = sync.client_mid - self._base
-            wire = varint(sync.client_mid)
-            found = next((one for one in self.waiting if one[0] == wire), None)
-            if found is None:
-                tally.unknown_acknowledgements += 1
-                return
-            self.waiting.remove(found)
-            if sync.status.code == frame.OK:
-                self._acknowledged(found[1], now)
-            else:
-                tally.refused += 1
-                tally.freed.append(self.index)
-                self.refused.append(sequence)
-                tally.error(f"message refused: {sync.status.code} {sync.status.reason}")
+            self._answered(sync, now)
             return
         if sync.status.code != frame.OK:
             tally.error(f"error: {sync.status.code} {sync.status.reason}")
@@ -497,7 +319,7 @@ class Device:
         for meta in sync.metas:
             at = meta.payload.find(self._marker)
             if at >= 0:
-                self._arrived(meta.payload[at : at + STAMP_BYTES], now)
+                self.arrived(meta.payload[at : at + STAMP_BYTES], now)
             elif meta.ns == 1:
                 tally.foreign += 1
         if sync.next_key:
@@ -506,3 +328,17 @@ class Device:
         elif not sync.metas:
             tally.ends += 1
             self.looped = False
+
+    def _answered(self, sync: SyncDL, now: int) -> None:
+        """An answer to a message that is not the oldest one waiting, or a refusal."""
+        mid = varint(sync.client_mid)
+        found = next((one for one in self.waiting if one[0] == mid), None)
+        if found is None:
+            self.tally.unknown_acknowledgements += 1
+            return
+        self.waiting.remove(found)
+        _, intended, number, sequence = found
+        if sync.status.code == frame.OK:
+            self.acknowledged(intended, now)
+        else:
+            self.was_refused(number, sequence, f"{sync.status.code} {sync.status.reason}")

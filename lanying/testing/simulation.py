@@ -11,10 +11,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from lanying.bus.messages import (
     Call,
+    CreateGroup,
     Deliver,
     GroupDeliver,
+    GroupView,
+    Invitee,
     LinkAck,
     LinkBatch,
     Message,
@@ -85,6 +90,16 @@ class Simulation:
         shard.settle()
         shard.store.flush()
         return User(self, info.uid, name, app)
+
+    def group(self, founder: User, *members: User) -> int:
+        """Found a group with these members in it; its gid."""
+        invitees = [Invitee(member.uid, False) for member in members]
+        request = CreateGroup(founder.uid, founder.app, 0, "group", "", "", invitees, len(members) + 1)
+        founder.shard.call(Call(1, "gateway", self.now_ms + 1000, encode(request)))
+        reply = founder.shard.tick.envelopes[-1][1]
+        assert isinstance(reply, Reply) and reply.code == 200, reply
+        self.run()
+        return msgspec.msgpack.decode(reply.body, type=GroupView).info.gid
 
     def advance(self, seconds: float) -> None:
         """Time passes everywhere."""

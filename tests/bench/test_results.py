@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from bench import report, results, seed
-from bench.load import DrainResult, Member, Stream
-from bench.wire import Tally
+from bench.orders import CountResult, Stream
+from bench.tally import Tally
 from lanying.errors import LanyingError
 from lanying.ids import SLOTS
 from lanying.shardmap import ShardMap
 from lanying.tokens import verify
 
 
-def drain(sent: dict[int, int], streams: dict[tuple[int, int], Stream], **left: dict[int, list[int]]) -> DrainResult:
-    return DrainResult(
+def drain(sent: dict[int, int], streams: dict[tuple[int, int], Stream], **left: dict[int, list[int]]) -> CountResult:
+    return CountResult(
         counters=dict.fromkeys(Tally.COUNTERS, 0),
         errors={},
         sent=sent,
@@ -30,11 +30,12 @@ def drain(sent: dict[int, int], streams: dict[tuple[int, int], Stream], **left: 
 
 
 def test_lost_is_acknowledged_and_not_received() -> None:
-    members = [Member(0, 10, "", 11, 1), Member(1, 11, "", 10, 0), Member(2, 12, "", 13, 3), Member(3, 13, "", 12, 2)]
+    audience = {0: (1,), 1: (0,), 2: (3, 1)}
     first = drain({0: 5, 1: 3}, {(0, 1): Stream(5, []), (1, 0): Stream(2, [0])}, refused={1: [2]})
     second = drain({2: 4}, {}, unacknowledged={2: [1, 3]})
-    verdict = results.judge(members, [first, second])
-    assert verdict.lost == 1 + 2  # sequence 0 of sender 1 (2 was refused); 0 and 2 of sender 2
+    verdict = results.judge(audience, [first, second])
+    # Sequence 0 of stream 1 (2 was refused); 0 and 2 of stream 2, by both of its recipients.
+    assert verdict.lost == 1 + 2 * 2
     assert verdict.unacknowledged == 2 and not verdict.good
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.wire import READY, UPGRADING, Device, Tally, Window
+from bench.client import READY, Member, Route, Setting
+from bench.tally import Tally, Window
+from bench.wire import UPGRADING, Device
 from lanying.protocol import frame, handshake
 from lanying.protocol.connection import SOCKETIO, XSYNC, Connection, wrap
 from lanying.protocol.frame import parse_frame
@@ -17,23 +19,18 @@ BASE = 1_700_000_000_000
 MARKER = b"LBtest"
 
 
+def make(tally: Tally, index: int, uid: int, target: int, size: int = 38, protocol: str = "xsync") -> Device:
+    """A device that writes to ``target`` as stream ``index``."""
+    member = Member(index, uid, "token", (Route(target, index),))
+    return Device(tally, member, Setting("h", 1, MARKER, BASE, size=size, protocol=protocol))
+
+
 class Client:
     """A generator's device in place of the simulation's own."""
 
     def __init__(self, user: User, target: User, index: int, kind: int = XSYNC, size: int = 100) -> None:
         self.tally = Tally()
-        self.device = Device(
-            self.tally,
-            index,
-            user.uid,
-            "token",
-            f"guid-{index}",
-            target.uid,
-            marker=MARKER,
-            size=size,
-            base=BASE,
-            kind=kind,
-        )
+        self.device = make(self.tally, index, user.uid, target.uid, size, "socketio" if kind == SOCKETIO else "xsync")
         self.kind = kind
         self.user = user
         self.simulation = user.simulation
@@ -68,7 +65,7 @@ class Client:
 
     def send(self, count: int = 1) -> None:
         for _ in range(count):
-            self.device.send(self.now, frame.varint(BASE))
+            self.device.send(0, self.now, frame.varint(BASE))
         for one in self.take():
             self.user.shard.received(self.session, one)
         self.simulation.run()
@@ -102,7 +99,27 @@ def test_messages_both_ways_are_counted(kind: int, size: int) -> None:
         assert not (client.tally.duplicated or client.tally.reordered or client.tally.foreign)
         assert client.tally.batches == client.tally.ends > 0
     assert len(b.tally.window.delivered[0]) == 15 and len(a.tally.window.acknowledged[0]) == 15
-    assert b.tally.freed == [0] * 15
+    assert b.tally.freed == [0] * 15 and a.tally.owed == 15
+
+
+def test_a_group_gets_every_copy_also_of_pictures() -> None:
+    simulation = Simulation()
+    users = [simulation.user(name) for name in ("alice", "bob", "carol", "dave")]
+    clients = [Client(user, users[0], number) for number, user in enumerate(users)]
+    gid = simulation.group(*users)
+    sender = clients[0].device
+    sender.routes = (Route(gid, 7, 3, group=True), Route(gid, 8, 3, group=True, picture=True))
+    sender.sequences = [0, 0]
+    for number in (0, 1, 1, 0, 1):
+        sender.send(number, 0, frame.varint(BASE))
+    for one in clients[0].take():
+        users[0].shard.received(clients[0].session, one)
+    simulation.run()
+    assert (sender.tally.sent, sender.tally.owed, sender.tally.acknowledged) == (5, 15, 5)
+    for client in clients[1:]:
+        assert client.tally.received == 5 and client.device.expected == {7: 2, 8: 3}
+        assert not (client.tally.duplicated or client.tally.reordered or client.tally.errors)
+    assert sender.tally.received == 0
 
 
 def test_every_push_is_acknowledged_with_its_key() -> None:
@@ -117,7 +134,7 @@ def test_what_a_message_is() -> None:
     simulation = Simulation()
     alice, bob = simulation.user("alice"), simulation.user("bob")
     a = Client(alice, bob, 7)
-    a.device.send(123_456, frame.varint(BASE + 5))
+    a.device.send(0, 123_456, frame.varint(BASE + 5))
     (data,) = a.take()
     upload = SyncUL.FromString(parse_frame(data)[1])
     assert (upload.meta.id, upload.meta.to.uid, upload.meta.timestamp, upload.meta.ns) == (BASE, bob.uid, BASE + 5, 1)
@@ -142,7 +159,7 @@ def test_pending_messages_are_pulled_after_the_unread_list() -> None:
 
 def test_gaps_repetitions_and_late_messages() -> None:
     tally = Tally()
-    device = Device(tally, 1, 5, "t", "g", 6, marker=MARKER, size=38, base=BASE)
+    device = make(tally, 1, 5, 6)
 
     def arrive(*sequences: int, marker: bytes = MARKER) -> None:
         metas = [
@@ -166,13 +183,12 @@ def test_gaps_repetitions_and_late_messages() -> None:
 
 def test_unusual_frames_take_the_slow_way() -> None:
     tally = Tally()
-    device = Device(tally, 1, 5, "t", "g", 6, marker=MARKER, size=38, base=BASE)
-    device._prepare()
-    device.send(0, frame.varint(BASE))
-    device.send(0, frame.varint(BASE))
-    device.send(0, frame.varint(BASE))
+    device = make(tally, 1, 5, 6)
+    device.send(0, 0, frame.varint(BASE))
+    device.send(0, 0, frame.varint(BASE))
+    device.send(0, 0, frame.varint(BASE))
     device.feed(wrap(XSYNC, frame.refusal(BASE + 1, 2, "no")), 1)
-    assert tally.refused == 1 and device.refused == [1] and list(tally.errors) == ["message refused: 2 no"]
+    assert tally.refused == 1 and device.refused == [(1, 1)] and list(tally.errors) == ["message refused: 2 no"]
     device.feed(wrap(XSYNC, frame.acknowledgement(BASE + 2, 1 << 44, BASE)), 1)  # not the first in the row
     device.feed(wrap(XSYNC, frame.acknowledgement(BASE, 1 << 44, BASE)), 1)
     assert tally.acknowledged == 2 and not device.waiting
@@ -197,10 +213,10 @@ def test_unusual_frames_take_the_slow_way() -> None:
 
 def test_a_refused_login_or_upgrade_is_an_error() -> None:
     tally = Tally()
-    device = Device(tally, 1, 5, "t", "g", 6, marker=MARKER, size=38, base=BASE)
-    device.upgrade("h")
+    device = make(tally, 1, 5, 6)
+    device.hello("h")
     device.feed(b"HTTP/1.1 429 Too Many Requests\r\n\r\n", 0)
     assert device.state == 0 and list(tally.errors) == ["upgrade: HTTP/1.1 429 Too Many Requests"]
-    device.upgrade("h")
+    device.hello("h")
     device.feed(_upgraded() + wrap(XSYNC, frame.provision_refused(7, "bad token")), 0)
     assert device.state == 0 and "login refused: 7 bad token" in tally.errors
