@@ -6,8 +6,8 @@
 ``endpoint``   what a request handler gets and gives; a table row per path
 ``params``     parameters from query or body, lenient about both
 ``auth``       who is calling: tokens, admins acting as users
-``passwords``  Argon2id in threads     ``throttle``  wrong passwords per name and address
-``shards``     the port to the shards  ``codes``     REST codes and their meaning
+``throttle``   wrong passwords per name and address
+``codes``      REST codes and their meaning
 
 Areas, each a table ``ENDPOINTS``: ``discovery`` ``sign_in`` ``users`` ``rosters`` ``groups`` (with ``group_members``
 ``group_entry`` ``group_items``; they share ``group_visit`` and the QR texts of ``group_codes``)

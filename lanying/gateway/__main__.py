@@ -16,12 +16,12 @@ from lanying import limits
 from lanying.bus import handoff
 from lanying.bus.call import Calls
 from lanying.bus.messages import Drain, Envelope, Heartbeat, Reply
+from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
 from lanying.gateway.adopt import Adopter
 from lanying.gateway.app import build
 from lanying.gateway.endpoint import Services
 from lanying.gateway.metrics import Metrics
-from lanying.gateway.shards import BusShards
 from lanying.logs import setup
 from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.runtime import SUPERVISOR, Launch

@@ -9,11 +9,11 @@ acts as when no user is named; a user token ignores these headers. Codes: 40000 
 from __future__ import annotations
 
 from lanying.bus.messages import STATE_DELETED, CheckToken, GetGroups, GroupView
+from lanying.bus.shards import accounts, ask
 from lanying.errors import CallError, TokenError
 from lanying.gateway.codes import refuse
 from lanying.gateway.endpoint import Visit
 from lanying.gateway.params import Params
-from lanying.gateway.shards import accounts, ask
 from lanying.tokens import ROLE_ADMIN, ROLE_USER, Identity, verify
 
 

@@ -9,12 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from lanying import limits
+from lanying.bus.shards import Shards
 from lanying.clock import monotonic, wall_ms
 from lanying.config import Config
 from lanying.gateway.params import Params
-from lanying.gateway.passwords import Passwords
-from lanying.gateway.shards import Shards
 from lanying.gateway.throttle import Guesses
+from lanying.passwords import Passwords
 from lanying.runtime import App
 
 GET: Final = ("GET",)

@@ -21,6 +21,7 @@ from lanying.bus.messages import (
     MayInvite,
     Outcome,
 )
+from lanying.bus.shards import ask
 from lanying.gateway.codes import refuse
 from lanying.gateway.endpoint import GET, POST, UPDATE, Endpoint, Visit
 from lanying.gateway.group_codes import Code, read, write
@@ -38,7 +39,6 @@ from lanying.gateway.group_visit import (
     row,
     users_of,
 )
-from lanying.gateway.shards import ask
 
 
 async def invite(visit: Visit) -> object:

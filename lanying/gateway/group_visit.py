@@ -8,9 +8,9 @@ from typing import Any, Final, TypeVar
 
 from lanying import limits
 from lanying.bus.messages import STATE_DELETED, GroupRequest, GroupView, Invitee, Joined, MemberInfo, Outcome
+from lanying.bus.shards import accounts, ask
 from lanying.gateway.codes import refuse
 from lanying.gateway.endpoint import Page, Visit
-from lanying.gateway.shards import accounts, ask
 from lanying.ids import MAX_ENTITY_ID
 
 T = TypeVar("T")

@@ -24,6 +24,7 @@ from lanying.bus.messages import (
     SetAdmins,
     TransferGroup,
 )
+from lanying.bus.shards import ask
 from lanying.errors import CallError
 from lanying.gateway import group_entry, group_items, group_members
 from lanying.gateway.codes import refuse
@@ -40,7 +41,6 @@ from lanying.gateway.group_visit import (
     users_of,
 )
 from lanying.gateway.params import Params
-from lanying.gateway.shards import ask
 from lanying.ids import MAX_ENTITY_ID
 
 TYPES: Final = 3

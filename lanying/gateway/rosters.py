@@ -24,9 +24,9 @@ from lanying.bus.messages import (
     RelationInfo,
     SetRelation,
 )
+from lanying.bus.shards import accounts, ask, ask_name
 from lanying.gateway.codes import refuse
 from lanying.gateway.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Page, Visit
-from lanying.gateway.shards import accounts, ask, ask_name
 from lanying.ids import MAX_ENTITY_ID
 
 BLOCKED: Final = 3

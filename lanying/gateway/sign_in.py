@@ -15,11 +15,11 @@ from lanying.bus.messages import (
     GetCredentials,
     SetPassword,
 )
+from lanying.bus.shards import accounts, ask, ask_name
 from lanying.errors import CallError
 from lanying.gateway.auth import is_admin
 from lanying.gateway.codes import refuse
 from lanying.gateway.endpoint import POST, Endpoint, Visit
-from lanying.gateway.shards import accounts, ask, ask_name
 from lanying.gateway.users import MAX_SN, settings_of
 from lanying.names import username_error
 from lanying.tokens import ROLE_USER, Identity, issue

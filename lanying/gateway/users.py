@@ -12,9 +12,9 @@ from lanying.bus.messages import (
     ListDevices,
     UpdateAccount,
 )
+from lanying.bus.shards import accounts, ask
 from lanying.gateway.codes import refuse
 from lanying.gateway.endpoint import GET, REMOVE, UPDATE, Endpoint, Page, Visit
-from lanying.gateway.shards import accounts, ask
 from lanying.protocol.schema.xsync_pb2 import UserNotice
 
 MAX_SN: Final = (1 << 31) - 1
