@@ -8,6 +8,7 @@
 ``auth``       who is calling: tokens, admins acting as users
 ``throttle``   wrong passwords per name and address
 ``codes``      REST codes and their meaning
+``contract``   every call of the API as data, from ``contract.json``
 
 Areas, each a table ``ENDPOINTS``: ``discovery`` ``sign_in`` ``users`` ``rosters`` ``groups`` (with ``group_members``
 ``group_entry`` ``group_items``; they share ``group_visit`` and the QR texts of ``group_codes``)

@@ -69,7 +69,7 @@ async def _respond(services: Services, endpoint: Endpoint, request: Request) -> 
         own = False
         visit = _visit(services, endpoint, request, body)
         if endpoint.token:
-            await authenticate(visit)
+            await authenticate(visit, admin=endpoint.admin)
         return 200, _success(await endpoint.handler(visit))
     except CallError as error:
         return error.code, _failure(error.code, error.message, HTTP_STATUS.get(error.code, 200) if own else 200)

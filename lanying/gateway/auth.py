@@ -17,8 +17,8 @@ from lanying.gateway.params import Params
 from lanying.tokens import ROLE_ADMIN, ROLE_USER, Identity, verify
 
 
-async def authenticate(visit: Visit) -> None:
-    """Set ``visit.uid`` and ``visit.admin``. :raises CallError: see above"""
+async def authenticate(visit: Visit, *, admin: bool = False) -> None:
+    """Set ``visit.uid`` and ``visit.admin``. ``admin``: no user may call this. :raises CallError: see above"""
     if not visit.token:
         raise refuse(10003)
     identity = identify(visit)
@@ -26,7 +26,8 @@ async def authenticate(visit: Visit) -> None:
         visit.admin = True
         if visit.acting_in:
             visit.admin_of = Params({"header group_id": visit.acting_in}).entity("header group_id")
-        visit.uid = await _acting_for(visit)
+        if visit.acting_for or not admin:
+            visit.uid = await _acting_for(visit)
         return
     if identity.role != ROLE_USER or identity.uid <= 0:
         raise refuse(402)
@@ -35,6 +36,8 @@ async def authenticate(visit: Visit) -> None:
     except CallError as error:
         # A token of a user who is gone is a dead token: only 402 makes a client log in again.
         raise refuse(402) if error.code == 10000 else error from error
+    if admin:
+        raise refuse(10010, "only an admin token may call this")
     visit.uid = identity.uid
 
 

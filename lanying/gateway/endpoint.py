@@ -54,7 +54,7 @@ class Services:
 class Visit:
     """One request.
 
-    :ivar uid: the user who calls or whom an admin acts for, 0 where no token is asked
+    :ivar uid: the user who calls or whom an admin acts for, 0 where no token is asked and for an admin who acts for nobody
     :ivar token: value of the header ``access-token``, empty for none
     :ivar acting_for: value of the header ``user_id``, ``acting_in`` of ``group_id``: an admin acts as that user, as admin of that group
     :ivar admin_of: the group an admin acts in, 0 for none
@@ -95,10 +95,11 @@ Handler = Callable[[Visit], Awaitable[object]]
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """A path. ``token``: who may call has to show one; ``app``: which app is meant has to be known."""
+    """A path. ``token``: who may call has to show one, of an admin with ``admin``; ``app``: which app is meant has to be known."""
 
     methods: tuple[str, ...]
     path: str
     handler: Handler
     token: bool = True
     app: bool = True
+    admin: bool = False

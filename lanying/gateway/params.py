@@ -23,7 +23,10 @@ _SWITCH: Final[dict[object, bool]] = {"true": True, "1": True, "false": False, "
 
 
 def parse(query: bytes, body: bytes) -> Params:
-    """:raises CallError: 10002, the body is not a JSON object"""
+    """Parameters by name; a body that is a bare list counts as ``list``, a bare text as ``value``.
+
+    :raises CallError: 10002, the body is something else
+    """
     text = query.decode("utf-8", "replace")
     try:
         values: dict[str, Any] = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=100))
@@ -36,6 +39,10 @@ def parse(query: bytes, body: bytes) -> Params:
             raise refuse(10002, f"the body is not valid JSON: {error}") from error
         if isinstance(found, dict):
             values.update(found)
+        elif isinstance(found, list):
+            values["list"] = found
+        elif isinstance(found, str):
+            values["value"] = found
         elif found is not None:
             raise refuse(10002, "the body is a JSON object: send {} when there is nothing to say")
     return Params(values)

@@ -29,6 +29,7 @@ from lanying.bus.messages import (
     encode,
 )
 from lanying.config import Config
+from lanying.errors import CallError
 from lanying.ids import EPOCH_MS
 from lanying.protocol import frame
 from lanying.protocol.connection import XSYNC, Connection
@@ -110,6 +111,21 @@ class Simulation:
             shard.outbox.clock(self.now)
         self.run()
 
+    def call(self, index: int, request: Request) -> bytes:
+        """Ask a shard as a gateway does, and let everything that follows from it happen.
+
+        :raises CallError: refused
+        """
+        self._call_number += 1
+        replies: list[Reply] = []
+        self._calls[self._call_number] = replies.append
+        self.shards[index].call(Call(self._call_number, "gateway", self.now_ms + 5000, encode(request)))
+        self.run()
+        [reply] = replies
+        if reply.code != 200:
+            raise CallError(reply.code, reply.message)
+        return reply.body
+
     def crash(self, index: int) -> None:
         """Power failure of one shard: its memory and what it did not flush are gone; it starts again."""
         for key, device in list(self.devices.items()):
@@ -162,8 +178,11 @@ class Simulation:
                 self._wire.append((process, blob))
                 continue
             moved = True
+            message = decode_envelope(blob)
             if process.startswith("shard-"):
-                self._arrive(self.shards[int(process[6:])], decode_envelope(blob))
+                self._arrive(self.shards[int(process[6:])], message)
+            elif isinstance(message, Reply) and message.id in self._calls:
+                self._calls.pop(message.id)(message)
         return moved
 
     def _arrive(self, shard: Shard, message: Message) -> None:

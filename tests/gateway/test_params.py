@@ -46,9 +46,14 @@ def test_the_body_wins_and_null_is_not_given() -> None:
     assert params.text("d", "x") == "x"
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"5", b'"x"', b'{"a": \xff}', b'{"a": "\\ud800"}', b"[" * 2000])
+@pytest.mark.parametrize("body", [b"{", b"5", b'{"a": \xff}', b'{"a": "\\ud800"}', b"[" * 2000])
 def test_bodies_that_are_no_objects(body: bytes) -> None:
     assert refusal(lambda: parse(b"", body)) == 10002
+
+
+def test_bare_lists_and_texts_have_names() -> None:
+    assert parse(b"", b"[1, 2]").entities("list") == [1, 2]
+    assert parse(b"", b'"x"').text("value") == "x"
 
 
 @pytest.mark.parametrize("body", [b"", b" \n", b"{}", b"null"])
