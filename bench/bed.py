@@ -20,10 +20,11 @@ from typing import Any
 from bench import measure, results
 from bench.client import Setting
 from bench.fleet import Fleet
+from bench.host import Host, Target
 from bench.orders import ChatOrder, LoginOrder, LoginResult, LogoutOrder, now_us
 from bench.people import Arrangement, Pairs
 from bench.results import Run
-from bench.server import Server, Target
+from bench.server import Server
 
 TRANSPORTS = ("xsync", "socketio")
 LEAD_US = 200_000
@@ -43,9 +44,9 @@ class Common:
     size: int = 100
     nice: int = 0
     """Other than 0: autogroup niceness of server and generator, for a machine that others use too (needs root)."""
-    hook: Callable[[Server, float], contextlib.AbstractContextManager[object]] | None = None
+    hook: Callable[[Host, float], contextlib.AbstractContextManager[object]] | None = None
     """Something to do beside the window, for example a profiler; gets its length in seconds."""
-    host: Callable[[Target, int], Server] = Server
+    host: Callable[[Target, int], Host] = Server
     """Makes the server under test."""
 
 
@@ -109,16 +110,12 @@ class Bench:
     def run(self, scenario: str, **settings: object) -> Run:
         """A new record."""
         common = self.common
-        target = common.target
         base: dict[str, Any] = {
             "users": self.users,
             "workers": common.workers,
             "transport": common.transport,
             "content_bytes": common.size,
-            "server": target.url or "private",
-            "shards": target.shards,
-            "durability": self.server.status().get("durability", target.durability),
-        }
+        } | self.server.settings()
         machine = results.machine(self.server.data or Path())
         machine["load_before"] = round(self.started_load, 2)
         if self.preferred:

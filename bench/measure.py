@@ -141,6 +141,11 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def name(pid: int) -> str:
+    """Of the program. :raises OSError: no such process"""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
 class Meter:
     """Looks at a server's processes.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bench import seed
 from bench.client import Member, Route
-from bench.server import Server
+from bench.host import Host
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class People:
         return dealt, audience
 
 
-def _in_pairs(order: Sequence[int], server: Server, how: str) -> People:
+def _in_pairs(order: Sequence[int], server: Host, how: str) -> People:
     shard_of = seed.shard_function(server.data, server.target.shards)
     people = People()
     for one, other in seed.pairs(order, shard_of, how):
@@ -77,7 +77,7 @@ class Pairs:
 
     how: str = "any"
 
-    def arrange(self, server: Server, order: Sequence[int], workers: int, chance: random.Random) -> People:
+    def arrange(self, server: Host, order: Sequence[int], workers: int, chance: random.Random) -> People:
         """Who writes to whom."""
         return _in_pairs(order, server, self.how)
 
@@ -88,7 +88,7 @@ class OneGroup:
 
     senders: int
 
-    def arrange(self, server: Server, order: Sequence[int], workers: int, chance: random.Random) -> People:
+    def arrange(self, server: Host, order: Sequence[int], workers: int, chance: random.Random) -> People:
         """Founds the group."""
         gid = server.found_group("benchmark", order)
         people = People(units=[(uid,) for uid in order])
@@ -107,7 +107,7 @@ class School:
 
     size: int
 
-    def arrange(self, server: Server, order: Sequence[int], workers: int, chance: random.Random) -> People:
+    def arrange(self, server: Host, order: Sequence[int], workers: int, chance: random.Random) -> People:
         """Founds the classes; friends are by chance, mostly in other classes."""
         people = _in_pairs(order, server, "any")
         pupils = [uid for uid in order if uid in people.talks]

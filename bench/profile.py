@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.server import Server
+from bench.host import Host
 
 RATE_HZ = 400
 
@@ -103,7 +103,7 @@ class Profiler:
         self._native = native
 
     @contextlib.contextmanager
-    def hook(self, server: Server, seconds: float) -> Iterator[None]:
+    def hook(self, server: Host, seconds: float) -> Iterator[None]:
         """:raises ProfileError: py-spy failed; it needs root or ptrace_scope 0"""
         pid = server.meter().pids.get(self.process)
         if pid is None:

@@ -6,10 +6,17 @@ from collections.abc import Callable
 from typing import Final
 
 from bench.client import Client, Member, Setting
+from bench.peers.mqtt import MqttClient
+from bench.peers.xmpp import XmppClient
 from bench.tally import Tally
 from bench.wire import Device
 
-PROTOCOLS: Final[dict[str, Callable[[Tally, Member, Setting], Client]]] = {"xsync": Device, "socketio": Device}
+PROTOCOLS: Final[dict[str, Callable[[Tally, Member, Setting], Client]]] = {
+    "xsync": Device,
+    "socketio": Device,
+    "xmpp": XmppClient,
+    "mqtt": MqttClient,
+}
 
 
 def client(tally: Tally, member: Member, setting: Setting) -> Client:

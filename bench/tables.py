@@ -10,11 +10,18 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.compare import Row
+from bench.peers.turns import Standing
 
 SEED_FIGURES = (
     ("Lanying IM, Raspberry Pi 4B", "logins at 20/s: mean 72.6 ms", "chats at 19/s in total: mean 150 ms", "worst 10-s mean 1.3 s")
 )  # fmt: skip
 """What the seed's makers published for 4,000 users; other hardware than this run's unless it ran on a Pi 4B."""
+
+
+def console() -> Console:
+    """For tables: as wide as the terminal, wide enough for all columns without one."""
+    found = Console()
+    return found if found.is_terminal else Console(width=160)
 
 
 def show(record: Mapping[str, Any], console: Console) -> None:
@@ -110,6 +117,67 @@ def run_name(record: Mapping[str, Any]) -> str:
     if settings.get("system"):
         parts.insert(0, str(settings["system"]))
     return ", ".join(parts)
+
+
+_STANDINGS = (
+    "system",
+    "CPU µs/message",
+    "to ours",
+    "messages/s",
+    "p50 ms",
+    "p99 ms",
+    "login CPU ms",
+    "PSS",
+    "lost / doubled / reordered",
+)
+
+
+def standing_rows(standings: Sequence[Standing]) -> list[tuple[str, list[str]]]:
+    """Cells of :data:`_STANDINGS`, with the rate in front: ours first, the others as multiples of ours."""
+    found = []
+    base: dict[float, float] = {}
+    for one in standings:
+        cost = one.figure("cpu_us_per_message")
+        base.setdefault(one.rate, cost or 0.0)
+        ratio = f"{cost / base[one.rate]:.2f} ×" if cost and base[one.rate] else "?"
+        spread = [run.figures.get("cpu_us_per_message", 0.0) for run in one.runs]
+        cells = [
+            str(one.runs[0].settings.get("system", one.system)),
+            f"{cost:,.0f} ({min(spread):,.0f} … {max(spread):,.0f})" if cost else "?",
+            ratio,
+            *(
+                "?" if value is None else number("", value)
+                for value in (
+                    one.figure("messages_per_s"),
+                    one.latency("deliver", "p50"),
+                    one.latency("deliver", "p99"),
+                    one.figure("login_cpu_ms"),
+                )
+            ),
+            size(one.figure("pss_bytes") or 0),
+            " / ".join(f"{one.counted(name):,}" for name in ("lost", "duplicated", "reordered")),
+        ]
+        found.append((f"{one.rate:g}/s" if one.rate else "saturated", cells))
+    return found
+
+
+def standings(found: Sequence[Standing], console: Console) -> None:
+    """Systems beside each other, a table per rate."""
+    by_rate: dict[str, list[list[str]]] = {}
+    for rate, cells in standing_rows(found):
+        by_rate.setdefault(rate, []).append(cells)
+    for rate, rows in by_rate.items():
+        table = Table(*_STANDINGS, title=f"1:1 chat, {rate}", title_justify="left", box=None, padding=(0, 2, 0, 0))
+        for cells in rows:
+            table.add_row(*cells)
+        console.print(table)
+
+
+def standings_markdown(found: Sequence[Standing]) -> str:
+    """The same for docs/benchmarks.md."""
+    rows = ["| rate | " + " | ".join(_STANDINGS) + " |", "|---|---|" + "---:|" * (len(_STANDINGS) - 1)]
+    rows += [f"| {rate} | " + " | ".join(cells) + " |" for rate, cells in standing_rows(found)]
+    return "\n".join(rows)
 
 
 def shares(title: str, rows: Sequence[tuple[str, float]], cost_us: float, console: Console) -> None:
