@@ -16,7 +16,7 @@ from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
 from lanying.shard import operations
 from lanying.shard.mailbox import Conversation
-from lanying.shard.policy import Refused
+from lanying.shard.policy import DISK_FULL, Refused
 from lanying.shard.session import Session
 from lanying.shard.store import schema
 from lanying.shard.sync import Entry
@@ -54,7 +54,7 @@ class Delivery:
                 raise Refused(Status.INVALID_PARAMETER, "from is not the logged-in user")
             _limit_rate(session, shard.tick.now)
             if shard.full:
-                raise Refused(Status.FAIL, "the server's disk is full, the message was not kept")
+                raise Refused(Status.FAIL, DISK_FULL)
             if meta.ns != NS_MESSAGE:
                 operations.other_namespace(shard, session, meta)
                 return

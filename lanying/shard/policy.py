@@ -12,6 +12,7 @@ from lanying.shard import accounts, roster
 from lanying.shard.ports import Work
 
 _LOGIN_STATUS: dict[int, int] = {402: Status.INVALID_TOKEN, 10000: Status.INVALID_TOKEN, 10010: Status.USER_BANNED}
+DISK_FULL = "the server's disk is full, the message was not kept"
 _decode_peer = msgspec.msgpack.Decoder(PeerState).decode
 
 

@@ -330,7 +330,7 @@ class Runner:
         shard.outbox.clock(now)
         shard.store_cursors()
         shard.maintain()
-        full = self._store.free_bytes() < self._config.storage.min_free_mb << 20
+        full = self._store.free_bytes() < self._config.storage.min_free_bytes
         if full != shard.full:
             shard.full = full
             log.warning("event=%s free_bytes=%d", "disk_full" if full else "disk_has_room", self._store.free_bytes())

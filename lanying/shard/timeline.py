@@ -33,7 +33,7 @@ from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
 from lanying.shard import devices, groups, operations
 from lanying.shard.mailbox import Conversation
-from lanying.shard.policy import Refused
+from lanying.shard.policy import DISK_FULL, Refused
 from lanying.shard.session import Session
 from lanying.shard.store import schema
 from lanying.shard.sync import Entry
@@ -107,6 +107,8 @@ class Timelines:
         """Put an upload into the timeline of a group of this shard. :raises Refused: its author may not"""
         shard = self._shard
         gid, uid, now_ms = request.gid, request.uid, shard.tick.now_ms
+        if shard.full:
+            raise Refused(Status.FAIL, DISK_FULL)
         refusal = groups.may_post(shard.store, gid, uid, request.app, now_ms)
         if refusal is not None:
             raise Refused(*refusal)

@@ -165,7 +165,7 @@ class Reshard:
 
     def _check_room(self) -> None:
         needed = sum(directory.tree_bytes(directory.shard_path(self._data, index)) for index in range(self._old.shards))
-        needed += self._config.storage.min_free_mb << 20
+        needed += self._config.storage.min_free_bytes
         free = directory.free_bytes(self._data)
         if free < needed:
             raise ReshardError(
