@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Any
 
@@ -9,8 +10,10 @@ import click
 
 from bench import analysis, scenarios
 from bench.bed import SETTLE_S
+from bench.limiter import PI4_CORES, PI4_MEMORY, LimitError
 from bench.options import EPILOG, EXIT_CANNOT, common, rate, run_scenario
 from bench.profile import ProfileError
+from bench.scenarios.pi import Limits, limiter_here
 from bench.seed import SeedError
 from lanying.errors import LanyingError
 
@@ -149,12 +152,40 @@ def history(**options: Any) -> None:
     run_scenario(scenarios.history, options, **own)
 
 
+@cli.command(epilog=EPILOG)
+@common
+@click.option("--users", default=4000, show_default=True, type=click.IntRange(2), help="Of the published test.")
+@click.option("--duration", default=60.0, show_default=True, help="Seconds of its chat, at 200/s.")
+@click.option(
+    "--cores", default=PI4_CORES, show_default=True, help="CPU of the server: four Pi cores in those of this machine."
+)
+@click.option("--memory-mib", default=PI4_MEMORY >> 20, show_default=True, type=click.IntRange(64))
+@click.option("--p99-ms", default=150.0, show_default=True, help="What a load has to stay below to hold.")
+@click.option("--step", default=8.0, show_default=True, help="Seconds per step of the searches.")
+@click.option("--most-users", default=16_000, show_default=True, help="Look no further than this.")
+def pi(**options: Any) -> None:
+    """A Raspberry Pi 4, or its CPU time and memory on this machine (control groups, needs root).
+
+    The published test with its reserve, then the most chats per second and the most users within the latency given. On a
+    Pi nothing is limited, and temperature, clock and throttling are written down.
+    """
+    try:
+        limiter = limiter_here(options.pop("cores"), options.pop("memory_mib") << 20)
+    except LimitError as error:
+        click.echo(f"skipped: {error}", err=True)
+        return
+    limits = Limits(limiter, options.pop("p99_ms"), options.pop("step"), options.pop("most_users"))
+    own = {name: options.pop(name) for name in ("users", "duration")}
+    run_scenario(scenarios.pi, options, limits=limits, **own)
+
+
 for _command in analysis.COMMANDS:
     cli.add_command(_command)
 
 
 def main() -> None:
-    """Entry point: errors of ours become one line and an exit code."""
+    """Entry point: errors of ours become one line and an exit code. SIGTERM ends the servers a run has started."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         cli()
     except (LanyingError, SeedError, ProfileError, AssertionError) as error:

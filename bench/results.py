@@ -11,6 +11,7 @@ Record (format 1)::
     seconds      per second of the window: messages, p50, p99, max (of "deliver"), cores (server CPU), pss
     processes    by name: user_s, system_s, switches, reads, writes, disk_bytes in the window; pss, rss at its end
     errors       texts of what should not happen, with their counts
+    steps        what a search has tried, in order; empty for most scenarios
     verdict      sent, acknowledged, copies, received, lost, duplicated, reordered, refused, unacknowledged, rescued, disconnected
 """
 
@@ -30,6 +31,7 @@ from typing import Any
 import orjson
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
 
+from bench import board
 from bench.orders import CountResult, Stream
 
 FORMAT = 1
@@ -115,6 +117,7 @@ class Run:
     errors: dict[str, int] = field(default_factory=dict)
     verdict: Verdict | None = None
     machine: dict[str, Any] = field(default_factory=dict)
+    steps: list[dict[str, Any]] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
         """As it is written."""
@@ -132,6 +135,7 @@ class Run:
             "latency": self.latency,
             "seconds": self.seconds,
             "processes": self.processes,
+            "steps": self.steps,
             "errors": self.errors,
             "verdict": None if self.verdict is None else asdict(self.verdict),
         }
@@ -219,8 +223,9 @@ def machine(data: Path) -> dict[str, Any]:
         "file_system": file_system(data),
         "load_before": round(os.getloadavg()[0], 2),
     }
-    found |= _pi()
-    return found
+    if board.model():
+        found["board"] = board.model()
+    return found | board.look()
 
 
 def _cpu_model() -> str:
@@ -230,24 +235,6 @@ def _cpu_model() -> str:
         if name.strip() in names:
             return value.strip()
     return platform.machine()
-
-
-def _pi() -> dict[str, Any]:
-    """Temperature, clock and throttling where the machine tells (a Raspberry Pi does)."""
-    found: dict[str, Any] = {}
-    thermal = Path("/sys/class/thermal/thermal_zone0/temp")
-    clock = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")
-    throttled = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
-    try:
-        if thermal.exists():
-            found["celsius"] = int(thermal.read_text()) / 1000
-        if clock.exists():
-            found["clock_mhz"] = int(clock.read_text()) / 1000
-        if throttled.exists():
-            found["throttled"] = throttled.read_text().strip()
-    except (OSError, ValueError):
-        pass
-    return found
 
 
 def file_system(path: Path) -> str:

@@ -57,6 +57,8 @@ def show(record: Mapping[str, Any], console: Console) -> None:
             )
     if latencies.row_count:
         console.print(latencies)
+    if record.get("steps"):
+        console.print(_steps(record["steps"]))
     verdict = record["verdict"]
     if verdict:
         good = not (verdict["lost"] or verdict["duplicated"] or verdict["reordered"])
@@ -69,6 +71,25 @@ def show(record: Mapping[str, Any], console: Console) -> None:
     other = record["figures"].get("other_cores", 0.0)
     if other > 0.1:
         console.print(f"other processes used {other:.2f} cores meanwhile: repeat on a quiet machine", style="yellow")
+
+
+def _steps(steps: Sequence[Mapping[str, Any]]) -> Table:
+    """What a search has tried."""
+    table = Table(
+        "users", "chats/s", "held", "p50 ms", "p99 ms", "cores", "PSS", "lost", box=None, padding=(0, 2, 0, 0)
+    )
+    for step in steps:
+        table.add_row(
+            f"{step['users']:,}",
+            f"{step['messages_per_s']:,.0f} of {step['rate']:,.0f}",
+            "yes" if step["held"] else "no",
+            f"{step['p50_ms']:.1f}",
+            f"{step['p99_ms']:.1f}",
+            f"{step['server_cores']:.2f}",
+            size(step["pss_bytes"]),
+            f"{step['lost']:,}",
+        )
+    return table
 
 
 MARKDOWN = (

@@ -6,8 +6,9 @@ import contextlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
-from bench import measure, results
+from bench import board, measure, results
 from bench.bed import LEAD_US, Bench, Report
 from bench.orders import ChatOrder, ChatResult, CountResult, now_us
 from bench.results import Run
@@ -19,6 +20,7 @@ class Looks:
 
     :ivar sockets: kernel memory of all TCP sockets, bytes
     :ivar figures: the shards' own counters at both ends
+    :ivar board: temperature, clock, throttling, where the machine tells
     """
 
     samples: list[measure.Sample] = field(default_factory=list)
@@ -26,6 +28,7 @@ class Looks:
     memory: list[dict[str, measure.Memory]] = field(default_factory=list)
     sockets: list[int] = field(default_factory=list)
     figures: list[dict[str, float]] = field(default_factory=list)
+    board: list[dict[str, Any]] = field(default_factory=list)
 
     def look(self, bench: Bench) -> None:
         """One look."""
@@ -33,6 +36,7 @@ class Looks:
         self.machine.append(measure.machine_busy())
         self.memory.append(bench.meter.memory())
         self.sockets.append(measure.socket_memory())
+        self.board.append(board.look())
 
 
 def load(
@@ -138,6 +142,12 @@ def _costs(run: Run, looks: Looks, messages: int, copies: int, generator_s: floa
         figures["pss_bytes"] = sum(one.pss for one in memory.values())
         figures["rss_bytes"] = sum(one.rss for one in memory.values())
     figures["kernel_socket_bytes"] = max(looks.sockets)
+    for name, choose in (("celsius", max), ("clock_mhz", min)):
+        seen = [one[name] for one in looks.board if name in one]
+        if seen:
+            figures[f"{name}_{choose.__name__}"] = choose(seen)
+    if "throttled" in looks.board[-1]:
+        run.machine["throttled"] = looks.board[-1]["throttled"]
     for name, one in used.items():
         row = {key: round(value, 4) for key, value in asdict(one).items()}
         last = memory.get(name, measure.Memory())
