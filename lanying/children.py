@@ -26,7 +26,7 @@ from math import inf
 from typing import Any, Final
 
 from lanying import limits
-from lanying.runtime import EXIT_CONFIG, GATEWAY, ROUTER
+from lanying.runtime import ADMIN, EXIT_CONFIG, GATEWAY, ROUTER
 
 EXIT_FAILED: Final = 1
 LATE_S: Final = 1.0
@@ -111,7 +111,7 @@ def backoff(delay: float, served_s: float) -> float:
 
 def drain_stage(name: str) -> int:
     """Position in a drain: nobody new, then no requests, then the shards with everything acknowledged on disk."""
-    return {ROUTER: 0, GATEWAY: 1}.get(name, 2)
+    return {ROUTER: 0, GATEWAY: 1, ADMIN: 1}.get(name, 2)
 
 
 def explain_exit(status: int) -> str:

@@ -54,6 +54,11 @@ def _placing(command: Command) -> Command:
 def _settings(command: Command) -> Command:
     """Options of a start."""
     for option in (
+        click.option(
+            "--listen-admin",
+            metavar="HOST:PORT",
+            help="Admin consoles with a key may come here too (lanying-admin keygen); events on the next port.",
+        ),
         click.option("--log-level", metavar="LEVEL", help="debug, info (default), warning or error."),
         click.option(
             "--profile",
@@ -82,7 +87,12 @@ def _settings(command: Command) -> Command:
 
 
 def _flags(
-    data: str | None, shards: int | None, listen: str | None, open_registration: bool | None, log_level: str | None
+    data: str | None,
+    shards: int | None,
+    listen: str | None,
+    open_registration: bool | None,
+    log_level: str | None,
+    listen_admin: str | None,
 ) -> dict[str, Any]:
     return {
         "data": data,
@@ -90,6 +100,7 @@ def _flags(
         "listen": listen,
         "log_level": log_level,
         "accounts": {"open_registration": open_registration},
+        "admin": {"listen": listen_admin},
     }
 
 
@@ -113,6 +124,7 @@ def start(
     listen: str | None,
     open_registration: bool | None,
     log_level: str | None,
+    listen_admin: str | None,
     profile: str | None,
     daemon: bool,
 ) -> None:
@@ -124,7 +136,7 @@ def start(
     """
     from lanying import launcher
 
-    flags = _flags(data, shards, listen, open_registration, log_level)
+    flags = _flags(data, shards, listen, open_registration, log_level, listen_admin)
     if launcher.start(lambda: load(file, flags=flags, profile=profile), daemon=daemon) == launcher.RESTART:
         again = [argument for argument in sys.argv[1:] if argument != "--daemon"]
         os.execv(sys.executable, [sys.executable, "-m", "lanying.cli", *again])
@@ -194,10 +206,11 @@ def check_config(
     listen: str | None,
     open_registration: bool | None,
     log_level: str | None,
+    listen_admin: str | None,
     profile: str | None,
 ) -> None:
     """Check settings and machine without starting anything; print every setting and where it comes from."""
-    flags = _flags(data, shards, listen, open_registration, log_level)
+    flags = _flags(data, shards, listen, open_registration, log_level, listen_admin)
     config = load(file, flags=flags, profile=profile)
     sources = origins(layers(file, flags=flags, profile=profile))
     for key, value in flat(msgspec.to_builtins(config)):

@@ -71,6 +71,13 @@ class Policy(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Members of one group; groups keep the number they were founded with."""
 
 
+class Admin(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """``[admin]``: where consoles may come from besides the local socket."""
+
+    listen: str = ""
+    """``HOST:PORT`` for consoles with a key (CURVE); events are on the next port. Empty: local ones only."""
+
+
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole configuration of a server."""
 
@@ -88,6 +95,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     discovery: Discovery = msgspec.field(default_factory=Discovery)
     accounts: Accounts = msgspec.field(default_factory=Accounts)
     policy: Policy = msgspec.field(default_factory=Policy)
+    admin: Admin = msgspec.field(default_factory=Admin)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -101,6 +109,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "discovery": Discovery,
     "accounts": Accounts,
     "policy": Policy,
+    "admin": Admin,
 }
 
 Layer = tuple[str, dict[str, Any]]

@@ -18,6 +18,7 @@ import msgspec
 
 from lanying.config import Config
 from lanying.errors import DataDirectoryError, ShardCountError
+from lanying.private import write_private
 from lanying.runtime import App, RunDirectory
 from lanying.shardmap import ShardMap
 
@@ -147,14 +148,14 @@ class DataDirectory:
         apps = _load_apps(self.path / APPS_FILE)
         if not apps:
             apps = (App(config.app_id, config.app_name, secrets.token_hex(KEY_BYTES)),)
-            _write_private(self.path / APPS_FILE, msgspec.json.format(msgspec.json.encode(apps)) + b"\n")
+            write_private(self.path / APPS_FILE, msgspec.json.format(msgspec.json.encode(apps)) + b"\n")
         if apps[0].app_id != config.app_id:
             raise DataDirectoryError(
                 f"{self.path}: serves app_id {apps[0].app_id!r}, the configuration says {config.app_id!r}; "
                 "set app_id back, or give another directory with --data"
             )
         if not self.token_file.exists():
-            _write_private(self.token_file, _admin_token(apps[0]).encode() + b"\n")
+            write_private(self.token_file, _admin_token(apps[0]).encode() + b"\n")
         return (msgspec.structs.replace(apps[0], name=config.app_name), *apps[1:])
 
     def close(self) -> None:
@@ -188,18 +189,6 @@ def _admin_token(app: App) -> str:
     from lanying import tokens  # PyJWT stays out of the memory of every later start
 
     return tokens.issue(app.secret, tokens.Identity(app.app_id, 0, tokens.ROLE_ADMIN, app.admin_epoch))
-
-
-def _write_private(file: Path, content: bytes) -> None:
-    """Owner-only from its first byte; a crash leaves all of it or nothing."""
-    part = file.with_name(file.name + ".part")
-    part.unlink(missing_ok=True)
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(file)
 
 
 def _try_lock(fd: int) -> bool:

@@ -203,3 +203,17 @@ CLIENT_EVENTS: Final = 1000
 """Events the application has not taken: with more, the client stops acknowledging and the server stops sending."""
 CLIENT_SEEN_IDS: Final = 16_384
 """Received ids remembered to show a repeated delivery once: a killed server may repeat what its last commits covered."""
+
+# --- admin console ---------------------------------------------------------------------------------------------
+ADMIN_MESSAGE_BYTES: Final = 256 * 1024
+"""Largest question of a console."""
+ADMIN_QUEUE: Final = 1000
+"""Answers and events kept for a console that does not read; more are dropped."""
+ADMIN_ASKS: Final = 16
+"""Commands one console may run at once."""
+ADMIN_ROWS: Final = 1000
+"""Rows of one page."""
+ADMIN_DEADLINE_S: Final = 24 * 3600.0
+"""Longest a command may take: a backup of a large disk."""
+ADMIN_ALIVE_S: Final = 2.0
+"""A console says this often that it is still there; three times silent cancels its work."""

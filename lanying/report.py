@@ -34,9 +34,9 @@ def measure(rows: list[dict[str, Any]]) -> None:
             continue
 
 
-def show(status: dict[str, Any]) -> None:
-    """Print for people."""
-    console = Console(highlight=False)
+def show(status: dict[str, Any], console: Console | None = None) -> None:
+    """Print for people. Rows with ``per_s`` show what their counters grew by."""
+    console = console or Console(highlight=False)
     console.print(
         f"{status['state']}  {status['url']}  app {status['app_id']}  lanying {status['version']}  "
         f"pid {status['pid']}  up {duration(status['uptime_s'])}",
@@ -66,7 +66,12 @@ def show(status: dict[str, Any]) -> None:
         )
     console.print(table)
     for row in status["processes"]:
-        figures = " ".join(f"{name}={value:.15g}" for name, value in row["figures"].items() if name != "sessions")
+        rates = row.get("per_s", {})
+        figures = " ".join(
+            f"{name}={value:.15g}" + (f" ({rates[name]:g}/s)" if name in rates else "")
+            for name, value in row["figures"].items()
+            if name != "sessions"
+        )
         console.print(f"{row['name']}: {figures}", style="dim", markup=False)
 
 

@@ -5,9 +5,11 @@ Data directory (mode 0700)::
     shardmap.json        which shard owns which slot
     apps.json            app ids, their signing keys (mode 0600)
     admin-token          admin token of the first app (mode 0600)
+    admin-keys.json      keys of consoles that come over the network (mode 0600)
+    audit.log            what was done through the console, hash-chained (mode 0600)
     lock                 held by the supervisor, contains its pid
     shard-<n>/           RocksDB of one shard
-    run/                 sockets: bus-<process>.ipc, handoff-<process>.sock, control.ipc
+    run/                 sockets: bus-<process>.ipc, handoff-<process>.sock, control.ipc, admin.ipc, admin-events.ipc
     log/                 log files of a server started with --daemon
 """
 
@@ -28,6 +30,7 @@ from lanying.shardmap import ShardMap
 SUPERVISOR = "supervisor"
 ROUTER = "router"
 GATEWAY = "gateway"
+ADMIN = "admin"
 
 EXIT_CONFIG: Final = 78
 """``EX_CONFIG`` of sysexits.h: configuration, machine or data do not allow a start; who exits with it has said why."""
@@ -123,3 +126,13 @@ class RunDirectory:
     def control(self) -> str:
         """ZeroMQ endpoint of the supervisor's ROUTER socket (status, stop)."""
         return f"ipc://{self.path}/control.ipc"
+
+    @property
+    def admin(self) -> str:
+        """ZeroMQ endpoint of the admin process's ROUTER socket."""
+        return f"ipc://{self.path}/admin.ipc"
+
+    @property
+    def admin_events(self) -> str:
+        """ZeroMQ endpoint of the admin process's PUB socket."""
+        return f"ipc://{self.path}/admin-events.ipc"

@@ -36,14 +36,14 @@ from lanying.control import ControlEndpoint
 from lanying.datadir import DataDirectory
 from lanying.failpoints import failpoint
 from lanying.notify import Notifier
-from lanying.runtime import GATEWAY, ROUTER, SUPERVISOR, App, Launch, RunDirectory, shard_name
+from lanying.runtime import ADMIN, GATEWAY, ROUTER, SUPERVISOR, App, Launch, RunDirectory, shard_name
 from lanying.shardmap import ShardMap
 
 log = logging.getLogger(__name__)
 
 SHARD = "shard"
 COMMANDS: Mapping[str, tuple[str, ...]] = {
-    kind: (sys.executable, "-m", f"lanying.{kind}") for kind in (SHARD, GATEWAY, ROUTER)
+    kind: (sys.executable, "-m", f"lanying.{kind}") for kind in (SHARD, GATEWAY, ROUTER, ADMIN)
 }
 """What runs, by kind of process."""
 RESTART = -1
@@ -74,11 +74,11 @@ class Plan:
     @property
     def names(self) -> list[str]:
         """Process names in the order of their start."""
-        return [*(shard_name(i) for i in range(self.shard_map.shards)), GATEWAY, ROUTER]
+        return [*(shard_name(i) for i in range(self.shard_map.shards)), GATEWAY, ADMIN, ROUTER]
 
     def launch(self, name: str) -> Launch:
         """What a child is told."""
-        index = int(name.removeprefix("shard-")) if name not in (GATEWAY, ROUTER) else -1
+        index = int(name.removeprefix("shard-")) if name.startswith("shard-") else -1
         fds = {ROUTER: {"listener": self.listener.fileno()}, GATEWAY: {"metrics": self.metrics.fileno()}}
         return Launch(
             name=name,
@@ -217,7 +217,7 @@ class Supervisor:
     def _spawn(self, name: str) -> None:
         if self._children.state in (State.DRAINING, State.OVER):
             return  # an earlier command of the same turn failed
-        kind = name if name in (GATEWAY, ROUTER) else SHARD
+        kind = SHARD if name.startswith("shard-") else name
         launch = self._plan.launch(name)
         failpoint("supervisor.before_spawn")
         try:

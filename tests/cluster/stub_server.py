@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from lanying import cli, launcher
-from lanying.supervisor import GATEWAY, ROUTER, SHARD
+from lanying.supervisor import ADMIN, GATEWAY, ROUTER, SHARD
 
 CHILD = (sys.executable, str(Path(__file__).with_name("stub_child.py")))
 
@@ -13,7 +13,7 @@ real_start = launcher.start
 
 
 def start(read_config, **options):  # type: ignore[no-untyped-def]
-    code = real_start(read_config, **options, commands=dict.fromkeys((SHARD, GATEWAY, ROUTER), CHILD), hung_after_s=1.0)
+    code = real_start(read_config, **options, commands=dict.fromkeys((SHARD, GATEWAY, ROUTER, ADMIN), CHILD), hung_after_s=1.0)
     assert code == launcher.RESTART
     os.execv(sys.executable, [sys.executable, *(argument for argument in sys.argv if argument != "--daemon")])
 

@@ -44,7 +44,7 @@ def test_every_process_is_ready_pinned_and_has_its_descriptors(stubs):
     status = stubs.status()
     assert status["state"] == "ready" and status["shards"] == 3 and status["shard_map_version"] == 1
     rows = {row["name"]: row for row in status["processes"]}
-    assert list(rows) == ["shard-0", "shard-1", "shard-2", "gateway", "router"]
+    assert list(rows) == ["shard-0", "shard-1", "shard-2", "gateway", "admin", "router"]
     cores = sorted(os.sched_getaffinity(0))
     assert [rows[f"shard-{n}"]["core"] for n in range(3)] == [cores[n % len(cores)] for n in range(3)]
     assert rows["shard-0"]["figures"] == {"sessions": 3, "fds": 0, "cpus": 1}

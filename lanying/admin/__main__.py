@@ -1,0 +1,91 @@
+"""The admin process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+import uvloop
+import zmq
+
+from lanying import limits
+from lanying.admin import keys
+from lanying.admin.endpoint import Endpoint
+from lanying.admin.server import Server
+from lanying.bus.call import Calls
+from lanying.bus.messages import Drain, Envelope, Heartbeat, Reply
+from lanying.bus.shards import BusShards
+from lanying.bus.transport import Bus
+from lanying.errors import LanyingError
+from lanying.logs import setup
+from lanying.runtime import EXIT_CONFIG, SUPERVISOR, Launch
+
+log = logging.getLogger("lanying.admin")
+
+
+class Process:
+    """Wires bus, endpoint and heartbeats to one loop."""
+
+    def __init__(self, launch: Launch, loop: asyncio.AbstractEventLoop) -> None:
+        self.launch = launch
+        self._loop = loop
+        self.bus = Bus(launch.name, launch.run, self._envelope)
+        self.calls = Calls(self.bus)
+        data = Path(launch.data)
+        self.server = Server(launch.config, launch.apps, BusShards(self.calls, launch.shard_map), data)
+        self.endpoint = Endpoint(self.server, partial(keys.load, data))
+        self.server.publish = self.endpoint.publish
+
+    async def start(self) -> None:
+        """Serve. :raises ConfigError: the address cannot be had"""
+        self.bus.start(self._loop)
+        self.endpoint.listen_local()
+        if self.launch.config.admin.listen:
+            host, _, port = self.launch.config.admin.listen.rpartition(":")
+            self.endpoint.listen_tcp(host, int(port))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._loop.stop)
+        self.heartbeat()
+
+    def heartbeat(self) -> None:
+        """Tell the supervisor that the loop turns."""
+        self.bus.send(SUPERVISOR, Heartbeat(self.launch.name, os.getpid(), True, {}))
+        self._loop.call_later(limits.HEARTBEAT_INTERVAL_S, self.heartbeat)
+
+    def close(self) -> None:
+        """Release everything."""
+        self.endpoint.close()
+        self.bus.close()
+        self.server.close()
+
+    def _envelope(self, message: Envelope) -> None:
+        if isinstance(message, Reply):
+            self.calls.answered(message)
+        elif isinstance(message, Drain):
+            self._loop.stop()
+
+
+def main() -> int:
+    """Run until told to stop."""
+    launch = Launch.read()
+    setup(launch.name, launch.config.log_level)
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    process = Process(launch, loop)
+    try:
+        loop.run_until_complete(process.start())
+    except (LanyingError, zmq.ZMQError) as error:
+        log.critical("event=cannot_start error=%r remedy='give another admin.listen'", str(error))
+        return EXIT_CONFIG
+    loop.run_forever()
+    process.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""The audit log: every command that changes something, in a file that shows when it was tampered with.
+
+``DATA/audit.log``, one JSON object a line: ``time`` (ms), ``who``, ``command``, ``arguments`` (secrets left out), ``outcome``,
+``previous`` (the hash of the line before, 64 zeros for the first) and ``hash``: SHA-256 of the line without it. Lines are only appended;
+a changed, removed or inserted line breaks the chain from there on. Who may write the file can cut its end off unseen: keep the
+last hash elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+FIRST: Final = "0" * 64
+TAIL_BYTES: Final = 1 << 16
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line."""
+
+    time: int
+    who: str
+    command: str
+    arguments: dict[str, Any]
+    outcome: str
+    previous: str
+    hash: str = ""
+
+    def sealed(self) -> Entry:
+        """The same with its hash."""
+        text = msgspec.json.encode(msgspec.structs.replace(self, hash=""))
+        return msgspec.structs.replace(self, hash=hashlib.sha256(text).hexdigest())
+
+
+class Audit:
+    """The log of one server; this process is its only writer."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+        self._last = ""
+
+    def append(self, time_ms: int, who: str, command: str, arguments: dict[str, Any], outcome: str) -> Entry:
+        """Write a line and flush it to the disk. :raises OSError: it could not be written"""
+        if self._fd < 0:
+            self._last = last_hash(self._path)
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        entry = Entry(time_ms, who, command, arguments, outcome, self._last).sealed()
+        os.write(self._fd, msgspec.json.encode(entry) + b"\n")
+        os.fdatasync(self._fd)
+        self._last = entry.hash
+        return entry
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def read(path: Path) -> Iterator[tuple[int, Entry | None]]:
+    """Line numbers from 1 and entries; None for a line that is none."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield number, msgspec.json.decode(line, type=Entry)
+            except msgspec.DecodeError:
+                yield number, None
+
+
+def verify(path: Path) -> tuple[int, str, str]:
+    """Number of good lines, the last hash, and what is wrong with the line behind them (empty: nothing)."""
+    previous, good = FIRST, 0
+    for number, entry in read(path):
+        if entry is None:
+            return good, previous, f"line {number} is not an entry: cut short by a crash, or tampered with"
+        if entry.previous != previous:
+            return good, previous, f"line {number} does not continue line {number - 1}: lines were removed or inserted"
+        if entry.sealed().hash != entry.hash:
+            return good, previous, f"line {number} was changed after it was written"
+        previous, good = entry.hash, number
+    return good, previous, ""
+
+
+def last_hash(path: Path) -> str:
+    """Hash of the last whole line."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - TAIL_BYTES, 0))
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        return FIRST
+    for line in reversed(lines):
+        try:
+            return msgspec.json.decode(line, type=Entry).hash
+        except msgspec.DecodeError:
+            continue
+    return FIRST

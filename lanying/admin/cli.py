@@ -1,0 +1,279 @@
+"""``lanying-admin``: the commands of the table, one at a time or interactively, and the local ones (keys, contexts)."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console as Screen
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from lanying.admin import cli_local, contexts, render
+from lanying.admin.client import Address, Console
+from lanying.admin.commands import TABLE
+from lanying.admin.visit import Argument, Command, CommandError, Kind
+from lanying.errors import LanyingError
+
+EXIT_CODES = {
+    0: "done",
+    1: "refused or failed; the reason is on standard error",
+    2: "unknown command, option or argument",
+    3: "not running, or not reachable",
+    4: "not allowed for this key",
+    130: "interrupted",
+}
+_EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())
+
+
+@dataclass
+class Session:
+    """What the options say, and the connection once it is made.
+
+    :ivar screen: for people; progress and questions go to standard error
+    """
+
+    address: Address
+    as_json: bool = False
+    yes: bool = False
+    timeout_s: float = 30.0
+    limit: int = 100
+    screen: Screen = field(default_factory=lambda: Screen(highlight=False))
+    notes: Screen = field(default_factory=lambda: Screen(stderr=True, highlight=False))
+
+
+def execute(session: Session, command: Command, arguments: dict[str, Any]) -> None:
+    """Run one command and show what comes.
+
+    :raises CommandError: refused or failed
+    :raises click.Abort: the person said no
+    """
+    for argument in command.arguments:
+        if argument.kind is Kind.SECRET and not arguments.get(argument.key):
+            arguments[argument.key] = click.prompt(
+                argument.key.capitalize(), hide_input=True, confirmation_prompt=True, err=True
+            )
+    bar = _Bar(session)
+    with Console(session.address, bar) as console, contextlib.closing(bar):
+        if command.streams:
+            _stream(session, console, command, arguments)
+            return
+        if command.destructive and not session.yes:
+            would = console.run(command.name, arguments, dry=True, timeout_s=session.timeout_s).value["would"]
+            click.confirm(f"{would}. Go on?", abort=True, err=True)
+        _pages(session, console, command, arguments)
+
+
+class _Bar:
+    """Progress on standard error, from the first time there is any."""
+
+    def __init__(self, session: Session) -> None:
+        self._quiet = session.as_json
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), console=session.notes, transient=True, disable=self._quiet
+        )
+        self._task: TaskID | None = None
+
+    def __call__(self, done: float, total: float, text: str) -> None:
+        if not total and not text:
+            return
+        if self._task is None:
+            self._task = self._bar.add_task(text, total=None)
+            self._bar.start()
+        self._bar.update(self._task, completed=done, total=total or None, description=text)
+
+    def close(self) -> None:
+        """Clear it away."""
+        self._bar.stop()
+
+
+def _pages(session: Session, console: Console, command: Command, arguments: dict[str, Any]) -> None:
+    """All pages for a script, the first for a person."""
+    cursor = ""
+    rows: list[Any] = []
+    while True:
+        result = console.run(command.name, arguments, cursor=cursor, limit=session.limit, timeout_s=session.timeout_s)
+        cursor = result.cursor
+        if not session.as_json or (not cursor and not rows):
+            break
+        rows += result.value
+        if not cursor:
+            result.value = rows
+            break
+    if session.as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(result.value)))
+        return
+    render.show(session.screen, command, result.value)
+    if cursor:
+        session.notes.print(
+            f"there is more: --limit {session.limit * 10} shows more at once, --json everything", style="dim"
+        )
+
+
+def _stream(session: Session, console: Console, command: Command, arguments: dict[str, Any]) -> None:
+    """Until the server ends or Ctrl-C."""
+    try:
+        for row in console.stream(command.name, arguments):
+            if session.as_json:
+                click.echo(msgspec.json.encode(row))
+            else:
+                render.show(session.screen, command, row)
+    except KeyboardInterrupt:
+        return
+
+
+def _parameter(argument: Argument) -> click.Parameter:
+    kind: click.ParamType[Any] = click.INT if argument.kind is Kind.NUMBER else click.STRING
+    if argument.choices:
+        kind = click.Choice(argument.choices)
+    if not argument.is_option:
+        return click.Argument(
+            [argument.key],
+            required=argument.required,
+            nargs=-1 if argument.many else 1,
+            type=kind,
+            metavar=argument.name.upper(),
+        )
+    flag = argument.kind is Kind.FLAG
+    return click.Option(
+        [argument.name],
+        help=argument.help,
+        type=None if flag else kind,
+        is_flag=flag,
+        multiple=argument.many,
+        default=argument.default,
+    )
+
+
+def _click(command: Command) -> click.Command:
+    def run(as_json: bool, yes: bool, limit: int | None, timeout: float | None, **given: Any) -> None:
+        session = click.get_current_context().find_object(Session)
+        assert session is not None
+        session = replace(
+            session,
+            as_json=as_json or session.as_json,
+            yes=yes or session.yes,
+            limit=limit or session.limit,
+            timeout_s=timeout or session.timeout_s,
+        )
+        arguments = {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in given.items()
+            if value not in (None, ())
+        }
+        execute(session, command, arguments)
+
+    described = [
+        f"  {argument.name.upper():<12} {argument.help}" for argument in command.arguments if not argument.is_option
+    ]
+    text = f"{command.help[:1].upper()}{command.help[1:]}.\n\nNeeds the role {command.role.name.lower()}."
+    if described:
+        text += "\n\n\b\n" + "\n".join(described)
+    return click.Command(
+        command.name.split()[-1], params=[*(_parameter(argument) for argument in command.arguments), *_common()], callback=run, help=text,
+        short_help=command.help,
+    )  # fmt: skip
+
+
+def _common() -> list[click.Option]:
+    """Options that may stand before a command and behind it."""
+    return [
+        click.Option(["--json", "as_json"], is_flag=True, help="JSON instead of tables, all pages, no progress."),
+        click.Option(["--yes"], is_flag=True, help="Do not ask before a destructive command."),
+        click.Option(["--limit"], type=click.IntRange(1, 1000), help="Rows of a page (default 100)."),
+        click.Option(["--timeout"], type=click.FloatRange(0.1), help="Seconds it may take (default 30)."),
+    ]
+
+
+def tree(root: click.Group, table: Sequence[Command] = TABLE) -> click.Group:
+    """The table as commands and groups of ``root``."""
+    for command in table:
+        *group, _ = command.name.split()
+        parent = root
+        for word in group:
+            found = parent.commands.get(word)
+            if not isinstance(found, click.Group):
+                names = ", ".join(other.name.split()[-1] for other in table if other.name.startswith(f"{word} "))
+                found = click.Group(word, help=f"{word.capitalize()}: {names}.", short_help=names)
+                parent.add_command(found)
+            parent = found
+        parent.add_command(_click(command))
+    return root
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.option(
+    "--context",
+    "name",
+    metavar="NAME",
+    help="A server added with `context add` (default: the one in use, else ./data).",
+)
+@click.option("--data", metavar="DIR", help="Data directory of a server on this machine.")
+@click.option("--server", metavar="HOST:PORT", help="A server elsewhere; needs --key.")
+@click.option("--key", metavar="FILE", help="Key file that `keygen` wrote on that server.")
+@click.pass_context
+def cli(
+    context: click.Context,
+    name: str | None,
+    data: str | None,
+    server: str | None,
+    key: str | None,
+    as_json: bool,
+    yes: bool,
+    limit: int | None,
+    timeout: float | None,
+) -> None:  # fmt: skip
+    """Look after a lanying server. Without a command it is interactive: history, completion, help."""
+    if context.obj is None:  # from the interactive console it is there already
+        if context.invoked_subcommand in ("context", "keygen", "keys"):
+            return
+        context.obj = Session(contexts.address(name, data, server, key), as_json, yes, timeout or 30.0, limit or 100)
+    if context.invoked_subcommand is None:
+        from lanying.admin.repl import interact
+
+        session = context.obj
+        interact(cli, lambda arguments: run(cli, arguments, session))
+
+
+def main() -> None:
+    """Entry point: errors of ours become one line and an exit code."""
+    sys.exit(run(cli, sys.argv[1:]))
+
+
+def run(group: click.Group, arguments: list[str], session: Session | None = None) -> int:
+    """Run a line; its exit code."""
+    try:
+        group.main(arguments, prog_name="lanying-admin", standalone_mode=False, obj=session)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.Abort:
+        click.echo("not done", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except CommandError as error:
+        click.echo(f"lanying-admin: {error}", err=True)
+        return {503: 3, 402: 4}.get(error.code, 1)
+    except LanyingError as error:
+        click.echo(f"lanying-admin: {error}", err=True)
+        return 1
+    return 0
+
+
+cli.params += _common()
+tree(cli)
+for _command in cli_local.COMMANDS:
+    cli.add_command(_command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""The asking side: one DEALER socket to an admin endpoint, blocking, for command line and tests."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+import zmq
+
+from lanying import limits
+from lanying.admin.keys import Ticket
+from lanying.admin.messages import (
+    Alive,
+    Answer,
+    Ask,
+    Cancel,
+    Done,
+    Event,
+    Failed,
+    Progress,
+    Rows,
+    decode_answer,
+    decode_event,
+    encode,
+)
+from lanying.admin.visit import CommandError
+from lanying.errors import ConfigError
+from lanying.runtime import RunDirectory
+
+CONNECT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server's consoles connect: a data directory of this machine, or ``HOST:PORT`` with a ticket."""
+
+    data: Path | None = None
+    host: str = ""
+    ticket: Ticket | None = None
+
+    @property
+    def commands(self) -> str:
+        """ZeroMQ endpoint for commands."""
+        return RunDirectory(self.data).admin if self.data else f"tcp://{self.host}"
+
+    @property
+    def events(self) -> str:
+        """ZeroMQ endpoint for events: the next port."""
+        if self.data:
+            return RunDirectory(self.data).admin_events
+        name, _, port = self.host.rpartition(":")
+        return f"tcp://{name}:{int(port) + 1}"
+
+
+@dataclass
+class Result:
+    """A page of a result."""
+
+    value: Any
+    cursor: str = ""
+
+
+@dataclass
+class Console:
+    """A connection to one server; use it as a context manager, from one thread.
+
+    :param on_progress: done, total (0: unknown), text
+    """
+
+    address: Address
+    on_progress: Callable[[float, float, str], None] = lambda done, total, text: None
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def __enter__(self) -> Self:
+        self._context = zmq.Context(1)
+        self._socket = self._connect(zmq.DEALER, self.address.commands)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._context.destroy(linger=200)
+
+    def run(
+        self, command: str, arguments: dict[str, Any] | None = None, *, dry: bool = False, cursor: str = "",
+        limit: int = 100, timeout_s: float = 30.0,
+    ) -> Result:  # fmt: skip
+        """One page of a command's result. :raises CommandError: refused, failed, or no answer"""
+        ask = Ask(next(self._numbers), command, arguments or {}, dry, cursor, limit, timeout_s)
+        for answer in self._answers(ask, timeout_s):
+            if isinstance(answer, Done):
+                return Result(answer.result, answer.cursor)
+        raise CommandError(408, "no answer")
+
+    def stream(self, command: str, arguments: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """Rows as they come, until the server ends or the generator is closed, which cancels the command."""
+        ask = Ask(next(self._numbers), command, arguments or {})
+        try:
+            for answer in self._answers(ask, None):
+                if isinstance(answer, Rows):
+                    yield from answer.rows
+        finally:
+            self._socket.send(encode(Cancel(ask.id)))
+
+    def events(self, *topics: str) -> Iterator[Event]:
+        """What happens, as it happens. No topics: everything."""
+        socket = self._connect(zmq.SUB, self.address.events)
+        for topic in topics or ("",):
+            socket.setsockopt_string(zmq.SUBSCRIBE, topic)
+        while True:
+            yield decode_event(socket.recv_multipart()[-1])
+
+    def _connect(self, kind: int, endpoint: str) -> zmq.Socket[bytes]:
+        socket = self._context.socket(kind)
+        socket.setsockopt(zmq.LINGER, 200)
+        socket.setsockopt(zmq.IPV6, 1)
+        ticket = self.address.ticket
+        if ticket is not None:
+            socket.setsockopt(zmq.CURVE_PUBLICKEY, ticket.public.encode())
+            socket.setsockopt(zmq.CURVE_SECRETKEY, ticket.secret.encode())
+            socket.setsockopt(zmq.CURVE_SERVERKEY, ticket.server_public.encode())
+        socket.connect(endpoint)
+        return socket
+
+    def _answers(self, ask: Ask, timeout_s: float | None) -> Iterator[Answer]:
+        """Every answer to an ask; says now and then that somebody waits.
+
+        :raises CommandError: the command failed, or nobody answers there
+        """
+        self._socket.send(encode(ask))
+        waited, heard, step_s = 0.0, False, limits.ADMIN_ALIVE_S / 4
+        while True:
+            if not self._socket.poll(int(step_s * 1000)):
+                waited += step_s
+                if not heard and waited >= CONNECT_S:
+                    raise CommandError(
+                        503,
+                        f"nobody answers at {self.address.commands}: is the server running, and is this key registered there?",
+                    )
+                if timeout_s is not None and waited > timeout_s + CONNECT_S:
+                    raise CommandError(408, f"no answer within {timeout_s:g} s; give it more with --timeout")
+                self._socket.send(encode(Alive([ask.id])))
+                continue
+            answer = decode_answer(self._socket.recv())
+            heard = True
+            if answer.id != ask.id:
+                continue
+            if isinstance(answer, Failed):
+                raise CommandError(answer.code, answer.message)
+            if isinstance(answer, Progress):
+                self.on_progress(answer.done, answer.total, answer.text)
+                continue
+            yield answer
+            if isinstance(answer, Done):
+                return
+
+
+def read_ticket(file: Path) -> Ticket:
+    """A console's key file. :raises ConfigError: not readable or none"""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Ticket)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(f"{file}: {error}; `lanying-admin keygen NAME` on the server writes one") from error

@@ -1,0 +1,313 @@
+"""The ZeroMQ side of the admin process: ROUTER for commands, PUB for live events; on an ipc socket of the owner, and with CURVE over TCP.
+
+Whoever can open the ipc socket has role ``admin`` (the directory is the owner's). Over TCP only registered keys connect, each with its
+role; anything else is refused by ZeroMQ and logged here. Every ask has a deadline; one whose console has gone quiet is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+import zmq
+import zmq.asyncio
+from zmq.auth.asyncio import AsyncioAuthenticator
+
+from lanying import limits
+from lanying.admin.commands import COMMANDS
+from lanying.admin.keys import Ring
+from lanying.admin.messages import (
+    Alive,
+    Answer,
+    Ask,
+    Cancel,
+    Done,
+    Event,
+    Failed,
+    Progress,
+    Rows,
+    decode_question,
+    encode,
+)
+from lanying.admin.server import Server
+from lanying.admin.visit import Command, CommandError, Kind, Page, Role, Visit, WouldDo
+from lanying.clock import monotonic
+from lanying.errors import CallError, LanyingError
+
+log = logging.getLogger(__name__)
+
+LOCAL: Final = "local"
+DOMAIN: Final = "lanying-admin"
+
+
+@dataclass(slots=True)
+class _Running:
+    """An ask being worked on."""
+
+    task: asyncio.Task[None]
+    heard: float
+
+
+@dataclass(slots=True)
+class _Door:
+    """One ROUTER socket. ``ring`` None: local."""
+
+    socket: zmq.asyncio.Socket
+    ring: Callable[[], Ring] | None
+    running: dict[tuple[bytes, int], _Running] = field(default_factory=dict)
+
+
+class Endpoint:
+    """Serves consoles until it is closed.
+
+    :param ring: reads the keys; asked at every connection, so a new key works at once
+    """
+
+    def __init__(self, server: Server, ring: Callable[[], Ring]) -> None:
+        self._server = server
+        self._ring = ring
+        self._context = zmq.asyncio.Context(1)
+        self._publishers: list[zmq.asyncio.Socket] = []
+        self._doors: list[_Door] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._authenticator: AsyncioAuthenticator | None = None
+
+    def listen_local(self) -> None:
+        """Open the ipc sockets."""
+        run = self._server.run
+        self._open(run.admin, run.admin_events, None)
+
+    def listen_tcp(self, host: str, port: int) -> None:
+        """Open the CURVE sockets: commands on ``port``, events on the next one. :raises zmq.ZMQError: taken"""
+        if self._authenticator is None:
+            self._authenticator = AsyncioAuthenticator(self._context)
+            self._authenticator.configure_curve_callback(DOMAIN, _Doorkeeper(self._ring))
+            self._authenticator.start()
+        self._open(f"tcp://{host}:{port}", f"tcp://{host}:{port + 1}", self._ring)
+
+    def _open(self, commands: str, events: str, ring: Callable[[], Ring] | None) -> None:
+        router = self._context.socket(zmq.ROUTER)
+        router.setsockopt(zmq.MAXMSGSIZE, limits.ADMIN_MESSAGE_BYTES)
+        publisher = self._context.socket(zmq.PUB)
+        for socket, address in ((router, commands), (publisher, events)):
+            socket.setsockopt(zmq.LINGER, 200)
+            socket.setsockopt(zmq.SNDHWM, limits.ADMIN_QUEUE)
+            if ring is not None:
+                pair = ring().server
+                socket.setsockopt(zmq.CURVE_SERVER, 1)
+                socket.setsockopt(zmq.CURVE_SECRETKEY, pair.secret.encode())
+                socket.setsockopt(zmq.CURVE_PUBLICKEY, pair.public.encode())
+                socket.setsockopt_string(zmq.ZAP_DOMAIN, DOMAIN)
+                socket.setsockopt(zmq.IPV6, 1)
+            socket.bind(address)
+        self._publishers.append(publisher)
+        door = _Door(router, ring)
+        self._doors.append(door)
+        self._own(self._receive(door), "admin-receive")
+        self._own(self._cancel_deserted(door), "admin-deserted")
+
+    def publish(self, topic: str, what: dict[str, Any]) -> None:
+        """Tell everybody who subscribed to ``topic``; nobody is waited for."""
+        event = encode(Event(topic, self._server.now_ms(), what))
+        for publisher in self._publishers:
+            try:
+                publisher.send_multipart([topic.encode(), event], zmq.NOBLOCK)
+            except zmq.Again:
+                pass
+
+    def close(self) -> None:
+        """Cancel what runs and close the sockets."""
+        for task in (*self._tasks, *(one.task for door in self._doors for one in door.running.values())):
+            task.cancel()
+        if self._authenticator is not None:
+            self._authenticator.stop()
+        self._context.destroy(linger=200)
+
+    # --- inside ---
+
+    def _own(self, work: Any, name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("event=task_failed name=%s", task.get_name(), exc_info=task.exception())
+
+    async def _receive(self, door: _Door) -> None:
+        while True:
+            frames = await door.socket.recv_multipart(copy=False)
+            console = frames[0].bytes
+            try:
+                question = decode_question(frames[-1].buffer)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                await self._answer(door, console, Failed(0, 10002, f"not a message of a console: {error}"))
+                continue
+            if isinstance(question, Ask):
+                await self._begin(door, console, question, self._identify(door, frames[-1]))
+            elif isinstance(question, Cancel):
+                self._cancel(door, (console, question.id))
+            elif isinstance(question, Alive):
+                for number in question.ids[: limits.ADMIN_ASKS]:
+                    if (one := door.running.get((console, number))) is not None:
+                        one.heard = monotonic()
+
+    def _identify(self, door: _Door, frame: zmq.Frame) -> tuple[str, Role] | None:
+        if door.ring is None:
+            return LOCAL, Role.ADMIN
+        console = door.ring().console(str(frame.get("User-Id")))
+        return None if console is None else (console.name, Role[console.role.upper()])
+
+    async def _begin(self, door: _Door, console: bytes, ask: Ask, identity: tuple[str, Role] | None) -> None:
+        if identity is None:  # since it connected
+            await self._answer(door, console, Failed(ask.id, 402, "this key was removed; ask for a new one"))
+            return
+        who, role = identity
+        mine = sum(1 for other, _ in door.running if other == console)
+        if mine >= limits.ADMIN_ASKS:
+            await self._answer(door, console, Failed(ask.id, 503, f"{mine} commands run already; wait for one to end"))
+            return
+        task = asyncio.get_running_loop().create_task(self._run(door, console, ask, who, role), name=ask.command[:40])
+        door.running[console, ask.id] = _Running(task, monotonic())
+        task.add_done_callback(lambda _: door.running.pop((console, ask.id), None))
+        await self._answer(door, console, Progress(ask.id, 0, 0))  # somebody is here and works on it
+
+    async def _run(self, door: _Door, console: bytes, ask: Ask, who: str, role: Role) -> None:
+        """One ask, from the table to its last answer; whatever happens there is one."""
+        visit: Visit | None = None
+        outcome = "cancelled"
+        command = COMMANDS.get(ask.command)
+        try:
+            visit, command = self._visit(door, console, ask, who, role)
+            async with asyncio.timeout(None if command.streams else min(ask.deadline_s, limits.ADMIN_DEADLINE_S)):
+                answer: Answer = await self._perform(door, console, ask, command, visit)
+            outcome = "done"
+        except WouldDo as would:
+            outcome = "dry run"
+            answer = Done(ask.id, {"would": str(would)})
+        except TimeoutError:
+            outcome = "too late"
+            answer = Failed(
+                ask.id, 408, f"{ask.command} took longer than {ask.deadline_s:g} s; give it more with --timeout"
+            )
+        except (CommandError, CallError) as error:
+            outcome = f"refused: {error.code} {error.message}"
+            answer = Failed(ask.id, error.code, error.message)
+        except LanyingError as error:
+            outcome = f"failed: {error}"
+            answer = Failed(ask.id, 500, str(error))
+        except Exception:
+            log.exception("event=command_failed command=%r who=%s", ask.command, who)
+            outcome = "failed"
+            answer = Failed(ask.id, 500, "the admin process failed on this command, its log says why")
+        finally:
+            if command is not None and command.role > Role.READ and outcome != "dry run":
+                self._record(who, command, visit, outcome)
+        await self._answer(door, console, answer)
+
+    def _visit(self, door: _Door, console: bytes, ask: Ask, who: str, role: Role) -> tuple[Visit, Command]:
+        command = COMMANDS.get(ask.command)
+        if command is None:
+            raise CommandError(404, f"there is no command {ask.command!r}; `help` lists them")
+        if role < command.role:
+            raise CommandError(
+                402, f"{command.name} needs the role {command.role.name.lower()}, this key has {role.name.lower()}"
+            )
+        loop = asyncio.get_running_loop()
+
+        def progress(done: float, total: float, text: str) -> None:
+            message = Progress(ask.id, done, total, text)
+            loop.call_soon_threadsafe(lambda: self._own(self._answer(door, console, message), "admin-progress"))
+
+        limit = max(1, min(ask.limit, limits.ADMIN_ROWS))
+        return Visit(
+            self._server, who, role, checked(command, ask.arguments), ask.dry, ask.cursor, limit, progress
+        ), command
+
+    async def _perform(self, door: _Door, console: bytes, ask: Ask, command: Command, visit: Visit) -> Answer:
+        found = command.handler(visit)
+        if isinstance(found, AsyncIterator):
+            async for row in found:
+                await self._answer(door, console, Rows(ask.id, [row]))
+            return Done(ask.id)
+        result = await found
+        if isinstance(result, Page):
+            return Done(ask.id, result.rows, result.cursor)
+        return Done(ask.id, result)
+
+    def _record(self, who: str, command: Command, visit: Visit | None, outcome: str) -> None:
+        secrets = {argument.key for argument in command.arguments if argument.kind is Kind.SECRET}
+        given = visit.arguments if visit is not None else {}
+        shown = {key: "(hidden)" if key in secrets else value for key, value in given.items() if value is not None}
+        try:
+            entry = self._server.audit.append(self._server.now_ms(), who, command.name, shown, outcome)
+        except OSError:
+            log.exception("event=audit_failed command=%r who=%s", command.name, who)
+            return
+        self.publish("audit", msgspec.to_builtins(entry))
+
+    async def _answer(self, door: _Door, console: bytes, answer: Answer) -> None:
+        try:
+            await door.socket.send_multipart([console, encode(answer)])
+        except zmq.ZMQError as error:  # it is gone
+            log.debug("event=answer_dropped error=%s", error)
+
+    def _cancel(self, door: _Door, key: tuple[bytes, int]) -> None:
+        one = door.running.get(key)
+        if one is not None:
+            one.task.cancel()
+
+    async def _cancel_deserted(self, door: _Door) -> None:
+        """A console that vanishes cancels its work."""
+        while True:
+            await asyncio.sleep(limits.ADMIN_ALIVE_S)
+            too_old = monotonic() - 3 * limits.ADMIN_ALIVE_S
+            for key, one in list(door.running.items()):
+                if one.heard < too_old:
+                    log.info("event=console_vanished command=%r", one.task.get_name())
+                    self._cancel(door, key)
+
+
+class _Doorkeeper:
+    """Tells ZeroMQ which CURVE keys may connect."""
+
+    def __init__(self, ring: Callable[[], Ring]) -> None:
+        self._ring = ring
+
+    def callback(self, domain: str, key: bytes) -> bool:
+        """Is it a registered key? ``key``: Z85 text."""
+        console = self._ring().console(key.decode("ascii", "replace"))
+        if console is None:
+            log.warning("event=console_refused key=%s reason='not a registered key'", key.decode("ascii", "replace"))
+        return console is not None
+
+
+def checked(command: Command, given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments as the table types them. :raises CommandError: 10002 with the argument's name"""
+    known = {argument.key: argument for argument in command.arguments}
+    unknown = sorted(given.keys() - known.keys())
+    if unknown:
+        raise CommandError(10002, f"{command.name} takes no {unknown[0]}; `help {command.name}` shows what it takes")
+    found: dict[str, Any] = {}
+    for key, argument in known.items():
+        value = given.get(key, argument.default)
+        if value is None or (argument.many and not value):
+            if argument.required:
+                raise CommandError(10002, f"{command.name} needs {argument.name}: {argument.help}")
+            continue
+        if argument.kind is Kind.NUMBER:
+            try:
+                value = int(value)
+            except (TypeError, ValueError):
+                raise CommandError(10002, f"{argument.name} is a number, not {value!r}") from None
+        elif argument.kind is not Kind.FLAG and not argument.many and not isinstance(value, str | int):
+            raise CommandError(10002, f"{argument.name} is a text, not {value!r}")
+        if argument.choices and value not in argument.choices:
+            raise CommandError(10002, f"{argument.name} is one of {', '.join(argument.choices)}, not {value!r}")
+        found[key] = value
+    return found

@@ -1,0 +1,100 @@
+"""What a console and the admin endpoint tell each other: MessagePack maps with a ``do``, one per ZeroMQ message.
+
+Console to endpoint: :class:`Ask`, :class:`Alive`, :class:`Cancel`. Endpoint to console, any number for one ask, the last
+one :class:`Done` or :class:`Failed`: :class:`Progress`, :class:`Rows`. Live events on the PUB socket are two frames: topic, :class:`Event`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Message(msgspec.Struct, tag_field="do"):
+    """Base of everything here."""
+
+
+class Ask(Message, tag="ask"):
+    """Run a command.
+
+    :ivar id: chosen by the console, comes back with every answer
+    :ivar arguments: by name, as the table of commands types them
+    :ivar dry: say what would be done, do nothing (destructive commands)
+    :ivar cursor: where the page before ended, empty for the first
+    :ivar limit: rows of a page
+    """
+
+    id: int
+    command: str
+    arguments: dict[str, Any] = {}
+    dry: bool = False
+    cursor: str = ""
+    limit: int = 100
+    deadline_s: float = 30.0
+
+
+class Alive(Message, tag="alive"):
+    """The console is still there and waits for these asks; one it does not name for a while is cancelled."""
+
+    ids: list[int]
+
+
+class Cancel(Message, tag="cancel"):
+    """Nobody waits for this ask any more."""
+
+    id: int
+
+
+class Progress(Message, tag="progress"):
+    """How far it is; ``total`` 0: unknown."""
+
+    id: int
+    done: float
+    total: float
+    text: str = ""
+
+
+class Rows(Message, tag="rows"):
+    """A piece of a stream: log lines, frames, samples."""
+
+    id: int
+    rows: list[dict[str, Any]]
+
+
+class Done(Message, tag="done"):
+    """The result: a map (one thing), a list of maps (a table), a text or nothing. ``cursor``: there is another page."""
+
+    id: int
+    result: Any = None
+    cursor: str = ""
+
+
+class Failed(Message, tag="failed"):
+    """Refused or failed. ``code`` is a REST code (402 not allowed, 404 unknown, 408 too late …), the text names the remedy."""
+
+    id: int
+    code: int
+    message: str
+
+
+class Event(Message, tag="event"):
+    """Something happened: ``topic`` process, job or audit."""
+
+    topic: str
+    time_ms: int
+    what: dict[str, Any]
+
+
+Question = Ask | Alive | Cancel
+Answer = Progress | Rows | Done | Failed
+
+_encoder = msgspec.msgpack.Encoder()
+_questions = msgspec.msgpack.Decoder(Question)
+_answers = msgspec.msgpack.Decoder(Answer)
+_events = msgspec.msgpack.Decoder(Event)
+
+encode = _encoder.encode
+decode_question = _questions.decode
+decode_answer = _answers.decode
+decode_event = _events.decode

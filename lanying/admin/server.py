@@ -1,0 +1,96 @@
+"""The port of all commands to the server: shards over the bus, the supervisor over its control socket, the data directory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from lanying import control
+from lanying.admin.audit import Audit
+from lanying.admin.visit import CommandError
+from lanying.bus.messages import AccountInfo, FindName, Request
+from lanying.bus.shards import Shards, accounts, ask, ask_name
+from lanying.clock import wall_ms
+from lanying.config import Config
+from lanying.passwords import Passwords
+from lanying.runtime import App, RunDirectory
+from lanying.shardmap import ShardMap
+
+T = TypeVar("T")
+
+
+class Server:
+    """What every handler may ask.
+
+    :ivar publish: tells everybody who listens: topic, what happened
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        apps: tuple[App, ...],
+        shards: Shards,
+        data: Path,
+        publish: Callable[[str, dict[str, Any]], None] = lambda topic, what: None,
+        now_ms: Callable[[], int] = wall_ms,
+    ) -> None:
+        self.config = config
+        self.apps = {app.app_id: app for app in apps}
+        self.shards = shards
+        self.data = data
+        self.run = RunDirectory(data)
+        self.audit = Audit(data / "audit.log")
+        self.passwords = Passwords(config.accounts)
+        self.publish = publish
+        self.now_ms = now_ms
+
+    @property
+    def map(self) -> ShardMap:
+        """Who owns which id."""
+        return self.shards.map
+
+    async def control(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Ask the supervisor. :raises CommandError: it refuses, or does not answer"""
+        try:
+            return await asyncio.to_thread(control.ask, self.run, request)
+        except (control.NotRunning, control.NoAnswer) as error:
+            raise CommandError(503, str(error)) from error
+
+    async def ask(self, entity_id: int, request: Request, result: type[T]) -> T:
+        """Ask the shard of a user or group. :raises CallError: refused or 503"""
+        return await ask(self.shards, entity_id, request, result)
+
+    async def ask_shard(self, shard: int, request: Request, result: type[T]) -> T:
+        """Ask one shard. :raises CallError: refused or 503"""
+        return msgspec.msgpack.decode(await self.shards.call(shard, request), type=result)
+
+    async def ask_all(self, request: Request, result: type[T]) -> list[T]:
+        """Ask every shard at once. :raises CallError: one refused or did not answer"""
+        return list(await asyncio.gather(*(self.ask_shard(shard, request, result) for shard in range(self.map.shards))))
+
+    def app(self, app_id: str) -> App:
+        """An app by its id; the first without one. :raises CommandError: 40000"""
+        if not app_id:
+            return next(iter(self.apps.values()))
+        if app_id not in self.apps:
+            raise CommandError(40000, f"there is no app {app_id}; there are: {', '.join(self.apps)}")
+        return self.apps[app_id]
+
+    async def user(self, app: App, who: str) -> AccountInfo:
+        """A user by id or name. :raises CommandError: 10000"""
+        uid = int(who) if who.isdecimal() else 0
+        if not uid:
+            uid = await ask_name(self.shards, app.app_id, who, FindName(app.app_id, who), int)
+        found = (await accounts(self.shards, app.app_id, [uid])).get(uid) if uid else None
+        if found is None:
+            raise CommandError(10000, f"there is no user {who} in app {app.app_id}; `users search` finds names")
+        return found
+
+    def close(self) -> None:
+        """Release everything."""
+        self.passwords.close()
+        self.audit.close()

@@ -1,0 +1,122 @@
+"""Users: create, show, password, ban, freeze, delete, devices, kick."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from lanying.admin.visit import Visit
+from lanying.bus.messages import (
+    STATE_BANNED,
+    STATE_DELETED,
+    STATE_FROZEN,
+    STATE_NORMAL,
+    AccountInfo,
+    ClaimAccount,
+    Credentials,
+    DeviceInfo,
+    GetCredentials,
+    Kick,
+    ListDevices,
+    SetPassword,
+    SetState,
+)
+from lanying.bus.shards import ask_name
+from lanying.protocol.schema.xsync_pb2 import UserNotice
+
+STATES: Final = {STATE_NORMAL: "normal", STATE_BANNED: "banned", STATE_FROZEN: "frozen", STATE_DELETED: "deleted"}
+
+
+def shown(info: AccountInfo) -> dict[str, Any]:
+    """A user as a row."""
+    return {
+        "uid": info.uid,
+        "username": info.username,
+        "app": info.app,
+        "state": STATES.get(info.state, str(info.state)),
+        "nick_name": info.nick_name,
+        "created_ms": info.created_ms,
+        "avatar": info.avatar,
+        "mobile": info.mobile,
+        "email": info.email,
+    }
+
+
+async def _user(visit: Visit) -> AccountInfo:
+    return await visit.server.user(visit.server.app(visit.text("app")), visit.text("user"))
+
+
+async def create(visit: Visit) -> object:
+    """Create an account."""
+    server, name = visit.server, visit.text("username")
+    app = server.app(visit.text("app"))
+    password = visit.text("password")
+    server.passwords.check_new(password)
+    visit.will(f"create the user {name} in app {app.app_id}")
+    request = ClaimAccount(app.app_id, name, await server.passwords.hash(password))
+    uid = await ask_name(server.shards, app.app_id, name, request, int)
+    return {"uid": uid, "username": name, "app": app.app_id}
+
+
+async def show(visit: Visit) -> object:
+    """A user with his devices."""
+    info = await _user(visit)
+    devices = await visit.server.ask(info.uid, ListDevices(info.uid), list[DeviceInfo])
+    return shown(info) | {"devices": len(devices), "online": sum(device.online for device in devices)}
+
+
+async def devices(visit: Visit) -> object:
+    """Devices of a user, online ones first."""
+    info = await _user(visit)
+    rows = await visit.server.ask(info.uid, ListDevices(info.uid), list[DeviceInfo])
+    return [
+        {
+            "device_sn": row.device_sn,
+            "online": row.online,
+            "platform": row.platform,
+            "user_agent": row.user_agent,
+            "last_seen_ms": row.last_seen_ms,
+        }
+        for row in rows
+    ]
+
+
+async def set_password(visit: Visit) -> object:
+    """Give a user a new password; his devices are logged out."""
+    server, info = visit.server, await _user(visit)
+    password = visit.text("password")
+    server.passwords.check_new(password)
+    visit.will(f"give {info.username} ({info.uid}) a new password and log all his devices out")
+    old = await server.ask(info.uid, GetCredentials(info.app, info.uid), Credentials)
+    await server.ask(
+        info.uid,
+        SetPassword(info.uid, await server.passwords.hash(password), expected=old.password_hash, revoke=True),
+        bool,
+    )
+    return f"{info.username} has a new password"
+
+
+async def kick(visit: Visit) -> object:
+    """Log a user's devices out: one, or all with their tokens."""
+    info = await _user(visit)
+    sn = visit.number("device")
+    visit.will(f"log {f'device {sn}' if sn else 'all devices'} of {info.username} ({info.uid}) out")
+    closed = await visit.server.ask(info.uid, Kick(info.uid, sn, UserNotice.KICKED_BY_OTHER_DEVICE), int)
+    return {"uid": info.uid, "sessions_closed": closed}
+
+
+def changes_state(state: int, verb: str, means: str) -> Any:
+    """The handler of a command that sets an account's state."""
+
+    async def handler(visit: Visit) -> object:
+        info = await _user(visit)
+        visit.will(f"{verb} {info.username} ({info.uid}): {means}")
+        await visit.server.ask(info.uid, SetState(info.uid, state), bool)
+        return {"uid": info.uid, "username": info.username, "state": STATES[state]}
+
+    return handler
+
+
+ban = changes_state(STATE_BANNED, "ban", "he cannot log in, his sessions and tokens end")
+freeze = changes_state(STATE_FROZEN, "freeze", "he cannot log in until he is restored, his sessions and tokens end")
+restore = changes_state(STATE_NORMAL, "restore", "he may log in again")
+delete = changes_state(STATE_DELETED, "delete", "the account is closed for good, its name stays taken")

@@ -1,0 +1,150 @@
+"""What the handler of a command gets, and the row a command has in the table."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Any
+
+from lanying.errors import LanyingError
+
+if TYPE_CHECKING:
+    from lanying.admin.server import Server
+
+
+class Role(IntEnum):
+    """What a key may do; each includes those before it."""
+
+    READ = 1
+    OPERATE = 2
+    ADMIN = 3
+
+
+class Kind(StrEnum):
+    """Type of an argument."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    USER = "user"
+    """A user id or a user name."""
+    GROUP = "group"
+    FLAG = "flag"
+    SECRET = "secret"
+    """Asked for without echo when it is not given, never logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument: positional, or an option when its name begins with ``--``.
+
+    :ivar many: takes all that follow, as a list
+    :ivar choices: the only values, if any
+    """
+
+    name: str
+    help: str
+    kind: Kind = Kind.TEXT
+    required: bool = True
+    many: bool = False
+    default: Any = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Its name in :attr:`Visit.arguments`."""
+        return self.name.removeprefix("--").replace("-", "_")
+
+    @property
+    def is_option(self) -> bool:
+        """Given by name?"""
+        return self.name.startswith("--")
+
+
+class CommandError(LanyingError):
+    """A command was refused or failed: ``code`` is a REST code, the text names the remedy."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class WouldDo(LanyingError):
+    """A dry run has come to the point where something would change; the text says what."""
+
+
+@dataclass(slots=True)
+class Page:
+    """A result with more behind it."""
+
+    rows: list[dict[str, Any]]
+    cursor: str = ""
+
+
+@dataclass(slots=True)
+class Visit:
+    """One asked command.
+
+    :ivar who: name of the key, ``local`` on the ipc socket
+    :ivar progress: tells the console how far it is: done, total (0: unknown), text
+    """
+
+    server: Server
+    who: str
+    role: Role
+    arguments: dict[str, Any]
+    dry: bool = False
+    cursor: str = ""
+    limit: int = 100
+    progress: Callable[[float, float, str], None] = field(default=lambda done, total, text: None)
+
+    def text(self, key: str, default: str = "") -> str:
+        """A text argument."""
+        value = self.arguments.get(key)
+        return default if value is None else str(value)
+
+    def number(self, key: str, default: int = 0) -> int:
+        """A number argument."""
+        value = self.arguments.get(key)
+        return default if value is None else int(value)
+
+    def flag(self, key: str) -> bool:
+        """Was a flag given?"""
+        return bool(self.arguments.get(key))
+
+    def many(self, key: str) -> list[str]:
+        """An argument that takes all that follow."""
+        return [str(value) for value in self.arguments.get(key) or []]
+
+    def will(self, what: str) -> None:
+        """From here on things change. ``what`` is a sentence like "ban alice (7): 2 sessions end".
+
+        :raises WouldDo: this is a dry run
+        """
+        if self.dry:
+            raise WouldDo(what)
+
+
+Handler = Callable[[Visit], Awaitable[object]] | Callable[[Visit], AsyncIterator[dict[str, Any]]]
+"""Answers with a map, a list of maps, a :class:`Page` or a text; or, for a stream, yields maps until it is cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A row of the table.
+
+    :ivar name: words, for example ``users show``
+    :ivar destructive: the console asks first, showing what :meth:`Visit.will` says
+    :ivar streams: the handler is an asynchronous generator
+    :ivar columns: order of a table's columns; others are shown with ``--json`` only
+    """
+
+    name: str
+    help: str
+    handler: Handler
+    arguments: tuple[Argument, ...] = ()
+    role: Role = Role.READ
+    destructive: bool = False
+    streams: bool = False
+    columns: tuple[str, ...] = ()
