@@ -2,7 +2,7 @@
 
 Wire shape: a blob is a run of ``u32 length (big-endian) + MessagePack``; each piece is one *envelope*, an array
 whose first element is the class's tag. Link messages and call bodies are encoded the same way inside their envelope,
-so an outbox row holds link message bytes that are spliced into any number of resends unparsed.
+so an outbox row holds bytes that are spliced into any number of resends unparsed.
 
 A new field goes to the end with a default: during a restart old and new processes talk to each other.
 """
@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
+from lanying import limits
+
 
 class Message(msgspec.Struct, array_like=True):
     """Base of everything on the bus: encoded as an array ``[tag, field, …]``."""
@@ -22,16 +24,18 @@ class Message(msgspec.Struct, array_like=True):
 
 
 class LinkBatch(Message, tag=1):
-    """Shard to shard: a run of link messages, ``items[0]`` has number ``first``.
+    """Shard to shard: a run of bundles (:func:`bundles`), ``items[0]`` has number ``first``.
 
-    :ivar items: encoded link messages, in order without gap
+    :ivar items: encoded bundles, in order without gap
     :ivar oldest: lowest number the source still keeps
+    :ivar committed: of the link the other way, everything up to here is committed: saves a :class:`LinkAck`
     """
 
     source: int
     first: int
     items: list[bytes]
     oldest: int = 0
+    committed: int = 0
 
 
 class LinkAck(Message, tag=2):
@@ -960,5 +964,22 @@ Request = (
 
 encode = msgspec.msgpack.Encoder().encode
 decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
-decode_link_message = msgspec.msgpack.Decoder(LinkMessage).decode
+decode_bundle = msgspec.msgpack.Decoder(list[LinkMessage]).decode
 decode_request = msgspec.msgpack.Decoder(Request).decode
+
+
+def bundles(items: list[bytes]) -> list[bytes]:
+    """Encoded link messages as few MessagePack arrays of at most ``LINK_BUNDLE_BYTES`` (a larger message goes alone)."""
+    found: list[bytes] = []
+    start = size = 0
+    for at, item in enumerate(items):
+        size += len(item)
+        if size > limits.LINK_BUNDLE_BYTES and at > start:
+            found.append(_array(items[start:at]))
+            start, size = at, len(item)
+    found.append(_array(items[start:]))
+    return found
+
+
+def _array(items: list[bytes]) -> bytes:
+    return b"\xdc%b%b" % (len(items).to_bytes(2, "big"), b"".join(items))

@@ -1,7 +1,10 @@
 """The shard's ends of all links over the store: numbers what a tick owes other shards, and reads back what has to be
 sent again.
 
-Rows: ``outbox`` keeps every link message until its shard acknowledged it; ``links`` keeps the highest number given
+What a tick owes a shard is one *bundle* with one number: one row and one item on the wire, whatever it holds, because a row costs
+1.5 to 2 µs and a message shares its bundle with all others of the tick (docs/performance.md).
+
+Rows: ``outbox`` keeps every bundle until its shard acknowledged it; ``links`` keeps the highest number given
 out and committed per shard (:mod:`lanying.shard.store.schema`).
 """
 
@@ -9,24 +12,29 @@ from __future__ import annotations
 
 from lanying import limits
 from lanying.bus.link import LinkReceiver, LinkSender
-from lanying.bus.messages import LinkAck, LinkBatch
+from lanying.bus.messages import LinkAck, LinkBatch, bundles
 from lanying.runtime import shard_name
 from lanying.shard.store import schema
 from lanying.shard.store.base import Batch, Store
 from lanying.shard.tick import Tick
 
-TRIM_EVERY = 1024
+TRIM_EVERY = 64
 """Acknowledged rows leave the outbox in ranges this large: a range delete costs reads, so few of them."""
 
 
 class Outbox:
-    """Links from and to every other shard."""
+    """Links from and to every other shard.
+
+    :ivar untold: shards whose bundles are committed here and not acknowledged yet, see :meth:`acknowledge`
+    """
 
     def __init__(self, store: Store, index: int, shards: int) -> None:
         self._store = store
         self._index = index
         self.senders: dict[int, LinkSender] = {}
         self.receivers: dict[int, LinkReceiver] = {}
+        self._told: dict[int, int] = {}
+        self.untold: set[int] = set()
         for peer in range(shards):
             if peer == index:
                 continue
@@ -45,22 +53,25 @@ class Outbox:
     def seal(self, tick: Tick) -> None:
         """Number the tick's link messages into its batch, and note what it applied."""
         batch = tick.batch
-        for peer, items in tick.links.items():
+        for peer, rewind in tick.acknowledge.items():
+            seen = self.receivers[peer].seen
+            if rewind:
+                tick.envelopes.append((shard_name(peer), LinkAck(self._index, seen, rewind)))
+                continue
+            batch.put(schema.LINKS, b"in" + schema.pack_u16(peer), schema.pack_u64(seen))
+            self.untold.add(peer)
+            if seen - self._told.get(peer, 0) >= limits.LINK_WINDOW // 4:
+                self._tell(tick, peer)
+        for peer, messages in tick.links.items():
             sender = self.senders[peer]
             first = sender.last + 1
+            items = bundles(messages)
             for item in items:
                 batch.put(schema.OUTBOX, schema.pack_outbox(peer, sender.assign()), item)
             batch.put(schema.LINKS, b"out" + schema.pack_u16(peer), schema.pack_u64(sender.last))
             direct = sender.committed(first, len(items), tick.now)
             if direct:
-                tick.envelopes.append(
-                    (shard_name(peer), LinkBatch(self._index, first, items[:direct], sender.trimmed + 1))
-                )
-        for peer, rewind in tick.acknowledge.items():
-            seen = self.receivers[peer].seen
-            if not rewind:
-                batch.put(schema.LINKS, b"in" + schema.pack_u16(peer), schema.pack_u64(seen))
-            tick.envelopes.append((shard_name(peer), LinkAck(self._index, seen, rewind)))
+                self._send(tick, peer, first, items[:direct])
         for peer, sender in self.senders.items():
             if sender.acknowledged - sender.trimmed >= TRIM_EVERY:
                 self._trim(batch, peer, sender)
@@ -72,10 +83,15 @@ class Outbox:
             if lagging is None:
                 continue
             first, count = lagging
-            items = self._read(peer, first, min(count, 512))
+            items = self._read(peer, first, min(count, limits.LINK_BLOB_BUNDLES))
             if items:
                 sender.resent(first, len(items), tick.now)
-                tick.envelopes.append((shard_name(peer), LinkBatch(self._index, first, items, sender.trimmed + 1)))
+                self._send(tick, peer, first, items)
+
+    def acknowledge(self, tick: Tick) -> None:
+        """Tell what is committed to those who did not hear it along with a bundle within ``LINK_ACK_S``."""
+        for peer in tuple(self.untold):
+            self._tell(tick, peer)
 
     def acknowledged(self, message: LinkAck, now: float) -> None:
         """A shard has committed what it was sent."""
@@ -94,6 +110,17 @@ class Outbox:
         """Once a second: go back on links that do not move."""
         for sender in self.senders.values():
             sender.tick(now)
+
+    def _send(self, tick: Tick, peer: int, first: int, items: list[bytes]) -> None:
+        self.untold.discard(peer)
+        seen = self._told[peer] = self.receivers[peer].seen
+        oldest = self.senders[peer].trimmed + 1
+        tick.envelopes.append((shard_name(peer), LinkBatch(self._index, first, items, oldest, seen)))
+
+    def _tell(self, tick: Tick, peer: int) -> None:
+        self.untold.discard(peer)
+        seen = self._told[peer] = self.receivers[peer].seen
+        tick.envelopes.append((shard_name(peer), LinkAck(self._index, seen)))
 
     def _trim(self, batch: Batch, peer: int, sender: LinkSender) -> None:
         start, stop = schema.pack_outbox(peer, sender.trimmed + 1), schema.pack_outbox(peer, sender.acknowledged + 1)

@@ -66,6 +66,7 @@ class Runner:
         self._flushing: Tick | None = None
         self._waiting: deque[Tick] = deque()
         self._commit_due = False
+        self._acknowledge_due = False
         self._committed_at = 0.0
         self._reading = True
         self._draining = False
@@ -233,11 +234,20 @@ class Runner:
             self._fail("event=commit_failed")
             return
         self._committed_at = tick.now
+        if self.shard.outbox.untold and not self._acknowledge_due:
+            self._acknowledge_due = True
+            self._loop.call_later(limits.LINK_ACK_S, self._acknowledge_links)
         if tick.durable and self._fsync:
             self._flushing = tick
             self._committer.begin()
         else:
             self._release(tick)
+
+    def _acknowledge_links(self) -> None:
+        self._acknowledge_due = False
+        self._begin_turn()
+        self.shard.outbox.acknowledge(self.shard.tick)
+        self._end_turn()
 
     def _flushed(self, error: Exception | None) -> None:
         if error is not None:
@@ -328,6 +338,7 @@ class Runner:
         shard = self.shard
         now = shard.tick.now
         shard.outbox.clock(now)
+        shard.end_loops()
         shard.store_cursors()
         shard.maintain()
         full = self._store.free_bytes() < self._config.storage.min_free_bytes

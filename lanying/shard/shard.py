@@ -28,7 +28,7 @@ from lanying.bus.messages import (
     Request,
     Seat,
     Unseat,
-    decode_link_message,
+    decode_bundle,
     encode,
 )
 from lanying.config import Config
@@ -49,7 +49,7 @@ from lanying.shard.retention import Retention
 from lanying.shard.session import Session
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
-from lanying.shard.sync import IDLE, Entry, PullLoop
+from lanying.shard.sync import IDLE, OWED, Entry, PullLoop
 from lanying.shard.tick import Tick
 from lanying.shard.timeline import Timelines
 from lanying.shardmap import ShardMap
@@ -96,6 +96,7 @@ class Shard:
         }
         self.retention = Retention(store, self.mailboxes, config.storage.retention_days)
         self._local: deque[LinkMessage] = deque()
+        self._owed: dict[Session, set[int]] = {}
 
     # --- events ----------------------------------------------------------------------------------------------------
 
@@ -164,6 +165,7 @@ class Shard:
         """The connection is gone."""
         if not session.left:
             session.left = True
+            self._owed.pop(session, None)
             self.registry.remove(session)
             self.settle()
             devices.seen(self.store, self, session.uid, session.sn, self.tick.now_ms)
@@ -172,11 +174,12 @@ class Shard:
         """A session that did not read has read: tell it of the queues it was spared."""
         for peer, loop in session.loops.items():
             head = self.mailboxes.head(session.uid, peer)
-            if loop.state == IDLE and loop.cursor < head.last_seq:
+            if loop.state in (IDLE, OWED) and loop.cursor < head.last_seq:
                 self.tick.send(session, loop.remind(head, self.tick.now))
 
     def link_batch(self, message: LinkBatch) -> None:
         """Link messages of another shard: each applied once, acknowledged after the commit."""
+        self.outbox.senders[message.source].acknowledge(message.committed, False, self.tick.now)
         if self.tick.now < self._links_held_until:
             return  # they come again
         skip = self.outbox.receivers[message.source].fresh(message.first, len(message.items), message.oldest)
@@ -184,7 +187,8 @@ class Shard:
             self.tick.acknowledge.setdefault(message.source, True)
             return
         for item in message.items[skip:] if skip else message.items:
-            self._apply(decode_link_message(item))
+            for one in decode_bundle(item):
+                self._apply(one)
         self.tick.durable = True
         self.tick.acknowledge[message.source] = False
         self.apply_local()
@@ -334,6 +338,8 @@ class Shard:
                     continue
                 tick.send(session, history.page(self.store, head, key, amount))
         self.mailboxes.forget_lent()
+        for session in self._owed.keys() & tick.outs.keys():
+            self._end_loops(session)
         if self.outbox.lagging:
             self.outbox.resend(tick)
         self.tick = Tick(self.store.batch())
@@ -344,6 +350,11 @@ class Shard:
         """Write positions and cursors that could wait; they need no flush."""
         if self.mailboxes.unsettled:
             self.mailboxes.settle(self.tick.batch)
+
+    def end_loops(self) -> None:
+        """Once a second: the ends of pull loops that found nothing to go along with (:data:`~lanying.shard.sync.OWED`)."""
+        for session in list(self._owed):
+            self._end_loops(session)
 
     def maintain(self) -> None:
         """A small step of what has time: deletes what is older than the retention allows."""
@@ -361,7 +372,27 @@ class Shard:
         elif sync.is_full_sync:
             self.tick.histories.append((session, sync.xid.uid, sync.key, sync.full_sync_num))
         else:
-            self.tick.pulls.append((session, sync.xid.uid, sync.key))
+            self._pull(session, sync.xid.uid, sync.key)
+
+    def _pull(self, session: Session, peer: int, key: int) -> None:
+        loop = session.loops.get(peer)
+        if loop is not None and key:
+            head = self.timelines.refresh(self.mailboxes.head(session.uid, peer))
+            if loop.acknowledge(self.mailboxes, head, session.sn, key):
+                self._owed.setdefault(session, set()).add(peer)
+                return
+        self.tick.pulls.append((session, peer, key))
+
+    def _end_loops(self, session: Session) -> None:
+        for peer in self._owed.pop(session):
+            loop = session.loops.get(peer)
+            end = (
+                frame.batch(peer, [])
+                if loop is None
+                else loop.end(self.mailboxes.head(session.uid, peer), self.tick.now)
+            )
+            if end is not None:
+                self.tick.send(session, end)
 
     def _provision_again(self, session: Session, payload: bytes) -> None:
         try:

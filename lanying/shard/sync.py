@@ -11,11 +11,18 @@ there is something::
     IDLE       less                     new entries                  NOTICE                                   NOTICED
     NOTICED    anything                 new entries                  none: one NOTICE per loop (5.4)          NOTICED
     AWAITING   anything                 new entries                  none: they follow the acknowledgement    AWAITING
+    AWAITING   the end                  SyncUL of the last key       none yet                                 OWED
+    OWED       the end                  new entries                  batch: the answer that is owed           AWAITING
+    OWED       the end                  :meth:`PullLoop.end`         batch without metas, next_key 0          IDLE
+    OWED       less                     :meth:`PullLoop.end`         batch without metas, with next_key       AWAITING
     any        anything                 SyncUL, entries follow       batch with next_key                      AWAITING
     any        anything                 SyncUL, nothing follows      batch without metas, next_key 0          IDLE
 
 A device never gets entries it made itself: it shows them already (5.6). ``next_key`` is the position of the last
 entry looked at.
+
+OWED saves a write to the socket per message: the end of a loop, which says nothing, waits for something that says more. It is
+sent along with whatever else the socket gets, and within a second.
 """
 
 from __future__ import annotations
@@ -30,6 +37,7 @@ from lanying.shard.mailbox import Conversation, Mailboxes
 IDLE: Final = 0
 AWAITING: Final = 1
 NOTICED: Final = 2
+OWED: Final = 3
 
 
 class Entry(NamedTuple):
@@ -68,7 +76,7 @@ class PullLoop:
 
     def ready_for(self, first: int) -> bool:
         """The device is up to date: entries from ``first`` on may be pushed to it."""
-        return self.state == IDLE and self.sent == first - 1
+        return (self.state == IDLE or self.state == OWED) and self.sent == first - 1
 
     def pushed(self, last: int, now: float) -> None:
         """Entries up to ``last`` were pushed."""
@@ -102,12 +110,37 @@ class PullLoop:
             mailboxes.move_cursor(head, sn, last)
             return None
         self.state, self.since = AWAITING, now
+        if state == OWED:
+            return frame.batch(head.peer, metas, last)
         return frame.batch(head.peer, metas, last, eager=True, prev_mid=entries[0].previous_mid)
 
     def remind(self, head: Conversation, now: float) -> bytes:
-        """The NOTICE for entries that could not be offered."""
+        """For entries that could not be offered: a NOTICE, or the answer that is owed with nothing but a key to go on from."""
+        if self.state == OWED:
+            self.state, self.since = AWAITING, now
+            return frame.batch(head.peer, [], self.cursor)
         self.state, self.since = NOTICED, now
         return frame.notice(head.peer)
+
+    def acknowledge(self, mailboxes: Mailboxes, head: Conversation, sn: int, key: int) -> bool:
+        """The device confirms everything there is: from now on it is owed an answer. False: it has to :meth:`pull`."""
+        if self.state != AWAITING or key != self.sent or key != head.last_seq or not key:
+            return False
+        self.state = OWED
+        self.tail = None
+        if key > self.cursor:
+            self.cursor = key
+            mailboxes.move_cursor(head, sn, key)
+        return True
+
+    def end(self, head: Conversation, now: float) -> bytes | None:
+        """The end of the loop, if it is still owed."""
+        if self.state != OWED:
+            return None
+        if self.cursor < head.last_seq:  # what came while the device did not read
+            return self.remind(head, now)
+        self.state = IDLE
+        return frame.batch(head.peer, [])
 
     def pull(self, mailboxes: Mailboxes, head: Conversation, sn: int, key: int, now: float) -> bytes:
         """The device asks for what is behind ``key`` (its cursor without one) and acknowledges everything up to it."""

@@ -27,7 +27,7 @@ IDLE_TURNS = 10
 
 
 def under_way(stores: Sequence[Store]) -> int:
-    """Link messages that are in an outbox and not committed by their receiver."""
+    """Bundles of link messages that are in an outbox and not committed by their receiver."""
     return sum(
         1
         for sender, source in enumerate(stores)
@@ -126,3 +126,4 @@ class _Drain:
         for shard in self._shards.values():
             shard.turn(self._now, self._now_ms)
             shard.outbox.clock(self._now)
+            shard.outbox.acknowledge(shard.tick)

@@ -108,6 +108,7 @@ class Simulation:
         self.now_ms += int(seconds * 1000)
         for shard in self.shards:
             shard.turn(self.now, self.now_ms)
+            shard.end_loops()
             shard.outbox.clock(self.now)
         self.run()
 
@@ -142,7 +143,11 @@ class Simulation:
             moved = False
             for shard in self.shards:
                 moved = self.commit(shard) or moved
-            moved = self._carry() or moved
+            moved = self.carry() or moved
+            if not moved:
+                for shard in self.shards:
+                    shard.outbox.acknowledge(shard.tick)
+                    moved = self.commit(shard) or moved
             if not moved:
                 return
         raise AssertionError("the simulation does not come to rest")
@@ -170,7 +175,8 @@ class Simulation:
 
     greeting: dict[int, list[bytes]] = {}
 
-    def _carry(self) -> bool:
+    def carry(self) -> bool:
+        """What is on the bus now arrives. False: there was nothing."""
         moved = False
         for _ in range(len(self._wire)):
             process, blob = self._wire.popleft()

@@ -27,7 +27,7 @@ family          key                            value
 ``cursors``     uid u64, sn u32, peer u64      seq u64: the device has acknowledged everything up to here
 ``sent``        uid u64, sn u32, client mid u64 mid u64, CRC-32 of the payload u32: recognises a repeated send
 ``seats``       gid u64, uid u64               empty: the user, of this shard, is a member of the group
-``outbox``      shard u16, number u64          encoded link message owed to that shard
+``outbox``      shard u16, number u64          MessagePack array of link messages owed to that shard
 ``links``       b"in"/b"out", shard u16        u64: highest number committed from / given to that shard
 =============== ============================== =====================================================================
 
