@@ -13,7 +13,9 @@ real_start = launcher.start
 
 
 def start(read_config, **options):  # type: ignore[no-untyped-def]
-    code = real_start(read_config, **options, commands=dict.fromkeys((SHARD, GATEWAY, ROUTER, ADMIN), CHILD), hung_after_s=1.0)
+    code = real_start(
+        read_config, **options, commands=dict.fromkeys((SHARD, GATEWAY, ROUTER, ADMIN), CHILD), hung_after_s=1.0
+    )
     assert code == launcher.RESTART
     os.execv(sys.executable, [sys.executable, *(argument for argument in sys.argv if argument != "--daemon")])
 
