@@ -69,6 +69,15 @@ class Policy(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """How old a message may be when its author recalls it."""
     group_members: Annotated[int, msgspec.Meta(ge=2, le=limits.GROUP_MEMBERS_MAX)] = limits.GROUP_MEMBERS
     """Members of one group; groups keep the number they were founded with."""
+    message_bytes: Annotated[int, msgspec.Meta(ge=1024, le=limits.MAX_MESSAGE_BYTES - 4096)] = limits.MESSAGE_BYTES
+    """Largest message; the content of a message and what clients add to it."""
+    user_messages_per_s: Positive = limits.SENDS_PER_S
+    group_messages_per_s: Positive = limits.SENDS_PER_S
+    """More are refused with RATE_LIMIT_EXCEEDED."""
+    words_file: str = ""
+    """A text file of words that messages must not have, one per line; empty: none."""
+    mask_words: bool = False
+    """True: such words become asterisks; false: the message is refused with WORD_CENSORED."""
 
 
 class Admin(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

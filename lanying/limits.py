@@ -43,7 +43,15 @@ DEVICES_PER_USER: Final = 20
 DEVICE_RECORDS_PER_USER: Final = 200
 """Remembered devices of one user; the longest unseen is forgotten."""
 SENDS_PER_S: Final = 2000
-"""Messages one session may send per second, as a token bucket of one second's worth."""
+"""Messages one user may send per second, unless configured; and one group may take."""
+GROUP_RATES: Final = 10_000
+"""Groups whose rate is counted at a time; with more all counts begin anew."""
+MESSAGE_BYTES: Final = 64 * 1024
+"""Largest MessageBody, unless configured: text with its extensions; attachments are URLs."""
+WORDS: Final = 100_000
+"""Words of the filter: about 10 MB per shard."""
+CALL_RINGS_MS: Final = 60_000
+"""A call that was not ended and is older does not ring any more (xsync 6.7); callers give up by then."""
 IN_FLIGHT_RETRY_S: Final = 10.0
 """A push not acknowledged for this long counts as unread again in the heartbeat answer."""
 

@@ -199,7 +199,64 @@ class Invited(Message, tag=33):
     updated_ms: int = 0
 
 
-LinkMessage = Deliver | NoticeFor | RosterChange | Barred | Seat | Unseat | GroupDeliver | Invited
+class GroupReading(Message, tag=220):
+    """A member acknowledges message ``target``, which is in one of the groups ``gids`` of the receiving shard: noted there for its
+    author, who is told with ``meta`` (id ``mid``). Comes back as :class:`GroupRead` when there is such a message.
+
+    :ivar operation: READ_ACK, PLAY_ACK or DELIVER_ACK
+    """
+
+    uid: int
+    sn: int
+    gids: list[int]
+    target: int
+    operation: int
+    author: int
+    mid: int
+    meta: bytes
+
+
+class GroupRead(Message, tag=221):
+    """An acknowledgement of ``uid`` was for message ``target`` of group ``gid``: noted on his shard, his other devices are told."""
+
+    uid: int
+    sn: int
+    gid: int
+    target: int
+    operation: int
+    mid: int
+    meta: bytes
+
+
+class Silence(Message, tag=222):
+    """``uid`` wants no messages of group ``gid`` delivered (mute mode 2), or wants them again: kept on his shard."""
+
+    uid: int
+    gid: int
+    silent: bool
+
+
+class Resign(Message, tag=223):
+    """``uid``'s account was deleted: he leaves group ``gid``; told to the group's shard."""
+
+    gid: int
+    uid: int
+
+
+LinkMessage = (
+    Deliver
+    | NoticeFor
+    | RosterChange
+    | Barred
+    | Seat
+    | Unseat
+    | GroupDeliver
+    | Invited
+    | GroupReading
+    | GroupRead
+    | Silence
+    | Resign
+)
 Envelope = LinkBatch | LinkAck | Call | Reply | Heartbeat | Drain | Deliver | GroupDeliver
 """A bare :class:`Deliver` or :class:`GroupDeliver` is a live one: for connected devices, allowed to get lost."""
 
@@ -496,9 +553,10 @@ class HoldLinks(Message, tag=90):
 class GroupPost(Message, tag=100):
     """A member's upload for a group's timeline. Result: :class:`Posted`; a refusal's code is the client's Status code + 1000.
 
-    :ivar client_mid: recognises a repetition (ordinary messages only)
+    :ivar client_mid: recognises a repetition, 0: not to be recognised
     :ivar payload: encoded MessageBody
     :ivar operation: MessageOperation type and ``target`` message id, 0 for an ordinary message
+    :ivar priority: above 0 it may be dropped when there is too much
     """
 
     gid: int
@@ -510,10 +568,11 @@ class GroupPost(Message, tag=100):
     operation: int = 0
     target: int = 0
     live: bool = False
+    priority: int = 0
 
 
 class Posted(msgspec.Struct, array_like=True, frozen=True):
-    """A group upload is in the timeline."""
+    """An upload is taken: its message id, and its times in ms (``edit_ms`` of APPEND and REPLACE)."""
 
     mid: int
     time_ms: int
@@ -538,10 +597,11 @@ class FetchHistory(Message, tag=102):
 
 
 class HistoryPage(msgspec.Struct, array_like=True, frozen=True):
-    """Metas newest first and the next key."""
+    """Metas newest first and the next key. ``read``: ids of those somebody has read."""
 
     metas: list[bytes]
     next_key: int
+    read: list[int] = []
 
 
 class Joined(Message, tag=103):

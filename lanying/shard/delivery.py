@@ -3,18 +3,23 @@
 An accepted message gets its id and its stored form once, goes into the sender's queue for the peer and into the
 peer's queue for the sender (here, or over the link to the peer's shard), and the sender is acknowledged. Who is told
 what is decided by the pull loops after the write.
+
+Sessions upload; the server itself posts in a user's name (:meth:`Delivery.post`).
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lanying import limits
-from lanying.bus.messages import Deliver, PeerQuery, PeerState, Reply, encode
+from lanying.bus.messages import Deliver, PeerQuery, PeerState, Posted, Reply, encode
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
 from lanying.shard import operations
+from lanying.shard.author import Answer, Author
 from lanying.shard.mailbox import Conversation
 from lanying.shard.policy import DISK_FULL, Refused
 from lanying.shard.session import Session
@@ -41,76 +46,169 @@ class Delivery:
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
-        self._parked: dict[tuple[int, int], list[tuple[Session, Meta, MessageBody]]] = {}
+        self._parked: dict[tuple[int, int], list[Callable[[Refused | None], None]]] = {}
+        self._most_bytes = shard.config.policy.message_bytes
+
+    # --- uploads ----------------------------------------------------------------------------------------------------
 
     def upload(self, session: Session, meta: Meta) -> None:
         """A SyncUL with a meta: answered by exactly one acknowledgement or refusal."""
         shard = self._shard
+        refused_mid = meta.id
         try:
             if not meta.id:
                 raise Refused(Status.INVALID_PARAMETER, "a sent meta needs an id")
             sender = getattr(meta, "from").uid
             if sender and sender != session.uid:
                 raise Refused(Status.INVALID_PARAMETER, "from is not the logged-in user")
-            _limit_rate(session, shard.tick.now)
+            shard.policy.count_send(session.rate, shard.tick.now)
             if shard.full:
                 raise Refused(Status.FAIL, DISK_FULL)
             if meta.ns != NS_MESSAGE:
-                operations.other_namespace(shard, session, meta)
+                self._answer(session, meta.id, meta.id, operations.other_namespace(shard, session, meta))
                 return
+            if len(meta.payload) > self._most_bytes:
+                raise Refused(Status.INVALID_PARAMETER, f"a message has at most {self._most_bytes} bytes")
             try:
                 body = MessageBody.FromString(meta.payload)
             except Exception as error:
                 raise Refused(Status.PB_PARSER_ERROR, "payload is not a MessageBody") from error
+            if body.is_system:  # only the server may look like the server
+                body.ClearField("is_system")
+                meta.payload = body.SerializeToString()
+            if shard.policy.words is not None:
+                shard.policy.censor(meta, body)
             kind = body.type
             if kind == CHAT:
                 self._chat(session, meta, body)
             elif kind == OPER:
-                operations.operation(shard, session, meta, body)
+                if body.operation.type == operations.RECALL:
+                    refused_mid = 0  # the web client shows the reason of a refused recall only then (5.6)
+                answer = partial(self._answer, session, meta.id, refused_mid)
+                operations.operation(shard, session, meta, body, answer)
             elif kind == GROUPCHAT:
-                shard.timelines.upload(session, meta, body)
+                shard.timelines.submit(session, meta, body, partial(self._answer, session, meta.id, meta.id))
             else:
                 raise Refused(Status.INVALID_PARAMETER, f"message type {kind} is not one of CHAT, GROUPCHAT, OPER")
         except Refused as refused:
-            shard.refused += 1
-            shard.tick.send(session, frame.refusal(meta.id, refused.code, refused.reason))
+            self._answer(session, meta.id, refused_mid, refused)
+
+    def post(self, author: Author, meta: Meta, body: MessageBody, answer: Answer) -> None:
+        """What the server sends in the name of a user of this shard: by the same rules, without a session's limits.
+
+        :param meta: ``to`` and ``payload`` count; its id recognises a repetition, 0 for none
+        :param body: of the payload
+        :param answer: is told once, now or in a later tick
+        """
+        shard = self._shard
+        try:
+            if body.type == CHAT:
+                self._post_chat(author, meta, body, answer)
+            elif body.type == GROUPCHAT:
+                shard.timelines.submit(author, meta, body, answer)
+            else:
+                operations.operation(shard, author, meta, body, answer)
+        except Refused as refused:
+            answer(refused)
+        shard.apply_local()
+
+    def _post_chat(self, author: Author, meta: Meta, body: MessageBody, answer: Answer) -> None:
+        head = self._shard.mailboxes.head(author.uid, meta.to.uid)
+
+        def known(refused: Refused | None) -> None:
+            if refused is None:
+                self._post_chat(author, meta, body, answer)
+            else:
+                answer(refused)
+
+        if head.flags & schema.KNOWN or self._meet(author, head, known):
+            self._check(head)
+            if body.qos == AT_MOST_ONCE:
+                answer(self._relay(author, meta))
+            else:
+                answer(self._accept(author, meta, head))
 
     def _chat(self, session: Session, meta: Meta, body: MessageBody) -> None:
-        peer = meta.to.uid
-        head = self._shard.mailboxes.head(session.uid, peer)
-        if not head.flags & schema.KNOWN and not self._known(session, meta, body, head):
-            return
+        head = self._shard.mailboxes.head(session.uid, meta.to.uid)
+        if not head.flags & schema.KNOWN:
+            if session.parked >= limits.PARKED_SENDS:
+                raise Refused(Status.RATE_LIMIT_EXCEEDED, "too many messages wait for a first contact")
+            if not self._meet(session, head, partial(self._again, session, meta, body)):
+                session.parked += 1
+                return
         self._check(head)
         if body.qos == AT_MOST_ONCE:
-            self._relay(session, meta)
-            return
-        self._accept(session, meta, head)
+            posted = self._relay(session, meta)
+        elif meta.id > session.highest_client_mid:  # cannot be a repetition
+            session.highest_client_mid = meta.id
+            posted = self._keep(session, meta, head, zlib.crc32(meta.payload))
+        else:
+            posted = self._accept(session, meta, head)
+        self._shard.tick.send(session, frame.acknowledgement(meta.id, posted.mid, posted.time_ms))
 
-    def _accept(self, session: Session, meta: Meta, head: Conversation) -> None:
+    def _again(self, session: Session, meta: Meta, body: MessageBody, refused: Refused | None) -> None:
+        """What waited for a first contact goes on."""
+        session.parked -= 1
+        if session.left:
+            return
+        try:
+            if refused:
+                raise refused
+            self._chat(session, meta, body)
+        except Refused as error:
+            self._answer(session, meta.id, meta.id, error)
+
+    def _answer(self, session: Session, client_mid: int, refused_mid: int, result: Posted | Refused) -> None:
+        if session.left:
+            return
+        shard = self._shard
+        if isinstance(result, Refused):
+            shard.refused += 1
+            shard.tick.send(session, frame.refusal(refused_mid, result.code, result.reason))
+        else:
+            shard.tick.send(session, frame.acknowledgement(client_mid, result.mid, result.time_ms, result.edit_ms))
+
+    # --- a message is taken ------------------------------------------------------------------------------------------
+
+    def _accept(self, author: Author, meta: Meta, head: Conversation) -> Posted:
+        tick = self._shard.tick
+        checksum = zlib.crc32(meta.payload)
+        mid = self.repeated(author, meta.id, checksum)
+        if mid:
+            tick.durable = True  # the first copy may still be on its way to the disk
+            return Posted(mid, tick.now_ms)
+        return self._keep(author, meta, head, checksum)
+
+    def _keep(self, author: Author, meta: Meta, head: Conversation, checksum: int) -> Posted:
         shard = self._shard
         tick = shard.tick
-        payload = meta.payload
-        client_mid = meta.id
-        checksum = zlib.crc32(payload)
-        if client_mid <= session.highest_client_mid:
-            mid = self._repeated(session, client_mid, checksum)
-            if mid:
-                tick.send(session, frame.acknowledgement(client_mid, mid, tick.now_ms))
-                tick.durable = True  # the first copy may still be on its way to the disk
-                return
-        else:
-            session.highest_client_mid = client_mid
-        uid, peer = session.uid, head.peer
+        uid, peer = author.uid, head.peer
         mid = shard.next_mid()
-        stored = frame.meta(mid, uid, session.sn, peer, tick.now_ms, NS_MESSAGE, payload)
-        tick.batch.put(
-            schema.SENT, schema.pack_device_peer(uid, session.sn, client_mid), schema.SENT_VALUE.pack(mid, checksum)
-        )
-        self.put(head, mid, stored, listed=True, sn=session.sn)
+        stored = frame.meta(mid, uid, author.sn, peer, tick.now_ms, NS_MESSAGE, meta.payload)
+        self.remember_sent(author, meta.id, mid, checksum)
+        self.put(head, mid, stored, listed=True, sn=author.sn)
         if peer != uid:
             self.send_to(peer, uid, mid, stored)
-        tick.send(session, frame.acknowledgement(client_mid, mid, tick.now_ms))
         shard.messages += 1
+        return Posted(mid, tick.now_ms)
+
+    def repeated(self, author: Author, client_mid: int, checksum: int) -> int:
+        """Message id of an earlier upload with the same client id and body, 0 if there was none (xsync 5.6)."""
+        if not client_mid:
+            return 0
+        shard = self._shard
+        shard.settle()
+        row = shard.store.get(schema.SENT, schema.pack_device_peer(author.uid, author.sn, client_mid))
+        if row is None:
+            return 0
+        mid, known = schema.SENT_VALUE.unpack(row)
+        return int(mid) if known == checksum else 0
+
+    def remember_sent(self, author: Author, client_mid: int, mid: int, checksum: int) -> None:
+        """For :meth:`repeated`."""
+        if client_mid:
+            key = schema.pack_device_peer(author.uid, author.sn, client_mid)
+            self._shard.tick.batch.put(schema.SENT, key, schema.SENT_VALUE.pack(mid, checksum))
 
     def put(self, head: Conversation, mid: int, meta: bytes, *, listed: bool, sn: int) -> None:
         """Append to one of our users' queues; his devices but ``sn`` are told after the write."""
@@ -130,7 +228,7 @@ class Delivery:
     def send_to(
         self, uid: int, peer: int, mid: int, meta: bytes, *, listed: bool = True, operation: int = 0, target: int = 0
     ) -> None:
-        """Into the queue ``peer`` of any user, here or on his shard."""
+        """Into the queue ``peer`` of any user, here or on his shard; ``peer`` 0: a system message (6.6)."""
         shard = self._shard
         owner = shard.shard_of(uid)
         message = Deliver(uid, peer, mid, meta, listed, False, operation, target)
@@ -165,27 +263,17 @@ class Delivery:
                 if session.sn != except_sn and not session.unsent:
                     shard.tick.send(session, live)
 
-    def _relay(self, session: Session, meta: Meta) -> None:
+    def _relay(self, author: Author, meta: Meta) -> Posted:
+        """AT_MOST_ONCE: to the peer's connected devices only."""
         shard = self._shard
-        tick = shard.tick
         peer, mid = meta.to.uid, shard.next_mid()
-        live = frame.meta(mid, session.uid, session.sn, peer, tick.now_ms, NS_MESSAGE, meta.payload)
+        live = frame.meta(mid, author.uid, author.sn, peer, shard.tick.now_ms, NS_MESSAGE, meta.payload)
         owner = shard.shard_of(peer)
         if owner == shard.index:
-            self.show(peer, session.uid, live)
+            self.show(peer, author.uid, live)
         else:
-            shard.live(owner, Deliver(peer, session.uid, mid, live, listed=False, live=True))
-        tick.send(session, frame.acknowledgement(meta.id, mid, tick.now_ms))
-
-    def _repeated(self, session: Session, client_mid: int, checksum: int) -> int:
-        """Message id of an earlier send with the same client id and body, 0 if there was none (xsync 5.6)."""
-        shard = self._shard
-        shard.settle()
-        row = shard.store.get(schema.SENT, schema.pack_device_peer(session.uid, session.sn, client_mid))
-        if row is None:
-            return 0
-        mid, known = schema.SENT_VALUE.unpack(row)
-        return int(mid) if known == checksum else 0
+            shard.live(owner, Deliver(peer, author.uid, mid, live, listed=False, live=True))
+        return Posted(mid, shard.tick.now_ms)
 
     def _check(self, head: Conversation) -> None:
         if head.flags & schema.BARRED:
@@ -195,33 +283,27 @@ class Delivery:
 
     # --- first contact: the recipient's shard says whether he exists and takes messages -----------------------------
 
-    def _known(self, session: Session, meta: Meta, body: MessageBody, head: Conversation) -> bool:
-        """True when the peer is known now; otherwise the upload waits for his shard's word."""
+    def _meet(self, author: Author, head: Conversation, then: Callable[[Refused | None], None]) -> bool:
+        """True when the peer is known now; otherwise ``then`` is called when his shard has answered."""
         shard = self._shard
-        peer = head.peer
+        uid, peer = head.uid, head.peer
         if not peer:
             raise Refused(Status.INVALID_PARAMETER, "a message needs a recipient")
-        waiting = self._parked.get((session.uid, peer))
-        if waiting is None and shard.shard_of(peer) == shard.index:
+        waiting = self._parked.get((uid, peer))
+        if waiting is not None:
+            waiting.append(then)
+            return False
+        if shard.shard_of(peer) == shard.index:
             shard.settle()
-            self._remember(head, shard.policy.peer_state(peer, session.uid, session.app))
+            self._remember(head, shard.policy.peer_state(peer, uid, author.app))
             shard.settle()
             return True
-        if session.parked >= limits.PARKED_SENDS:
-            raise Refused(Status.RATE_LIMIT_EXCEEDED, "too many messages wait for a first contact")
-        session.parked += 1
-        if waiting is not None:
-            waiting.append((session, meta, body))
-        else:
-            self._parked[session.uid, peer] = [(session, meta, body)]
-            query = PeerQuery(peer, session.uid, session.app)
-            uid = session.uid
-            shard.ask(shard.shard_of(peer), query, lambda reply: self._peer_answered(uid, peer, reply))
+        self._parked[uid, peer] = [then]
+        shard.ask(shard.shard_of(peer), PeerQuery(peer, uid, author.app), partial(self._peer_answered, uid, peer))
         return False
 
     def _peer_answered(self, uid: int, peer: int, reply: Reply) -> None:
         shard = self._shard
-        waiting = self._parked.pop((uid, peer), [])
         refused: Refused | None = None
         if reply.code == 200:
             try:
@@ -230,16 +312,8 @@ class Delivery:
                 refused = error
         else:
             refused = Refused(Status.FAIL, "the recipient's shard is not available, try again")
-        for session, meta, body in waiting:
-            session.parked -= 1
-            if session.left:
-                continue
-            try:
-                if refused:
-                    raise refused
-                self._chat(session, meta, body)
-            except Refused as error:
-                shard.tick.send(session, frame.refusal(meta.id, error.code, error.reason))
+        for then in self._parked.pop((uid, peer), []):
+            then(refused)
 
     def _remember(self, head: Conversation, state: PeerState) -> None:
         if not state.exists:
@@ -248,12 +322,3 @@ class Delivery:
         state = self._shard.policy.remember(head.uid, head.peer, state)
         head.flags |= schema.KNOWN
         head.flags = head.flags | schema.BARRED if state.barred else head.flags & ~schema.BARRED
-
-
-def _limit_rate(session: Session, now: float) -> None:
-    if now - session.sends_since >= 1.0:
-        session.sends_since = now
-        session.sends = 0
-    session.sends += 1
-    if session.sends > limits.SENDS_PER_S:
-        raise Refused(Status.RATE_LIMIT_EXCEEDED, f"more than {limits.SENDS_PER_S} messages in a second")

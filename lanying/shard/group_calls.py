@@ -64,4 +64,5 @@ HANDLERS: Final[dict[type[m.Message], Handler]] = {
 
 LINK_CHANGES: Final[dict[type[m.Message], Callable[[Work, Any], None]]] = {
     m.Invited: group_invitations.received,
+    m.Resign: group_members.resign,
 }

@@ -8,10 +8,10 @@ from typing import Any, Final
 import msgspec
 
 from lanying import limits
-from lanying.bus.messages import GroupRequest, MemberInfo, MemberPage, Outcome, Seat, SetMember, Unseat
+from lanying.bus.messages import GroupRequest, MemberInfo, MemberPage, Outcome, Resign, Seat, SetMember, Silence, Unseat
 from lanying.errors import CallError
 from lanying.protocol.schema import xsync_pb2 as pb
-from lanying.shard import group_applications, group_invitations, groups
+from lanying.shard import group_applications, group_invitations, group_settings, groups
 from lanying.shard import group_notices as tell
 from lanying.shard.group_applications import ACCEPTED, DECLINED, WAITING
 from lanying.shard.groups import ADMIN, MEMBER, Group, Member
@@ -20,6 +20,7 @@ from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 
 MUTE_MODES: Final = 2
+DO_NOT_DELIVER: Final = 2
 PUSH_MODES: Final = 4
 
 
@@ -71,6 +72,24 @@ def settle(work: Work, gid: int, uid: int, accepted: bool) -> None:
         group_applications.save(
             work, gid, uid, msgspec.structs.replace(found, status=ACCEPTED if accepted else DECLINED)
         )
+
+
+def resign(work: Work, word: Resign) -> None:
+    """A member's account was deleted. An owner's group goes to the admin or else the member who came first, or ends."""
+    group = groups.load(work.store, word.gid)
+    if group is None or groups.member(work.store, word.gid, word.uid) is None:
+        return
+    gid, uid = word.gid, word.uid
+    if uid == group.info.owner:
+        ages = {it: row.joined_ms for it, row in groups.members(work.store, gid) if it != uid}
+        heirs = [it for it in group.admins if it in ages] or [*ages]
+        if not heirs:
+            group_settings.end(work, group, uid)
+            return
+        heir = min(heirs, key=lambda it: (ages[it], it))
+        group = group_settings.hand_over(work, group, heir)
+    groups.save(work, _dismiss(work, group, [uid]))
+    work.group_notice(gid, uid, tell.notice(pb.GroupNotice.LEAVED, gid, uid))
 
 
 def leave(work: Work, request: GroupRequest) -> None:
@@ -225,6 +244,8 @@ def set_own(work: Work, request: SetMember) -> None:
     if "display_name" in changed:
         tell.updated(work, gid, uid, "display_name", changed["display_name"])
     if "mute_mode" in changed:
+        if DO_NOT_DELIVER in (row.mute_mode, changed["mute_mode"]):
+            work.link(uid, Silence(uid, gid, changed["mute_mode"] == DO_NOT_DELIVER))
         kind = pb.GroupNotice.MUTED if changed["mute_mode"] else pb.GroupNotice.UNMUTED
         work.notice(uid, uid, tell.NS, tell.notice(kind, gid, uid))
     for name in ("mute_mode", "push_mode"):
@@ -235,13 +256,19 @@ def set_own(work: Work, request: SetMember) -> None:
 
 def list_members(work: Work, request: GroupRequest, after: int, limit: int, banned: bool) -> MemberPage:
     """Members by id, or those of them who may not write."""
-    group, _ = groups.need(work, request, MEMBER)
+    group, own = groups.need(work, request, MEMBER)
     gid, now_ms = group.info.gid, work.now_ms
+    if group.info.hide_member_info and own < ADMIN:
+        # Plain members see whom to turn to, and themselves.
+        uids = sorted({group.info.owner, *group.admins, request.uid})
+        shown = [groups.describe(uid, groups.member(work.store, gid, uid), now_ms) for uid in uids if uid > after]
+        rows = [row for row in shown if row.banned_until_ms or not banned]
+        return MemberPage(rows[: max(0, limit)], len(rows))
     if banned:
         found = [groups.describe(uid, row, now_ms) for uid, row in groups.members(work.store, gid)]
         silent = [row for row in found if row.banned_until_ms]
         return MemberPage([row for row in silent if row.uid > after][: max(0, limit)], len(silent))
-    rows: list[MemberInfo] = []
+    rows = []
     for uid, row in groups.members(work.store, gid, after):
         if len(rows) >= limit:
             break
@@ -250,10 +277,14 @@ def list_members(work: Work, request: GroupRequest, after: int, limit: int, bann
 
 
 def get_members(work: Work, request: GroupRequest, uids: list[int]) -> list[MemberInfo]:
-    """One row for each of ``uids``, members or not."""
-    group, _ = groups.need(work, request, MEMBER)
+    """One row for each of ``uids``, members or not; where member details are hidden, with no more than the name card."""
+    group, own = groups.need(work, request, MEMBER)
     gid = group.info.gid
-    return [groups.describe(uid, groups.member(work.store, gid, uid), work.now_ms) for uid in uids]
+    found = [groups.describe(uid, groups.member(work.store, gid, uid), work.now_ms) for uid in uids]
+    if group.info.hide_member_info and own < ADMIN:
+        open_to_all = {group.info.owner, *group.admins, request.uid}
+        return [row if row.uid in open_to_all else MemberInfo(row.uid, 0, row.display_name) for row in found]
+    return found
 
 
 def list_admins(work: Work, request: GroupRequest) -> list[MemberInfo]:

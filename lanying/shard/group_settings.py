@@ -12,6 +12,7 @@ from lanying.errors import CallError
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard import group_notices as tell
 from lanying.shard import groups
+from lanying.shard.groups import Group
 from lanying.shard.ports import Work
 from lanying.shard.store import schema
 
@@ -52,13 +53,17 @@ def transfer(work: Work, request: GroupRequest, new_owner: int) -> None:
     group, _ = groups.need(work, request, groups.OWNER)
     if groups.member(work.store, group.info.gid, new_owner) is None:
         raise CallError(20005, "the new owner has to be a member of the group, invite him first")
+    if new_owner != group.info.owner:
+        groups.save(work, hand_over(work, group, new_owner))
+
+
+def hand_over(work: Work, group: Group, new_owner: int) -> Group:
+    """The group with another owner, which everybody is told; not saved."""
     gid, old = group.info.gid, group.info.owner
-    if new_owner == old:
-        return
     admins = [uid for uid in group.admins if uid != new_owner]
-    groups.save(work, msgspec.structs.replace(groups.change(group, work.now_ms, owner=new_owner), admins=admins))
     work.group_notice(gid, old, tell.notice(pb.GroupNotice.OWNER_ASSIGNED, gid, old, [new_owner]))
     tell.updated(work, gid, old, "owner_id", new_owner)
+    return msgspec.structs.replace(groups.change(group, work.now_ms, owner=new_owner), admins=admins)
 
 
 def set_admins(work: Work, request: GroupRequest, uids: list[int], granted: bool) -> list[Outcome]:
@@ -89,12 +94,17 @@ def set_admins(work: Work, request: GroupRequest, uids: list[int], granted: bool
 def destroy(work: Work, request: GroupRequest) -> None:
     """End the group: its record stays, so that ids in old conversations keep a name."""
     group, _ = groups.need(work, request, groups.OWNER)
+    end(work, group, request.uid)
+
+
+def end(work: Work, group: Group, actor: int) -> None:
+    """The group is over: all are told, nothing but its record is kept."""
     gid = group.info.gid
-    payload = tell.notice(pb.GroupNotice.DESTROYED, gid, request.uid)
+    payload = tell.notice(pb.GroupNotice.DESTROYED, gid, actor)
     for uid in groups.member_uids(work.store, gid):
         work.delete(schema.MEMBERS, schema.pack_pair(gid, uid))
         work.link(uid, Unseat(uid, gid))
-        work.notice(uid, request.uid, tell.NS, payload)
+        work.notice(uid, actor, tell.NS, payload)
     prefix = schema.pack_u64(gid)
     for key, _ in work.store.scan(schema.GROUP_ITEMS, prefix, schema.successor(prefix)):
         work.delete(schema.GROUP_ITEMS, key)

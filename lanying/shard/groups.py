@@ -127,8 +127,8 @@ def push_mode(store: Store, gid: int, uid: int) -> int:
     return 0 if found is None else found.push_mode
 
 
-def may_post(store: Store, gid: int, uid: int, app: str, now_ms: int) -> tuple[int, str] | None:
-    """Why ``uid`` may not write into a group: a Status code and a reason; None: he may."""
+def may_post(store: Store, gid: int, uid: int, app: str, now_ms: int, *, speaks: bool = True) -> tuple[int, str] | None:
+    """Why ``uid`` may not write into a group: a Status code and a reason; None: he may. Without ``speaks`` bans do not count."""
     group = load(store, gid)
     if group is None or group.info.app != app:
         return pb.Status.FAIL, "there is no such group"
@@ -137,7 +137,7 @@ def may_post(store: Store, gid: int, uid: int, app: str, now_ms: int) -> tuple[i
     found = member(store, gid, uid)
     if found is None:
         return pb.Status.FAIL, "you are not a member of this group"
-    if role(group, found, uid) >= ADMIN:
+    if not speaks or role(group, found, uid) >= ADMIN:
         return None
     if banned(found.banned_until_ms, now_ms):
         return pb.Status.FAIL, "you are banned from writing in this group" + _until(found.banned_until_ms, now_ms)

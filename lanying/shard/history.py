@@ -5,12 +5,13 @@ from __future__ import annotations
 from lanying import limits
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
+from lanying.shard import marks
 from lanying.shard.mailbox import Conversation
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 
 DEFAULT_PAGE = 20
-_READ = b"\x70" + bytes([MessageBody.READ])
+READ = b"\x70" + bytes([MessageBody.READ])
 _DELIVERED = b"\x70" + bytes([MessageBody.DELIVERED])
 """MessageBody.status, appended to a stored body: the last occurrence of a scalar wins."""
 
@@ -26,28 +27,31 @@ def page(store: Store, head: Conversation, key: int, amount: int) -> bytes:
     size = 0
     oldest = key
     rows = list(store.scan(schema.HISTORY, head.key, stop, limit=amount, reverse=True))
-    places = [schema.HISTORY_VALUE.unpack(value) for _, value in rows]
+    places = [schema.HISTORY_VALUE.unpack_from(value) for _, value in rows]
+    noted = (
+        marks.notes(store, head, schema.unpack_u64(rows[-1][0][16:])[0], schema.unpack_u64(rows[0][0][16:])[0])
+        if rows
+        else {}
+    )
     entries = store.get_many(schema.QUEUE, [head.key + schema.pack_u64(seq) for seq, _ in places])
-    for (row_key, _), (_, marks), entry in zip(rows, places, entries, strict=True):
+    for (row_key, value), (_, marked), original in zip(rows, places, entries, strict=True):
         (mid,) = schema.unpack_u64(row_key[16:])
+        entry = value[9:] or original
         if entry:
             size += len(entry)
             if size > limits.BATCH_BYTES and metas:
                 break
-            metas.append(_with_status(entry, head, mid, marks))
+            metas.append(_with_status(entry, head, mid, marked, noted.get(mid, 0)))
         oldest = mid
     return frame.batch(head.peer, metas, oldest, full=True)
 
 
-def _with_status(entry: bytes, head: Conversation, mid: int, marks: int) -> bytes:
+def _with_status(entry: bytes, head: Conversation, mid: int, marked: int, noted: int) -> bytes:
     meta = Meta.FromString(entry)
-    if getattr(meta, "from").uid == head.uid:
-        read = marks & schema.READ_BY_PEER
-    else:
-        read = marks & schema.READ_BY_OWNER or (mid <= head.read_mid and not marks & schema.MARKED_UNREAD)
-    if read:
-        meta.payload += _READ
-    elif marks & schema.DELIVERED:
+    own = getattr(meta, "from").uid == head.uid
+    if marked & schema.READ_BY_PEER if own else marks.is_read(head, mid, noted, marked):
+        meta.payload += READ
+    elif marked & schema.DELIVERED:
         meta.payload += _DELIVERED
     else:
         return entry

@@ -52,7 +52,7 @@ class Mailboxes:
 
     def __init__(self, store: Store, owns: Callable[[int], bool] = lambda gid: True) -> None:
         """:param owns: does this shard keep the timeline of a group?"""
-        self._store = store
+        self.store = store
         self.owns = owns
         self._lent: dict[tuple[int, int], list[bytes]] = {}
         self._heads: dict[tuple[int, int], Conversation] = {}
@@ -65,7 +65,7 @@ class Mailboxes:
         heads = self._heads
         head = heads.get((uid, peer))
         if head is None:
-            row = self._store.get(schema.CONVERSATIONS, schema.pack_pair(uid, peer))
+            row = self.store.get(schema.CONVERSATIONS, schema.pack_pair(uid, peer))
             head = heads[uid, peer] = self._load(uid, peer, row)
             if len(heads) > limits.CONVERSATIONS_CACHED:
                 self._forget_some()
@@ -74,7 +74,7 @@ class Mailboxes:
     def heads(self, uid: int) -> Iterator[Conversation]:
         """All heads of a user that are in the store (call after the tick's write)."""
         prefix = schema.pack_u64(uid)
-        for key, row in self._store.scan(schema.CONVERSATIONS, prefix, schema.successor(prefix)):
+        for key, row in self.store.scan(schema.CONVERSATIONS, prefix, schema.successor(prefix)):
             (peer,) = schema.unpack_u64(key[8:])
             yield self._heads.get((uid, peer)) or self._load(uid, peer, row)
 
@@ -106,7 +106,7 @@ class Mailboxes:
             key = schema.pack_pair(head.peer, head.peer)
             if not self.owns(head.peer):
                 return []
-        return self._store.get_many(schema.QUEUE, [key + schema.pack_u64(seq) for seq in range(first, first + count)])
+        return self.store.get_many(schema.QUEUE, [key + schema.pack_u64(seq) for seq in range(first, first + count)])
 
     def lend(self, gid: int, first: int, entries: list[bytes]) -> None:
         """Entries of another shard's timeline, for the pulls of this tick."""
@@ -125,7 +125,7 @@ class Mailboxes:
         moved = self._cursors.get((uid, sn, peer))
         if moved is not None:
             return moved
-        row = self._store.get(schema.CURSORS, schema.pack_device_peer(uid, sn, peer))
+        row = self.store.get(schema.CURSORS, schema.pack_device_peer(uid, sn, peer))
         return int(schema.unpack_u64(row)[0]) if row else 0
 
     def cursors(self, uid: int, sn: int) -> dict[int, int]:
@@ -133,7 +133,7 @@ class Mailboxes:
         prefix = schema.pack_device(uid, sn)
         found = {
             int(schema.unpack_u64(key[12:])[0]): int(schema.unpack_u64(row)[0])
-            for key, row in self._store.scan(schema.CURSORS, prefix, schema.successor(prefix))
+            for key, row in self.store.scan(schema.CURSORS, prefix, schema.successor(prefix))
         }
         found.update({p: seq for (u, s, p), seq in self._cursors.items() if u == uid and s == sn})
         return found
@@ -181,12 +181,12 @@ class Mailboxes:
 
     def _load(self, uid: int, peer: int, row: bytes | None) -> Conversation:
         head = Conversation(uid, peer, row)
-        if row is not None and self._store.get(schema.QUEUE, head.key + schema.pack_u64(head.last_seq + 1)) is not None:
+        if row is not None and self.store.get(schema.QUEUE, head.key + schema.pack_u64(head.last_seq + 1)) is not None:
             # A crash took the head's last positions: the queue and the history know them.
             stop = schema.successor(head.key)
-            for key, _ in self._store.scan(schema.QUEUE, head.key, stop, limit=1, reverse=True):
+            for key, _ in self.store.scan(schema.QUEUE, head.key, stop, limit=1, reverse=True):
                 (head.last_seq,) = schema.unpack_u64(key[16:])
-            for key, _ in self._store.scan(schema.HISTORY, head.key, stop, limit=1, reverse=True):
+            for key, _ in self.store.scan(schema.HISTORY, head.key, stop, limit=1, reverse=True):
                 head.last_mid = max(head.last_mid, schema.unpack_u64(key[16:])[0])
             self._dirty[head] = None
         return head

@@ -7,31 +7,31 @@ READ_ACK       reader: read; author: read by peer      author's devices, reader'
 DELIVER_ACK    author: delivered                       author's devices
 PLAY_ACK       both: played                            author's devices, listener's other devices
 RECALL         gone from both histories and queues     peer's devices, author's other devices
-APPEND REPLACE both copies changed, edit time set      peer's devices, all of the author's devices
+APPEND REPLACE both histories changed, edit time set   peer's devices, all of the author's devices
 READ_ALL       reader: everything up to mid is read    reader's other devices (queue 0)
 READ_CANCEL    reader: unread                          reader's other devices (queue 0)
 DELETE         gone from the user's own history        user's other devices (queue 0)
 =============  ======================================  ==========================================================
 
-Operations travel through the queues for devices that are away, are not listed in history and never recognised as
-repetitions: applying one twice changes nothing (APPEND: the client id of its device is remembered like that of a
-message).
+Messages of groups: RECALL and edits are the group's shard's (``timeline``), acknowledgements go there to be noted
+(``group_reading``); what a member does for himself is a row in ``marks``. Operations travel through the queues for devices that are
+away and are not listed in history. Those that must not be done twice are recognised by their client id, like messages.
 """
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING
 
-import orjson
-
-from lanying.bus.messages import Deliver
+from lanying.bus.messages import Deliver, Posted
 from lanying.ids import message_time_ms
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import Conversation as ConversationPayload
 from lanying.protocol.schema.xsync_pb2 import ConversationOperation, MessageBody, MessageOperation, Meta, Status
+from lanying.shard import devices, edits, group_reading, marks
+from lanying.shard.author import Answer, Author
 from lanying.shard.mailbox import Conversation
 from lanying.shard.policy import Refused
-from lanying.shard.session import Session
 from lanying.shard.store import schema
 
 if TYPE_CHECKING:
@@ -47,33 +47,30 @@ PLAY_ACK = MessageOperation.PLAY_ACK
 APPEND = MessageOperation.APPEND
 REPLACE = MessageOperation.REPLACE
 
-_MARK_OF_OWNER: dict[int, int] = {READ_ACK: schema.READ_BY_OWNER, PLAY_ACK: schema.PLAYED}
-_MARK_OF_PEER: dict[int, int] = {READ_ACK: schema.READ_BY_PEER, PLAY_ACK: schema.PLAYED, DELIVER_ACK: schema.DELIVERED}
-MERGE_DEPTH = 32
-"""Deeper objects are replaced instead of merged."""
+MARK_OF_OWNER: dict[int, int] = {READ_ACK: schema.READ_BY_OWNER, PLAY_ACK: schema.PLAYED, DELIVER_ACK: 0}
+MARK_OF_PEER: dict[int, int] = {READ_ACK: schema.READ_BY_PEER, PLAY_ACK: schema.PLAYED, DELIVER_ACK: schema.DELIVERED}
 NO_SUCH_MESSAGE = "no such message in this conversation"
 TOO_OLD = "exceed recall time limit"
 NOT_THE_AUTHOR = "only the author may change a message"
 
 
-def operation(shard: Shard, session: Session, meta: Meta, body: MessageBody) -> None:
-    """An OPER message; answered by one acknowledgement or a raised refusal."""
+def operation(shard: Shard, author: Author, meta: Meta, body: MessageBody, answer: Answer) -> None:
+    """An OPER message. :raises Refused: not accepted; else ``answer`` is told"""
     kind = body.operation.type
-    if kind in (RECALL, APPEND, REPLACE) and shard.mailboxes.head(session.uid, meta.to.uid).flags & schema.IS_GROUP:
-        shard.timelines.upload(session, meta, body)
+    if kind in (RECALL, APPEND, REPLACE):
+        if shard.mailboxes.head(author.uid, meta.to.uid).flags & schema.IS_GROUP:
+            shard.timelines.submit(author, meta, body, answer)
+        else:
+            answer(_once(shard, author, meta, body))
     elif kind in (READ_ALL, READ_CANCEL, DELETE):
-        _own(shard, session, meta, body)
-    elif kind in (READ_ACK, DELIVER_ACK, PLAY_ACK):
-        _mark(shard, session, meta, body)
-    elif kind == RECALL:
-        _recall(shard, session, meta, body)
-    elif kind in (APPEND, REPLACE):
-        _edit(shard, session, meta, body)
+        answer(_own(shard, author, body))
+    elif kind in MARK_OF_OWNER:
+        answer(_acknowledge(shard, author, meta, body))
     else:
         raise Refused(Status.INVALID_PARAMETER, f"operation {kind} is not known")
 
 
-def other_namespace(shard: Shard, session: Session, meta: Meta) -> None:
+def other_namespace(shard: Shard, author: Author, meta: Meta) -> Posted:
     """A meta that is not a message: conversation operations; anything else is acknowledged and dropped (xsync 6.7, 6.8)."""
     mid = shard.next_mid()
     if meta.ns == Meta.CONVERSATION:
@@ -81,195 +78,140 @@ def other_namespace(shard: Shard, session: Session, meta: Meta) -> None:
             payload = ConversationPayload.FromString(meta.payload)
         except Exception as error:
             raise Refused(Status.PB_PARSER_ERROR, "payload is not a Conversation") from error
-        peer = payload.operation.xid.uid
-        head = shard.mailboxes.head(session.uid, peer)
+        head = shard.timelines.refresh(shard.mailboxes.head(author.uid, payload.operation.xid.uid))
         if payload.operation.type == ConversationOperation.DELETE_EVERYWHERE:
             if head.stored:
-                head.flags |= schema.UNLISTED
-                shard.mailboxes.changed(head)
-            stored = frame.meta(
-                mid, session.uid, session.sn, session.uid, shard.tick.now_ms, Meta.CONVERSATION, meta.payload
-            )
-            _tell_own(shard, session, mid, stored)
-        elif head.last_seq:
-            shard.mailboxes.move_cursor(head, session.sn, head.last_seq)
-            session.loops.pop(peer, None)
-    shard.tick.send(session, frame.acknowledgement(meta.id, mid, shard.tick.now_ms))
+                _drop_everywhere(shard, head)
+            _tell_own(shard, author, mid, frame.meta(
+                mid, author.uid, author.sn, author.uid, shard.tick.now_ms, Meta.CONVERSATION, meta.payload
+            ))  # fmt: skip
+        elif payload.operation.type == ConversationOperation.DELETE and head.stored and author.sn:
+            shard.skip(head, author.sn)
+            marks.drop(shard, head, author.sn)
+    return Posted(mid, shard.tick.now_ms)
 
 
 def apply(shard: Shard, message: Deliver) -> None:
     """The stored effect of an operation another user made, on our user's copy of the message."""
     head = shard.mailboxes.head(message.uid, message.peer)
     kind = message.operation
-    if kind in _MARK_OF_PEER:
-        mark(shard, head, message.target, _MARK_OF_PEER[kind])
+    if kind in MARK_OF_PEER:
+        marks.mark(shard, head, message.target, MARK_OF_PEER[kind])
     elif kind == RECALL:
-        remove(shard, head, message.target)
+        edits.remove(shard, head, message.target)
     elif kind in (APPEND, REPLACE):
         edited = Meta.FromString(message.meta)
         body = MessageBody.FromString(edited.payload)
-        change(shard, head, message.target, kind, body, edited.timestamp)
+        try:
+            edits.change(shard, head, message.target, kind, body, edited.timestamp)
+        except Refused:  # the author's copy took it: they differ only if this one was shortened by another limit
+            pass
 
 
-def _own(shard: Shard, session: Session, meta: Meta, body: MessageBody) -> None:
-    operation, uid = body.operation, session.uid
+def _drop_everywhere(shard: Shard, head: Conversation) -> None:
+    """Off the list of all devices, which are told and drop what they have: what they have not fetched would bring it back."""
+    head.flags |= schema.UNLISTED
+    for device in devices.list_all(shard.store, head.uid):
+        shard.skip(head, device.sn)
+    shard.mailboxes.changed(head)
+
+
+def _own(shard: Shard, author: Author, body: MessageBody) -> Posted:
+    operation, uid = body.operation, author.uid
     peer, target = operation.xid.uid, operation.mid
-    head = shard.mailboxes.head(uid, peer)
+    head = shard.timelines.refresh(shard.mailboxes.head(uid, peer))
     to = peer
     if operation.type == READ_ALL:
-        head.read_mid = max(head.read_mid, target or head.last_mid)
-        if head.stored:
-            shard.mailboxes.changed(head)
+        marks.read_up_to(shard, head, target or head.last_mid)
         # Without mid and addressed to the conversation, web clients mark all of it (6.4 notes).
         operation.ClearField("mid")
     elif operation.type == READ_CANCEL:
-        mark(shard, head, target, schema.MARKED_UNREAD, clear=schema.READ_BY_OWNER)
+        if head.stored:
+            marks.note(shard, head, target, schema.MARKED_UNREAD, clear=schema.READ_BY_OWNER)
     else:
-        shard.tick.batch.delete(schema.HISTORY, head.key + schema.pack_u64(target))
+        if head.flags & schema.IS_GROUP:
+            marks.note(shard, head, target, schema.REMOVED)
+        else:
+            edits.remove(shard, head, target)
         to = uid
     mid = shard.next_mid()
     payload = body.SerializeToString()
-    _tell_own(shard, session, mid, frame.meta(mid, uid, session.sn, to, shard.tick.now_ms, Meta.MESSAGE, payload))
-    shard.tick.send(session, frame.acknowledgement(meta.id, mid, shard.tick.now_ms))
+    _tell_own(shard, author, mid, frame.meta(mid, uid, author.sn, to, shard.tick.now_ms, Meta.MESSAGE, payload))
+    return Posted(mid, shard.tick.now_ms)
 
 
-def _mark(shard: Shard, session: Session, meta: Meta, body: MessageBody) -> None:
-    uid, author, kind, target = session.uid, meta.to.uid, body.operation.type, body.operation.mid
-    head = shard.mailboxes.head(uid, author)
-    mid = shard.next_mid()
-    if kind in _MARK_OF_OWNER:
-        mark(shard, head, target, _MARK_OF_OWNER[kind], clear=schema.MARKED_UNREAD)
-    if head.stored:  # an acknowledgement of a message that never was is answered and goes nowhere
-        stored = frame.meta(mid, uid, session.sn, author, shard.tick.now_ms, Meta.MESSAGE, meta.payload)
-        if kind != DELIVER_ACK:
-            shard.delivery.put(head, mid, stored, listed=False, sn=session.sn)
-        if author and author != uid:
-            shard.delivery.send_to(author, uid, mid, stored, listed=False, operation=kind, target=target)
+def _acknowledge(shard: Shard, author: Author, meta: Meta, body: MessageBody) -> Posted:
+    """READ_ACK, PLAY_ACK, DELIVER_ACK: of a 1:1 message, or of a group's, which is addressed to its author just the same."""
+    uid, peer, kind, target = author.uid, meta.to.uid, body.operation.type, body.operation.mid
+    mid, now_ms = shard.next_mid(), shard.tick.now_ms
+    head = shard.mailboxes.head(uid, peer)
+    stored = frame.meta(mid, uid, author.sn, peer, now_ms, Meta.MESSAGE, meta.payload)
     shard.tick.durable = True
-    shard.tick.send(session, frame.acknowledgement(meta.id, mid, shard.tick.now_ms))
+    if not marks.mark(shard, head, target, MARK_OF_OWNER[kind]):
+        # An acknowledgement of a message that never was is answered and goes nowhere.
+        group_reading.acknowledge(shard, author, peer, body.operation, mid, stored)
+        return Posted(mid, now_ms)
+    if kind == READ_ACK:
+        marks.note(shard, head, target, 0, clear=schema.MARKED_UNREAD)
+    if kind != DELIVER_ACK:
+        shard.delivery.put(head, mid, stored, listed=False, sn=author.sn)
+    if peer and peer != uid:
+        shard.delivery.send_to(peer, uid, mid, stored, listed=False, operation=kind, target=target)
+    return Posted(mid, now_ms)
 
 
-def _recall(shard: Shard, session: Session, meta: Meta, body: MessageBody) -> None:
-    uid, peer, target = session.uid, meta.to.uid, body.operation.mid
+def _once(shard: Shard, author: Author, meta: Meta, body: MessageBody) -> Posted:
+    """RECALL or an edit of a 1:1 message; a repetition gets the first answer again."""
+    checksum = zlib.crc32(meta.payload)
+    mid = shard.delivery.repeated(author, meta.id, checksum)
+    if mid:
+        shard.tick.durable = True
+        return Posted(mid, shard.tick.now_ms)
+    posted = (_recall if body.operation.type == RECALL else _edit)(shard, author, meta, body)
+    shard.delivery.remember_sent(author, meta.id, posted.mid, checksum)
+    return posted
+
+
+def _recall(shard: Shard, author: Author, meta: Meta, body: MessageBody) -> Posted:
+    uid, peer, target = author.uid, meta.to.uid, body.operation.mid
     head = shard.mailboxes.head(uid, peer)
     now_ms = shard.tick.now_ms
-    reason = _may_change(shard, head, target)
-    if reason is None and now_ms - message_time_ms(target) > shard.config.policy.recall_seconds * 1000:
-        reason = TOO_OLD
-    if reason is not None:
-        # Without client_mid: the web client shows the reason of a refused recall only then (5.6).
-        shard.tick.send(session, frame.refusal(0, Status.FAIL, reason))
-        return
+    _own_message(shard, head, target)
+    if now_ms - message_time_ms(target) > shard.config.policy.recall_seconds * 1000:
+        raise Refused(Status.FAIL, TOO_OLD)
     mid = shard.next_mid()
-    stored = frame.meta(mid, uid, session.sn, peer, now_ms, Meta.MESSAGE, meta.payload)
-    remove(shard, head, target)
-    shard.delivery.put(head, mid, stored, listed=False, sn=session.sn)
+    stored = frame.meta(mid, uid, author.sn, peer, now_ms, Meta.MESSAGE, meta.payload)
+    edits.remove(shard, head, target)
+    shard.delivery.put(head, mid, stored, listed=False, sn=author.sn)
     if peer != uid:
         shard.delivery.send_to(peer, uid, mid, stored, listed=False, operation=RECALL, target=target)
-    shard.tick.send(session, frame.acknowledgement(meta.id, mid, now_ms))
+    return Posted(mid, now_ms)
 
 
-def _edit(shard: Shard, session: Session, meta: Meta, body: MessageBody) -> None:
-    uid, peer, kind, target = session.uid, meta.to.uid, body.operation.type, body.operation.mid
+def _edit(shard: Shard, author: Author, meta: Meta, body: MessageBody) -> Posted:
+    uid, peer, kind, target = author.uid, meta.to.uid, body.operation.type, body.operation.mid
     head = shard.mailboxes.head(uid, peer)
-    reason = _may_change(shard, head, target)
-    if reason is not None:
-        raise Refused(Status.FAIL, reason)
-    now_ms = max(shard.tick.now_ms, message_time_ms(target))
+    edit_ms = edits.edit_time(_own_message(shard, head, target), shard.tick.now_ms)
+    edits.change(shard, head, target, kind, body, edit_ms)
     mid = shard.next_mid()
-    change(shard, head, target, kind, body, now_ms)
-    payload = meta.payload + b"\x78" + frame.varint(now_ms)  # MessageBody.edit_timestamp
+    payload = meta.payload + b"\x78" + frame.varint(edit_ms)  # MessageBody.edit_timestamp
     # The author's device does not apply its own edit from the acknowledgement (6.4): from no device, so it gets it as well.
-    stored = frame.meta(mid, uid, 0, peer, now_ms, Meta.MESSAGE, payload)
+    stored = frame.meta(mid, uid, 0, peer, edit_ms, Meta.MESSAGE, payload)
     shard.delivery.put(head, mid, stored, listed=False, sn=0)
     if peer != uid:
         shard.delivery.send_to(peer, uid, mid, stored, listed=False, operation=kind, target=target)
-    shard.tick.send(session, frame.acknowledgement(meta.id, mid, shard.tick.now_ms, now_ms))
+    return Posted(mid, shard.tick.now_ms, edit_ms)
 
 
-def _tell_own(shard: Shard, session: Session, mid: int, stored: bytes) -> None:
-    shard.delivery.put(shard.mailboxes.head(session.uid, 0), mid, stored, listed=False, sn=session.sn)
-
-
-def _may_change(shard: Shard, head: Conversation, target: int) -> str | None:
-    """None when the mailbox's owner wrote the message, else the reason text."""
-    found = find(shard, head, target)
+def _own_message(shard: Shard, head: Conversation, target: int) -> Meta:
+    """:raises Refused: there is none, or the mailbox's owner did not write it"""
+    found = edits.find(shard, head, target)
     if found is None:
-        return NO_SUCH_MESSAGE
-    return None if getattr(found[1], "from").uid == head.uid else NOT_THE_AUTHOR
+        raise Refused(Status.FAIL, NO_SUCH_MESSAGE)
+    if getattr(found[1], "from").uid != head.uid:
+        raise Refused(Status.FAIL, NOT_THE_AUTHOR)
+    return found[1]
 
 
-def find(shard: Shard, head: Conversation, mid: int) -> tuple[int, Meta] | None:
-    """Position and Meta of a message listed in history."""
-    shard.settle()
-    row = shard.store.get(schema.HISTORY, head.key + schema.pack_u64(mid))
-    if row is None:
-        return None
-    seq = schema.HISTORY_VALUE.unpack(row)[0]
-    stored = shard.store.get(schema.QUEUE, head.key + schema.pack_u64(seq))
-    return (seq, Meta.FromString(stored)) if stored else None
-
-
-def mark(shard: Shard, head: Conversation, mid: int, marks: int, clear: int = 0) -> None:
-    """Set marks of a message in its owner's history; one that is not there is left alone."""
-    shard.settle()
-    key = head.key + schema.pack_u64(mid)
-    row = shard.store.get(schema.HISTORY, key)
-    if row is None:
-        return
-    seq, old = schema.HISTORY_VALUE.unpack(row)
-    new = (old | marks) & ~clear
-    if new != old:
-        shard.tick.batch.put(schema.HISTORY, key, schema.HISTORY_VALUE.pack(seq, new))
-        shard.tick.durable = True
-
-
-def remove(shard: Shard, head: Conversation, mid: int) -> None:
-    """Take a message out of history and out of the queue of devices that have not seen it."""
-    found = find(shard, head, mid)
-    if found is not None:
-        shard.tick.batch.delete(schema.HISTORY, head.key + schema.pack_u64(mid))
-        shard.tick.batch.put(schema.QUEUE, head.key + schema.pack_u64(found[0]), b"")
-        shard.tick.durable = True
-
-
-def change(shard: Shard, head: Conversation, mid: int, kind: int, edit: MessageBody, now_ms: int) -> None:
-    """APPEND or REPLACE in one stored copy (6.4)."""
-    found = find(shard, head, mid)
-    if found is None:
-        return
-    seq, meta = found
-    body = MessageBody.FromString(meta.payload)
-    if kind == APPEND:
-        body.content += edit.content
-    elif edit.content:
-        body.content = edit.content
-    body.config = merge_json(body.config, edit.config)
-    body.ext = merge_json(body.ext, edit.ext)
-    body.edit_timestamp = now_ms
-    meta.payload = body.SerializeToString()
-    shard.tick.batch.put(schema.QUEUE, head.key + schema.pack_u64(seq), meta.SerializeToString())
-    shard.tick.durable = True
-
-
-def merge_json(old: str, new: str) -> str:
-    """Deep merge of two JSON objects as text; text that is not an object replaces."""
-    if not new or not old:
-        return new or old
-    try:
-        left, right = orjson.loads(old), orjson.loads(new)
-    except orjson.JSONDecodeError:
-        return new
-    if not isinstance(left, dict) or not isinstance(right, dict):
-        return new
-    _merge(left, right, 0)
-    return orjson.dumps(left).decode()
-
-
-def _merge(left: dict[str, object], right: dict[str, object], depth: int) -> None:
-    for key, value in right.items():
-        have = left.get(key)
-        if isinstance(have, dict) and isinstance(value, dict) and depth < MERGE_DEPTH:
-            _merge(have, value, depth + 1)
-        else:
-            left[key] = value
+def _tell_own(shard: Shard, author: Author, mid: int, stored: bytes) -> None:
+    shard.delivery.put(shard.mailboxes.head(author.uid, 0), mid, stored, listed=False, sn=author.sn)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from lanying import limits
 from lanying.bus.messages import PeerState
 from lanying.config import Config
 from lanying.errors import CallError
-from lanying.protocol.schema.xsync_pb2 import Status
+from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
 from lanying.shard import accounts, roster
 from lanying.shard.ports import Work
+from lanying.shard.words import WordFilter
 
 _LOGIN_STATUS: dict[int, int] = {402: Status.INVALID_TOKEN, 10000: Status.INVALID_TOKEN, 10010: Status.USER_BANNED}
 DISK_FULL = "the server's disk is full, the message was not kept"
@@ -25,12 +27,70 @@ class Refused(Exception):
         self.reason = reason
 
 
+class Rate:
+    """How many in the second that began at ``since`` (monotonic)."""
+
+    __slots__ = ("count", "since")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.since = 0.0
+
+
 class Policy:
-    """Rules of this server over the relations its shard knows."""
+    """Rules of this server over the relations its shard knows.
+
+    :ivar words: the word filter, None without one
+    """
 
     def __init__(self, work: Work, config: Config) -> None:
         self._work = work
         self._friends_only = not config.accounts.strangers_may_chat
+        self._per_user = config.policy.user_messages_per_s
+        self._per_group = config.policy.group_messages_per_s
+        self._groups: dict[int, Rate] = {}
+        self._mask = config.policy.mask_words
+        self.words = WordFilter.load(config.policy.words_file) if config.policy.words_file else None
+
+    def count_send(self, rate: Rate, now: float) -> None:
+        """A user sends something. :raises Refused: too much in this second"""
+        if now - rate.since >= 1.0:
+            rate.since = now
+            rate.count = 0
+        rate.count += 1
+        if rate.count > self._per_user:
+            raise Refused(Status.RATE_LIMIT_EXCEEDED, f"more than {self._per_user} messages in a second")
+
+    def count_group(self, gid: int, now: float, priority: int) -> bool:
+        """Something for a group of this shard. False: it may be dropped (``priority`` above 0) and has to be.
+
+        Messages that may be dropped get half of the group's rate. :raises Refused: too much in this second
+        """
+        rate = self._groups.get(gid)
+        if rate is None:
+            if len(self._groups) >= limits.GROUP_RATES:
+                self._groups.clear()
+            rate = self._groups[gid] = Rate()
+        if now - rate.since >= 1.0:
+            rate.since = now
+            rate.count = 0
+        if priority and rate.count >= self._per_group // 2:
+            return False
+        rate.count += 1
+        if rate.count > self._per_group:
+            raise Refused(Status.RATE_LIMIT_EXCEEDED, f"more than {self._per_group} messages in a second in this group")
+        return True
+
+    def censor(self, meta: Meta, body: MessageBody) -> None:
+        """Look for forbidden words; masked in place if the server masks. :raises Refused: WORD_CENSORED"""
+        assert self.words is not None
+        masked = self.words.mask(body.content)
+        if masked is None:
+            return
+        if not self._mask:
+            raise Refused(Status.WORD_CENSORED, "the message has words this server does not allow")
+        body.content = masked
+        meta.payload = body.SerializeToString()
 
     def check_login(self, app: str, uid: int, epoch: int) -> None:
         """:raises Refused: no such user, his token is revoked, or he is banned (xsync 5.1 says what the client does then)"""

@@ -26,7 +26,10 @@ class Registry:
 
     def add(self, session: Session) -> None:
         """A device logged in."""
-        self._users.setdefault(session.uid, []).append(session)
+        sessions = self._users.setdefault(session.uid, [])
+        if sessions:
+            session.rate = sessions[0].rate
+        sessions.append(session)
         self.count += 1
 
     def remove(self, session: Session) -> None:

@@ -57,8 +57,10 @@ class Retention:
         heads = self._store.scan(
             schema.CONVERSATIONS, self._queues.position, _BEHIND_ALL, limit=limits.RETENTION_CONVERSATIONS
         )
-        found = [key for key, _ in heads]
-        for key in found:
+        rows = list(heads)
+        found = [key for key, _ in rows]
+        for key, row in rows:
+            self._forget_marks(batch, key, row, horizon_ms)
             looked, more = self._shorten(batch, key, horizon_ms, budget)
             budget -= looked
             if more or budget <= 0:
@@ -83,12 +85,22 @@ class Retention:
             return looked, False
         last = old[-1]
         _delete(batch, schema.QUEUE, old)
-        history_stop = key + schema.pack_u64(max(0, horizon_ms - EPOCH_MS) << 12)
+        history_stop = key + _oldest_mid(horizon_ms)
         batch.delete_range(schema.HISTORY, key, history_stop)
         batch.put(schema.META, RETAINED, schema.pack_u64(horizon_ms))
         self.deleted += len(old)
         self._move_cursors(batch, key, int(schema.unpack_u64(last[16:])[0]))
         return looked, len(old) >= budget
+
+    def _forget_marks(self, batch: Batch, key: bytes, row: bytes, horizon_ms: int) -> None:
+        """What was noted about messages that old: by the user, and who has read a group's."""
+        if schema.CONVERSATION.unpack(row)[-1] & schema.NOTED:
+            batch.delete_range(schema.MARKS, key + schema.pack_u64(schema.FIRST_MID), key + _oldest_mid(horizon_ms))
+        gid = key[8:]
+        if key[:8] == gid:
+            stop = gid + _oldest_mid(horizon_ms)
+            if any(True for _ in self._store.scan(schema.READERS, gid, stop, limit=1)):
+                batch.delete_range(schema.READERS, gid, stop)
 
     def _move_cursors(self, batch: Batch, key: bytes, seq: int) -> None:
         uid, peer = int(schema.unpack_u64(key[:8])[0]), int(schema.unpack_u64(key[8:])[0])
@@ -131,6 +143,10 @@ class _Pass:
     def finish(self, now_ms: int) -> None:
         self.position = b""
         self._next_ms = now_ms + limits.RETENTION_PAUSE_MS
+
+
+def _oldest_mid(horizon_ms: int) -> bytes:
+    return schema.pack_u64(max(0, horizon_ms - EPOCH_MS) << 12)
 
 
 def _delete(batch: Batch, family: str, keys: list[bytes]) -> None:

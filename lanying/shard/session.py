@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lanying.protocol.connection import Connection
+from lanying.shard.policy import Rate
 from lanying.shard.sync import PullLoop
 
 LOOPS_KEPT = 32
@@ -17,6 +18,7 @@ class Session:
     :ivar loops: pull loops by queue, only of queues that moved
     :ivar highest_client_mid: a send with a larger client id cannot be a repetition
     :ivar listed: the unread list was asked for since the login
+    :ivar rate: messages sent in this second, shared by the sessions of a user
     :ivar left: closing, nothing is accepted any more
     """
 
@@ -31,8 +33,7 @@ class Session:
         "listed",
         "loops",
         "parked",
-        "sends",
-        "sends_since",
+        "rate",
         "sn",
         "uid",
         "unsent",
@@ -52,8 +53,7 @@ class Session:
         self.listed = False
         self.left = False
         self.parked = 0
-        self.sends = 0
-        self.sends_since = now
+        self.rate = Rate()
 
     def forget_idle_loops(self) -> None:
         """Drop loops that have nothing outstanding; their cursors are in the store."""

@@ -14,10 +14,13 @@ from typing import Any
 
 from lanying import limits
 from lanying.bus.messages import (
+    STATE_DELETED,
     Barred,
     Call,
     Deliver,
     GroupDeliver,
+    GroupRead,
+    GroupReading,
     Joined,
     LinkAck,
     LinkBatch,
@@ -26,7 +29,10 @@ from lanying.bus.messages import (
     NoticeFor,
     Reply,
     Request,
+    Resign,
     Seat,
+    SetState,
+    Silence,
     Unseat,
     decode_bundle,
     encode,
@@ -39,7 +45,7 @@ from lanying.protocol.connection import Connection, goodbye
 from lanying.protocol.frame import FrameError, parse_frame
 from lanying.protocol.schema.xsync_pb2 import ConversationUnread, Frame, Meta, Provision, Status, SyncUL
 from lanying.runtime import shard_name
-from lanying.shard import calls, devices, history
+from lanying.shard import accounts, calls, devices, group_reading, history, marks
 from lanying.shard.delivery import Delivery
 from lanying.shard.mailbox import Conversation, Mailboxes
 from lanying.shard.outbox import Outbox
@@ -93,6 +99,7 @@ class Shard:
         self._handlers: dict[type[Message], Callable[[Any], object]] = {
             **self.timelines.handlers,
             Joined: lambda request: self.timelines.joined(request.uid),
+            SetState: self._set_state,
         }
         self.retention = Retention(store, self.mailboxes, config.storage.retention_days)
         self._local: deque[LinkMessage] = deque()
@@ -291,6 +298,14 @@ class Shard:
         """Hand a message for connected devices to another shard: unnumbered, it may get lost."""
         self.tick.envelopes.append((shard_name(shard), message))
 
+    def skip(self, head: Conversation, sn: int) -> None:
+        """A device gets nothing of what is in a queue now."""
+        if head.last_seq:
+            self.mailboxes.move_cursor(head, sn, head.last_seq)
+        session = self.registry.find(head.uid, sn)
+        if session is not None:
+            session.loops.pop(head.peer, None)
+
     def next_mid(self) -> int:
         """A new message id."""
         return self.ids.next(self.tick.now_ms)
@@ -326,7 +341,7 @@ class Shard:
                 if self.timelines.elsewhere(session, head, key):
                     continue
                 loop = self.loop(session, head)
-                tick.send(session, loop.pull(self.mailboxes, head, session.sn, key, tick.now))
+                tick.send(session, loop.pull(self.mailboxes, head, session.sn, key, tick.now, tick.now_ms))
         for session in tick.unreads:
             if not session.left:
                 tick.send(session, self._unread_list(session))
@@ -359,6 +374,14 @@ class Shard:
     def maintain(self) -> None:
         """A small step of what has time: deletes what is older than the retention allows."""
         self.retention.step(self.tick.batch, self.tick.now_ms)
+
+    def _set_state(self, request: SetState) -> bool:
+        """As the table has it; and whoever is deleted leaves his groups."""
+        accounts.set_state(self, request.uid, request.state)
+        if request.state == STATE_DELETED:
+            for gid in self.timelines.joined(request.uid):
+                self.link(gid, Resign(gid, request.uid))
+        return True
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -416,8 +439,14 @@ class Shard:
             self.timelines.seat(message)
         elif isinstance(message, Unseat):
             self.timelines.unseat(message)
+        elif isinstance(message, Silence):
+            self.timelines.silence(message)
         else:
             self.settle()
+            if isinstance(message, GroupReading):
+                group_reading.reading(self, message)
+            elif isinstance(message, GroupRead):
+                group_reading.read(self, message)
             if isinstance(message, Barred):
                 self._bar(message)
             calls.apply_link(self, message)
@@ -484,7 +513,7 @@ class Shard:
             if pending > 0:
                 loop = self.loop(session, head)
                 pending = loop.pending(head, now)
-            if pending > 0 or not head.flags & schema.UNLISTED:
+            if pending > 0 or not (head.flags & schema.UNLISTED or marks.dropped(self.store, head, session.sn)):
                 entries.append((head.peer, max(pending, 0), _conversation_type(head)))
         return frame.unread_list(entries)
 
@@ -498,4 +527,5 @@ class Shard:
 def _conversation_type(head: Conversation) -> int:
     if head.flags & schema.IS_GROUP:
         return ConversationUnread.GROUPCHAT
-    return ConversationUnread.CHAT if head.peer else ConversationUnread.UNKNOWN
+    # Queue 0 is a conversation once it has a system message (6.6); notices alone never show (5.2).
+    return ConversationUnread.CHAT if head.peer or head.last_mid else ConversationUnread.UNKNOWN

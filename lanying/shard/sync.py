@@ -32,6 +32,7 @@ from typing import Final, NamedTuple
 from lanying import limits
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import Meta
+from lanying.shard import visible
 from lanying.shard.mailbox import Conversation, Mailboxes
 
 IDLE: Final = 0
@@ -43,6 +44,7 @@ OWED: Final = 3
 class Entry(NamedTuple):
     """An entry appended in this tick.
 
+    :ivar meta: empty: not for this user's devices
     :ivar sn: serial number of the device of the mailbox's owner that made it, 0 for another user's
     :ivar previous_mid: newest listed message before it
     """
@@ -104,7 +106,7 @@ class PullLoop:
         if self.sent != entries[0].seq - 1 or len(entries) > limits.BATCH_METAS:
             return self.remind(head, now)
         last = self.sent = entries[-1].seq
-        metas = [entry.meta for entry in entries if entry.sn != sn]
+        metas = [entry.meta for entry in entries if entry.sn != sn and entry.meta]
         if not metas:
             self.cursor = last
             mailboxes.move_cursor(head, sn, last)
@@ -142,14 +144,14 @@ class PullLoop:
         self.state = IDLE
         return frame.batch(head.peer, [])
 
-    def pull(self, mailboxes: Mailboxes, head: Conversation, sn: int, key: int, now: float) -> bytes:
+    def pull(self, mailboxes: Mailboxes, head: Conversation, sn: int, key: int, now: float, now_ms: int = 0) -> bytes:
         """The device asks for what is behind ``key`` (its cursor without one) and acknowledges everything up to it."""
         if key > head.last_seq:
             key = head.last_seq
         if key > self.cursor:
             self.cursor = key
             mailboxes.move_cursor(head, sn, key)
-        metas, scanned = self._next(mailboxes, head, sn, self.cursor)
+        metas, scanned = self._next(mailboxes, head, sn, self.cursor, now_ms)
         if not metas:
             advanced = scanned > self.cursor
             if advanced:  # only entries of its own
@@ -178,12 +180,14 @@ class PullLoop:
         elif tail[-1].seq + 1 == entries[0].seq and len(tail) + len(entries) <= limits.TAIL_METAS:
             tail += entries
 
-    def _next(self, mailboxes: Mailboxes, head: Conversation, sn: int, cursor: int) -> tuple[list[bytes], int]:
+    def _next(
+        self, mailboxes: Mailboxes, head: Conversation, sn: int, cursor: int, now_ms: int
+    ) -> tuple[list[bytes], int]:
         """Metas behind the cursor, not this device's own, and the position of the last entry looked at."""
         tail = self.tail
         self.tail = None
         if tail and tail[0].seq == cursor + 1:
-            metas = [entry.meta for entry in tail if entry.sn != sn]
+            metas = [entry.meta for entry in tail if entry.sn != sn and entry.meta]
             if metas or tail[-1].seq == head.last_seq:
                 return metas, tail[-1].seq
             cursor = tail[-1].seq
@@ -192,25 +196,27 @@ class PullLoop:
             entries = mailboxes.entries(head, cursor + 1, count)
             if not entries:  # the group's shard was not asked for these: the device asks again
                 return [], cursor
-            metas, cursor = _fit(entries, cursor, head.uid, sn)
+            metas, cursor = _fit(mailboxes, head, entries, cursor, sn, now_ms)
             if metas:
                 return metas, cursor
         return [], cursor
 
 
-def _fit(entries: list[bytes | None], cursor: int, uid: int, sn: int) -> tuple[list[bytes], int]:
+def _fit(
+    mailboxes: Mailboxes, head: Conversation, entries: list[bytes | None], cursor: int, sn: int, now_ms: int
+) -> tuple[list[bytes], int]:
     metas: list[bytes] = []
     size = 0
-    for meta in entries:
-        if meta and not _made_by(meta, uid, sn):
-            size += len(meta)
-            if size > limits.BATCH_BYTES and metas:
-                break
-            metas.append(meta)
+    uid = head.uid
+    for place, entry in enumerate(entries):
+        if entry:
+            meta = Meta.FromString(entry)
+            sender = getattr(meta, "from")
+            own = sender.deviceSN == sn and sender.uid == uid
+            if not own and not visible.withheld(mailboxes.store, head, meta, entries, place, now_ms):
+                size += len(entry)
+                if size > limits.BATCH_BYTES and metas:
+                    break
+                metas.append(entry)
         cursor += 1
     return metas, cursor
-
-
-def _made_by(meta: bytes, uid: int, sn: int) -> bool:
-    sender = getattr(Meta.FromString(meta), "from")
-    return bool(sender.deviceSN == sn and sender.uid == uid)

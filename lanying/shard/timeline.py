@@ -25,13 +25,15 @@ from lanying.bus.messages import (
     Posted,
     Reply,
     Seat,
+    Silence,
     Unseat,
 )
 from lanying.errors import CallError
 from lanying.ids import message_time_ms
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
-from lanying.shard import devices, groups, operations
+from lanying.shard import devices, edits, groups, history, marks, operations
+from lanying.shard.author import Answer, Author
 from lanying.shard.mailbox import Conversation
 from lanying.shard.policy import DISK_FULL, Refused
 from lanying.shard.session import Session
@@ -63,36 +65,32 @@ class Timelines:
 
     # --- a member's upload ------------------------------------------------------------------------------------------
 
-    def upload(self, session: Session, meta: Meta, body: MessageBody) -> None:
-        """A session's message or operation for a group: answered when the group's shard has committed it.
+    def submit(self, author: Author, meta: Meta, body: MessageBody, answer: Answer) -> None:
+        """A message or operation of one of our users for a group; ``answer`` is told when the group's shard has decided.
 
         :raises Refused: not accepted (groups of this shard; others answer later)
         """
         shard = self._shard
-        gid, client_mid = meta.to.uid, meta.id
+        gid = meta.to.uid
         live = body.qos == MessageBody.AT_MOST_ONCE
         operation, target = (body.operation.type, body.operation.mid) if body.type == MessageBody.OPER else (0, 0)
         request = GroupPost(
-            gid, session.uid, session.sn, session.app, client_mid, meta.payload, operation, target, live
+            gid, author.uid, author.sn, author.app, meta.id, meta.payload, operation, target, live, body.priority
         )
         if not gid:
             raise Refused(Status.INVALID_PARAMETER, "a group message needs a group")
         if shard.shard_of(gid) == shard.index:
             posted = self.accept(request)
             shard.apply_local()
-            shard.tick.send(session, frame.acknowledgement(client_mid, posted.mid, posted.time_ms, posted.edit_ms))
+            answer(posted)
             return
 
         def answered(reply: Reply) -> None:
-            if session.left:
-                return
             if reply.code == 200:
-                posted = _decode_posted(reply.body)
-                answer = frame.acknowledgement(client_mid, posted.mid, posted.time_ms, posted.edit_ms)
+                answer(_decode_posted(reply.body))
             else:
                 code = reply.code - REFUSED if reply.code > REFUSED else int(Status.FAIL)
-                answer = frame.refusal(0 if operation == operations.RECALL else client_mid, code, reply.message)
-            shard.tick.send(session, answer)
+                answer(Refused(code, reply.message))
 
         shard.ask(shard.shard_of(gid), request, answered)
 
@@ -109,25 +107,34 @@ class Timelines:
         gid, uid, now_ms = request.gid, request.uid, shard.tick.now_ms
         if shard.full:
             raise Refused(Status.FAIL, DISK_FULL)
-        refusal = groups.may_post(shard.store, gid, uid, request.app, now_ms)
+        speaks = request.operation != operations.RECALL  # a banned member may still take back
+        refusal = groups.may_post(shard.store, gid, uid, request.app, now_ms, speaks=speaks)
         if refusal is not None:
             raise Refused(*refusal)
         head = shard.mailboxes.head(gid, gid)
-        if request.operation:
-            return self._operate(request, head)
-        mid = shard.next_mid()
-        stored = frame.meta(mid, uid, request.sn, gid, now_ms, Meta.MESSAGE, request.payload)
         if request.live:
+            mid = shard.next_mid()
+            stored = frame.meta(mid, uid, request.sn, gid, now_ms, Meta.MESSAGE, request.payload)
             self._tell(gid, GroupDeliver(gid, 0, mid, stored, uid, request.sn, False, 0), live=True)
             return Posted(mid, now_ms)
         key = schema.pack_device_peer(uid, request.sn, request.client_mid)
         checksum = zlib.crc32(request.payload)
         shard.settle()
-        row = shard.store.get(schema.SENT, key)
+        row = shard.store.get(schema.SENT, key) if request.client_mid else None
         if row is not None and schema.SENT_VALUE.unpack(row)[1] == checksum:
             return Posted(schema.SENT_VALUE.unpack(row)[0], now_ms)
-        shard.tick.batch.put(schema.SENT, key, schema.SENT_VALUE.pack(mid, checksum))
-        self.put(head, mid, stored, listed=True, author=uid, sn=request.sn)
+        if not shard.policy.count_group(gid, shard.tick.now, request.priority):
+            return Posted(shard.next_mid(), now_ms)  # a message that may be dropped, and is
+        posted = self._operate(request, head) if request.operation else self._keep(request, head)
+        if request.client_mid:
+            shard.tick.batch.put(schema.SENT, key, schema.SENT_VALUE.pack(posted.mid, checksum))
+        return posted
+
+    def _keep(self, request: GroupPost, head: Conversation) -> Posted:
+        shard = self._shard
+        mid, now_ms = shard.next_mid(), shard.tick.now_ms
+        stored = frame.meta(mid, request.uid, request.sn, request.gid, now_ms, Meta.MESSAGE, request.payload)
+        self.put(head, mid, stored, listed=True, author=request.uid, sn=request.sn)
         shard.messages += 1
         return Posted(mid, now_ms)
 
@@ -148,7 +155,7 @@ class Timelines:
     def _operate(self, request: GroupPost, head: Conversation) -> Posted:
         shard = self._shard
         uid, kind, target, now_ms = request.uid, request.operation, request.target, shard.tick.now_ms
-        found = operations.find(shard, head, target)
+        found = edits.find(shard, head, target)
         if found is None:
             raise Refused(Status.FAIL, operations.NO_SUCH_MESSAGE)
         own = getattr(found[1], "from").uid == uid
@@ -160,12 +167,12 @@ class Timelines:
                     raise Refused(Status.FAIL, operations.NOT_THE_AUTHOR)
                 if now_ms - message_time_ms(target) > shard.config.policy.recall_seconds * 1000:
                     raise Refused(Status.FAIL, operations.TOO_OLD)
-            operations.remove(shard, head, target)
+            edits.remove(shard, head, target)
         elif kind in (operations.APPEND, operations.REPLACE):
             if not own:
                 raise Refused(Status.FAIL, operations.NOT_THE_AUTHOR)
-            edit_ms = max(now_ms, message_time_ms(target))
-            operations.change(shard, head, target, kind, MessageBody.FromString(payload), edit_ms)
+            edit_ms = edits.edit_time(found[1], now_ms)
+            edits.change(shard, head, target, kind, MessageBody.FromString(payload), edit_ms)
             payload += b"\x78" + frame.varint(edit_ms)
             sn = 0  # the author's device gets its own edit as well (xsync 6.4)
         else:
@@ -197,7 +204,7 @@ class Timelines:
         shard = self._shard
         uid, gid = message.uid, message.gid
         head = shard.mailboxes.head(uid, gid)
-        head.flags = (head.flags | schema.IS_GROUP | schema.KNOWN) & ~schema.UNLISTED
+        head.flags = (head.flags | schema.IS_GROUP | schema.KNOWN) & ~(schema.UNLISTED | schema.SILENT)
         head.last_seq = max(head.last_seq, message.start)
         for device in devices.list_all(shard.store, uid):
             shard.mailboxes.move_cursor(head, device.sn, message.start)
@@ -216,13 +223,20 @@ class Timelines:
         """One of our users is no member any more."""
         shard = self._shard
         uid, gid = message.uid, message.gid
-        head = shard.mailboxes.head(uid, gid)
+        head = self.refresh(shard.mailboxes.head(uid, gid))
         head.flags = (head.flags & ~schema.IS_GROUP) | schema.UNLISTED
-        for session in shard.registry.sessions(uid):
-            session.loops.pop(gid, None)
+        for device in devices.list_all(shard.store, uid):  # what was not fetched is not his any more
+            shard.skip(head, device.sn)
         shard.mailboxes.changed(head)
         shard.delete(schema.SEATS, schema.pack_pair(gid, uid))
         self._members(gid).discard(uid)
+
+    def silence(self, message: Silence) -> None:
+        """One of our users wants no messages of a group delivered, or wants them again."""
+        head = self._shard.mailboxes.head(message.uid, message.gid)
+        if head.flags & schema.IS_GROUP:
+            head.flags = head.flags | schema.SILENT if message.silent else head.flags & ~schema.SILENT
+            self._shard.mailboxes.changed(head)
 
     def deliver(self, message: GroupDeliver) -> None:
         """An entry for our members: pushed after the write; a live one at once."""
@@ -230,7 +244,8 @@ class Timelines:
         gid = message.gid
         if not message.seq:
             for uid in self._members(gid):
-                shard.delivery.show(uid, gid, message.meta, message.author_sn if uid == message.author else 0)
+                if not shard.mailboxes.head(uid, gid).flags & schema.SILENT:
+                    shard.delivery.show(uid, gid, message.meta, message.author_sn if uid == message.author else 0)
             return
         shard.ids.observe(message.mid)
         if shard.shard_of(gid) != shard.index:
@@ -256,12 +271,19 @@ class Timelines:
                 head = self.refresh(shard.mailboxes.head(uid, gid))
                 loop = shard.loop(session, head)
                 congested = len(session.unsent) > limits.OUT_SOFT_BYTES
-                if simple and uid not in authors and not congested and loop.ready_for(first):
+                silent = head.flags & schema.SILENT
+                if simple and not silent and uid not in authors and not congested and loop.ready_for(first):
                     loop.pushed(last, tick.now)
                     tick.send(session, shared)
                     continue
                 entries = [
-                    Entry(m.seq, m.meta, m.author_sn if m.author == uid else 0, m.previous_mid) for m in messages
+                    Entry(
+                        m.seq,
+                        b"" if silent and m.listed else m.meta,
+                        m.author_sn if m.author == uid else 0,
+                        m.previous_mid,
+                    )
+                    for m in messages
                 ]
                 out = loop.offer(shard.mailboxes, head, session.sn, entries, tick.now, congested)
                 if out is not None:
@@ -315,8 +337,7 @@ class Timelines:
         request = FetchHistory(gid, uid, key, amount)
 
         def send(page: HistoryPage) -> None:
-            metas = [_read(meta) if _mid(meta) <= head.read_mid else meta for meta in page.metas]
-            shard.tick.send(session, frame.batch(gid, metas, page.next_key, full=True))
+            shard.tick.send(session, frame.batch(gid, self.personal(head, page), page.next_key, full=True))
 
         if shard.shard_of(gid) == shard.index:
             send(self._fetch_history(request))
@@ -327,6 +348,25 @@ class Timelines:
                 send(_decode_page(reply.body) if reply.code == 200 else HistoryPage([], key))
 
         shard.ask(shard.shard_of(gid), request, answered)
+
+    def personal(self, head: Conversation, page: HistoryPage) -> list[bytes]:
+        """A page as one of our users sees it: without what he has removed, with what was read (5.9)."""
+        metas = [Meta.FromString(meta) for meta in page.metas]
+        if not metas:
+            return []
+        noted = marks.notes(self._shard.store, head, metas[-1].id, metas[0].id)
+        read = set(page.read)
+        shown: list[bytes] = []
+        for stored, meta in zip(page.metas, metas, strict=True):
+            note = noted.get(meta.id, 0)
+            if note & schema.REMOVED:
+                continue
+            own = getattr(meta, "from").uid == head.uid
+            if meta.id in read if own else marks.is_read(head, meta.id, note):
+                meta.payload += history.READ
+                stored = meta.SerializeToString()
+            shown.append(stored)
+        return shown
 
     def _fetch_entries(self, request: FetchEntries) -> list[bytes]:
         head = self._shard.mailboxes.head(request.gid, request.gid)
@@ -350,27 +390,20 @@ class Timelines:
         amount = min(request.amount if request.amount > 0 else 20, limits.HISTORY_PAGE)
         stop = head.key + schema.pack_u64(request.key) if request.key else schema.successor(head.key)
         metas: list[bytes] = []
+        read: list[int] = []
         oldest, size = request.key, 0
         for row_key, value in shard.store.scan(schema.HISTORY, head.key, stop, limit=amount, reverse=True):
             (mid,) = schema.unpack_u64(row_key[16:])
             if not everything and message_time_ms(mid) < joined_ms:
                 break
-            place = schema.pack_u64(schema.HISTORY_VALUE.unpack(value)[0])
-            entry = shard.store.get(schema.QUEUE, head.key + place)
+            seq, marked = schema.HISTORY_VALUE.unpack_from(value)
+            entry = value[9:] or shard.store.get(schema.QUEUE, head.key + schema.pack_u64(seq))
             size += len(entry or b"")
             if size > limits.BATCH_BYTES and metas:
                 break
             oldest = mid
             if entry:
                 metas.append(entry)
-        return HistoryPage(metas, oldest)
-
-
-def _mid(meta: bytes) -> int:
-    return Meta.FromString(meta).id
-
-
-def _read(meta: bytes) -> bytes:
-    shown = Meta.FromString(meta)
-    shown.payload += b"\x70" + bytes([MessageBody.READ])
-    return shown.SerializeToString()
+                if marked & schema.READ_BY_PEER:
+                    read.append(mid)
+        return HistoryPage(metas, oldest, read)

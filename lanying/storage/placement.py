@@ -40,6 +40,8 @@ PLACES: Final = {
     schema.CURSORS: BY_ID,
     schema.SENT: EVERYWHERE,
     schema.SEATS: BY_SECOND_ID,
+    schema.MARKS: BY_ID,
+    schema.READERS: BY_ID,
     schema.OUTBOX: STAYS,
     schema.LINKS: STAYS,
 }

@@ -220,7 +220,7 @@ class _Verifier:
     def _history(self, key: bytes, rows: Iterator[Row], mids: dict[int, int]) -> None:
         for row_key, value in rows:
             mid = int.from_bytes(row_key[16:], "big")
-            seq = schema.HISTORY_VALUE.unpack(value)[0]
+            seq = schema.HISTORY_VALUE.unpack_from(value)[0]
             if mids.get(seq) != mid:
                 found = "nothing" if seq not in mids else f"message {mids[seq]}"
                 self._say(f"{_queue(key)}: history has message {mid} at position {seq}, there is {found}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from lanying.bus.messages import Joined, LinkMessage, Request, Seat, Unseat, encode
+from lanying.bus.messages import Joined, LinkMessage, Request, Seat, Silence, Unseat, encode
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard import calls
 from lanying.shard.store.base import Batch
@@ -152,6 +152,8 @@ class LocalCluster:
                 continue
             if isinstance(message, Unseat):
                 self.seats[message.gid].remove(message.uid)
+                continue
+            if isinstance(message, Silence):
                 continue
             assert calls.apply_link(self.shards[shard], message)
             self.shards[shard].commit()

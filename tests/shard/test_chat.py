@@ -220,7 +220,7 @@ def test_edits_change_both_copies_and_reach_the_author_too(people: tuple[Simulat
     assert MessageBody.FromString(b.metas[-1].payload).edit_timestamp == sim.now_ms
     for device, peer in ((a, bob), (b, alice)):
         body = MessageBody.FromString(device.history(peer).metas[0].payload)
-        assert (body.content, body.ext, body.edit_timestamp) == ("Hello", '{"a":{"x":1,"y":2},"b":2}', sim.now_ms)
+        assert (body.content, body.ext, body.edit_timestamp) == ("Hello", '{"a":{"x":1,"y":2},"b":2}', sim.now_ms + 1)
     a.operate(bob, MessageOperation.REPLACE, mid, content="Bye")
     assert b.history_texts(alice) == ["Bye"]
     b.operate(alice, MessageOperation.REPLACE, mid, content="forged")

@@ -77,9 +77,8 @@ def test_an_outbox_longer_than_the_window_drains_from_the_store() -> None:
     peer = f"shard-{bob.shard.index}"
     sim.hold.add(peer)
     count = limits.LINK_WINDOW + 500
-    a.session.sends_since = -1e9
     for number in range(count):
-        a.session.sends = 0
+        a.session.rate.count = 0
         a.send(bob, f"{number}", run=False)
         sim.commit(alice.shard)
     sim.run()

@@ -21,9 +21,15 @@ family          key                            value
 ``invitations`` uid u64, gid u64               record: :class:`lanying.bus.messages.Invited`, the invitee's copy
 ``queue``       uid u64, peer u64, seq u64     encoded Meta; empty: removed, the number stays used
 ``history``     uid u64, peer u64, mid u64     seq u64, marks u8 (1 read by owner, 2 read by peer, 4 delivered,
-                                               8 played, 16 marked unread by owner)
+                                               8 played), then the encoded Meta if it was edited
+``marks``       uid u64, peer u64, mid u64     u8: what a user noted about one message, if the history row is not his alone (groups:
+                                               1 read, 8 played, 32 removed from his history) or for a while (16 marked unread);
+                                               with the serial number of a device in place of mid: u64, the newest message when
+                                               that device dropped the conversation from its list
+``readers``     gid u64, mid u64, uid u64      u64: when (ms) a member said that he has read a group message
 ``conversations`` uid u64, peer u64            last seq u64, last mid u64, furthest acknowledged seq u64, read mid u64, flags u8
-                                               (1 group, 2 removed from the unread list, 4 barred by the peer, 8 peer known to exist)
+                                               (1 group, 2 removed from the unread list, 4 barred by the peer, 8 peer known to exist,
+                                               16 group's messages are not delivered, 32 there are ``marks``)
 ``cursors``     uid u64, sn u32, peer u64      seq u64: the device has acknowledged everything up to here
 ``sent``        uid u64, sn u32, client mid u64 mid u64, CRC-32 of the payload u32: recognises a repeated send
 ``seats``       gid u64, uid u64               empty: the user, of this shard, is a member of the group
@@ -61,6 +67,8 @@ CONVERSATIONS: Final = "conversations"
 CURSORS: Final = "cursors"
 SENT: Final = "sent"
 SEATS: Final = "seats"
+MARKS: Final = "marks"
+READERS: Final = "readers"
 OUTBOX: Final = "outbox"
 LINKS: Final = "links"
 
@@ -84,6 +92,8 @@ FAMILIES: Final = (
     OUTBOX,
     LINKS,
     SEATS,
+    MARKS,
+    READERS,
 )
 
 pack_u16 = struct.Struct(">H").pack
@@ -103,6 +113,7 @@ pack_item = struct.Struct(">QBQ").pack
 unpack_u64 = struct.Struct(">Q").unpack
 CONVERSATION: Final = struct.Struct(">QQQQB")
 HISTORY_VALUE: Final = struct.Struct(">QB")
+"""The beginning of a ``history`` value: use ``unpack_from``."""
 SENT_VALUE: Final = struct.Struct(">QI")
 
 READ_BY_OWNER: Final = 1
@@ -110,11 +121,17 @@ READ_BY_PEER: Final = 2
 DELIVERED: Final = 4
 PLAYED: Final = 8
 MARKED_UNREAD: Final = 16
+REMOVED: Final = 32
+
+FIRST_MID: Final = 1 << 32
+"""Message ids are larger (from the first second of 2024 on), serial numbers of devices smaller."""
 
 IS_GROUP: Final = 1
 UNLISTED: Final = 2
 BARRED: Final = 4
 KNOWN: Final = 8
+SILENT: Final = 16
+NOTED: Final = 32
 
 GROUP_ANNOUNCEMENT: Final = 1
 GROUP_FILE: Final = 2
