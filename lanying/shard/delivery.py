@@ -218,10 +218,11 @@ class Delivery:
         shard.tick.gathered_bytes += len(meta)
         shard.tick.durable = True
         if shard.registry.sessions(head.uid):
-            entries = shard.tick.touched.get((head.uid, head.peer))
+            touched = shard.tick.touched
+            entries = touched.get(head)
             entry = Entry(seq, meta, sn, previous)
             if entries is None:
-                shard.tick.touched[head.uid, head.peer] = [entry]
+                touched[head] = [entry]
             else:
                 entries.append(entry)
 

@@ -139,9 +139,8 @@ class Runner:
             shard.left(session)
             shard.tick.closing.append(session)
             return
-        replies = connection.take_replies()
-        if replies:
-            shard.tick.send_raw(session, replies)
+        if connection.replies:
+            shard.tick.send_raw(session, connection.take_replies())
         if connection.left:
             shard.left(session)
             shard.tick.closing.append(session)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lanying.protocol.connection import Connection
+from lanying.protocol.connection import WRAPPERS, Connection
 from lanying.shard.policy import Rate
 from lanying.shard.sync import PullLoop
 
@@ -19,6 +19,7 @@ class Session:
     :ivar highest_client_mid: a send with a larger client id cannot be a repetition
     :ivar listed: the unread list was asked for since the login
     :ivar rate: messages sent in this second, shared by the sessions of a user
+    :ivar wrap: a frame as this connection carries it
     :ivar left: closing, nothing is accepted any more
     """
 
@@ -37,11 +38,13 @@ class Session:
         "sn",
         "uid",
         "unsent",
+        "wrap",
     )
 
     def __init__(self, fd: int, connection: Connection, app: str, uid: int, sn: int, address: str, now: float) -> None:
         self.fd = fd
         self.connection = connection
+        self.wrap = WRAPPERS[connection.kind]
         self.app = app
         self.uid = uid
         self.sn = sn

@@ -103,7 +103,7 @@ class Shard:
         }
         self.retention = Retention(store, self.mailboxes, config.storage.retention_days)
         self._local: deque[LinkMessage] = deque()
-        self._owed: dict[Session, set[int]] = {}
+        self._owed: dict[Session, list[int]] = {}
 
     # --- events ----------------------------------------------------------------------------------------------------
 
@@ -331,8 +331,8 @@ class Shard:
             self.outbox.seal(tick)
         if tick.batch.size:
             self.store.write(tick.batch)
-        for (uid, peer), entries in tick.touched.items():
-            self._offer(uid, peer, entries)
+        for head, entries in tick.touched.items():
+            self._offer(head, entries)
         for gid, messages in tick.groups.items():
             self.timelines.offer(gid, messages)
         for session, peer, key in tick.pulls:
@@ -400,22 +400,25 @@ class Shard:
     def _pull(self, session: Session, peer: int, key: int) -> None:
         loop = session.loops.get(peer)
         if loop is not None and key:
-            head = self.timelines.refresh(self.mailboxes.head(session.uid, peer))
+            head = self.mailboxes.head(session.uid, peer)
+            if head.flags & schema.IS_GROUP:
+                self.timelines.refresh(head)
             if loop.acknowledge(self.mailboxes, head, session.sn, key):
-                self._owed.setdefault(session, set()).add(peer)
+                owed = self._owed.get(session)
+                if owed is None:
+                    self._owed[session] = [peer]
+                else:
+                    owed.append(peer)
                 return
         self.tick.pulls.append((session, peer, key))
 
     def _end_loops(self, session: Session) -> None:
         for peer in self._owed.pop(session):
             loop = session.loops.get(peer)
-            end = (
-                frame.batch(peer, [])
-                if loop is None
-                else loop.end(self.mailboxes.head(session.uid, peer), self.tick.now)
-            )
-            if end is not None:
-                self.tick.send(session, end)
+            if loop is None:
+                self.tick.send(session, frame.batch(peer, []))
+            elif loop.state == OWED:  # else it has had its answer
+                self.tick.send(session, loop.end(self.mailboxes.head(session.uid, peer), self.tick.now))
 
     def _provision_again(self, session: Session, payload: bytes) -> None:
         try:
@@ -475,10 +478,9 @@ class Shard:
         self.left(session)
         self.tick.closing.append(session)
 
-    def _offer(self, uid: int, peer: int, entries: list[Entry]) -> None:
-        head = self.mailboxes.head(uid, peer)
-        for session in self.registry.sessions(uid):
-            loop = session.loops.get(peer)
+    def _offer(self, head: Conversation, entries: list[Entry]) -> None:
+        for session in self.registry.sessions(head.uid):
+            loop = session.loops.get(head.peer)
             if loop is None:
                 loop = self.loop(session, head)
             congested = len(session.unsent) > limits.OUT_SOFT_BYTES

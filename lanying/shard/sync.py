@@ -135,10 +135,9 @@ class PullLoop:
             mailboxes.move_cursor(head, sn, key)
         return True
 
-    def end(self, head: Conversation, now: float) -> bytes | None:
-        """The end of the loop, if it is still owed."""
-        if self.state != OWED:
-            return None
+    def end(self, head: Conversation, now: float) -> bytes:
+        """The end of the loop, which is owed."""
+        assert self.state == OWED
         if self.cursor < head.last_seq:  # what came while the device did not read
             return self.remind(head, now)
         self.state = IDLE

@@ -9,7 +9,7 @@ that covers the tick has returned.
 from __future__ import annotations
 
 from lanying.bus.messages import GroupDeliver, Message
-from lanying.protocol.connection import WRAPPERS
+from lanying.shard.mailbox import Conversation
 from lanying.shard.session import Session
 from lanying.shard.store.base import Batch
 from lanying.shard.sync import Entry
@@ -22,7 +22,7 @@ class Tick:
     :ivar envelopes: ``(process, envelope)`` for the bus
     :ivar links: encoded link messages by destination shard; numbered when the tick is sealed
     :ivar acknowledge: shards whose link messages this tick applies, True to ask them to go back
-    :ivar touched: entries appended, by (uid, peer)
+    :ivar touched: entries appended, by queue
     :ivar groups: timeline entries for members here, by group
     :ivar pulls: ``(session, peer, key)`` to answer after the write
     :ivar histories: ``(session, peer, key, amount)``: history pages to make after the write
@@ -57,7 +57,7 @@ class Tick:
         self.envelopes: list[tuple[str, Message]] = []
         self.links: dict[int, list[bytes]] = {}
         self.acknowledge: dict[int, bool] = {}
-        self.touched: dict[tuple[int, int], list[Entry]] = {}
+        self.touched: dict[Conversation, list[Entry]] = {}
         self.groups: dict[int, list[GroupDeliver]] = {}
         self.pulls: list[tuple[Session, int, int]] = []
         self.unreads: list[Session] = []
@@ -68,7 +68,7 @@ class Tick:
 
     def send(self, session: Session, frame: bytes) -> None:
         """Owe a session a frame."""
-        wire = WRAPPERS[session.connection.kind](frame)
+        wire = session.wrap(frame)
         out = self.outs.get(session)
         if out is None:
             self.outs[session] = [wire]
