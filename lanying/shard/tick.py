@@ -76,8 +76,12 @@ class Tick:
             out.append(wire)
 
     def send_raw(self, session: Session, data: bytes) -> None:
-        """Owe a session bytes of its connection's own (pongs)."""
-        self.outs.setdefault(session, []).append(data)
+        """Owe a session wire bytes: of its connection's own (pongs), or wrapped once for many."""
+        out = self.outs.get(session)
+        if out is None:
+            self.outs[session] = [data]
+        else:
+            out.append(data)
 
     @property
     def empty(self) -> bool:

@@ -31,6 +31,7 @@ from lanying.bus.messages import (
 from lanying.errors import CallError
 from lanying.ids import message_time_ms
 from lanying.protocol import frame
+from lanying.protocol.connection import WRAPPERS
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
 from lanying.shard import devices, edits, groups, history, marks, operations
 from lanying.shard.author import Answer, Author
@@ -264,18 +265,24 @@ class Timelines:
         first, last = messages[0].seq, messages[-1].seq
         metas = [message.meta for message in messages]
         shared = frame.batch(gid, metas, last, eager=True, prev_mid=messages[0].previous_mid)
+        wires = {wrap: wrap(shared) for wrap in WRAPPERS.values()}
         authors = {message.author for message in messages if message.author_sn}
-        simple = len(messages) <= limits.BATCH_METAS
+        usual = len(messages) <= limits.BATCH_METAS
         for uid in self._members(gid):
-            for session in shard.registry.sessions(uid):
-                head = self.refresh(shard.mailboxes.head(uid, gid))
-                loop = shard.loop(session, head)
+            sessions = shard.registry.sessions(uid)
+            if not sessions:
+                continue
+            head = shard.mailboxes.head(uid, gid)
+            silent = head.flags & schema.SILENT
+            simple = usual and not silent and uid not in authors
+            for session in sessions:
                 congested = len(session.unsent) > limits.OUT_SOFT_BYTES
-                silent = head.flags & schema.SILENT
-                if simple and not silent and uid not in authors and not congested and loop.ready_for(first):
+                loop = session.loops.get(gid) or shard.loop(session, self.refresh(head))
+                if simple and not congested and loop.ready_for(first):
                     loop.pushed(last, tick.now)
-                    tick.send(session, shared)
+                    tick.send_raw(session, wires[session.wrap])
                     continue
+                self.refresh(head)
                 entries = [
                     Entry(
                         m.seq,
