@@ -9,6 +9,7 @@ met earlier, by refusing messages while ``free_bytes`` is below the reserve.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import struct
@@ -155,8 +156,10 @@ class RocksStore:
         return status.f_bavail * status.f_frsize
 
     def sizes(self) -> dict[str, float]:
-        disk = sum(entry.stat().st_size for entry in os.scandir(self.path) if entry.is_file())
-        memory = 0
+        disk = memory = 0
+        for entry in os.scandir(self.path):
+            with contextlib.suppress(FileNotFoundError):  # a compaction takes files away at any time
+                disk += entry.stat().st_size
         for family in self._families.values():
             memory += family.property_int_value("rocksdb.cur-size-all-mem-tables") or 0
         return {"disk_bytes": float(disk), "memory_bytes": float(memory)}
