@@ -37,6 +37,9 @@ class Storage(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Memory per shard for reads and for data not yet in a table file."""
     retention_days: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Messages and notices older than this are deleted; 0: kept for ever."""
+    cold_path: str = ""
+    """Directory on another disk for messages older than ``hot_days``; empty: everything stays in the data directory."""
+    hot_days: Positive = 30
     min_free_bytes: Positive = 64 << 20
     """With less room on the disk new messages are refused and everything else goes on."""
 

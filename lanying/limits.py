@@ -77,6 +77,10 @@ RETENTION_ROWS: Final = 256
 """
 RETENTION_CONVERSATIONS: Final = 32
 """queues it looks into: 0.6 ms on a server core when there is nothing to delete, 1 to 3 ms when there is (measured)."""
+AGING_ROWS: Final = 256
+"""Entries one step moves to the cold store: as many as retention looks at."""
+COLD_RETRY_MS: Final = 30_000
+"""A cold store that is not there is looked for this often: somebody who has plugged a disk in waits no longer."""
 RETENTION_PAUSE_MS: Final = 3_600_000
 """From the end of one pass over everything to the beginning of the next."""
 

@@ -66,6 +66,9 @@ def show(status: dict[str, Any], console: Console | None = None) -> None:
         )
     console.print(table)
     for row in status["processes"]:
+        if row["figures"].get("cold_missing"):
+            console.print(f"{row['name']}: the cold store is not there, older history is unavailable", style="red")
+    for row in status["processes"]:
         rates = row.get("per_s", {})
         figures = " ".join(
             f"{name}={value:.15g}" + (f" ({rates[name]:g}/s)" if name in rates else "")

@@ -37,7 +37,7 @@ PURE = ("protocol", "bus.messages", "bus.records", "bus.link", "children", "clie
 IMPURE = {"asyncio", "uvloop", "zmq", "socket", "select", "selectors", "subprocess", "threading", "time"}
 EDGES = {
     "router": {"__main__", "listener"},
-    "shard": {"__main__", "commit", "runner", "store.rocks"},
+    "shard": {"__main__", "commit", "runner", "worker", "store.rocks", "store.cold"},
 }
 """Everything else in these packages is pure."""
 WITH_TEST_HELPERS = {"lanying.cli"}

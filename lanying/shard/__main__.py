@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -23,6 +24,7 @@ from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.runtime import EXIT_CONFIG, SUPERVISOR, Launch
 from lanying.shard.policy import Refused
 from lanying.shard.runner import Runner
+from lanying.shard.store.cold import open_cold, with_cold
 from lanying.shard.store.rocks import RocksStore
 
 log = logging.getLogger("lanying.shard")
@@ -40,12 +42,14 @@ class Process:
         self.exit_code = 0
         self._loop = loop
         storage = launch.config.storage
-        self.store = RocksStore(
-            Path(launch.data) / f"shard-{launch.index}",
+        hot = RocksStore(
+            Path(launch.data) / launch.name,
             cache_bytes=storage.block_cache_mb * _MIB,
             buffer_bytes=storage.write_buffer_mb * _MIB,
         )
-        self.runner = Runner(launch.index, launch.shard_map, launch.config, self.store, launch.run, self.stop)
+        self.store = with_cold(hot, storage.cold_path, launch.index)
+        find = partial(open_cold, storage.cold_path, launch.index, hot) if storage.cold_path else None
+        self.runner = Runner(launch.index, launch.shard_map, launch.config, self.store, launch.run, self.stop, find)
         self.receiver = handoff.Receiver(launch.run.handoff(launch.name), self.accept, loop)
 
     def start(self) -> None:

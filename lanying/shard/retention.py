@@ -5,7 +5,8 @@ Two passes over the store, one step of each per second, so that no tick is held 
 *Queues.* Of every queue the oldest entries go, up to the first one that is young enough: what is left is dense up to
 the conversation's last position, which itself stays, so no position is ever used again. History rows with older ids
 go with them (an id contains its time). Cursors that stood in the deleted part move to its end: unread counts go on
-being what the store holds.
+being what the store holds. What is in the cold store goes by the steps of its border (:mod:`lanying.shard.store.tiers`),
+without being read: up to a day later.
 
 *Sent.* Client ids by which a repeated send is recognised go after ``limits.SENT_KEPT_MS``, whatever the setting.
 
@@ -20,12 +21,11 @@ from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.shard.mailbox import Mailboxes
 from lanying.shard.store import schema
 from lanying.shard.store.base import Batch, Store
+from lanying.shard.store.tiers import RANGE_FROM, Border
 
 DAY_MS = 86_400_000
 RETAINED = b"retained_ms"
 """In ``meta``: u64, what was made before this wall time may have been deleted. Without it every queue begins at 1."""
-RANGE_FROM = 16
-"""From this many rows on a range is deleted: it costs reads until it is compacted, single deletes cost more writes."""
 _BEHIND_ALL = b"\xff" * 32
 
 
@@ -40,8 +40,8 @@ class Retention:
         self._store = store
         self._mailboxes = mailboxes
         self._days = days
-        self._queues = _Pass()
-        self._sent = _Pass()
+        self._queues = Pass()
+        self._sent = Pass()
         self.deleted = 0
 
     def step(self, batch: Batch, now_ms: int) -> None:
@@ -74,22 +74,21 @@ class Retention:
     def _shorten(self, batch: Batch, key: bytes, horizon_ms: int, budget: int) -> tuple[int, bool]:
         """Delete old entries of one queue: how many rows were looked at, and whether there may be more to delete."""
         stop = schema.successor(key)
+        start = self._shorten_cold(batch, key, horizon_ms)
+        if start is None:
+            return 1, False
         old: list[bytes] = []
         looked = 1
-        for row_key, entry in self._store.scan(schema.QUEUE, key, stop, limit=budget):
+        for row_key, entry in self._store.scan(schema.QUEUE, start, stop, limit=budget):
             looked += 1
             if entry and message_time_ms(Meta.FromString(entry).id) >= horizon_ms:
                 break
             old.append(row_key)
         if not old:
             return looked, False
-        last = old[-1]
         _delete(batch, schema.QUEUE, old)
-        history_stop = key + _oldest_mid(horizon_ms)
-        batch.delete_range(schema.HISTORY, key, history_stop)
-        batch.put(schema.META, RETAINED, schema.pack_u64(horizon_ms))
+        self._forget(batch, key, int(schema.unpack_u64(old[-1][16:])[0]), horizon_ms)
         self.deleted += len(old)
-        self._move_cursors(batch, key, int(schema.unpack_u64(last[16:])[0]))
         return looked, len(old) >= budget
 
     def _forget_marks(self, batch: Batch, key: bytes, row: bytes, horizon_ms: int) -> None:
@@ -101,6 +100,25 @@ class Retention:
             stop = gid + _oldest_mid(horizon_ms)
             if any(True for _ in self._store.scan(schema.READERS, gid, stop, limit=1)):
                 batch.delete_range(schema.READERS, gid, stop)
+
+    def _shorten_cold(self, batch: Batch, key: bytes, horizon_ms: int) -> bytes | None:
+        """Delete old entries of a queue that are in the cold store: where the hot ones begin, None if some stay there."""
+        row = self._store.get(schema.BORDERS, key)
+        if row is None:
+            return key
+        border = Border.unpack(row)
+        last = border.older_than(horizon_ms)
+        if last >= border.first:
+            batch.delete_range(schema.QUEUE, key, key + schema.pack_u64(last + 1))
+            self._forget(batch, key, last, horizon_ms)
+            self.deleted += last + 1 - border.first
+        return key + schema.pack_u64(border.last + 1) if last >= border.last else None
+
+    def _forget(self, batch: Batch, key: bytes, last: int, horizon_ms: int) -> None:
+        """Everything up to position ``last`` is deleted: history and cursors follow."""
+        batch.delete_range(schema.HISTORY, key, key + _oldest_mid(horizon_ms))
+        batch.put(schema.META, RETAINED, schema.pack_u64(horizon_ms))
+        self._move_cursors(batch, key, last)
 
     def _move_cursors(self, batch: Batch, key: bytes, seq: int) -> None:
         uid, peer = int(schema.unpack_u64(key[:8])[0]), int(schema.unpack_u64(key[8:])[0])
@@ -128,7 +146,7 @@ class Retention:
             self._sent.position = rows[-1][0] + b"\0"
 
 
-class _Pass:
+class Pass:
     """Where a pass over a family is, and when the next one begins."""
 
     __slots__ = ("_next_ms", "position")
@@ -138,9 +156,11 @@ class _Pass:
         self._next_ms = 0
 
     def due(self, now_ms: int) -> bool:
+        """Is there anything to do now?"""
         return bool(self.position) or now_ms >= self._next_ms
 
     def finish(self, now_ms: int) -> None:
+        """Everything was looked at: begin again after a pause."""
         self.position = b""
         self._next_ms = now_ms + limits.RETENTION_PAUSE_MS
 

@@ -28,8 +28,9 @@ from lanying.runtime import RunDirectory, shard_name
 from lanying.shard.commit import Committer
 from lanying.shard.session import Session
 from lanying.shard.shard import Shard
-from lanying.shard.store.rocks import RocksStore
+from lanying.shard.store.base import Store
 from lanying.shard.tick import Tick
+from lanying.shard.worker import Worker
 from lanying.shardmap import ShardMap
 
 log = logging.getLogger(__name__)
@@ -49,9 +50,10 @@ class Runner:
         index: int,
         shard_map: ShardMap,
         config: Config,
-        store: RocksStore,
+        store: Store,
         run: RunDirectory,
         stop: Callable[[int], None],
+        find_cold: Callable[[], Store] | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -60,7 +62,8 @@ class Runner:
         self._interval = config.storage.interval_ms / 1000 if config.storage.durability == "interval" else 0.0
         self.bus = Bus(shard_name(index), run, self._envelope, self._end_turn)
         self._calls = Calls(self.bus)
-        self.shard = Shard(index, shard_map, store, config, self._ask)
+        self._worker = Worker(self._event)
+        self.shard = Shard(index, shard_map, store, config, self._ask, self._worker, find_cold)
         self._sessions: dict[int, Session] = {}
         self._epoll = select.epoll()
         self._flushing: Tick | None = None
@@ -77,6 +80,7 @@ class Runner:
         """Join the bus and begin serving."""
         self._loop = loop
         self._committer = Committer(self._store, loop, self._flushed)
+        self._worker.start(loop)
         loop.add_reader(self._epoll.fileno(), self._readable)
         self.bus.start(loop)
         self._begin_turn()
@@ -328,6 +332,15 @@ class Runner:
 
         self._calls.begin(shard_name(shard), request, answered, limits.FIRST_CONTACT_TIMEOUT_S)
 
+    def _event(self, work: Callable[[], None]) -> None:
+        self._begin_turn()
+        try:
+            work()
+        except Exception:  # noqa: BLE001 - as in a commit
+            self._fail("event=worker_result_failed")
+            return
+        self._end_turn()
+
     # --- time -------------------------------------------------------------------------------------------------------
 
     def _every_second(self) -> None:
@@ -376,6 +389,7 @@ class Runner:
     def close(self) -> None:
         """Release everything; the loop is not running any more."""
         self._committer.close()
+        self._worker.close()
         self.bus.close()
         self._epoll.close()
 

@@ -46,6 +46,7 @@ from lanying.protocol.frame import FrameError, parse_frame
 from lanying.protocol.schema.xsync_pb2 import ConversationUnread, Frame, Meta, Provision, Status, SyncUL
 from lanying.runtime import shard_name
 from lanying.shard import accounts, calls, devices, group_reading, history, marks
+from lanying.shard.aging import Aging, Background, at_once
 from lanying.shard.delivery import Delivery
 from lanying.shard.mailbox import Conversation, Mailboxes
 from lanying.shard.outbox import Outbox
@@ -55,6 +56,7 @@ from lanying.shard.retention import Retention
 from lanying.shard.session import Session
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
+from lanying.shard.store.tiers import TieredStore
 from lanying.shard.sync import IDLE, OWED, Entry, PullLoop
 from lanying.shard.tick import Tick
 from lanying.shard.timeline import Timelines
@@ -73,10 +75,21 @@ class Shard:
     """All users and groups of one shard's slots.
 
     :param ask: calls another shard and brings back its reply as an event
+    :param background: runs what has to wait for a slow disk
+    :param find_cold: opens a cold store that was not there
     :ivar full: the disk has no room: messages are refused
     """
 
-    def __init__(self, index: int, shard_map: ShardMap, store: Store, config: Config, ask: Ask) -> None:
+    def __init__(
+        self,
+        index: int,
+        shard_map: ShardMap,
+        store: Store,
+        config: Config,
+        ask: Ask,
+        background: Background = at_once,
+        find_cold: Callable[[], Store] | None = None,
+    ) -> None:
         self.index = index
         self.store = store
         self.config = config
@@ -102,6 +115,10 @@ class Shard:
             SetState: self._set_state,
         }
         self.retention = Retention(store, self.mailboxes, config.storage.retention_days)
+        self.aging: Aging | None = None
+        if isinstance(store, TieredStore):
+            storage = config.storage
+            self.aging = Aging(self, store, storage.hot_days, storage.min_free_bytes, background, find_cold)
         self._local: deque[LinkMessage] = deque()
         self._owed: dict[Session, list[int]] = {}
 
@@ -372,8 +389,10 @@ class Shard:
             self._end_loops(session)
 
     def maintain(self) -> None:
-        """A small step of what has time: deletes what is older than the retention allows."""
+        """A small step of what has time: deletes what is older than the retention allows, moves what is old."""
         self.retention.step(self.tick.batch, self.tick.now_ms)
+        if self.aging is not None and self.tick.now >= self._links_held_until:  # a backup pictures both tiers then
+            self.aging.step(self.tick.now_ms)
 
     def _set_state(self, request: SetState) -> bool:
         """As the table has it; and whoever is deleted leaves his groups."""

@@ -20,7 +20,8 @@ BY_SECOND_ID: Final = "second id"
 EVERYWHERE: Final = "everywhere"
 """Wanted on the shard of a user and on those of his groups, and the row does not say which: every shard gets it."""
 STAYS: Final = "stays"
-"""Belongs to the shard, not to its users: ``meta`` is merged, ``outbox`` and ``links`` are empty when slots move."""
+"""Belongs to the shard, not to its users: ``meta`` is merged, ``outbox`` and ``links`` are empty when slots move, and what
+``borders`` keep apart comes together again."""
 
 PLACES: Final = {
     schema.META: STAYS,
@@ -35,6 +36,7 @@ PLACES: Final = {
     schema.GROUP_ITEMS: BY_ID,
     schema.INVITATIONS: BY_ID,
     schema.QUEUE: BY_ID,
+    schema.BORDERS: STAYS,
     schema.HISTORY: BY_ID,
     schema.CONVERSATIONS: BY_ID,
     schema.CURSORS: BY_ID,

@@ -4,4 +4,6 @@
 ``schema``  every key layout, specified
 ``rocks``   RocksDB
 ``memory``  its twin for tests and simulations
+``tiers``   a store over a hot and a cold one
+``cold``    the RocksDB of the cold tier, on another disk
 """

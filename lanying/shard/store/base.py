@@ -54,6 +54,9 @@ class Store(Protocol):
     def flush(self) -> None:
         """Block until everything written before is on stable storage."""
 
+    def free_bytes(self) -> int:
+        """Room left on the file system."""
+
     def sizes(self) -> dict[str, float]:
         """Figures for ``status``: ``disk_bytes``, ``memory_bytes``."""
 

@@ -82,6 +82,9 @@ class MemoryStore:
             survivor._keys[family] = sorted(values)
         return survivor
 
+    def free_bytes(self) -> int:
+        return 1 << 40
+
     def sizes(self) -> dict[str, float]:
         held = sum(len(k) + len(v) for values in self._values.values() for k, v in values.items())
         return {"disk_bytes": 0.0, "memory_bytes": float(held)}

@@ -65,29 +65,37 @@ class RocksStore:
     :param path: directory of the database, created when missing
     :param cache_bytes: block cache, shared by all families
     :param buffer_bytes: memory for data not yet in table files, all families together
+    :cvar FAMILIES: what is kept here
     :raises SchemaError: written by a newer release
     :raises StoreError: not a database of ours, damaged, or in use
     """
 
+    FAMILIES: tuple[str, ...] | None = None
+
     def __init__(self, path: Path, *, cache_bytes: int = 16 * _MIB, buffer_bytes: int = 8 * _MIB) -> None:
         self.path = path
+        names = self.FAMILIES or schema.FAMILIES
         path.mkdir(parents=True, exist_ok=True)
-        _refuse_unknown_families(path)
+        _refuse_unknown_families(path, names)
         cache = Cache(cache_bytes)
         options = _database_options(buffer_bytes, cache)
-        families = {family: _family_options(cache, buffer_bytes) for family in schema.FAMILIES}
+        families = {family: self._family_options(cache, buffer_bytes) for family in names}
         try:
             self._database = Rdict(str(path), options, column_families=families)
         except Exception as error:
             raise StoreError(f"{path}: cannot open the database: {error}") from error
-        self._families = {family: self._database.get_column_family(family) for family in schema.FAMILIES}
-        self._handles = {family: self._database.get_column_family_handle(family) for family in schema.FAMILIES}
+        self._families = {family: self._database.get_column_family(family) for family in names}
+        self._handles = {family: self._database.get_column_family_handle(family) for family in names}
         self._no_sync = WriteOptions()
         try:
             self._check_schema()
         except SchemaError:
             self.close()
             raise
+
+    @staticmethod
+    def _family_options(cache: Cache, buffer_bytes: int) -> Options:
+        return _family_options(cache, buffer_bytes)
 
     def _check_schema(self) -> None:
         stored = self.get(schema.META, b"schema_compat_version")
@@ -174,10 +182,10 @@ class RocksStore:
         gc.collect()
 
 
-def _refuse_unknown_families(path: Path) -> None:
+def _refuse_unknown_families(path: Path, names: tuple[str, ...]) -> None:
     """A release that adds a family writes data this one would not find its way in: RocksDB's own words name no remedy."""
     if (path / "CURRENT").exists():
-        unknown = sorted(set(Rdict.list_cf(str(path))) - {*schema.FAMILIES, "default"})
+        unknown = sorted(set(Rdict.list_cf(str(path))) - {*names, "default"})
         if unknown:
             raise SchemaError(f"{path}: written by a newer release (it has {', '.join(unknown)}); upgrade lanying")
 

@@ -5,7 +5,8 @@ family          key                            value
 =============== ============================== =====================================================================
 ``meta``        ASCII name                     ``schema_version``, ``schema_compat_version``, ``shard``: u32;
                                                ``last_id``: u64 (:attr:`lanying.ids.MessageIds.last`);
-                                               ``retained_ms``: u64 (:mod:`lanying.shard.retention`)
+                                               ``retained_ms``: u64 (:mod:`lanying.shard.retention`);
+                                               ``cold``: 16 bytes (:mod:`lanying.shard.store.cold`)
 ``counters``    slot u16                       u64, last counter of the ids of this slot
 ``names``       slot u16, app, 0, folded name  uid u64
 ``accounts``    uid u64                        record: :class:`lanying.shard.accounts.Account`
@@ -20,6 +21,8 @@ family          key                            value
                                                ``group_items``, ``group_members``, ``group_entry``)
 ``invitations`` uid u64, gid u64               record: :class:`lanying.bus.messages.Invited`, the invitee's copy
 ``queue``       uid u64, peer u64, seq u64     encoded Meta; empty: removed, the number stays used
+``borders``     uid u64, peer u64              first seq u64, then (last seq u64, ms u64)…: which part of a queue is in the cold
+                                               store (:mod:`lanying.shard.store.tiers`)
 ``history``     uid u64, peer u64, mid u64     seq u64, marks u8 (1 read by owner, 2 read by peer, 4 delivered,
                                                8 played), then the encoded Meta if it was edited
 ``marks``       uid u64, peer u64, mid u64     u8: what a user noted about one message, if the history row is not his alone (groups:
@@ -62,6 +65,7 @@ MEMBERS: Final = "members"
 GROUP_ITEMS: Final = "group_items"
 INVITATIONS: Final = "invitations"
 QUEUE: Final = "queue"
+BORDERS: Final = "borders"
 HISTORY: Final = "history"
 CONVERSATIONS: Final = "conversations"
 CURSORS: Final = "cursors"
@@ -94,6 +98,7 @@ FAMILIES: Final = (
     SEATS,
     MARKS,
     READERS,
+    BORDERS,
 )
 
 pack_u16 = struct.Struct(">H").pack

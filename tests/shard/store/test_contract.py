@@ -18,15 +18,24 @@ from hypothesis import strategies as st
 from lanying.errors import SchemaError, StoreError
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
+from lanying.shard.store.cold import ColdStore
 from lanying.shard.store.memory import MemoryStore
 from lanying.shard.store.rocks import RocksStore
+from lanying.shard.store.tiers import TieredStore
 
 QUEUE, META = schema.QUEUE, schema.META
 
 
-@pytest.fixture(params=["memory", "rocks"])
+ENGINES: dict[str, Callable[[Path], Store]] = {
+    "memory": lambda path: MemoryStore(),
+    "rocks": lambda path: RocksStore(path / "store"),
+    "tiered": lambda path: TieredStore(RocksStore(path / "store"), ColdStore(path / "cold")),
+}
+
+
+@pytest.fixture(params=[*ENGINES])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    engine: Store = MemoryStore() if request.param == "memory" else RocksStore(tmp_path / "store")
+    engine = ENGINES[request.param](tmp_path)
     yield engine
     engine.close()
 
