@@ -90,6 +90,26 @@ class Admin(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """``HOST:PORT`` for consoles with a key (CURVE); events are on the next port. Empty: local ones only."""
 
 
+class Files(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """``[files]``: what users may upload and where it is kept."""
+
+    max_mb: Positive = 64
+    """Largest file."""
+    user_mb: Annotated[int, msgspec.Meta(ge=0)] = 2048
+    """All files of one user; 0: no quota."""
+    total_mb: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """All files; 0: what the disk holds above ``storage.min_free_bytes``."""
+    retention_days: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Files older than this are deleted; 0: kept for ever."""
+    link_days: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """A download address is good for this long; 0: as long as the file is there."""
+    store: Literal["local", "s3"] = "local"
+    s3_bucket: str = ""
+    s3_prefix: str = ""
+    s3_endpoint: str = ""
+    """Where the bytes are: the data directory, or a bucket; credentials come as for every S3 client (``AWS_…``)."""
+
+
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole configuration of a server."""
 
@@ -107,6 +127,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     discovery: Discovery = msgspec.field(default_factory=Discovery)
     accounts: Accounts = msgspec.field(default_factory=Accounts)
     policy: Policy = msgspec.field(default_factory=Policy)
+    files: Files = msgspec.field(default_factory=Files)
     admin: Admin = msgspec.field(default_factory=Admin)
 
     @property
@@ -121,6 +142,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "discovery": Discovery,
     "accounts": Accounts,
     "policy": Policy,
+    "files": Files,
     "admin": Admin,
 }
 

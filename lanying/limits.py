@@ -185,6 +185,36 @@ PASSWORD_QUEUE: Final = 200
 GUESS_KEYS: Final = 20_000
 """Names and addresses whose wrong passwords are remembered."""
 
+# --- files -----------------------------------------------------------------------------------------------------
+FILES_PER_USER: Final = 100_000
+"""Records of one user, 200 bytes each."""
+FILES_SCANNED: Final = 500
+"""Records a shard looks at in one go for the gateway's housekeeping: about a millisecond."""
+UPLOADS: Final = 32
+"""Uploads at the same time, each with a descriptor and ``UPLOAD_WRITE_BYTES``; more are told to come back."""
+UPLOAD_WRITE_BYTES: Final = 256 * 1024
+"""Gathered before a thread writes it: fewer hops between threads."""
+UPLOAD_FORM_BYTES: Final = 64 * 1024
+"""What a form may have besides the file: the boundaries and the fields other clients send."""
+UPLOAD_PART_HEADER_BYTES: Final = 8 * 1024
+"""Headers of one part of a form."""
+UPLOAD_IDLE_S: Final = 30.0
+"""Without a byte of an upload for this long it is given up."""
+UPLOAD_TIMEOUT_S: Final = 3600.0
+"""The whole of an upload."""
+TICKET_LIFETIME_S: Final = 3600
+"""From the ticket to the begin of the upload."""
+FILE_NAME_CHARS: Final = 255
+"""Kept of a name a client gives; file systems allow no more either."""
+DOWNLOAD_CHUNK_BYTES: Final = 256 * 1024
+"""Read by a thread and written to a socket in one go."""
+PICTURE_PIXELS: Final = 24_000_000
+"""Largest picture a thumbnail is made of: 100 MB while it is decoded. Of larger ones the original is served."""
+AVATAR_BYTES: Final = 8 * 1024 * 1024
+"""Largest profile picture: everybody who sees the user loads it."""
+CONVERT_TIMEOUT_S: Final = 20.0
+"""One run of ffmpeg."""
+
 # --- processes -------------------------------------------------------------------------------------------------
 HEARTBEAT_INTERVAL_S: Final = 2.0
 HUNG_AFTER_S: Final = 10.0

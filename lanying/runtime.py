@@ -9,6 +9,8 @@ Data directory (mode 0700)::
     audit.log            what was done through the console, hash-chained (mode 0600)
     lock                 held by the supervisor, contains its pid
     shard-<n>/           RocksDB of one shard
+    files/objects/       uploaded files and what was made of them (:mod:`lanying.gateway.objects`)
+    files/incoming/      uploads under way
     run/                 sockets: bus-<process>.ipc, handoff-<process>.sock, control.ipc, admin.ipc, admin-events.ipc
     log/                 log files of a server started with --daemon
 """
@@ -31,6 +33,9 @@ SUPERVISOR = "supervisor"
 ROUTER = "router"
 GATEWAY = "gateway"
 ADMIN = "admin"
+
+OBJECTS = "files/objects"
+INCOMING = "files/incoming"
 
 EXIT_CONFIG: Final = 78
 """``EX_CONFIG`` of sysexits.h: configuration, machine or data do not allow a start; who exits with it has said why."""

@@ -961,8 +961,96 @@ class PublicPage(msgspec.Struct, array_like=True, frozen=True):
     next: int
 
 
+# --- files, asked by the gateway of the shard of who uploaded -------------------------------------------------------------
+
+
+class FileRecord(msgspec.Struct, array_like=True, frozen=True):
+    """An uploaded file.
+
+    :ivar owner: who uploaded it; ``number`` is random, both together name the file and its bytes
+    :ivar kind: media type found by looking at the content
+    :ivar sha256: of the content, hexadecimal
+    :ivar file_type: what it was uploaded as (rest-api.md section 4), ``to_type`` 1 user or 2 group and ``to_id`` for whom
+    """
+
+    owner: int
+    number: int
+    app: str
+    name: str
+    size: int
+    kind: str
+    sha256: str
+    file_type: int
+    to_type: int
+    to_id: int
+    created_ms: int
+
+
+class FileUsage(msgspec.Struct, array_like=True, frozen=True):
+    """How much a user has stored."""
+
+    owner: int
+    bytes: int = 0
+    count: int = 0
+
+
+class CheckFile(Message, tag=300):
+    """May a file of this size come? Result: True; 10002 it is there already, 10009 more than ``quota`` bytes (0: no quota)."""
+
+    owner: int
+    number: int
+    size: int
+    quota: int
+
+
+class AddFile(Message, tag=301):
+    """Keep a record. Result: True; errors as :class:`CheckFile`."""
+
+    record: FileRecord
+    quota: int
+
+
+class GetFile(Message, tag=302):
+    """Result: :class:`FileRecord`, None if there is none."""
+
+    owner: int
+    number: int
+
+
+class RemoveFiles(Message, tag=303):
+    """Forget records by owner and number, all of this shard. Result: how many there were."""
+
+    keys: list[tuple[int, int]]
+
+
+class ListOldFiles(Message, tag=304):
+    """Look at the next records of a shard, behind ``after``, for those made before ``before_ms``. Result: :class:`OldFiles`."""
+
+    after: tuple[int, int]
+    before_ms: int
+
+
+class OldFiles(msgspec.Struct, array_like=True, frozen=True):
+    """Records by owner and number; ``next``: where to go on, None at the end."""
+
+    keys: list[tuple[int, int]]
+    next: tuple[int, int] | None
+
+
+class ListFileUsage(Message, tag=305):
+    """Result: list of :class:`FileUsage` of the next owners of a shard behind ``after`` (-1: from the first)."""
+
+    after: int
+
+
 Request = (
     PeerQuery
+    | CheckFile
+    | AddFile
+    | GetFile
+    | RemoveFiles
+    | ListOldFiles
+    | ListFileUsage
     | GroupPost
     | FetchEntries
     | FetchHistory

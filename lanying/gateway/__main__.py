@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 import uvloop
 from prometheus_client import make_asgi_app
@@ -39,10 +40,13 @@ class Process:
         self.launch = launch
         self._loop = loop
         self._draining: asyncio.Task[None] | None = None
+        self._housekeeping: asyncio.Task[None] | None = None
         self._metrics = Metrics()
         self.bus = Bus(launch.name, launch.run, self._envelope)
         self.calls = Calls(self.bus)
-        self.services = Services(launch.config, launch.apps, BusShards(self.calls, launch.shard_map))
+        self.services = Services(
+            launch.config, launch.apps, BusShards(self.calls, launch.shard_map), data=Path(launch.data)
+        )
         self.adopter = Adopter(build(self.services, self._metrics), loop)
         self.receiver = handoff.Receiver(launch.run.handoff(launch.name), self.accept, loop)
 
@@ -54,6 +58,7 @@ class Process:
             listener = socket.socket(fileno=self.launch.fds["metrics"])
             await self._loop.create_server(page.protocol, sock=listener)
         self.receiver.start()
+        self._housekeeping = self._loop.create_task(self.services.files.housekeeping(), name="files")
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.drain)
         self.heartbeat()

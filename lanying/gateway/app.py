@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lanying import limits
 from lanying.errors import CallError
-from lanying.gateway import discovery, groups, rosters, sign_in, users
+from lanying.gateway import discovery, downloads, files, groups, rosters, sign_in, users
 from lanying.gateway.auth import authenticate
 from lanying.gateway.codes import HTTP_STATUS, MEANINGS, refuse
 from lanying.gateway.endpoint import Endpoint, Page, Raw, Services, Visit
@@ -35,6 +35,8 @@ ENDPOINTS: Final = (
     *users.ENDPOINTS,
     *rosters.ENDPOINTS,
     *groups.ENDPOINTS,
+    *files.ENDPOINTS,
+    *downloads.ENDPOINTS,
 )
 
 _NO_APP: Final = App("", "", "")
@@ -65,8 +67,8 @@ async def _respond(services: Services, endpoint: Endpoint, request: Request) -> 
     """REST code and response of a request; whatever happens, there is one."""
     own = True
     try:
-        body = await _read(request)
-        own = False
+        body = b"" if endpoint.streams else await _read(request)
+        own = endpoint.statuses
         visit = _visit(services, endpoint, request, body)
         if endpoint.token:
             await authenticate(visit, admin=endpoint.admin)
@@ -91,11 +93,12 @@ def _visit(services: Services, endpoint: Endpoint, request: Request, body: bytes
         params=params,
         app=app or _NO_APP,
         address=request.client.host if request.client else "",
-        token=headers.get("access-token", ""),
+        token=headers.get("access-token") or (params.text("access-token", "") if endpoint.url_token else ""),
         acting_for=headers.get("user_id", ""),
         acting_in=headers.get("group_id", ""),
         scheme=request.url.scheme,
         host=headers.get("host", ""),
+        request=request,
     )
 
 
@@ -119,6 +122,8 @@ async def _read(request: Request) -> bytes:
 
 
 def _success(result: object) -> Response:
+    if isinstance(result, Response):
+        return result
     if isinstance(result, Raw):
         return Response(result.body, media_type=result.media_type)
     if isinstance(result, Page):

@@ -22,6 +22,7 @@ MEANINGS: Final[dict[int, str]] = {
     10005: "you are friends already",
     10006: "this user has blocked you",
     10007: "this friend request is not there, was answered or has expired",
+    10009: "the server could not store this; try again, then ask its administrator",
     10010: "you may not do this",
     10012: "this user takes no friend requests",
     10021: "this account was closed",

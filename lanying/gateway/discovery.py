@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 from urllib.parse import urlsplit
 
 from lanying.gateway.codes import refuse
-from lanying.gateway.endpoint import GET, Endpoint, Raw, Visit
-
-_HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
+from lanying.gateway.endpoint import GET, HOST, Endpoint, Raw, Visit
 
 _WELCOME: Final = (
     b"<!doctype html><meta charset=utf-8><title>lanying</title>"
@@ -29,7 +26,7 @@ async def app_dns(visit: Visit) -> object:
     if app is None:
         raise refuse(99997)
     config = visit.services.config
-    host = visit.host if _HOST.fullmatch(visit.host) else config.listen
+    host = visit.host if HOST.fullmatch(visit.host) else config.listen
     own = f"{visit.scheme}://{host}"
     rest = _server(config.discovery.rest_url or own)
     cluster = {

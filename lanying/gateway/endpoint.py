@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from starlette.requests import Request
 
 from lanying import limits
 from lanying.bus.shards import Shards
 from lanying.clock import monotonic, wall_ms
 from lanying.config import Config
+from lanying.gateway.file_store import FileStore
 from lanying.gateway.params import Params
 from lanying.gateway.throttle import Guesses
 from lanying.passwords import Passwords
@@ -24,12 +28,17 @@ UPDATE: Final = ("POST", "PUT")
 REMOVE: Final = ("POST", "DELETE")
 """A removal: DELETE is its exact twin."""
 
+HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
+"""A Host header that may be repeated to clients."""
 ADDRESS_FACTOR: Final = 10
 """One address (a school behind one NAT) may guess for this many names at once."""
 
 
 class Services:
-    """What all handlers share."""
+    """What all handlers share.
+
+    :param data: the data directory, for files
+    """
 
     def __init__(
         self,
@@ -38,6 +47,7 @@ class Services:
         shards: Shards,
         now: Callable[[], float] = monotonic,
         now_ms: Callable[[], int] = wall_ms,
+        data: Path = Path("data"),
     ) -> None:
         per_minute = config.accounts.password_guesses_per_minute
         self.config = config
@@ -48,6 +58,7 @@ class Services:
         self.address_guesses = Guesses(per_minute * ADDRESS_FACTOR, limits.GUESS_KEYS)
         self.now = now
         self.now_ms = now_ms
+        self.files = FileStore(config, shards, data, now_ms)
 
 
 @dataclass(slots=True)
@@ -57,6 +68,7 @@ class Visit:
     :ivar uid: the user who calls or whom an admin acts for, 0 where no token is asked and for an admin who acts for nobody
     :ivar token: value of the header ``access-token``, empty for none
     :ivar acting_for: value of the header ``user_id``, ``acting_in`` of ``group_id``: an admin acts as that user, as admin of that group
+    :ivar request: the request itself, for handlers that read its body or its headers
     :ivar admin_of: the group an admin acts in, 0 for none
     :ivar scheme: http or https, ``host`` the header of that name
     """
@@ -69,10 +81,18 @@ class Visit:
     acting_for: str
     scheme: str
     host: str
+    request: Request
     uid: int = 0
     admin: bool = False
     acting_in: str = ""
     admin_of: int = 0
+
+    @property
+    def base_url(self) -> str:
+        """Where this server is, for addresses given to clients: as configured, else as in this request."""
+        config = self.services.config
+        host = self.host if HOST.fullmatch(self.host) else config.listen
+        return config.discovery.rest_url.rstrip("/") or f"{self.scheme}://{host}"
 
 
 @dataclass(slots=True)
@@ -95,7 +115,11 @@ Handler = Callable[[Visit], Awaitable[object]]
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """A path. ``token``: who may call has to show one, of an admin with ``admin``; ``app``: which app is meant has to be known."""
+    """A path. ``token``: who may call has to show one, of an admin with ``admin``; ``app``: which app is meant has to be known.
+
+    ``url_token``: the token may be in the query, for addresses that pages load; ``streams``: the handler reads the body;
+    ``statuses``: codes its handler refuses with may be HTTP statuses too.
+    """
 
     methods: tuple[str, ...]
     path: str
@@ -103,3 +127,6 @@ class Endpoint(msgspec.Struct, frozen=True):
     token: bool = True
     app: bool = True
     admin: bool = False
+    url_token: bool = False
+    streams: bool = False
+    statuses: bool = False

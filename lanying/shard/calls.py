@@ -12,7 +12,7 @@ import msgspec
 
 from lanying.bus import messages as m
 from lanying.errors import CallError
-from lanying.shard import accounts, devices, group_calls, roster
+from lanying.shard import accounts, devices, files, group_calls, roster
 from lanying.shard.ports import Work
 
 
@@ -54,6 +54,21 @@ def _block(work: Work, request: m.Block) -> bool:
     return True
 
 
+def _check_file(work: Work, request: m.CheckFile) -> bool:
+    files.check(work.store, request.owner, request.number, request.size, request.quota)
+    return True
+
+
+def _add_file(work: Work, request: m.AddFile) -> bool:
+    files.add(work, request.record, request.quota)
+    return True
+
+
+def _old_files(work: Work, request: m.ListOldFiles) -> m.OldFiles:
+    found, after = files.page(work.store, request.after, request.before_ms)
+    return m.OldFiles([(record.owner, record.number) for record in found], after)
+
+
 HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
     m.PeerQuery: lambda work, r: roster.may_write(work, r.uid, r.sender, r.app),
     m.ClaimAccount: lambda work, r: accounts.claim(work, r.app, r.username, r.password_hash).uid,
@@ -77,6 +92,12 @@ HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
     m.ListApplications: lambda work, r: roster.applications(work.store, r.uid, r.before, r.limit),
     m.GetRelations: lambda work, r: roster.relations(work.store, r.uid, r.others),
     m.HoldLinks: lambda work, r: work.hold_links(r.seconds),
+    m.CheckFile: _check_file,
+    m.AddFile: _add_file,
+    m.GetFile: lambda work, r: files.get(work.store, r.owner, r.number),
+    m.RemoveFiles: lambda work, r: files.remove(work, r.keys),
+    m.ListOldFiles: _old_files,
+    m.ListFileUsage: lambda work, r: files.usages(work.store, r.after),
     **group_calls.HANDLERS,
 }
 

@@ -21,7 +21,7 @@ from lanying import __version__
 from lanying.control import is_listening
 from lanying.datadir import APPS_FILE, TOKEN_FILE, DataDirectory
 from lanying.errors import BackupError
-from lanying.runtime import App, RunDirectory
+from lanying.runtime import OBJECTS, App, RunDirectory
 from lanying.shardmap import FILE_NAME as MAP_FILE
 from lanying.shardmap import ShardMap
 from lanying.storage import directory, manifest, snapshot
@@ -104,7 +104,7 @@ class Backup:
                 online = is_listening(RunDirectory(self._data))
                 if online:
                     files, held_s = held(RunDirectory(self._data), self._map.shards, lambda: self._pictures(links))
-                    entries = self._copy(files)
+                    entries = self._copy(files + snapshot.linked_files(self._data, OBJECTS, links))
                 else:
                     held_s = 0.0
                     entries = self._offline()
@@ -125,7 +125,7 @@ class Backup:
                 for index in range(self._map.shards)
                 for file in snapshot.closed(directory.shard_path(self._data, index))
             ]
-            return self._copy(files + self._small_files())
+            return self._copy(files + self._small_files() + snapshot.files_below(self._data, OBJECTS))
         finally:
             lock.close()
 

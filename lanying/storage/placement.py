@@ -44,6 +44,8 @@ PLACES: Final = {
     schema.SEATS: BY_SECOND_ID,
     schema.MARKS: BY_ID,
     schema.READERS: BY_ID,
+    schema.FILES: BY_ID,
+    schema.FILE_USAGE: BY_ID,
     schema.OUTBOX: STAYS,
     schema.LINKS: STAYS,
 }

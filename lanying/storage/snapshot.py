@@ -16,6 +16,7 @@ only what was flushed) up to one point, a record torn at the end of the last log
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,6 +62,31 @@ def take(database: Path, links: Path) -> list[File]:
 def closed(database: Path) -> list[File]:
     """The files of a database nobody has open, where they are."""
     return [File(name, database / name, (database / name).stat().st_size) for name in _names(database)]
+
+
+def files_below(data: Path, folder: str) -> list[File]:
+    """Uploaded files, by their names in the data directory. What was made of them (``KEY.…``) can be made again."""
+    return [
+        File(str(path.relative_to(data)), path, path.stat().st_size)
+        for path in sorted((data / folder).rglob("*"))
+        if path.is_file() and not path.suffix
+    ]
+
+
+def linked_files(data: Path, folder: str, links: Path) -> list[File]:
+    """As :func:`files_below`, linked into ``links``: what is deleted from now on stays. They never change.
+
+    Taken after the databases: a file is there when its record is confirmed. One whose record is younger does no harm.
+    """
+    found: list[File] = []
+    for path in sorted((data / folder).rglob("*")):
+        if not path.suffix and not path.is_dir():
+            link = links / path.relative_to(data)
+            link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                os.link(path, link)
+                found.append(File(str(path.relative_to(data)), link, link.stat().st_size))
+    return found
 
 
 def _names(database: Path) -> list[str]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -59,8 +61,15 @@ class Gateway:
         self.cluster = LocalCluster(2)
         self.shards: Any = LocalShards(self.cluster)
         self.now = 1000.0
+        self._directory = TemporaryDirectory()
+        self.data_directory = Path(self._directory.name)
         self.services = Services(
-            Config(accounts=accounts, **config), APPS, self.shards, lambda: self.now, lambda: 2_000_000_000_000
+            Config(accounts=accounts, **config),
+            APPS,
+            self.shards,
+            lambda: self.now,
+            lambda: 2_000_000_000_000,
+            self.data_directory,
         )
         self.app = build(self.services)
         self._loop = asyncio.new_event_loop()
@@ -68,6 +77,10 @@ class Gateway:
     def close(self) -> None:
         self.services.passwords.close()
         self._loop.close()
+        self._directory.cleanup()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self._loop.run_until_complete(work)
 
     def send(self, method: str, url: str, **more: Any) -> httpx.Response:
         async def run() -> httpx.Response:

@@ -6,12 +6,14 @@ by its name, ``VALUES`` those of single calls. What a call answers has the publi
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jsonschema_rs
 import pytest
+from PIL import Image
 
 from lanying.gateway.app import ENDPOINTS
 from lanying.gateway.contract import CONTRACT, Call
@@ -52,12 +54,6 @@ OWED: set[str] = {
     "POST /app/wechat/unbind",
     "GET /app/wechat_login",
     "GET /app/wechat_login_android",
-    "GET /file/download/avatar",
-    "GET /file/download/chat",
-    "GET /file/upload/avatar/group",
-    "GET /file/upload/avatar/user",
-    "GET /file/upload/chat",
-    "GET /file/upload/forward",
     "GET /info",
     "GET /message/ack",
     "POST /message/broadcast",
@@ -214,6 +210,19 @@ class World:
         self.group_of_bob()
         self.found["qr_info"] = self.call("bob", "GET", f"/group/qrcode/sign?group_id={self.group}")["qr_info"]
 
+    def uploaded_file(self) -> None:
+        self.found["file_sign"] = self._upload("/file/upload/chat?file_type=102&to_id=1")
+
+    def uploaded_avatar(self) -> None:
+        self.found["object_name"] = self._upload("/file/upload/avatar/user")
+
+    def _upload(self, ticket_path: str) -> str:
+        ticket = self.call("alice", "GET", ticket_path)
+        picture = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(picture, "PNG")
+        self.gateway.send("PUT", ticket["upload_url"], content=picture.getvalue())
+        return str(ticket["download_url"].rpartition("=")[2])
+
     def parameters(self, method: str, call: Call) -> dict[str, Any]:
         """What the call needs, and no more than what is required unless ``VALUES`` says so."""
         SCENES.get(call.path, lambda world: None)(self)
@@ -241,6 +250,7 @@ def EXAMPLES(world: World) -> dict[str, Any]:
         "duration": 5,
         "file_id": 1,
         "file_list": [1],
+        "file_type": 102,
         "group_id": world.group,
         "group_list": [world.group],
         "list": [bob],
@@ -260,6 +270,7 @@ def EXAMPLES(world: World) -> dict[str, Any]:
         "roster_id": world.uids["alice"],
         "size": 5,
         "title": "t",
+        "to_id": bob,
         "url": "https://files/x?sign=1",
         "user_id": bob,
         "user_list": [bob],
@@ -269,6 +280,9 @@ def EXAMPLES(world: World) -> dict[str, Any]:
 
 
 SCENES: dict[str, Callable[[World], None]] = {
+    "/file/download/chat": World.uploaded_file,
+    "/file/upload/forward": World.uploaded_file,
+    "/file/download/avatar": World.uploaded_avatar,
     "/roster/accept": World.applied,
     "/roster/decline": World.applied,
     "/roster/delete": World.friends,

@@ -64,6 +64,22 @@ def objects(backup: Path) -> set[Path]:
     return {path for path in (backup / manifest.OBJECTS).rglob("*") if path.is_file()}
 
 
+def test_uploaded_files_are_part_of_it(data: Path, tmp_path: Path) -> None:
+    place = data / "files/objects/ab/cd"
+    place.mkdir(parents=True)
+    (place / "3e8-0123").write_bytes(b"picture")
+    (place / "3e8-0123.t320").write_bytes(b"thumbnail")
+    back_up(data, tmp_path / "backup")
+    restore(tmp_path / "backup", tmp_path / "restored")
+    found = [path for path in (tmp_path / "restored/files").rglob("*") if path.is_file()]
+    assert [(path.name, path.read_bytes()) for path in found] == [("3e8-0123", b"picture")]
+    assert found[0].parent.relative_to(tmp_path / "restored") == place.relative_to(data)
+    assert back_up(data, tmp_path / "backup").copied_bytes == 0
+    [linked] = snapshot.linked_files(data, "files/objects", data / LINKS)
+    (place / "3e8-0123").unlink()
+    assert linked.path.read_bytes() == b"picture"
+
+
 def test_what_is_restored_is_what_was_backed_up(data: Path, tmp_path: Path) -> None:
     config = tmp_path / "lanying.toml"
     config.write_text("[storage]\n")

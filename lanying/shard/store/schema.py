@@ -36,6 +36,8 @@ family          key                            value
 ``cursors``     uid u64, sn u32, peer u64      seq u64: the device has acknowledged everything up to here
 ``sent``        uid u64, sn u32, client mid u64 mid u64, CRC-32 of the payload u32: recognises a repeated send
 ``seats``       gid u64, uid u64               empty: the user, of this shard, is a member of the group
+``files``       uid u64, number u64            record: :class:`lanying.bus.messages.FileRecord`, of who uploaded it
+``file_usage``  uid u64                        record: :class:`lanying.bus.messages.FileUsage`
 ``outbox``      shard u16, number u64          MessagePack array of link messages owed to that shard
 ``links``       b"in"/b"out", shard u16        u64: highest number committed from / given to that shard
 =============== ============================== =====================================================================
@@ -73,6 +75,8 @@ SENT: Final = "sent"
 SEATS: Final = "seats"
 MARKS: Final = "marks"
 READERS: Final = "readers"
+FILES: Final = "files"
+FILE_USAGE: Final = "file_usage"
 OUTBOX: Final = "outbox"
 LINKS: Final = "links"
 
@@ -99,6 +103,8 @@ FAMILIES: Final = (
     MARKS,
     READERS,
     BORDERS,
+    FILES,
+    FILE_USAGE,
 )
 
 pack_u16 = struct.Struct(">H").pack
