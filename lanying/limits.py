@@ -267,3 +267,12 @@ ADMIN_DEADLINE_S: Final = 24 * 3600.0
 """Longest a command may take: a backup of a large disk."""
 ADMIN_ALIVE_S: Final = 2.0
 """A console says this often that it is still there; three times silent cancels its work."""
+RECENT_MESSAGES: Final = 20_000
+"""Messages per shard `why` finds without being told whose: 2 MB."""
+SLOW_KEPT: Final = 200
+SLOW_S: Final = 0.1
+"""A turn, a flush or a wake-up that takes longer goes to the slow log."""
+TRACE_S: Final = 3600.0
+"""Longest a trace or a tail lasts without being asked for again."""
+LOG_LINE_CHARS: Final = 2000
+"""Longest log line a console is shown."""

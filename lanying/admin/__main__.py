@@ -18,7 +18,7 @@ from lanying.admin import keys
 from lanying.admin.endpoint import Endpoint
 from lanying.admin.server import Server
 from lanying.bus.call import Calls
-from lanying.bus.messages import Drain, Envelope, Heartbeat, Reply
+from lanying.bus.messages import Drain, Envelope, Heartbeat, LogLine, Message, Reply, Traced
 from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
 from lanying.errors import LanyingError
@@ -37,7 +37,7 @@ class Process:
         self.bus = Bus(launch.name, launch.run, self._envelope)
         self.calls = Calls(self.bus)
         data = Path(launch.data)
-        self.server = Server(launch.config, launch.apps, BusShards(self.calls, launch.shard_map), data)
+        self.server = Server(launch.config, launch.apps, BusShards(self.calls, launch.shard_map), data, self._send)
         self.endpoint = Endpoint(self.server, partial(keys.load, data))
         self.server.publish = self.endpoint.publish
 
@@ -63,9 +63,14 @@ class Process:
         self.bus.close()
         self.server.close()
 
+    def _send(self, process: str, message: Message) -> None:
+        self._loop.call_soon_threadsafe(self.bus.send, process, message)
+
     def _envelope(self, message: Envelope) -> None:
         if isinstance(message, Reply):
             self.calls.answered(message)
+        elif isinstance(message, LogLine | Traced):
+            self.server.followers.tell(message)
         elif isinstance(message, Drain):
             self._loop.stop()
 

@@ -28,6 +28,7 @@ from lanying.admin.messages import (
     encode,
 )
 from lanying.admin.visit import CommandError
+from lanying.clock import monotonic
 from lanying.errors import ConfigError
 from lanying.runtime import RunDirectory
 
@@ -130,18 +131,21 @@ class Console:
         :raises CommandError: the command failed, or nobody answers there
         """
         self._socket.send(encode(ask))
-        waited, heard, step_s = 0.0, False, limits.ADMIN_ALIVE_S / 4
+        began = said = monotonic()
+        heard = False
         while True:
-            if not self._socket.poll(int(step_s * 1000)):
-                waited += step_s
-                if not heard and waited >= CONNECT_S:
+            now = monotonic()
+            if now - said >= limits.ADMIN_ALIVE_S / 2:
+                said = now
+                self._socket.send(encode(Alive([ask.id])))
+            if not self._socket.poll(int(limits.ADMIN_ALIVE_S * 500)):
+                if not heard and now - began >= CONNECT_S:
                     raise CommandError(
                         503,
                         f"nobody answers at {self.address.commands}: is the server running, and is this key registered there?",
                     )
-                if timeout_s is not None and waited > timeout_s + CONNECT_S:
+                if timeout_s is not None and now - began > timeout_s + CONNECT_S:
                     raise CommandError(408, f"no answer within {timeout_s:g} s; give it more with --timeout")
-                self._socket.send(encode(Alive([ask.id])))
                 continue
             answer = decode_answer(self._socket.recv())
             heard = True

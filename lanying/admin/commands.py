@@ -4,16 +4,63 @@ from __future__ import annotations
 
 from typing import Final
 
-from lanying.admin import status, users
+from lanying.admin import (
+    backups,
+    compaction,
+    doctor,
+    groups,
+    jobs,
+    logs,
+    record,
+    settings,
+    shards,
+    status,
+    tokens,
+    trace,
+    users,
+    why,
+)
 from lanying.admin.visit import Argument, Command, Kind, Role
 
 APP: Final = Argument("--app", "app id (default: the first app of the server)", required=False)
 USER: Final = Argument("user", "user id or user name", Kind.USER)
+GROUP: Final = Argument("group", "group id", Kind.GROUP)
+BACKGROUND: Final = Argument(
+    "--background", "return at once; `jobs list` shows how far it is", Kind.FLAG, required=False
+)
+DESTINATION: Final = Argument("destination", "a directory of the server's machine, from the root on")
+LEVEL: Final = ("debug", "info", "warning", "error")
 PASSWORD: Final = Argument("--password", "asked for without echo when not given", Kind.SECRET)
 
 TABLE: Final = (
     Command("status", "every process with its state, CPU, memory and figures", status.status),
     Command("top", "the same live, with rates per second", status.top, streams=True),
+    Command(
+        "doctor",
+        "what is wrong with machine, disk, clock and settings, with the remedy",
+        doctor.doctor,
+        columns=("state", "check", "found", "remedy"),
+    ),
+    Command(
+        "why",
+        "everything that happened to one message",
+        why.why,
+        (
+            Argument("message-id", "its id", Kind.NUMBER),
+            Argument("--user", "somebody who has it: finds older ones", Kind.USER, required=False),
+            Argument("--group", "the group it was sent to", Kind.GROUP, required=False),
+            APP,
+        ),
+    ),
+    Command(
+        "trace",
+        "a user's frames as they come and go, without what people wrote",
+        trace.trace,
+        (USER, APP),
+        Role.OPERATE,
+        streams=True,
+    ),
+    Command("slowlog", "what took long in the shards", trace.slowlog),
     Command(
         "users create",
         "create an account",
@@ -49,6 +96,119 @@ TABLE: Final = (
     Command("users freeze", "keep a user out for a while", users.freeze, (USER, APP), Role.OPERATE, destructive=True),
     Command("users restore", "undo ban and freeze", users.restore, (USER, APP), Role.OPERATE),
     Command("users delete", "close an account for good", users.delete, (USER, APP), Role.ADMIN, destructive=True),
+    Command(
+        "groups list",
+        "groups of an app",
+        groups.list_all,
+        (APP,),
+        columns=("gid", "name", "owner", "members", "state", "created_ms"),
+    ),
+    Command("groups show", "a group and its settings", groups.show, (GROUP, APP)),
+    Command("groups members", "members of a group", groups.members, (GROUP, APP)),
+    Command(
+        "groups mute",
+        "let only admins write in a group",
+        groups.mute,
+        (GROUP, Argument("--minutes", "how long; -1: for ever", Kind.NUMBER, required=False, default=-1), APP),
+        Role.OPERATE,
+        destructive=True,
+    ),
+    Command("groups unmute", "let everybody write again", groups.unmute, (GROUP, APP), Role.OPERATE),
+    Command(
+        "groups kick",
+        "remove members from a group",
+        groups.kick,
+        (GROUP, Argument("users", "user ids or names", Kind.USER, many=True), APP),
+        Role.OPERATE,
+        destructive=True,
+    ),
+    Command("groups destroy", "end a group for good", groups.destroy, (GROUP, APP), Role.ADMIN, destructive=True),
+    Command(
+        "tokens issue",
+        "a token that speaks for a user",
+        tokens.issue,
+        (USER, Argument("--hours", "how long it is good", Kind.NUMBER, required=False, default=24), APP),
+        Role.ADMIN,
+    ),
+    Command(
+        "tokens revoke",
+        "end all tokens and sessions of a user",
+        tokens.revoke,
+        (USER, APP),
+        Role.OPERATE,
+        destructive=True,
+    ),
+    Command("shards list", "every shard with its slots, sessions, memory, disk and what it owes", shards.list_all),
+    Command(
+        "shards restart",
+        "drain a shard and start it again",
+        shards.restart,
+        (Argument("shard", "its number", Kind.NUMBER),),
+        Role.ADMIN,
+        destructive=True,
+    ),
+    Command(
+        "shards move",
+        "how to move the data to another number of shards",
+        shards.move,
+        (Argument("--shards", "how many", Kind.NUMBER),),
+    ),
+    Command(
+        "config show",
+        "settings as the server runs with them",
+        settings.show,
+        (Argument("text", "only keys that contain this", required=False),),
+        columns=("key", "value", "set"),
+    ),
+    Command(
+        "log tail",
+        "log lines of all processes as they are written",
+        logs.tail,
+        (
+            Argument("--process", "router, gateway, shard-0 …", required=False),
+            Argument("--level", "at least this", required=False, default="debug", choices=LEVEL),
+            Argument("--user", "only lines about this user", Kind.USER, required=False),
+            APP,
+        ),
+        streams=True,
+    ),
+    Command(
+        "log level",
+        "how much is logged, until the processes start again",
+        logs.level,
+        (
+            Argument("level", "debug, info, warning or error", choices=LEVEL),
+            Argument("--module", "a module, for example lanying.shard (default: everything)", required=False),
+            Argument("--process", "one process (default: all)", required=False),
+        ),
+        Role.OPERATE,
+    ),
+    Command("backup create", "back the running server up", backups.create, (DESTINATION, BACKGROUND), Role.OPERATE),
+    Command("backup verify", "read all of a backup", backups.verify, (DESTINATION, BACKGROUND), Role.OPERATE),
+    Command(
+        "compact",
+        "rewrite the databases without what was deleted",
+        compaction.compact,
+        (BACKGROUND,),
+        Role.ADMIN,
+        destructive=True,
+    ),
+    Command("jobs list", "long work, the latest first", jobs.list_all),
+    Command(
+        "jobs cancel",
+        "end a job",
+        jobs.cancel,
+        (Argument("job", "its number", Kind.NUMBER),),
+        Role.OPERATE,
+        destructive=True,
+    ),
+    Command(
+        "audit list",
+        "what was changed through consoles",
+        record.list_all,
+        columns=("line", "time_ms", "who", "command", "arguments", "outcome"),
+    ),
+    Command("audit verify", "was the log tampered with?", record.verify),
 )
 
 COMMANDS: Final[dict[str, Command]] = {command.name: command for command in TABLE}

@@ -16,6 +16,8 @@ def show(console: Console, command: Command, value: Any) -> None:
     """One result: a table for a list of maps, a list for a map, a line for a text."""
     if command.name in ("status", "top"):
         report.show(value, console)
+    elif command.streams and isinstance(value, dict):
+        console.print("  ".join(_cell(name, cell) for name, cell in value.items()), soft_wrap=True, markup=False)
     elif isinstance(value, list) and all(isinstance(row, dict) for row in value):
         rows(console, value, command.columns)
     elif isinstance(value, dict):

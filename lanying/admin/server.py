@@ -11,8 +11,10 @@ import msgspec
 
 from lanying import control
 from lanying.admin.audit import Audit
+from lanying.admin.followers import Followers
+from lanying.admin.jobs import Jobs
 from lanying.admin.visit import CommandError
-from lanying.bus.messages import AccountInfo, FindName, Request
+from lanying.bus.messages import AccountInfo, FindName, Message, Request
 from lanying.bus.shards import Shards, accounts, ask, ask_name
 from lanying.clock import wall_ms
 from lanying.config import Config
@@ -26,7 +28,9 @@ T = TypeVar("T")
 class Server:
     """What every handler may ask.
 
+    :ivar send: an envelope for a process by name; may be called from any thread
     :ivar publish: tells everybody who listens: topic, what happened
+    :ivar followers: who waits for log lines and traced frames
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class Server:
         apps: tuple[App, ...],
         shards: Shards,
         data: Path,
+        send: Callable[[str, Message], None],
         publish: Callable[[str, dict[str, Any]], None] = lambda topic, what: None,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
@@ -45,7 +50,10 @@ class Server:
         self.run = RunDirectory(data)
         self.audit = Audit(data / "audit.log")
         self.passwords = Passwords(config.accounts)
+        self.send = send
         self.publish = publish
+        self.followers = Followers()
+        self.jobs = Jobs()
         self.now_ms = now_ms
 
     @property

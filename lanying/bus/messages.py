@@ -88,6 +88,47 @@ class Drain(Message, tag=6):
     reason: str = ""
 
 
+class LogControl(Message, tag=360):
+    """Console to any process: set the level of a module (empty: of everything), send log lines to ``to`` for a while.
+
+    :ivar level: debug, info, warning, error; empty to leave it
+    :ivar tail_s: seconds from now, 0 to leave it
+    """
+
+    module: str = ""
+    level: str = ""
+    tail_s: float = 0.0
+    to: str = ""
+
+
+class LogLine(Message, tag=361):
+    """A line of a process's log, for who follows it."""
+
+    process: str
+    time_ms: int
+    level: str
+    module: str
+    text: str
+
+
+class Traced(Message, tag=362):
+    """A frame of a traced user: shape and size, no payload.
+
+    :ivar direction: in (from the client) or out
+    """
+
+    uid: int
+    sn: int
+    time_ms: int
+    direction: str
+    what: str
+    bytes: int
+
+
+class Compact(Message, tag=363):
+    """Console to shard: rewrite the database without what was deleted, in the background."""
+
+
 # --- link messages: shard to shard, exactly once, in order ------------------------------------------------------
 
 
@@ -257,7 +298,20 @@ LinkMessage = (
     | Silence
     | Resign
 )
-Envelope = LinkBatch | LinkAck | Call | Reply | Heartbeat | Drain | Deliver | GroupDeliver
+Envelope = (
+    LinkBatch
+    | LinkAck
+    | Call
+    | Reply
+    | Heartbeat
+    | Drain
+    | Deliver
+    | GroupDeliver
+    | LogControl
+    | LogLine
+    | Traced
+    | Compact
+)
 """A bare :class:`Deliver` or :class:`GroupDeliver` is a live one: for connected devices, allowed to get lost."""
 
 
@@ -954,6 +1008,80 @@ class ListPublic(Message, tag=141):
     after: int = 0
 
 
+class ListGroups(Message, tag=350):
+    """Groups of ``app`` on one shard by id above ``after``, at most ``limit``; looks at a bounded number of rows.
+
+    Result: :class:`GroupPage`.
+    """
+
+    app: str
+    after: int = 0
+    limit: int = 100
+
+
+class GroupPage(msgspec.Struct, array_like=True, frozen=True):
+    """Groups, destroyed ones included. ``next``: where to go on, 0 at the end."""
+
+    groups: list[GroupInfo]
+    next: int
+
+
+class ExplainMessage(Message, tag=351):
+    """What a shard knows about message ``mid``. Result: list of :class:`MessageTrace`, one per mailbox or timeline here that has it.
+
+    :ivar owner: a user or group whose mailbox is looked through; 0: look among the latest messages only
+    """
+
+    mid: int
+    owner: int = 0
+
+
+class MessageTrace(msgspec.Struct, array_like=True):
+    """A message in one queue.
+
+    :ivar owner: of the mailbox; the group for a timeline
+    :ivar seq: position in the queue
+    :ivar state: kept, or removed (recalled, deleted, beyond the retention)
+    :ivar marks: names of what is noted: ``read by owner`` …
+    :ivar accepted_ms: when it was accepted here, 0 when that was too long ago to be remembered
+    :ivar devices: per device of the owner: serial number and one of acknowledged, sent, waiting
+    """
+
+    owner: int
+    peer: int
+    seq: int
+    state: str
+    sender: int = 0
+    sender_sn: int = 0
+    time_ms: int = 0
+    edited_ms: int = 0
+    marks: list[str] = []
+    accepted_ms: int = 0
+    devices: list[tuple[int, str]] = []
+    owed_to: list[int] = []
+
+
+class TraceUser(Message, tag=352):
+    """Report every frame of ``uid`` as :class:`Traced` to process ``to``, for ``seconds`` (0: stop). Result: sessions he has."""
+
+    uid: int
+    seconds: float
+    to: str
+
+
+class ListSlow(Message, tag=353):
+    """Result: list of :class:`Slow`, the latest last."""
+
+
+class Slow(msgspec.Struct, array_like=True, frozen=True):
+    """Something took long. ``what``: turn, flush or lag; ``detail`` says what was in it."""
+
+    time_ms: int
+    what: str
+    milliseconds: float
+    detail: str = ""
+
+
 class PublicPage(msgspec.Struct, array_like=True, frozen=True):
     """Ids of public groups. ``next``: where to go on, 0 at the end."""
 
@@ -1051,6 +1179,10 @@ Request = (
     | RemoveFiles
     | ListOldFiles
     | ListFileUsage
+    | ListGroups
+    | ExplainMessage
+    | TraceUser
+    | ListSlow
     | GroupPost
     | FetchEntries
     | FetchHistory

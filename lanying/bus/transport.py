@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 import zmq
 
-from lanying import limits
-from lanying.bus.messages import Envelope, Message, decode_envelope, encode
+from lanying import limits, logs
+from lanying.bus.messages import Envelope, LogControl, LogLine, Message, decode_envelope, encode
 from lanying.runtime import RunDirectory
 
 log = logging.getLogger(__name__)
@@ -188,9 +188,26 @@ class Bus:
     def _dispatch(self, blob: bytes) -> None:
         try:
             for piece in split(blob):
-                self._on_message(decode_envelope(piece))
+                message = decode_envelope(piece)
+                if type(message) is LogControl:
+                    self._control_log(message)
+                else:
+                    self._on_message(message)
         except (msgspec.DecodeError, ValueError):
             log.exception("event=bad_bus_blob bytes=%d", len(blob))
+
+    def _control_log(self, message: LogControl) -> None:
+        """Every process on the bus can be told how much to log and to whom."""
+        if message.level:
+            logs.set_level(message.module, message.level)
+        if message.to:
+
+            def send(time_ms: int, level: str, module: str, text: str) -> None:
+                if self._loop is not None:
+                    line = LogLine(self.name, time_ms, level, module, text[: limits.LOG_LINE_CHARS])
+                    self._loop.call_soon_threadsafe(self.send, message.to, line)
+
+            logs.follow(send, min(message.tail_s, limits.TRACE_S))
 
 
 def _try_send(socket: zmq.Socket[bytes], blob: bytes) -> bool:

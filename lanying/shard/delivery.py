@@ -217,6 +217,8 @@ class Delivery:
         seq = shard.mailboxes.append(shard.tick.batch, head, mid, meta, listed)
         shard.tick.gathered_bytes += len(meta)
         shard.tick.durable = True
+        if listed:
+            shard.inspection.recent.append((mid, head.uid, head.peer, shard.tick.now_ms))
         if shard.registry.sessions(head.uid):
             touched = shard.tick.touched
             entries = touched.get(head)

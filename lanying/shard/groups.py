@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from lanying import limits
-from lanying.bus.messages import GroupInfo, GroupRequest, GroupView, MemberInfo, Outcome, PublicPage
+from lanying.bus.messages import GroupInfo, GroupPage, GroupRequest, GroupView, MemberInfo, Outcome, PublicPage
 from lanying.errors import CallError
 from lanying.ids import MAX_ENTITY_ID
 from lanying.protocol.schema import xsync_pb2 as pb
@@ -183,6 +183,21 @@ def public(store: Store, app: str, after: int) -> PublicPage:
         if info.type == PUBLIC and info.app == app and info.status != DESTROYED:
             gids.append(info.gid)
     return PublicPage(gids, last if seen == limits.GROUPS_SCANNED else 0)
+
+
+def page(store: Store, app: str, after: int, limit: int) -> GroupPage:
+    """Groups of an app among the next :data:`~lanying.limits.GROUPS_SCANNED` of this shard, at most ``limit``."""
+    found: list[GroupInfo] = []
+    last = seen = 0
+    start = schema.pack_u64(min(max(after, 0), MAX_ENTITY_ID) + 1)
+    for key, row in store.scan(schema.GROUPS, start, b"\xff" * 8, limit=limits.GROUPS_SCANNED):
+        info = _decode_group(row).info
+        last, seen = schema.unpack_u64(key)[0], seen + 1
+        if info.app == app:
+            found.append(info)
+        if len(found) >= limit:
+            return GroupPage(found, last)
+    return GroupPage(found, last if seen == limits.GROUPS_SCANNED else 0)
 
 
 # --- who may what ----------------------------------------------------------------------------------------------

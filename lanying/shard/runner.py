@@ -12,12 +12,24 @@ import asyncio
 import logging
 import os
 import select
+import threading
 from collections import deque
 from collections.abc import Callable
 
 from lanying import limits
 from lanying.bus.call import Calls
-from lanying.bus.messages import Call, Deliver, Drain, Envelope, GroupDeliver, LinkAck, LinkBatch, Reply, Request
+from lanying.bus.messages import (
+    Call,
+    Compact,
+    Deliver,
+    Drain,
+    Envelope,
+    GroupDeliver,
+    LinkAck,
+    LinkBatch,
+    Reply,
+    Request,
+)
 from lanying.bus.transport import Bus
 from lanying.clock import monotonic, wall_ms
 from lanying.config import Config
@@ -73,6 +85,7 @@ class Runner:
         self._committed_at = 0.0
         self._reading = True
         self._draining = False
+        self._compacting = False
         self.commits = 0
         self.turns = 0
 
@@ -323,6 +336,21 @@ class Runner:
             shard.timelines.deliver(message)
         elif isinstance(message, Drain):
             self.drain()
+        elif isinstance(message, Compact):
+            self._compact()
+
+    def _compact(self) -> None:
+        """In a thread: RocksDB releases the GIL meanwhile."""
+        if not self._compacting:
+            self._compacting = True
+
+            def work() -> None:
+                try:
+                    self._store.compact()
+                finally:
+                    self._compacting = False
+
+            threading.Thread(target=work, name="compact", daemon=True).start()
 
     def _ask(self, shard: int, request: Request, done: Callable[[Reply], None]) -> None:
         def answered(reply: Reply) -> None:
@@ -402,6 +430,7 @@ class Runner:
             "refused": float(shard.refused),
             "commits": float(self.commits),
             "turns": float(self.turns),
+            "compacting": float(self._compacting),
             **shard.outbox.depths(),
             **self._store.sizes(),
         }

@@ -48,6 +48,7 @@ from lanying.runtime import shard_name
 from lanying.shard import accounts, calls, devices, group_reading, history, marks
 from lanying.shard.aging import Aging, Background, at_once
 from lanying.shard.delivery import Delivery
+from lanying.shard.inspection import Inspection
 from lanying.shard.mailbox import Conversation, Mailboxes
 from lanying.shard.outbox import Outbox
 from lanying.shard.policy import Policy
@@ -109,8 +110,10 @@ class Shard:
         self.delivery = Delivery(self)
         self.policy = Policy(self, config)
         self.timelines = Timelines(self)
+        self.inspection = Inspection(self)
         self._handlers: dict[type[Message], Callable[[Any], object]] = {
             **self.timelines.handlers,
+            **self.inspection.handlers,
             Joined: lambda request: self.timelines.joined(request.uid),
             SetState: self._set_state,
         }
@@ -171,6 +174,8 @@ class Shard:
         """A frame of a client."""
         if session.left:
             return
+        if self.inspection.traced:
+            self.inspection.received(session, data)
         try:
             command, payload = parse_frame(data)
             if command == SYNC:
@@ -374,7 +379,7 @@ class Shard:
             self._end_loops(session)
         if self.outbox.lagging:
             self.outbox.resend(tick)
-        self.tick = Tick(self.store.batch())
+        self.tick = self.inspection.tick(Tick(self.store.batch()))
         self.turn(tick.now, tick.now_ms)
         return tick
 

@@ -145,6 +145,8 @@ class Timelines:
         previous = head.last_mid
         seq = shard.mailboxes.append(shard.tick.batch, head, mid, meta, listed)
         shard.tick.durable = True
+        if listed:
+            shard.inspection.recent.append((mid, head.uid, head.peer, shard.tick.now_ms))
         self._tell(head.peer, GroupDeliver(head.peer, seq, mid, meta, author, sn, listed, previous))
 
     def seating(self, message: Seat | Unseat) -> None:

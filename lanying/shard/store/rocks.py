@@ -153,6 +153,11 @@ class RocksStore:
         except Exception as error:
             raise _translate(error) from error
 
+    def compact(self) -> None:
+        """Rewrite every family without what was deleted. Takes long, and releases the GIL; from another thread."""
+        for family in list(self._families.values()):
+            family.compact_range(None, None)
+
     def sequence(self) -> int:
         """Grows with every change: while it is the same nothing was written."""
         number: int = self._database.latest_sequence_number()

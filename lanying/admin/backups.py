@@ -1,0 +1,58 @@
+"""Backups of the running server, as ``lanying-cluster backup`` makes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lanying.admin.jobs import Job
+from lanying.admin.visit import CommandError, Visit
+from lanying.storage.backup import Backup
+from lanying.storage.check import check
+from lanying.storage.progress import ROWS, Advance
+
+
+class _Progress:
+    """Hands the progress of storage tools to a job."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def step(self, title: str, total: int, unit: str = ROWS) -> Advance:
+        """See :class:`~lanying.storage.progress.Progress`."""
+        done = 0
+
+        def advance(amount: int) -> None:
+            nonlocal done
+            done += amount
+            self._job.tell(done, total, title)
+
+        self._job.tell(0, total, title)
+        return advance
+
+
+def _destination(visit: Visit) -> Path:
+    path = Path(visit.text("destination"))
+    if not path.is_absolute():
+        raise CommandError(10002, f"{path}: give a path from the root on, it is one of the server's machine")
+    return path
+
+
+async def create(visit: Visit) -> object:
+    """Back the running server up into a directory of its machine; again into the same one only what is new is copied."""
+    server, destination = visit.server, _destination(visit)
+    visit.will(f"back up {server.data} into {destination}")
+
+    def work(job: Job) -> dict[str, object]:
+        return dict(Backup(server.data, destination, progress=_Progress(job)).run(server.now_ms())._asdict())
+
+    job = server.jobs.start(visit, f"backup to {destination}", work)
+    return job.row() if visit.flag("background") else await server.jobs.follow(visit, job)
+
+
+async def verify(visit: Visit) -> object:
+    """Read all of a backup: hashes, databases and their invariants."""
+    server, destination = visit.server, _destination(visit)
+    job = server.jobs.start(
+        visit, f"verify {destination}", lambda job: dict(check(destination, _Progress(job))._asdict())
+    )
+    return job.row() if visit.flag("background") else await server.jobs.follow(visit, job)

@@ -1,0 +1,129 @@
+"""Long work: what runs, how far it is, and how to end it. Jobs of this process: backups, compactions."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from lanying.admin.visit import CommandError, Visit
+from lanying.errors import LanyingError
+
+KEPT: Final = 50
+
+
+class Cancelled(LanyingError):
+    """The job was asked to end."""
+
+
+@dataclass
+class Job:
+    """One piece of work, in a thread of its own."""
+
+    id: int
+    title: str
+    who: str
+    started_ms: int
+    state: str = "running"
+    done: float = 0.0
+    total: float = 0.0
+    text: str = ""
+    result: Any = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def tell(self, done: float, total: float, text: str) -> None:
+        """From the thread: how far it is. :raises Cancelled: the job was asked to end"""
+        if self.stop.is_set():
+            raise Cancelled(f"{self.title} was cancelled")
+        self.done, self.total, self.text = done, total, text
+
+    def row(self) -> dict[str, Any]:
+        """As a row of the table."""
+        percent = round(100 * self.done / self.total) if self.total else None
+        return {
+            "job": self.id,
+            "what": self.title,
+            "state": self.state,
+            "percent": percent,
+            "now": self.text,
+            "who": self.who,
+            "started_ms": self.started_ms,
+        }
+
+
+class Jobs:
+    """The jobs of one server process; the last ended ones are remembered."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._jobs: dict[int, Job] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, visit: Visit, title: str, work: Callable[[Job], Any]) -> Job:
+        """Run ``work`` in a thread; it calls :meth:`Job.tell` now and then."""
+        job = Job(next(self._numbers), title, visit.who, visit.server.now_ms())
+        self._jobs[job.id] = job
+        for old in [one.id for one in self._jobs.values() if one.state != "running"][:-KEPT]:
+            del self._jobs[old]
+        task = asyncio.get_running_loop().create_task(self._run(visit, job, work), name=title)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return job
+
+    async def _run(self, visit: Visit, job: Job, work: Callable[[Job], Any]) -> None:
+        try:
+            job.result = await asyncio.to_thread(work, job)
+            job.state = "done"
+        except Cancelled:
+            job.state = "cancelled"
+        except Exception as error:  # noqa: BLE001 - whatever it was, the console is told
+            job.state, job.text = "failed", str(error)
+        job.ended.set()
+        visit.server.publish("job", job.row())
+
+    def get(self, number: int) -> Job:
+        """A job by its number. :raises CommandError: there is none"""
+        if number not in self._jobs:
+            raise CommandError(404, f"there is no job {number}; `jobs list` shows them")
+        return self._jobs[number]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All, the latest first."""
+        return [job.row() for job in reversed(self._jobs.values())]
+
+    async def follow(self, visit: Visit, job: Job) -> Any:
+        """Wait for the end of a job, passing its progress on; a console that vanishes cancels it.
+
+        :raises CommandError: it failed or was cancelled
+        """
+        try:
+            while not job.ended.is_set():
+                visit.progress(job.done, job.total, job.text or job.title)
+                try:
+                    async with asyncio.timeout(0.25):
+                        await job.ended.wait()
+                except TimeoutError:
+                    continue
+        except asyncio.CancelledError:
+            job.stop.set()
+            raise
+        if job.state != "done":
+            raise CommandError(500, f"{job.title}: {job.state}{f', {job.text}' if job.state == 'failed' else ''}")
+        return job.result
+
+
+async def list_all(visit: Visit) -> object:
+    """Jobs, the latest first."""
+    return visit.server.jobs.rows()
+
+
+async def cancel(visit: Visit) -> object:
+    """End a job as soon as it can stop cleanly."""
+    job = visit.server.jobs.get(visit.number("job"))
+    visit.will(f"cancel job {job.id}: {job.title}")
+    job.stop.set()
+    return f"job {job.id} ends as soon as it can"

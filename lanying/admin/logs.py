@@ -1,0 +1,57 @@
+"""Logs of the running processes: follow them, set levels. Lines carry no message contents and no secrets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from lanying.admin.visit import Visit
+from lanying.bus.messages import LogControl, LogLine
+from lanying.logs import LEVELS
+from lanying.runtime import ADMIN
+
+RENEW_S = 30.0
+
+
+async def tail(visit: Visit) -> AsyncIterator[dict[str, Any]]:
+    """Log lines of all processes as they are written; ``--process``, ``--level`` and ``--user`` narrow it down."""
+    server = visit.server
+    least = LEVELS.index(visit.text("level", "debug"))
+    only, user = visit.text("process"), visit.text("user")
+    if user:
+        user = f"uid={(await server.user(server.app(visit.text('app')), user)).uid}"
+    names = [row["name"] for row in (await server.control({"do": "status"}))["processes"]]
+    with server.followers.queue(LogLine) as lines:
+        while True:
+            for name in names:
+                server.send(name, LogControl(tail_s=2 * RENEW_S, to=ADMIN))
+            try:
+                async with asyncio.timeout(RENEW_S):
+                    while True:
+                        line = await lines.get()
+                        known = line.level in LEVELS
+                        if (known and LEVELS.index(line.level) < least) or only not in ("", line.process):
+                            continue
+                        if user and user not in line.text.split():
+                            continue
+                        yield {
+                            "time_ms": line.time_ms,
+                            "level": line.level,
+                            "process": line.process,
+                            "module": line.module,
+                            "text": line.text,
+                        }
+            except TimeoutError:
+                continue
+
+
+async def level(visit: Visit) -> object:
+    """Set how much is logged, of everything or of one module, in all processes or one, until they start again."""
+    module, wanted = visit.text("module"), visit.text("level")
+    names = [row["name"] for row in (await visit.server.control({"do": "status"}))["processes"]]
+    chosen = [name for name in names if visit.text("process") in ("", name)]
+    visit.will(f"log {module or 'everything'} at level {wanted} in {', '.join(chosen)}")
+    for name in chosen:
+        visit.server.send(name, LogControl(module, wanted))
+    return {"module": module or "(all)", "level": wanted, "processes": chosen}

@@ -1,0 +1,40 @@
+"""The audit log: read it, verify it."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import islice
+
+from lanying.admin import audit
+from lanying.admin.visit import CommandError, Page, Visit
+
+
+async def list_all(visit: Visit) -> object:
+    """Entries from the first on, page by page."""
+    path, start = visit.server.data / "audit.log", int(visit.cursor or 0)
+
+    def page() -> list[dict[str, object]]:
+        found = islice(audit.read(path), start, start + visit.limit)
+        return [
+            {
+                "line": number,
+                "time_ms": entry.time if entry else None,
+                "who": entry.who if entry else "",
+                "command": entry.command if entry else "(not an entry)",
+                "arguments": entry.arguments if entry else {},
+                "outcome": entry.outcome if entry else "",
+                "hash": entry.hash if entry else "",
+            }
+            for number, entry in found
+        ]
+
+    rows = await asyncio.to_thread(page)
+    return Page(rows, str(start + len(rows)) if len(rows) == visit.limit else "")
+
+
+async def verify(visit: Visit) -> object:
+    """Is the chain of hashes whole?"""
+    good, last, wrong = await asyncio.to_thread(audit.verify, visit.server.data / "audit.log")
+    if wrong:
+        raise CommandError(500, f"{good} entries are good, then: {wrong}")
+    return {"entries": good, "last_hash": last, "whole": True}

@@ -1,0 +1,215 @@
+"""What an operator asks about a running shard: one message's story, a user's frames, what was slow. Pure.
+
+Nothing here costs an ordinary message more than one append to a bounded list: traces are a tick of another class while somebody looks,
+everything else is read from the store.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from lanying import limits
+from lanying.bus.messages import (
+    ExplainMessage,
+    ListGroups,
+    ListSlow,
+    Message,
+    MessageTrace,
+    Slow,
+    Traced,
+    TraceUser,
+)
+from lanying.ids import message_time_ms
+from lanying.protocol.frame import FrameError, parse_frame
+from lanying.protocol.schema import xsync_pb2 as pb
+from lanying.shard import devices, groups
+from lanying.shard.mailbox import Conversation
+from lanying.shard.session import Session
+from lanying.shard.store import schema
+from lanying.shard.tick import Tick
+
+if TYPE_CHECKING:
+    from lanying.shard.shard import Shard
+
+MARKS: Final = (
+    (schema.READ_BY_OWNER, "read by owner"),
+    (schema.READ_BY_PEER, "read by peer"),
+    (schema.DELIVERED, "delivered"),
+    (schema.PLAYED, "played"),
+    (schema.MARKED_UNREAD, "marked unread"),
+)
+
+
+class Inspection:
+    """The operator's view of one shard.
+
+    :ivar recent: the latest messages accepted here: id, owner of the mailbox, peer, wall ms
+    :ivar slow: the latest things that took long
+    """
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self.recent: deque[tuple[int, int, int, int]] = deque(maxlen=limits.RECENT_MESSAGES)
+        self.slow: deque[Slow] = deque(maxlen=limits.SLOW_KEPT)
+        self.traced: dict[int, tuple[float, str]] = {}
+        self.handlers: dict[type[Message], Callable[[Any], object]] = {
+            ExplainMessage: self.explain,
+            TraceUser: self.trace,
+            ListSlow: lambda request: list(self.slow),
+            ListGroups: lambda request: groups.page(shard.store, request.app, request.after, request.limit),
+        }
+
+    def took(self, what: str, seconds: float, detail: str = "") -> None:
+        """Something took ``seconds``; kept when that is long."""
+        if seconds >= limits.SLOW_S:
+            self.slow.append(Slow(self._shard.now_ms, what, round(seconds * 1000, 1), detail))
+
+    # --- traces ---
+
+    def tick(self, tick: Tick) -> Tick:
+        """The tick to gather into: one that reports while a user is traced."""
+        if not self.traced:
+            return tick
+        now = self._shard.tick.now
+        self.traced = {uid: entry for uid, entry in self.traced.items() if entry[0] > now}
+        return _ReportingTick(tick, self) if self.traced else tick
+
+    def trace(self, request: TraceUser) -> int:
+        """Begin or end reporting a user's frames."""
+        if request.seconds > 0:
+            until = self._shard.tick.now + min(request.seconds, limits.TRACE_S)
+            self.traced[request.uid] = (until, request.to)
+        else:
+            self.traced.pop(request.uid, None)
+        return len(self._shard.registry.sessions(request.uid))
+
+    def received(self, session: Session, data: bytes) -> None:
+        """A frame came from a traced user (or another one: the caller looks only whether anybody is traced)."""
+        self.report(session, "in", data)
+
+    def report(self, session: Session, direction: str, data: bytes) -> None:
+        """Tell who traces this user about a frame."""
+        entry = self.traced.get(session.uid)
+        if entry is not None:
+            message = Traced(
+                session.uid, session.sn, self._shard.now_ms, direction, describe(data, direction == "in"), len(data)
+            )
+            self._shard.tick.envelopes.append((entry[1], message))
+
+    # --- one message ---
+
+    def explain(self, request: ExplainMessage) -> list[MessageTrace]:
+        """Every mailbox and timeline of this shard that is known to have the message."""
+        mid, remembered = request.mid, {(owner, peer): at for m, owner, peer, at in self.recent if m == request.mid}
+        places = set(remembered)
+        if request.owner and self._shard.shard_of(request.owner) == self._shard.index:
+            places |= {(request.owner, peer) for peer in self._peers(request.owner, mid)}
+        found = []
+        for owner, peer in sorted(places):
+            trace = self._in_queue(owner, peer, mid, remembered.get((owner, peer), 0))
+            if trace is not None:
+                found.append(trace)
+        return found
+
+    def _peers(self, owner: int, mid: int) -> list[int]:
+        """Queues of a mailbox whose history has the message."""
+        heads = list(self._shard.mailboxes.heads(owner)) or [self._shard.mailboxes.head(owner, owner)]
+        rows = self._shard.store.get_many(schema.HISTORY, [head.key + schema.pack_u64(mid) for head in heads])
+        return [head.peer for head, row in zip(heads, rows, strict=True) if row is not None]
+
+    def _in_queue(self, owner: int, peer: int, mid: int, accepted_ms: int) -> MessageTrace | None:
+        shard = self._shard
+        head = shard.mailboxes.head(owner, peer)
+        row = shard.store.get(schema.HISTORY, head.key + schema.pack_u64(mid))
+        if row is None:
+            return MessageTrace(owner, peer, 0, "removed", accepted_ms=accepted_ms) if accepted_ms else None
+        seq, marks = schema.HISTORY_VALUE.unpack(row)
+        entry = shard.store.get(schema.QUEUE, head.key + schema.pack_u64(seq))
+        trace = MessageTrace(owner, peer, seq, "kept" if entry else "removed", accepted_ms=accepted_ms)
+        trace.marks = [name for bit, name in MARKS if marks & bit]
+        if mid <= head.read_mid and "read by owner" not in trace.marks and not marks & schema.MARKED_UNREAD:
+            trace.marks.append("read by owner")
+        trace.devices = [] if owner == peer and head.flags & schema.IS_GROUP else self._devices(head, seq)
+        if entry:
+            meta = pb.Meta.FromString(entry)
+            body = pb.MessageBody.FromString(meta.payload)
+            sender = getattr(meta, "from")
+            trace.sender, trace.sender_sn = sender.uid, sender.deviceSN
+            trace.time_ms, trace.edited_ms = meta.timestamp, body.edit_timestamp
+        trace.time_ms = trace.time_ms or message_time_ms(mid)
+        target = shard.shard_of(peer)
+        link = shard.outbox.senders.get(target)
+        if link is not None and link.acknowledged < link.last:
+            trace.owed_to = [target]
+        return trace
+
+    def _devices(self, head: Conversation, seq: int) -> list[tuple[int, str]]:
+        """How far each device of the owner has come with the entry."""
+        shard = self._shard
+        found = []
+        live = {session.sn: session for session in shard.registry.sessions(head.uid)}
+        for device in devices.list_all(shard.store, head.uid):
+            session = live.get(device.sn)
+            loop = session.loops.get(head.peer) if session is not None else None
+            if max(shard.mailboxes.cursor(head.uid, device.sn, head.peer), loop.cursor if loop else 0) >= seq:
+                found.append((device.sn, "acknowledged"))
+            elif loop is not None and loop.sent >= seq:
+                found.append((device.sn, "sent"))
+            else:
+                found.append((device.sn, "waiting" if session is not None else "offline"))
+        return found
+
+
+class _ReportingTick(Tick):
+    """A tick that reports what traced users are sent."""
+
+    __slots__ = ("_inspection",)
+
+    def __init__(self, tick: Tick, inspection: Inspection) -> None:
+        super().__init__(tick.batch)
+        self._inspection = inspection
+
+    def send(self, session: Session, frame: bytes) -> None:
+        super().send(session, frame)
+        self._inspection.report(session, "out", frame)
+
+
+def describe(data: bytes, incoming: bool) -> str:
+    """A frame in words, without what people wrote."""
+    try:
+        command, payload = parse_frame(data)
+        if command == pb.Frame.SYNC:
+            return _upload(pb.SyncUL.FromString(payload)) if incoming else _download(pb.SyncDL.FromString(payload))
+        if command == pb.Frame.NOTICE:
+            return f"notice: something new with {pb.Notice.FromString(payload).xid.uid}"
+        if command == pb.Frame.UNREAD:
+            return "unread list asked" if incoming else f"unread list of {len(pb.UnreadDL.FromString(payload).unread)}"
+        return "provision" if command == pb.Frame.PROVISION else f"command {command}"
+    except (FrameError, ValueError) as error:
+        return f"not a frame: {error}"
+    except Exception as error:  # noqa: BLE001 - protobuf's DecodeError is another class per implementation
+        return f"not a frame: {error!r}"
+
+
+def _upload(sync: pb.SyncUL) -> str:
+    if sync.HasField("meta"):
+        return f"send {_meta(sync.meta)}"
+    if sync.is_full_sync:
+        return f"history with {sync.xid.uid} before {sync.key or 'now'}, {sync.full_sync_num} messages"
+    return f"pull {sync.xid.uid}" + (f", acknowledges {sync.key}" if sync.key else "")
+
+
+def _download(sync: pb.SyncDL) -> str:
+    if sync.status.code != pb.Status.OK:
+        return f"refusal {sync.client_mid}: {sync.status.code} {sync.status.reason}"
+    if sync.client_mid:
+        return f"acknowledgement {sync.client_mid} is {sync.server_mid}"
+    kind = "history page" if sync.is_full_sync else "push" if sync.is_eager_sync else "batch"
+    return f"{kind} of {sync.xid.uid}: {len(sync.metas)} entries, next key {sync.next_key}"
+
+
+def _meta(meta: pb.Meta) -> str:
+    name = pb.Meta.NameSpace.Name(meta.ns) if meta.ns in pb.Meta.NameSpace.values() else str(meta.ns)
+    return f"{name} {meta.id} to {meta.to.uid}, {len(meta.payload)} bytes"
