@@ -1,0 +1,264 @@
+"""Every command of the table against a live server of two shards, in the order an operator might meet them."""
+
+import asyncio
+import secrets
+import sys
+from pathlib import Path
+
+import pytest
+
+from lanying.admin.commands import COMMANDS, TABLE
+from lanying.admin.visit import CommandError
+from lanying.client import Client, LoggedOut, Message
+from lanying.testing.poll import until
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+PASSWORD = "correct-horse1"
+tested = set()
+
+
+@pytest.fixture
+def run(console):
+    def run(command, dry=False, **arguments):
+        tested.add(command)
+        return console.run(command, arguments, dry=dry, timeout_s=60).value
+
+    return run
+
+
+def name(prefix):
+    return f"{prefix}_{secrets.token_hex(4)}"
+
+
+def refused(run, code, command, **arguments):
+    with pytest.raises(CommandError) as caught:
+        run(command, **arguments)
+    assert caught.value.code == code, caught.value
+    return caught.value.message
+
+
+def test_status_and_shards(run):
+    status = run("status")
+    assert [row["name"] for row in status["processes"]] == ["shard-0", "shard-1", "gateway", "admin", "router"]
+    assert all(row["state"] == "ready" and row["rss_bytes"] > 1 << 20 for row in status["processes"])
+    rows = run("shards list")
+    assert [row["slots"] for row in rows] == [512, 512]
+
+
+def test_doctor_names_checks_with_remedies(run):
+    rows = run("doctor")
+    assert {"processes", "open files", "clock", "disk space", "disk speed"} <= {row["check"] for row in rows}
+    assert all(row["remedy"] for row in rows if row["state"] == "bad"), rows
+
+
+def test_the_life_of_a_user(run):
+    who = name("dora")
+    assert run("users create", dry=True, username=who, password=PASSWORD) == {
+        "would": f"create the user {who} in app lanying"
+    }
+    refused(run, 10000, "users show", user=who)
+    uid = run("users create", username=who, password=PASSWORD)["uid"]
+    assert refused(run, 10004, "users create", username=who, password=PASSWORD)
+    assert refused(run, 10002, "users create", username=name("x"), password="1")
+    assert run("users show", user=who)["uid"] == run("users show", user=str(uid))["uid"] == uid
+    assert run("users devices", user=who) == []
+    assert run("users kick", user=who)["sessions_closed"] == 0
+    assert run("users password", user=who, password="other-horse2") == f"{who} has a new password"
+    assert run("users ban", user=who)["state"] == "banned"
+    assert refused(run, 10010, "tokens issue", user=who)
+    assert run("users restore", user=who)["state"] == "normal"
+    assert run("users freeze", user=who)["state"] == "frozen"
+    assert run("users restore", user=who)["state"] == "normal"
+    assert run("tokens issue", user=who, hours=1)["token"].count(".") == 2
+    assert run("tokens revoke", user=who)["sessions_closed"] == 0
+    assert run("users delete", user=who)["state"] == "deleted"
+
+
+def test_a_banned_user_is_thrown_out_and_stays_out(server, run):
+    async def scene():
+        who = name("eve")
+        async with Client(server.url) as eve:
+            await eve.register(who, PASSWORD)
+            await eve.login(who, PASSWORD)
+            assert [row["online"] for row in await asyncio.to_thread(run, "users devices", user=who)] == [True]
+            await asyncio.to_thread(run, "users ban", user=who)
+            with pytest.raises(LoggedOut):
+                async with asyncio.timeout(30):
+                    async for _ in eve:
+                        pass
+        async with Client(server.url) as again:
+            with pytest.raises(Exception, match=r"banned|may not|closed|10010"):
+                await again.login(who, PASSWORD)
+
+    asyncio.run(scene())
+
+
+def test_groups(server, run):
+    import httpx
+
+    def rest(path, token, **body):
+        headers = {"app_id": "lanying", "access-token": token}
+        answer = httpx.post(server.url + path, json=body, headers=headers).json()
+        assert answer["code"] == 200, answer
+        return answer["data"]
+
+    owner, guest = name("owner"), name("guest")
+    uids = [run("users create", username=who, password=PASSWORD)["uid"] for who in (owner, guest)]
+    token = run("tokens issue", user=owner)["token"]
+    gid = rest("/group/create", token, name="class 4b", type=0, user_list=[uids[1]])["group_id"]
+    shown = run("groups show", group=str(gid))
+    assert (shown["name"], shown["owner"], shown["members"]) == ("class 4b", uids[0], 2)
+    assert gid in [row["gid"] for row in run("groups list")]
+    assert [row["uid"] for row in run("groups members", group=str(gid))] == sorted(uids)
+    assert run("groups mute", group=str(gid), minutes=-1)["muted_until_ms"] == -1
+    assert "everybody may write" in run("groups unmute", group=str(gid))
+    assert run("groups kick", group=str(gid), users=[guest]) == [{"uid": uids[1], "removed": True, "reason": ""}]
+    assert run("groups show", group=str(gid))["members"] == 1
+    assert "destroyed" in run("groups destroy", group=str(gid))
+    assert run("groups show", group=str(gid))["state"] == "destroyed"
+    refused(run, 20001, "groups show", group="5")
+
+
+def test_lists_page(console, run):
+    """Two users' groups are read in pages of one."""
+    import httpx  # noqa: F401
+
+    rows, cursor = [], ""
+    while True:
+        page = console.run("groups list", {}, cursor=cursor, limit=1)
+        assert len(page.value) <= 1
+        rows += page.value
+        cursor = page.cursor
+        if not cursor:
+            break
+    assert len(rows) == len({row["gid"] for row in rows}) == len(run("groups list"))
+
+
+def what(run, mid, **arguments):
+    return [step["what"] for step in run("why", message_id=mid, **arguments)["story"]]
+
+
+def test_why_tells_the_story_of_a_message_to_an_offline_user_and_then_delivered(server, run):
+    async def scene():
+        async with Client(server.url) as alice, Client(server.url) as bob:
+            for client, who in ((alice, name("alice")), (bob, name("bob"))):
+                await client.register(who, PASSWORD)
+                await client.login(who, PASSWORD)
+            uid = bob.uid
+            await bob.close()
+            sent = await alice.send_text(uid, "are you there?")
+            offline = "waits for device 1, which is offline"
+            await asyncio.to_thread(until, "bob's device is gone", lambda: offline in what(run, sent.mid), 30)
+            story = await asyncio.to_thread(what, run, sent.mid)
+            assert story[0] == f"received from device 1 of {alice.uid}"
+            assert story.count("committed at position 1") == 2
+            async with Client(server.url, device_guid=bob.guid) as again:
+                await again.login((await asyncio.to_thread(run, "users show", user=str(uid)))["username"], PASSWORD)
+                async with asyncio.timeout(30):
+                    async for event in again:
+                        if isinstance(event, Message):
+                            break
+                acknowledged = "device 1 has acknowledged it"
+                await asyncio.to_thread(
+                    until, "the story goes on", lambda: acknowledged in what(run, sent.mid, user=str(uid)), 30
+                )
+
+    asyncio.run(scene())
+    refused(run, 404, "why", message_id=5)
+
+
+def test_trace_shows_frames_without_what_people_wrote(server, console, run):
+    async def scene():
+        async with Client(server.url) as alice:
+            who = name("alice")
+            await alice.register(who, PASSWORD)
+            await alice.login(who, PASSWORD)
+            rows = console.stream("trace", {"user": who})
+            tested.add("trace")
+            first = asyncio.create_task(asyncio.to_thread(next, rows))
+            while not first.done():  # the trace begins while she writes
+                await alice.send_text(alice.uid, "a secret")
+                await asyncio.wait([first], timeout=0.2)
+            row = first.result()
+            rows.close()
+            assert row["direction"] in ("in", "out") and row["bytes"] > 0
+            assert "secret" not in str(row)
+
+    asyncio.run(scene())
+
+
+def test_top_and_log_streams(server, console, run):
+    rows = console.stream("top")
+    assert next(rows)["state"] == "ready" and "per_s" in next(rows)["processes"][0]
+    rows.close()
+    tested.update({"top", "log tail"})
+    assert run("log level", level="debug", module="lanying.shard")["level"] == "debug"
+    lines = console.stream("log tail", {"process": "gateway"})
+    server.kill("gateway")  # the line of its drain or start comes from the next one
+    server.wait_all_ready()
+    run("log level", level="info", module="lanying.shard")
+    lines.close()
+
+
+def test_settings(run):
+    rows = run("config show", text="durability")
+    assert [(row["key"], row["value"], row["set"]) for row in rows] == [("storage.durability", "fsync", False)]
+    refused(run, 404, "config show", text="no such thing")
+    assert run("slowlog") is not None
+
+
+def test_a_shard_is_restarted(run):
+    assert "clients connect again, nothing is lost" in run("shards restart", dry=True, shard=1)["would"]
+    assert run("shards restart", shard=1)["restarts"] == 1
+    assert "there are 0 to 1" in refused(run, 404, "shards restart", shard=9)
+    assert "lanying-cluster reshard --shards 3" in refused(run, 10010, "shards move", shards=3)
+
+
+def test_backup_compact_and_jobs(run, tmp_path):
+    destination = str(tmp_path / "backup")
+    assert run("backup create", destination=destination)["online"] is True
+    assert run("backup verify", destination=destination)["problems"] == []
+    refused(run, 10002, "backup create", destination="relative")
+    job = run("backup verify", destination=destination, background=True)
+    until("the job is done", lambda: state(run, job["job"]) == "done", 30)
+    assert "cancel job" in run("jobs cancel", dry=True, job=job["job"])["would"]
+    assert run("jobs cancel", job=job["job"])
+    refused(run, 404, "jobs cancel", job=999)
+    assert run("compact")["after_bytes"] > 0
+
+
+def state(run, number):
+    return next(row["state"] for row in run("jobs list") if row["job"] == number)
+
+
+def test_every_change_is_in_the_audit_log(run):
+    who = name("frank")
+    run("users create", username=who, password=PASSWORD)
+    assert run("audit verify")["whole"] is True
+    entry = run("audit list")[-1]
+    assert (entry["command"], entry["arguments"]["username"], entry["outcome"]) == ("users create", who, "done")
+    assert PASSWORD not in str(run("audit list"))
+
+
+def test_wrong_arguments_are_named(run):
+    assert "users show needs user" in refused(run, 10002, "users show")
+    assert "takes no colour" in refused(run, 10002, "status", colour="red")
+    assert "--device is a number" in refused(run, 10002, "users kick", user="x", device="first")
+    assert "there is no command" in refused(run, 404, "make coffee")
+
+
+def test_every_command_of_the_table_was_run():
+    assert COMMANDS.keys() - tested == set()
+
+
+def test_the_documentation_has_the_table():
+    from admin_commands import PAGE, updated
+
+    assert PAGE.read_text() == updated(PAGE.read_text()), "run tools/admin_commands.py"
+
+
+@pytest.mark.parametrize("command", TABLE, ids=lambda command: command.name)
+def test_every_command_explains_itself(command):
+    assert command.help and command.help[0].islower() and not command.help.endswith(".")
+    for argument in command.arguments:
+        assert argument.help
