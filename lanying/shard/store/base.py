@@ -57,6 +57,9 @@ class Store(Protocol):
     def free_bytes(self) -> int:
         """Room left on the file system."""
 
+    def compact(self) -> None:
+        """Rewrite everything without what was deleted. Takes long; may be called from one other thread."""
+
     def sizes(self) -> dict[str, float]:
         """Figures for ``status``: ``disk_bytes``, ``memory_bytes``."""
 

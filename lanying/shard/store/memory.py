@@ -85,6 +85,9 @@ class MemoryStore:
     def free_bytes(self) -> int:
         return 1 << 40
 
+    def compact(self) -> None:
+        """Nothing deleted is kept."""
+
     def sizes(self) -> dict[str, float]:
         held = sum(len(k) + len(v) for values in self._values.values() for k, v in values.items())
         return {"disk_bytes": 0.0, "memory_bytes": float(held)}

@@ -169,6 +169,11 @@ class TieredStore:
     def free_bytes(self) -> int:
         return self.hot.free_bytes()
 
+    def compact(self) -> None:
+        self.hot.compact()
+        if self.cold is not None:
+            self.cold.compact()
+
     def sizes(self) -> dict[str, float]:
         cold = self.cold.sizes() if self.cold is not None else {"disk_bytes": 0.0, "memory_bytes": 0.0}
         hot = self.hot.sizes()
