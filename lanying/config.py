@@ -20,6 +20,7 @@ from lanying.errors import ConfigError
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+AppId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
 
 PREFIX = "LANYING_"
 NOT_SETTINGS = ("LANYING_FAILPOINT",)
@@ -110,6 +111,33 @@ class Files(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Where the bytes are: the data directory, or a bucket; credentials come as for every S3 client (``AWS_…``)."""
 
 
+class Sms(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """``[sms]``: how codes reach a phone; everything that needs one answers 404 without a provider."""
+
+    provider: Literal["none", "log"] = "none"
+    """log: codes are written to the server's log, for development."""
+
+
+class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """``[rest]``: what the REST API takes from one caller, and how long it waits for a shard."""
+
+    requests_per_second_per_token: Annotated[int, msgspec.Meta(ge=0)] = 100
+    requests_per_second_per_address: Annotated[int, msgspec.Meta(ge=0)] = 1000
+    """0: any number. Ten seconds' worth may come at once."""
+    call_timeout_ms: Positive = 900
+
+
+class AppOverrides(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """``[apps.<app id>]``: another app on the same server, or what differs for the first one; what is not said is as for all."""
+
+    name: str = ""
+    open_registration: bool | None = None
+    strangers_may_chat: bool | None = None
+    rest_url: str = ""
+    message_url: str = ""
+    rtc_url: str = ""
+
+
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole configuration of a server."""
 
@@ -117,7 +145,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     data: str = "./data"
     shards: Annotated[int, msgspec.Meta(ge=0, le=limits.MAX_SHARDS)] = 0
     """0: as many as the data directory was built with, in a new one as many as cores."""
-    app_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$")] = "lanying"
+    app_id: AppId = "lanying"
     app_name: str = "Lanying"
     max_connections: Positive = 10_000
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -129,6 +157,25 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     policy: Policy = msgspec.field(default_factory=Policy)
     files: Files = msgspec.field(default_factory=Files)
     admin: Admin = msgspec.field(default_factory=Admin)
+    sms: Sms = msgspec.field(default_factory=Sms)
+    rest: Rest = msgspec.field(default_factory=Rest)
+    apps: dict[AppId, AppOverrides] = {}
+
+    def accounts_of(self, app_id: str) -> Accounts:
+        """``[accounts]`` as it is for an app."""
+        own = self.apps.get(app_id)
+        if own is None:
+            return self.accounts
+        given = {name: value for name in _OWN_ACCOUNTS if (value := getattr(own, name)) is not None}
+        return msgspec.structs.replace(self.accounts, **given)
+
+    def discovery_of(self, app_id: str) -> Discovery:
+        """``[discovery]`` as it is for an app."""
+        own = self.apps.get(app_id)
+        if own is None:
+            return self.discovery
+        given = {name: value for name in Discovery.__struct_fields__ if (value := getattr(own, name))}
+        return msgspec.structs.replace(self.discovery, **given)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -144,7 +191,11 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "policy": Policy,
     "files": Files,
     "admin": Admin,
+    "sms": Sms,
+    "rest": Rest,
 }
+_OWN_ACCOUNTS = ("open_registration", "strangers_may_chat")
+"""Fields of ``[accounts]`` that an app may have its own of."""
 
 Layer = tuple[str, dict[str, Any]]
 """Where values come from, and the values, nested as in the TOML file."""

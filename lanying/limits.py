@@ -107,6 +107,8 @@ LINK_RESEND_S: Final = 1.0
 """No progress for this long: go back to the last acknowledged envelope."""
 BUS_QUEUE: Final = 1000
 """ZeroMQ high-water mark, in blobs, per peer."""
+CALLS_PER_SHARD: Final = 500
+"""Questions of one process to one shard that wait for an answer: a dead shard costs no more memory than that."""
 CALL_TIMEOUT_S: Final = 5.0
 """Deadline of a call without one of its own."""
 FIRST_CONTACT_TIMEOUT_S: Final = 5.0
@@ -127,6 +129,21 @@ APPLICATIONS_PER_USER: Final = 1000
 """Friend requests kept for one user; the oldest handled or expired one makes room."""
 APPLICATION_LIFETIME_MS: Final = 7 * 86_400_000
 """A friend request not answered for a week has expired (xsync 9.11)."""
+PINNED_CONVERSATIONS: Final = 100
+"""Pinned conversations of one user; the one pinned longest ago makes room."""
+PUSH_TAGS: Final = 100
+PUSH_TAG_CHARS: Final = 64
+"""Tags of one user: they are kept in his account's row. A push alias is as long as a tag."""
+ACCOUNTS_SCANNED: Final = 1000
+"""Accounts a shard looks at in one go when somebody lists them: a few milliseconds."""
+ANONYMOUS_TAIL: Final = 10
+"""Random characters behind the prefix of a throw-away user's name."""
+CODES_PER_SLOT: Final = 32
+"""Short-lived codes (QR, captcha, SMS) in one hash slot: 32,768 of an app's at once, spread by chance."""
+CODE_CHARS: Final = 2048
+"""Longest secret kept under a code."""
+CODE_LIFETIME_MS: Final = 7 * 86_400_000
+"""Longest life of a code, whatever its maker wants."""
 TOKEN_LIFETIME_S: Final = 30 * 86_400
 DEVICE_GUID_CHARS: Final = 256
 
@@ -176,12 +193,20 @@ MAX_JSON_INT: Final = (1 << 53) - 1
 """Largest number a JavaScript client reads exactly (xsync rule 4)."""
 REST_IDS: Final = 10_000
 """Ids in one list parameter; the web SDK asks for 1,000."""
+REST_ROWS: Final = 500
+"""Rows of one batch: each is a call to a shard or two, and new accounts a password hash."""
+REST_PAGE: Final = 200
+"""Rows of one page of a list that has pages (``/user/list``)."""
+REST_AT_ONCE: Final = 20
+"""Rows of a batch that are worked on at the same time."""
 REST_IDS_PER_CALL: Final = 500
 """Ids asked of a shard in one go: a larger answer would stall its tick for milliseconds."""
 PASSWORD_THREADS: Final = 2
 """Threads that hash passwords: each takes ``argon2_memory_kib`` while it works."""
 PASSWORD_QUEUE: Final = 200
 """Password checks waiting for a thread; more are told to come back."""
+REQUEST_BURST_S: Final = 10.0
+"""So many seconds' worth of requests may come at once: a client that has been away asks for everything."""
 GUESS_KEYS: Final = 20_000
 """Names and addresses whose wrong passwords are remembered."""
 

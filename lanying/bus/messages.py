@@ -1171,6 +1171,149 @@ class ListFileUsage(Message, tag=305):
     after: int
 
 
+# --- accounts by REST: names, lists, extras, codes ------------------------------------------------------------------------
+
+
+class ClaimName(Message, tag=260):
+    """``name`` of ``app`` leads to ``uid`` from now on; sent to the shard of the name. Result: True; 10004 it leads elsewhere.
+
+    Names are user names and, with a kind in front of them (``tel:``, ``alias:``), whatever else finds exactly one user.
+    """
+
+    app: str
+    name: str
+    uid: int
+
+
+class ReleaseName(Message, tag=261):
+    """``name`` leads to ``uid`` no more; sent to the shard of the name. Result: did it?"""
+
+    app: str
+    name: str
+    uid: int
+
+
+class ListAccounts(Message, tag=262):
+    """Accounts of ``app`` on one shard by uid, above ``after``; looks at a bounded number of rows. Result: :class:`AccountPage`.
+
+    :ivar skip: accounts left out first
+    """
+
+    app: str
+    after: int
+    skip: int
+    limit: int
+
+
+class AccountPage(msgspec.Struct, array_like=True, frozen=True):
+    """``skipped`` of the accounts to skip were met, ``last`` is the uid to go on behind; ``end``: there are no more."""
+
+    accounts: list[AccountInfo]
+    skipped: int
+    last: int
+    end: bool
+
+
+class ListOnline(Message, tag=263):
+    """Result: those of ``uids`` who are connected."""
+
+    uids: list[int]
+
+
+class Extras(msgspec.Struct, array_like=True, frozen=True):
+    """What an account has besides profile and settings: nobody else sees it.
+
+    :ivar pins: conversations he pinned, the latest first
+    :ivar tags: push tags
+    :ivar alias: push alias
+    :ivar badge: number he last reported for the app's icon
+    """
+
+    pins: list[int] = []
+    tags: list[str] = []
+    alias: str = ""
+    badge: int = 0
+
+
+class GetExtras(Message, tag=264):
+    """Result: :class:`Extras`."""
+
+    uid: int
+
+
+class Pin(Message, tag=265):
+    """Pin or unpin a conversation. Result: True."""
+
+    uid: int
+    conversation: int
+    pinned: bool
+
+
+class EditTags(Message, tag=266):
+    """Add push tags and take some away, all with ``clear``. Result: True."""
+
+    uid: int
+    add: list[str] = []
+    remove: list[str] = []
+    clear: bool = False
+
+
+class SetPushAlias(Message, tag=267):
+    """Set the push alias, whose name (``alias:``) is claimed already. Result: the alias before."""
+
+    uid: int
+    alias: str
+
+
+class SetBadge(Message, tag=268):
+    """Set the badge number. Result: True."""
+
+    uid: int
+    badge: int
+
+
+class BindPush(Message, tag=269):
+    """Where vendor pushes for a device of ``uid`` go; empty texts for nowhere. Result: True; 10002 there is no such device."""
+
+    uid: int
+    device_sn: int
+    notifier: str
+    device_token: str
+
+
+class PutCode(Message, tag=270):
+    """Keep a short-lived secret under a code; sent to the shard of :func:`lanying.shardmap.slot_of_name` of ``kind:code``.
+    Result: True; 503 when there are too many.
+
+    :ivar attempts: wrong answers :class:`CheckCode` takes before the code is gone
+    """
+
+    app: str
+    kind: str
+    code: str
+    value: str
+    expires_ms: int
+    attempts: int = 1
+
+
+class ReadCode(Message, tag=271):
+    """Result: the value of a code, None when it is not there or has expired. ``take``: it is gone then."""
+
+    app: str
+    kind: str
+    code: str
+    take: bool = False
+
+
+class CheckCode(Message, tag=272):
+    """Is ``answer`` the value of a code? A right answer takes the code, wrong ones use up its attempts. Result: bool."""
+
+    app: str
+    kind: str
+    code: str
+    answer: str
+
+
 Request = (
     PeerQuery
     | CheckFile
@@ -1239,6 +1382,19 @@ Request = (
     | ListBlocked
     | ListApplications
     | GetRelations
+    | ClaimName
+    | ReleaseName
+    | ListAccounts
+    | ListOnline
+    | GetExtras
+    | Pin
+    | EditTags
+    | SetPushAlias
+    | SetBadge
+    | BindPush
+    | PutCode
+    | ReadCode
+    | CheckCode
     | HoldLinks
 )
 

@@ -10,6 +10,7 @@ import msgspec
 from lanying import limits
 from lanying.bus.call import Calls
 from lanying.bus.messages import AccountInfo, GetAccounts, Request
+from lanying.errors import CallError
 from lanying.failpoints import failpoint
 from lanying.runtime import shard_name
 from lanying.shardmap import ShardMap
@@ -32,22 +33,35 @@ class Shards(Protocol):
 
 
 class BusShards:
-    """The shards behind the bus."""
+    """The shards behind the bus; each is asked a bounded number of things at once, the rest is refused."""
 
-    def __init__(self, calls: Calls, shard_map: ShardMap) -> None:
+    def __init__(self, calls: Calls, shard_map: ShardMap, timeout_s: float = limits.CALL_TIMEOUT_S) -> None:
         self.map = shard_map
         self._calls = calls
+        self._timeout_s = timeout_s
+        self._open = [0] * shard_map.shards
 
     async def call(self, shard: int, request: Request) -> bytes:
-        failpoint("gateway.before_call")
-        answer = await self._calls.ask(shard_name(shard), request)
-        failpoint("gateway.after_call")
+        if self._open[shard] >= limits.CALLS_PER_SHARD:
+            raise CallError(503, f"{shard_name(shard)} is busy, try again")
+        self._open[shard] += 1
+        try:
+            failpoint("gateway.before_call")
+            answer = await self._calls.ask(shard_name(shard), request, self._timeout_s)
+            failpoint("gateway.after_call")
+        finally:
+            self._open[shard] -= 1
         return answer
 
 
 async def ask(shards: Shards, entity_id: int, request: Request, result: type[T]) -> T:
     """Ask the shard that owns a user or group. :raises CallError: refused or 503"""
     return msgspec.msgpack.decode(await shards.call(shards.map.shard_of(entity_id), request), type=result)
+
+
+async def ask_shard(shards: Shards, shard: int, request: Request, result: type[T]) -> T:
+    """Ask one shard by its number. :raises CallError: refused or 503"""
+    return msgspec.msgpack.decode(await shards.call(shard, request), type=result)
 
 
 async def ask_name(shards: Shards, app: str, name: str, request: Request, result: type[T]) -> T:

@@ -8,8 +8,11 @@
 ``auth``       who is calling: tokens, admins acting as users
 ``throttle``   wrong passwords per name and address
 ``codes``      REST codes and their meaning
+``batch``      many rows of one call  ``handles``   names that lead to a user
+``code_book``  short-lived secrets    ``sms``       how a code reaches a phone
 ``contract``   every call of the API as data, from ``contract.json``
 
-Areas, each a table ``ENDPOINTS``: ``discovery`` ``sign_in`` ``users`` ``rosters`` ``groups`` (with ``group_members``
+Areas, each a table ``ENDPOINTS``: ``discovery`` ``registration`` ``sign_in`` ``code_logins`` ``phones`` ``users``
+``user_administration`` ``push_bindings`` ``not_offered`` ``rosters`` ``groups`` (with ``group_members``
 ``group_entry`` ``group_items``; they share ``group_visit`` and the QR texts of ``group_codes``)
 """

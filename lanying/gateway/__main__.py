@@ -44,9 +44,8 @@ class Process:
         self._metrics = Metrics()
         self.bus = Bus(launch.name, launch.run, self._envelope)
         self.calls = Calls(self.bus)
-        self.services = Services(
-            launch.config, launch.apps, BusShards(self.calls, launch.shard_map), data=Path(launch.data)
-        )
+        shards = BusShards(self.calls, launch.shard_map, launch.config.rest.call_timeout_ms / 1000)
+        self.services = Services(launch.config, launch.apps, shards, data=Path(launch.data))
         self.adopter = Adopter(build(self.services, self._metrics), loop)
         self.receiver = handoff.Receiver(launch.run.handoff(launch.name), self.accept, loop)
 

@@ -19,20 +19,41 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lanying import limits
 from lanying.errors import CallError
-from lanying.gateway import discovery, downloads, files, groups, rosters, sign_in, users
+from lanying.gateway import (
+    code_logins,
+    discovery,
+    downloads,
+    files,
+    groups,
+    not_offered,
+    phones,
+    push_bindings,
+    registration,
+    rosters,
+    sign_in,
+    user_administration,
+    users,
+)
 from lanying.gateway.auth import authenticate
 from lanying.gateway.codes import HTTP_STATUS, MEANINGS, refuse
 from lanying.gateway.endpoint import Endpoint, Page, Raw, Services, Visit
 from lanying.gateway.metrics import Metrics
 from lanying.gateway.params import parse
+from lanying.gateway.throttle import Guesses
 from lanying.runtime import App
 
 log = logging.getLogger(__name__)
 
 ENDPOINTS: Final = (
     *discovery.ENDPOINTS,
+    *registration.ENDPOINTS,
     *sign_in.ENDPOINTS,
+    *code_logins.ENDPOINTS,
+    *phones.ENDPOINTS,
     *users.ENDPOINTS,
+    *user_administration.ENDPOINTS,
+    *push_bindings.ENDPOINTS,
+    *not_offered.ENDPOINTS,
     *rosters.ENDPOINTS,
     *groups.ENDPOINTS,
     *files.ENDPOINTS,
@@ -70,8 +91,11 @@ async def _respond(services: Services, endpoint: Endpoint, request: Request) -> 
         body = b"" if endpoint.streams else await _read(request)
         own = endpoint.statuses
         visit = _visit(services, endpoint, request, body)
+        _count(services.by_address, visit.address, services.now())
         if endpoint.token:
             await authenticate(visit, admin=endpoint.admin)
+            if not visit.admin:
+                _count(services.by_token, visit.token, services.now())
         return 200, _success(await endpoint.handler(visit))
     except CallError as error:
         return error.code, _failure(error.code, error.message, HTTP_STATUS.get(error.code, 200) if own else 200)
@@ -80,6 +104,12 @@ async def _respond(services: Services, endpoint: Endpoint, request: Request) -> 
     except Exception:
         log.exception("event=request_failed path=%s", endpoint.path)
         return 500, _failure(500, MEANINGS[500], 500)
+
+
+def _count(requests: Guesses | None, key: str, now: float) -> None:
+    """:raises CallError: 429, too many requests"""
+    if requests is not None and not requests.take(key, now):
+        raise refuse(429)
 
 
 def _visit(services: Services, endpoint: Endpoint, request: Request, body: bytes) -> Visit:

@@ -13,9 +13,11 @@ MEANINGS: Final[dict[int, str]] = {
     405: "this path takes another method",
     408: "the request body did not arrive in time",
     413: "the request body is too large",
+    429: "too many requests; slow down and try again",
     500: "the server failed on this request, its log says why",
     503: "the server is busy or a part of it is restarting; try again",
     10000: "there is no such user",
+    10001: "the code is wrong, was used or has expired; ask for a new one",
     10002: "a parameter is missing or wrong",
     10003: "send an access token in the header access-token",
     10004: "the username is taken, choose another",
@@ -24,10 +26,13 @@ MEANINGS: Final[dict[int, str]] = {
     10007: "this friend request is not there, was answered or has expired",
     10009: "the server could not store this; try again, then ask its administrator",
     10010: "you may not do this",
+    10011: "this alias belongs to another user, choose another",
     10012: "this user takes no friend requests",
     10021: "this account was closed",
     10028: "too many failed attempts; wait a minute and try again",
     11001: "the password is wrong",
+    11012: "this phone number belongs to another account",
+    11014: "this is not what the picture shows, ask for a new one",
     20001: "there is no such group",
     20002: "this user is not a member of the group",
     20003: "there is no such push mode",
@@ -54,7 +59,8 @@ MEANINGS: Final[dict[int, str]] = {
 }
 
 HTTP_STATUS: Final[dict[int, int]] = {404: 404, 405: 405, 408: 408, 413: 413, 500: 500}
-"""Codes that are also the HTTP status when the gateway itself refuses; everything else is HTTP 200 (xsync rule 3)."""
+"""Codes that are also the HTTP status when the gateway itself refuses; everything else is HTTP 200 (xsync rule 3), 429 and 503
+too: the web SDK loses the code of an answer with another status."""
 
 
 def refuse(code: int, message: str = "") -> CallError:

@@ -26,13 +26,14 @@ async def app_dns(visit: Visit) -> object:
     if app is None:
         raise refuse(99997)
     config = visit.services.config
+    told = config.discovery_of(app.app_id)
     host = visit.host if HOST.fullmatch(visit.host) else config.listen
     own = f"{visit.scheme}://{host}"
-    rest = _server(config.discovery.rest_url or own)
+    rest = _server(told.rest_url or own)
     cluster = {
         "ratel": [{**rest, "ip_list": [urlsplit(f"//{rest['host']}").hostname or host]}],
-        "webim": [_server(config.discovery.message_url or own)],
-        "rtc": [_server(config.discovery.rtc_url or own)],
+        "webim": [_server(told.message_url or own)],
+        "rtc": [_server(told.rtc_url or own)],
     }
     return {
         "version": "2",
@@ -64,11 +65,6 @@ async def support_staff(visit: Visit) -> object:
     return []
 
 
-async def not_offered(visit: Visit) -> object:
-    """A feature clients ask for and do without when the code is 404 (xsync 2.2)."""
-    raise refuse(404, "this server does not offer identity verification")
-
-
 def _server(url: str) -> dict[str, str]:
     """``protocol`` and ``host`` (with port and path) of a URL; web sockets count as their HTTP twins."""
     protocol, _, host = url.rpartition("://")
@@ -81,5 +77,4 @@ ENDPOINTS: Final = (
     Endpoint(GET, "/v2/app_dns", app_dns, token=False, app=False),
     Endpoint(GET, "/app/config", app_config, token=False),
     Endpoint(GET, "/app/support_staff", support_staff),
-    Endpoint(GET, "/app/user_verification", not_offered),
 )

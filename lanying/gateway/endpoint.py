@@ -17,6 +17,7 @@ from lanying.clock import monotonic, wall_ms
 from lanying.config import Config
 from lanying.gateway.file_store import FileStore
 from lanying.gateway.params import Params
+from lanying.gateway.sms import provider
 from lanying.gateway.throttle import Guesses
 from lanying.passwords import Passwords
 from lanying.runtime import App
@@ -30,8 +31,18 @@ REMOVE: Final = ("POST", "DELETE")
 
 HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 """A Host header that may be repeated to clients."""
+SMS_PER_MINUTE: Final = 1
+"""To one number: each may cost money, and somebody's patience."""
+CODES_PER_MINUTE: Final = 60
+"""SMS, captchas, QR codes for one address."""
 ADDRESS_FACTOR: Final = 10
 """One address (a school behind one NAT) may guess for this many names at once."""
+
+
+def requests(per_second: int) -> Guesses | None:
+    """Counts requests; None: any number is fine."""
+    burst = per_second * limits.REQUEST_BURST_S
+    return Guesses(burst, limits.GUESS_KEYS, limits.REQUEST_BURST_S) if per_second else None
 
 
 class Services:
@@ -54,6 +65,11 @@ class Services:
         self.apps = {app.app_id: app for app in apps}
         self.shards = shards
         self.passwords = Passwords(config.accounts)
+        self.sms = provider(config.sms)
+        self.sms_requests = Guesses(SMS_PER_MINUTE, limits.GUESS_KEYS)
+        self.code_requests = Guesses(CODES_PER_MINUTE, limits.GUESS_KEYS)
+        self.by_token = requests(config.rest.requests_per_second_per_token)
+        self.by_address = requests(config.rest.requests_per_second_per_address)
         self.guesses = Guesses(per_minute, limits.GUESS_KEYS)
         self.address_guesses = Guesses(per_minute * ADDRESS_FACTOR, limits.GUESS_KEYS)
         self.now = now

@@ -98,6 +98,12 @@ class Params:
             raise refuse(10002, f"{name} is true or false")
         return found
 
+    def some_entities(self, name: str) -> list[int]:
+        """As :meth:`entities`, and the list has to be there. :raises CallError: 10002"""
+        if name not in self:
+            raise _missing(name)
+        return [entity for entity in self.entities(name) if 0 < entity <= MAX_ENTITY_ID]
+
     def entities(self, name: str) -> list[int]:
         """A list of ids without repetitions, in order; a single id and ids parted by commas count as lists.
 
@@ -116,6 +122,29 @@ class Params:
                 raise refuse(10002, f"{name} is a list of ids")
             found[number] = None
         return list(found)
+
+    def texts(self, name: str, *, most: int, chars: int) -> list[str]:
+        """A list of texts without repetitions; a text with commas counts as a list. :raises CallError: 10002"""
+        value = self._values.get(name)
+        if value is None:
+            raise _missing(name)
+        items = value.split(",") if isinstance(value, str) else value
+        if (
+            not isinstance(items, list)
+            or len(items) > most
+            or not all(isinstance(item, str) and 0 < len(item) <= chars for item in items)
+        ):
+            raise refuse(10002, f"{name} is a list of at most {most} texts of 1 to {chars} characters")
+        return list(dict.fromkeys(items))
+
+    def rows(self, name: str = "list", most: int = limits.REST_ROWS) -> list[Params]:
+        """A list of objects. :raises CallError: 10002"""
+        value = self._values.get(name)
+        if value is None:
+            raise _missing(name)
+        if not isinstance(value, list) or len(value) > most or not all(isinstance(item, dict) for item in value):
+            raise refuse(10002, f"{name} is a list of at most {most} objects")
+        return [Params(item) for item in value]
 
 
 def _number(value: object) -> int | None:

@@ -1,4 +1,4 @@
-"""Registration and tokens (rest-api.md section 3)."""
+"""Tokens for passwords, and changing a password (rest-api.md section 3)."""
 
 from __future__ import annotations
 
@@ -9,46 +9,27 @@ import msgspec
 from lanying import limits
 from lanying.bus.messages import (
     STATE_NORMAL,
-    ClaimAccount,
     Credentials,
-    FindName,
     GetCredentials,
     SetPassword,
 )
-from lanying.bus.shards import accounts, ask, ask_name
+from lanying.bus.shards import accounts, ask
 from lanying.errors import CallError
-from lanying.gateway.auth import is_admin
+from lanying.gateway import code_book, handles
 from lanying.gateway.codes import refuse
 from lanying.gateway.endpoint import POST, Endpoint, Visit
-from lanying.gateway.users import MAX_SN, settings_of
-from lanying.names import username_error
+from lanying.gateway.users import MAX_SN
 from lanying.tokens import ROLE_USER, Identity, issue
 
 
-async def register(visit: Visit) -> object:
-    """Create an account; the answer is its settings. Closed registration is open to admin tokens."""
-    services, app = visit.services, visit.app.app_id
-    if not services.config.accounts.open_registration and not is_admin(visit):
-        raise refuse(40001)
-    name, password = visit.params.text("username"), visit.params.text("password")
-    reason = username_error(name)
-    if reason is not None:
-        raise refuse(10002, reason)
-    services.passwords.check_new(password)
-    if await ask_name(services.shards, app, name, FindName(app, name), int):
-        raise refuse(10004)
-    password_hash = await services.passwords.hash(password)
-    uid = await ask_name(services.shards, app, name, ClaimAccount(app, name, password_hash), int)
-    return settings_of((await accounts(services.shards, app, [uid]))[uid])
-
-
 async def by_name(visit: Visit) -> object:
-    """A token for a user name and password."""
-    return await _by_name(visit, "name")
+    """A token for a user name, or the number in ``mobile``, and password."""
+    params = visit.params
+    return await _by_name(visit, "mobile" if "mobile" in params and "name" not in params else "name")
 
 
 async def by_login_name(visit: Visit) -> object:
-    """The same under another parameter name; phone numbers and mail addresses are not login names here."""
+    """A token for a user name or phone number and password; mail addresses are not login names here."""
     return await _by_name(visit, "login_name")
 
 
@@ -101,8 +82,9 @@ async def change_password(visit: Visit) -> object:
 
 async def _by_name(visit: Visit, parameter: str) -> object:
     name = visit.params.text(parameter, most=limits.NAME_FIELD_CHARS)
-    app = visit.app.app_id
-    uid = await ask_name(visit.services.shards, app, name, FindName(app, name), int)
+    uid = await handles.find(visit, name)
+    if not uid and handles.is_mobile(name):
+        uid = await handles.find(visit, handles.TEL + name)
     if not uid:
         if not visit.services.address_guesses.take(visit.address, visit.services.now()):
             raise refuse(10028)
@@ -111,7 +93,11 @@ async def _by_name(visit: Visit, parameter: str) -> object:
 
 
 async def _token(visit: Visit, uid: int) -> dict[str, Any]:
-    found = await check_password(visit, uid, visit.params.text("password"))
+    password = visit.params.text("password")
+    if await code_book.is_one_time_password(visit, uid, password):
+        found = await ask(visit.services.shards, uid, GetCredentials(visit.app.app_id, uid), Credentials)
+    else:
+        found = await check_password(visit, uid, password)
     if found.state != STATE_NORMAL:
         raise refuse(10010, "this account is banned or frozen, ask the administrator")
     expires = visit.services.now_ms() // 1000 + visit.services.config.accounts.token_lifetime_s
@@ -124,12 +110,15 @@ async def _token(visit: Visit, uid: int) -> dict[str, Any]:
         "encrypt_type": 0,
         "access_key_secret": "",
         "store_token": "",
-        "push_token": "",
+        "push_token": await _push_token(visit, uid) if visit.params.text("device_guid", "") else "",
     }
 
 
+async def _push_token(visit: Visit, uid: int) -> str:
+    return (await accounts(visit.services.shards, visit.app.app_id, [uid]))[uid].push_token
+
+
 ENDPOINTS: Final = (
-    Endpoint(POST, "/user/register/v2", register, token=False),
     Endpoint(POST, "/token/user", by_name, token=False),
     Endpoint(POST, "/token/id", by_id, token=False),
     Endpoint(POST, "/token/login", by_login_name, token=False),

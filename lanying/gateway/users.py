@@ -1,4 +1,4 @@
-"""Profile, settings, devices and password of the caller (xsync 2.4)."""
+"""Profile, settings, devices and pinned conversations of the caller (xsync 2.4)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from typing import Any, Final
 from lanying.bus.messages import (
     AccountInfo,
     DeviceInfo,
+    Extras,
     ForgetDevice,
+    GetExtras,
     Kick,
     ListDevices,
+    ListOnline,
+    Pin,
     UpdateAccount,
 )
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.codes import refuse
-from lanying.gateway.endpoint import GET, REMOVE, UPDATE, Endpoint, Page, Visit
+from lanying.gateway.endpoint import GET, REMOVE, UPDATE, Endpoint, Handler, Page, Visit
 from lanying.protocol.schema.xsync_pb2 import UserNotice
 
 MAX_SN: Final = (1 << 31) - 1
@@ -52,16 +56,6 @@ async def set_profile(visit: Visit) -> object:
     return await _update(visit, {name: visit.params.text(name) for name in PROFILE_TEXTS if name in visit.params})
 
 
-async def set_nickname(visit: Visit) -> object:
-    """Change the nickname."""
-    return await _update(visit, {"nick_name": visit.params.text("nick_name")})
-
-
-async def set_avatar(visit: Visit) -> object:
-    """Change the avatar: a URL, or the object name of an upload."""
-    return await _update(visit, {"avatar": visit.params.text("avatar")})
-
-
 async def settings(visit: Visit) -> object:
     """The caller's settings."""
     return settings_of(await me(visit))
@@ -81,6 +75,52 @@ async def set_settings(visit: Visit) -> object:
 async def set_auth_mode(visit: Visit) -> object:
     """Change how others become friends."""
     return await _update(visit, {"auth_mode": visit.params.number("value", most=AUTH_MODES)})
+
+
+def text(name: str, parameter: str = "") -> Handler:
+    """A handler that sets one text, sent under its name or as ``parameter``."""
+
+    async def handler(visit: Visit) -> object:
+        given = name if name in visit.params else parameter or name
+        return await _update(visit, {name: visit.params.text(given)})
+
+    return handler
+
+
+def switch(name: str) -> Handler:
+    """A handler that sets one switch from ``value``."""
+
+    async def handler(visit: Visit) -> object:
+        return await _update(visit, {name: visit.params.switch("value")})
+
+    return handler
+
+
+async def set_quiet_hours(visit: Visit) -> object:
+    """From when to when nothing is pushed: hours of the server's clock; the same hour twice ends it."""
+    names = ("no_push_start_hour", "no_push_end_hour")
+    return await _update(visit, {name: visit.params.number(name, most=23) for name in names})
+
+
+async def online_status(visit: Visit) -> object:
+    """Is any device of the user connected?"""
+    return {"online": bool(await ask(visit.services.shards, visit.uid, ListOnline([visit.uid]), list[int]))}
+
+
+async def pins(visit: Visit) -> object:
+    """Conversations the caller has pinned, the latest first."""
+    found = await ask(visit.services.shards, visit.uid, GetExtras(visit.uid), Extras)
+    return {"conversation_ids": found.pins}
+
+
+def pin(*, pinned: bool) -> Handler:
+    """A handler that pins or unpins a conversation."""
+
+    async def handler(visit: Visit) -> object:
+        request = Pin(visit.uid, visit.params.entity("conversation_id"), pinned)
+        return await ask(visit.services.shards, visit.uid, request, bool)
+
+    return handler
 
 
 async def devices(visit: Visit) -> object:
@@ -124,8 +164,21 @@ async def _update(visit: Visit, changes: dict[str, Any]) -> bool:
 ENDPOINTS: Final = (
     Endpoint(GET, "/user/profile", profile),
     Endpoint(UPDATE, "/user/profile", set_profile),
-    Endpoint(UPDATE, "/user/nickname", set_nickname),
-    Endpoint(UPDATE, "/user/avatar", set_avatar),
+    Endpoint(UPDATE, "/user/nickname", text("nick_name")),
+    Endpoint(UPDATE, "/user/avatar", text("avatar")),
+    Endpoint(UPDATE, "/user/public", text("public_info", "value")),
+    Endpoint(UPDATE, "/user/private", text("private_info", "value")),
+    Endpoint(UPDATE, "/user/download", switch("auto_download")),
+    Endpoint(UPDATE, "/user/push", switch("no_push")),
+    Endpoint(UPDATE, "/user/push/detail", switch("no_push_detail")),
+    Endpoint(UPDATE, "/user/push/limit", set_quiet_hours),
+    Endpoint(UPDATE, "/user/push/nickname", text("push_nick_name", "value")),
+    Endpoint(UPDATE, "/user/sounds", switch("no_sounds")),
+    Endpoint(UPDATE, "/user/vibratory", switch("vibratory")),
+    Endpoint(GET, "/user/online_status", online_status),
+    Endpoint(UPDATE, "/user/conversation/pin", pin(pinned=True)),
+    Endpoint(UPDATE, "/user/conversation/unpin", pin(pinned=False)),
+    Endpoint(GET, "/user/conversation/pin_list", pins),
     Endpoint(GET, "/user/settings", settings),
     Endpoint(UPDATE, "/user/settings", set_settings),
     Endpoint(UPDATE, "/user/authmode", set_auth_mode),

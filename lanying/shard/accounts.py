@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from lanying import limits
-from lanying.bus.messages import STATE_DELETED, STATE_NORMAL, AccountInfo, Credentials
+from lanying.bus.messages import STATE_DELETED, STATE_NORMAL, AccountInfo, AccountPage, Credentials, Extras
 from lanying.errors import CallError
 from lanying.ids import FIRST_COUNTER, MAX_ENTITY_ID, entity_id
 from lanying.names import username_error
@@ -49,7 +49,7 @@ NUMBERS: Final[dict[str, int]] = {
     "silence_end_time": 23,
 }
 """Fields of numbers from 0, with their highest value."""
-SHOWN_TO_FRIENDS: Final = frozenset(("nick_name", "avatar", "description", "public_info"))
+SHOWN_TO_FRIENDS: Final = frozenset(("username", "nick_name", "avatar", "description", "public_info"))
 
 
 class Account(msgspec.Struct, array_like=True, frozen=True):
@@ -57,6 +57,7 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
 
     info: AccountInfo
     password_hash: str
+    extras: Extras = Extras()
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -112,6 +113,44 @@ def find_name(store: Store, app: str, username: str) -> int:
     return 0 if row is None else int(schema.unpack_u64(row)[0])
 
 
+def claim_name(work: Work, app: str, name: str, uid: int) -> None:
+    """Let a name lead to ``uid``. :raises CallError: 10004 it leads to somebody else"""
+    owner = find_name(work.store, app, name)
+    if owner not in (0, uid):
+        raise CallError(10004, f"{name} is taken, choose another")
+    if not owner:
+        work.put(schema.NAMES, schema.name_key(slot_of_name(app, name), app, name), schema.pack_u64(uid))
+
+
+def release_name(work: Work, app: str, name: str, uid: int) -> bool:
+    """Free a name that leads to ``uid``; did it?"""
+    if find_name(work.store, app, name) != uid:
+        return False
+    work.delete(schema.NAMES, schema.name_key(slot_of_name(app, name), app, name))
+    return True
+
+
+def page(store: Store, app: str, after: int, skip: int, limit: int) -> AccountPage:
+    """Accounts of an app above ``after`` that are not deleted, the first ``skip`` of them left out; at most ``limit``."""
+    found: list[AccountInfo] = []
+    skipped = looked = 0
+    last = min(max(after, 0), MAX_ENTITY_ID)
+    rows = store.scan(schema.ACCOUNTS, schema.pack_u64(last + 1), b"\xff" * 8, limit=limits.ACCOUNTS_SCANNED)
+    for key, row in rows:
+        looked += 1
+        last = schema.unpack_u64(key)[0]
+        info = _decode(row).info
+        if info.app != app or info.state == STATE_DELETED:
+            continue
+        if skipped < skip:
+            skipped += 1
+            continue
+        found.append(info)
+        if len(found) >= limit:
+            return AccountPage(found, skipped, last, False)
+    return AccountPage(found, skipped, last, looked < limits.ACCOUNTS_SCANNED)
+
+
 def get_many(store: Store, app: str, uids: list[int]) -> list[AccountInfo]:
     """Those of ``uids`` that exist in ``app``, deleted ones included (their names stay in old conversations)."""
     keys = [schema.pack_u64(uid) for uid in uids if 0 < uid <= MAX_ENTITY_ID]
@@ -144,7 +183,7 @@ def update(work: Work, uid: int, changes: dict[str, Any]) -> tuple[AccountInfo, 
     if not changed:
         return account.info, changed
     info = msgspec.structs.replace(account.info, **changed)
-    _save(work, Account(info, account.password_hash))
+    _save(work, msgspec.structs.replace(account, info=info))
     return info, changed
 
 
@@ -156,7 +195,8 @@ def set_password(
     if account.password_hash != expected:
         raise CallError(11001, "the password was changed meanwhile, log in with the new one")
     epoch = account.info.epoch + revoke
-    _save(work, Account(msgspec.structs.replace(account.info, epoch=epoch), password_hash))
+    info = msgspec.structs.replace(account.info, epoch=epoch)
+    _save(work, msgspec.structs.replace(account, info=info, password_hash=password_hash))
     if revoke:
         work.kick(uid, 0, pb.UserNotice.PASSWORD_CHANGED, except_sn)
 
@@ -170,7 +210,7 @@ def set_state(work: Work, uid: int, state: int) -> None:
         raise CallError(10000, f"there is no user {uid}")
     ends = state != STATE_NORMAL
     info = msgspec.structs.replace(account.info, state=state, epoch=account.info.epoch + ends)
-    _save(work, Account(info, account.password_hash))
+    _save(work, msgspec.structs.replace(account, info=info))
     if ends:
         work.kick(uid, 0, pb.UserNotice.REMOVED if state == STATE_DELETED else pb.UserNotice.FROZEN)
 
@@ -180,8 +220,51 @@ def kick(work: Work, uid: int, device_sn: int, notice: int, except_sn: int = 0) 
     account = need(work.store, uid)
     if not device_sn and not except_sn:
         info = msgspec.structs.replace(account.info, epoch=account.info.epoch + 1)
-        _save(work, Account(info, account.password_hash))
+        _save(work, msgspec.structs.replace(account, info=info))
     return work.kick(uid, device_sn, notice, except_sn)
+
+
+def extras(store: Store, uid: int) -> Extras:
+    """What an account has besides. :raises CallError: 10000"""
+    return need(store, uid).extras
+
+
+def pin(work: Work, uid: int, conversation: int, pinned: bool) -> None:
+    """Pin a conversation, before all others, or unpin it."""
+    account = need(work.store, uid)
+    others = [other for other in account.extras.pins if other != conversation]
+    pins = [conversation, *others][: limits.PINNED_CONVERSATIONS] if pinned else others
+    _save_extras(work, account, pins=pins)
+
+
+def edit_tags(work: Work, uid: int, add: list[str], remove: list[str], clear: bool) -> None:
+    """Add push tags and take some away. :raises CallError: 10002 too many or too long"""
+    account = need(work.store, uid)
+    if any(not 0 < len(tag) <= limits.PUSH_TAG_CHARS for tag in add):
+        raise CallError(10002, f"tags: a tag has 1 to {limits.PUSH_TAG_CHARS} characters")
+    kept = [] if clear else [tag for tag in account.extras.tags if tag not in set(remove)]
+    tags = list(dict.fromkeys((*kept, *add)))
+    if len(tags) > limits.PUSH_TAGS:
+        raise CallError(10002, f"tags: a user has at most {limits.PUSH_TAGS}, unbind some first")
+    _save_extras(work, account, tags=tags)
+
+
+def set_push_alias(work: Work, uid: int, alias: str) -> str:
+    """Set the push alias; the one before."""
+    account = need(work.store, uid)
+    _save_extras(work, account, alias=alias)
+    return account.extras.alias
+
+
+def set_badge(work: Work, uid: int, badge: int) -> None:
+    """Set the badge number."""
+    _save_extras(work, need(work.store, uid), badge=badge)
+
+
+def _save_extras(work: Work, account: Account, **changes: Any) -> None:
+    changed = msgspec.structs.replace(account.extras, **changes)
+    if changed != account.extras:
+        _save(work, msgspec.structs.replace(account, extras=changed))
 
 
 def _save(work: Work, account: Account) -> None:
@@ -189,7 +272,11 @@ def _save(work: Work, account: Account) -> None:
 
 
 def _check(name: str, value: object) -> None:
-    if name in TEXTS:
+    if name == "username":
+        reason = username_error(value) if isinstance(value, str) else "a username is a text"
+        if reason is not None:
+            raise CallError(10002, reason)
+    elif name in TEXTS:
         if not isinstance(value, str) or len(value) > TEXTS[name]:
             raise CallError(10002, f"{name} is a text of at most {TEXTS[name]} characters")
     elif name in SWITCHES:

@@ -1,4 +1,4 @@
-"""Who answers what: the calls and link messages of accounts, devices, roster and groups, as two tables. Pure.
+"""Who answers what: the calls and link messages of accounts, devices, codes, roster and groups, as two tables. Pure.
 
 What needs more of the shard than :class:`~lanying.shard.ports.Work` (timelines) is handed to :func:`handle`.
 """
@@ -12,7 +12,7 @@ import msgspec
 
 from lanying.bus import messages as m
 from lanying.errors import CallError
-from lanying.shard import accounts, devices, files, group_calls, roster
+from lanying.shard import accounts, codes, devices, files, group_calls, roster
 from lanying.shard.ports import Work
 
 
@@ -69,6 +69,36 @@ def _old_files(work: Work, request: m.ListOldFiles) -> m.OldFiles:
     return m.OldFiles([(record.owner, record.number) for record in found], after)
 
 
+def _claim_name(work: Work, request: m.ClaimName) -> bool:
+    accounts.claim_name(work, request.app, request.name, request.uid)
+    return True
+
+
+def _pin(work: Work, request: m.Pin) -> bool:
+    accounts.pin(work, request.uid, request.conversation, request.pinned)
+    return True
+
+
+def _edit_tags(work: Work, request: m.EditTags) -> bool:
+    accounts.edit_tags(work, request.uid, request.add, request.remove, request.clear)
+    return True
+
+
+def _set_badge(work: Work, request: m.SetBadge) -> bool:
+    accounts.set_badge(work, request.uid, request.badge)
+    return True
+
+
+def _bind_push(work: Work, request: m.BindPush) -> bool:
+    devices.bind_push(work, request.uid, request.device_sn, request.notifier, request.device_token)
+    return True
+
+
+def _put_code(work: Work, request: m.PutCode) -> bool:
+    codes.put(work, request)
+    return True
+
+
 HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
     m.PeerQuery: lambda work, r: roster.may_write(work, r.uid, r.sender, r.app),
     m.ClaimAccount: lambda work, r: accounts.claim(work, r.app, r.username, r.password_hash).uid,
@@ -91,6 +121,19 @@ HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
     m.ListBlocked: lambda work, r: roster.blocked(work.store, r.uid),
     m.ListApplications: lambda work, r: roster.applications(work.store, r.uid, r.before, r.limit),
     m.GetRelations: lambda work, r: roster.relations(work.store, r.uid, r.others),
+    m.ClaimName: _claim_name,
+    m.ReleaseName: lambda work, r: accounts.release_name(work, r.app, r.name, r.uid),
+    m.ListAccounts: lambda work, r: accounts.page(work.store, r.app, r.after, r.skip, r.limit),
+    m.ListOnline: lambda work, r: [uid for uid in r.uids if work.online(uid)],
+    m.GetExtras: lambda work, r: accounts.extras(work.store, r.uid),
+    m.Pin: _pin,
+    m.EditTags: _edit_tags,
+    m.SetPushAlias: lambda work, r: accounts.set_push_alias(work, r.uid, r.alias),
+    m.SetBadge: _set_badge,
+    m.BindPush: _bind_push,
+    m.PutCode: _put_code,
+    m.ReadCode: lambda work, r: codes.read(work, r.app, r.kind, r.code, r.take),
+    m.CheckCode: lambda work, r: codes.check(work, r.app, r.kind, r.code, r.answer),
     m.HoldLinks: lambda work, r: work.hold_links(r.seconds),
     m.CheckFile: _check_file,
     m.AddFile: _add_file,

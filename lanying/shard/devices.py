@@ -123,6 +123,17 @@ def remove(work: Work, uid: int, sn: int) -> bool:
     return forget(work.store, work, uid, sn)
 
 
+def bind_push(work: Work, uid: int, sn: int, notifier: str, device_token: str) -> None:
+    """Where vendor pushes of a device go; one token belongs to one device of a user. :raises CallError: 10002"""
+    if get(work.store, uid, sn) is None:
+        raise CallError(10002, "device_sn is a serial number from the device list, of a device that has logged in")
+    for device in list_all(work.store, uid):
+        if device.sn == sn:
+            _save(work, uid, msgspec.structs.replace(device, notifier=notifier, push_token=device_token))
+        elif device_token and (device.notifier, device.push_token) == (notifier, device_token):
+            _save(work, uid, msgspec.structs.replace(device, notifier="", push_token=""))
+
+
 def _last_seen(device: Device) -> int:
     return device.last_seen_ms
 

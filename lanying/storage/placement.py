@@ -27,6 +27,7 @@ PLACES: Final = {
     schema.META: STAYS,
     schema.COUNTERS: BY_SLOT,
     schema.NAMES: BY_SLOT,
+    schema.CODES: BY_SLOT,
     schema.ACCOUNTS: BY_ID,
     schema.DEVICES: BY_ID,
     schema.ROSTER: BY_ID,

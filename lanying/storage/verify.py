@@ -260,8 +260,10 @@ class _Verifier:
             if uid // 1024 > counters.get(slot_of(uid), 0):
                 self._say(f"account {uid} is beyond the counter of its slot: its id could be given out twice")
         for key, value in self._rows(schema.NAMES):
-            if int.from_bytes(value, "big") not in uids:
-                self._say(f"name {key[2:]!r}: account {int.from_bytes(value, 'big')} is missing")
+            uid = int.from_bytes(value, "big")
+            here = self._map is None or self._map.shard_of(uid) == self._index
+            if here and uid not in uids:
+                self._say(f"name {key[2:]!r}: account {uid} is missing")
 
 
 def _queue(key: bytes) -> str:

@@ -130,7 +130,7 @@ def test_any_bytes_end_in_an_envelope(shared: Any, query: bytes, body: bytes, to
 
 
 def test_guesses_refill_over_a_minute() -> None:
-    guesses = Guesses(2, most=10)
+    guesses = Guesses(2, keys=10)
     assert [guesses.take("a", 0.0) for _ in range(3)] == [True, True, False]
     assert guesses.take("b", 0.0)
     assert not guesses.take("a", 29.0)
@@ -141,7 +141,7 @@ def test_guesses_refill_over_a_minute() -> None:
 
 
 def test_guesses_remember_only_so_many_keys() -> None:
-    guesses = Guesses(1, most=3)
+    guesses = Guesses(1, keys=3)
     for key in range(10):
         assert guesses.take(key, 0.0)
     assert not guesses.take(9, 0.0)

@@ -9,6 +9,7 @@ family          key                            value
                                                ``cold``: 16 bytes (:mod:`lanying.shard.store.cold`)
 ``counters``    slot u16                       u64, last counter of the ids of this slot
 ``names``       slot u16, app, 0, folded name  uid u64
+``codes``       slot u16, app, 0, kind:code    record: :class:`lanying.shard.codes.Code`; gone when it expires
 ``accounts``    uid u64                        record: :class:`lanying.shard.accounts.Account`
 ``devices``     uid u64, sn u32                record: :class:`lanying.shard.devices.Device`; sn 0: u32, the highest number
                                                given out (none is ever given again)
@@ -77,6 +78,7 @@ MARKS: Final = "marks"
 READERS: Final = "readers"
 FILES: Final = "files"
 FILE_USAGE: Final = "file_usage"
+CODES: Final = "codes"
 OUTBOX: Final = "outbox"
 LINKS: Final = "links"
 
@@ -105,6 +107,7 @@ FAMILIES: Final = (
     BORDERS,
     FILES,
     FILE_USAGE,
+    CODES,
 )
 
 pack_u16 = struct.Struct(">H").pack
