@@ -1235,6 +1235,13 @@ class Extras(msgspec.Struct, array_like=True, frozen=True):
     badge: int = 0
 
 
+class Rename(Message, tag=273):
+    """Set the user name of ``uid``, after :class:`ClaimName`. Result: True."""
+
+    uid: int
+    username: str
+
+
 class GetExtras(Message, tag=264):
     """Result: :class:`Extras`."""
 
@@ -1387,6 +1394,7 @@ Request = (
     | ListAccounts
     | ListOnline
     | GetExtras
+    | Rename
     | Pin
     | EditTags
     | SetPushAlias

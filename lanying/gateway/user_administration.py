@@ -27,6 +27,7 @@ from lanying.bus.messages import (
     ListMembers,
     MemberInfo,
     MemberPage,
+    Rename,
     SetPassword,
     SetState,
     TransferGroup,
@@ -103,7 +104,7 @@ async def rename(visit: Visit) -> object:
         raise refuse(10002, f"username: {reason}")
     info = await me(visit)
     await handles.claim(visit, name, info.uid, 10004)
-    await ask(visit.services.shards, info.uid, UpdateAccount(info.uid, {"username": name}), AccountInfo)
+    await ask(visit.services.shards, info.uid, Rename(info.uid, name), bool)
     if name.casefold() != info.username.casefold():
         await handles.release(visit, info.username, info.uid)
     return True

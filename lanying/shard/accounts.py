@@ -187,6 +187,15 @@ def update(work: Work, uid: int, changes: dict[str, Any]) -> tuple[AccountInfo, 
     return info, changed
 
 
+def rename(work: Work, uid: int, username: str) -> None:
+    """Set the user name, which leads to ``uid`` already. :raises CallError: 10002 not a user name"""
+    reason = username_error(username)
+    if reason is not None:
+        raise CallError(10002, reason)
+    account = need(work.store, uid)
+    _save(work, msgspec.structs.replace(account, info=msgspec.structs.replace(account.info, username=username)))
+
+
 def set_password(
     work: Work, uid: int, password_hash: str, expected: str, *, revoke: bool = True, except_sn: int = 0
 ) -> None:
@@ -272,11 +281,7 @@ def _save(work: Work, account: Account) -> None:
 
 
 def _check(name: str, value: object) -> None:
-    if name == "username":
-        reason = username_error(value) if isinstance(value, str) else "a username is a text"
-        if reason is not None:
-            raise CallError(10002, reason)
-    elif name in TEXTS:
+    if name in TEXTS:
         if not isinstance(value, str) or len(value) > TEXTS[name]:
             raise CallError(10002, f"{name} is a text of at most {TEXTS[name]} characters")
     elif name in SWITCHES:

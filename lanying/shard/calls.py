@@ -74,6 +74,12 @@ def _claim_name(work: Work, request: m.ClaimName) -> bool:
     return True
 
 
+def _rename(work: Work, request: m.Rename) -> bool:
+    accounts.rename(work, request.uid, request.username)
+    roster.tell_friends(work, request.uid, {"username": request.username})
+    return True
+
+
 def _pin(work: Work, request: m.Pin) -> bool:
     accounts.pin(work, request.uid, request.conversation, request.pinned)
     return True
@@ -125,6 +131,7 @@ HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
     m.ReleaseName: lambda work, r: accounts.release_name(work, r.app, r.name, r.uid),
     m.ListAccounts: lambda work, r: accounts.page(work.store, r.app, r.after, r.skip, r.limit),
     m.ListOnline: lambda work, r: [uid for uid in r.uids if work.online(uid)],
+    m.Rename: _rename,
     m.GetExtras: lambda work, r: accounts.extras(work.store, r.uid),
     m.Pin: _pin,
     m.EditTags: _edit_tags,
