@@ -93,6 +93,10 @@ def test_missing() -> None:
     assert params.entities("x") == []
 
 
+PLAIN = {"/", "/user/delete"}
+"""Without envelope; and what would end the user all others are about."""
+
+
 @pytest.fixture(scope="module")
 def shared() -> Any:
     gateway = Gateway()
@@ -104,7 +108,7 @@ def shared() -> Any:
 @given(data=st.data(), body=BODIES)
 def test_any_json_ends_in_an_envelope(shared: Any, data: st.DataObject, body: Any) -> None:
     gateway, alice, _, bob, _ = shared
-    endpoint = data.draw(st.sampled_from([e for e in ENDPOINTS if e.path != "/"]))
+    endpoint = data.draw(st.sampled_from([e for e in ENDPOINTS if e.path not in PLAIN and not e.statuses]))
     if isinstance(body, dict) and data.draw(st.booleans()):
         body["user_id"] = alice
     gateway.now += 60
