@@ -97,7 +97,7 @@ def test_messages_both_ways_are_counted(kind: int, size: int) -> None:
     for client in (a, b):
         assert not client.tally.errors and not client.device.waiting and not client.device.missing
         assert not (client.tally.duplicated or client.tally.reordered or client.tally.foreign)
-        assert client.tally.batches == client.tally.ends > 0
+        assert client.tally.batches >= client.tally.ends > 0
     assert len(b.tally.window.delivered[0]) == 15 and len(a.tally.window.acknowledged[0]) == 15
     assert b.tally.freed == [0] * 15 and a.tally.owed == 15
 
