@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 NODE := $(and $(shell command -v node 2>/dev/null),$(shell command -v npm 2>/dev/null))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test check format clean
+.PHONY: help run test check format profile clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
@@ -27,6 +27,9 @@ check: $(VENV)/.test ## lint, format and types
 format: $(VENV)/.test ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+profile: $(VENV)/.test ## where the time of a message goes: a table by step and a flame graph (flame.svg), from a run under load; needs root or ptrace_scope 0
+	$(BIN)/lanying-bench profile --rate max --output flame.svg
 
 clean: ## remove what make has made, not the data
 	rm -rf $(VENV) tests/compat/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -50,6 +50,10 @@ def profile_command(**options: Any) -> None:
     stacks = profiler.stacks
     used = run.processes[options["process"]]
     cost = (used["user_s"] + used["system_s"]) / max(1.0, run.figures["messages"]) * 1e6
+    shards = [used for name, used in run.processes.items() if name.startswith("shard-")]
+    whole = sum(used["user_s"] + used["system_s"] for used in shards) / max(1.0, run.figures["messages"]) * 1e6
+    if options["process"].startswith("shard-"):
+        tables.shares("by step of a message, all shards together", stacks.steps(), whole, console)
     tables.shares("own time by function", stacks.own()[: options["lines"]], cost, console)
     tables.shares("own time by line", stacks.own(lines=True)[: options["lines"]], cost, console)
     tables.shares("with everything below", stacks.inclusive()[: options["lines"]], cost, console)

@@ -21,6 +21,26 @@ from bench.host import Host
 
 RATE_HZ = 400
 
+STEPS: dict[str, tuple[str, ...]] = {
+    "read from sockets (epoll, read)": ("Runner._readable",),
+    "unmask, WebSocket and frame": ("Connection.receive", "parse_frame", "Runner._feed"),
+    "parse SyncUL, dispatch": ("Shard._sync", "Shard.received"),
+    "upload: check, id, stored form, rows, acknowledgement": ("Delivery.upload",),
+    "device acknowledges": ("Shard._pull",),
+    "link in: decode, rows": ("Shard.link_batch",),
+    "number and bundle for links": ("Outbox.seal",),
+    "write the batch (RocksDB)": ("RocksStore.write",),
+    "push to devices, answer pulls": ("Shard._offer", "Shard._end_loops", "Timelines.offer", "PullLoop.pull"),
+    "rest of the tick": ("Shard.seal",),
+    "flush (fsync, hand-over; waits count too)": ("Committer.begin", "Committer._run", "Runner._flush_interval"),
+    "write to sockets": ("Runner._write",),
+    "bus (ZeroMQ)": ("Bus.flush", "Bus.send", "Bus._receive", "Bus._send_kept"),
+    "once a second: cursors, retention, loop ends": ("Runner._every_second",),
+    "turns: release, timers": ("Runner._release", "Runner._commit", "Runner._end_turn", "Runner._flushed"),
+    "event loop, and waiting for a core": ("main",),
+}
+"""Steps of a message: a sample belongs to the innermost frame that is listed here."""
+
 
 class ProfileError(Exception):
     """No profiler, or it failed."""
@@ -43,6 +63,15 @@ class Stacks:
         for stack, count in self.counts.items():
             found[stack[-1] if lines else _function(stack[-1])] += count
         return [(name, count / self.total) for name, count in found.most_common()]
+
+    def steps(self) -> list[tuple[str, float]]:
+        """Share of each of :data:`STEPS`, in their order."""
+        step_of = {name: step for step, names in STEPS.items() for name in names}
+        found: Counter[str] = Counter()
+        for stack, count in self.counts.items():
+            names = (frame.partition(" (")[0] for frame in reversed(stack))
+            found[next((step_of[name] for name in names if name in step_of), "other threads")] += count
+        return [(step, found[step] / self.total) for step in (*STEPS, "other threads") if found[step]]
 
     def inclusive(self) -> list[tuple[str, float]]:
         """Share of each function with everything below it."""

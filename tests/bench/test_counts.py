@@ -27,8 +27,15 @@ def test_shares_of_stacks() -> None:
     assert stacks.own() == [("work (lanying/a.py)", 1.0)]
     assert stacks.own(lines=True)[0] == ("work (lanying/a.py:5)", 0.75)
     assert ("main (lanying/shard/__main__.py)", 1.0) in stacks.inclusive()
+    assert stacks.steps() == [("event loop, and waiting for a core", 1.0)]
     drawn = profile.flame_graph(stacks, "a < b")
     assert drawn.startswith("<svg") and "a &lt; b" in drawn and drawn.count("<rect") == 3
+
+
+def test_a_sample_belongs_to_the_innermost_step() -> None:
+    upload = "Runner._readable (r.py:1);Shard.received (s.py:2);Delivery.upload (d.py:3);RocksBatch.put (b.py:4)"
+    stacks = profile.parse(f"main (m.py:1);{upload} 3\nThread.run (t.py:1) 1\n")
+    assert stacks.steps() == [("upload: check, id, stored form, rows, acknowledgement", 0.75), ("other threads", 0.25)]
 
 
 def test_a_difference_is_clear_when_the_runs_do_not_overlap() -> None:
