@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from lanying import limits
 from lanying.protocol import frame
-from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
+from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.shard import marks
 from lanying.shard.mailbox import Conversation
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 
 DEFAULT_PAGE = 20
-READ = b"\x70" + bytes([MessageBody.READ])
-_DELIVERED = b"\x70" + bytes([MessageBody.DELIVERED])
-"""MessageBody.status, appended to a stored body: the last occurrence of a scalar wins."""
 
 
 def page(store: Store, head: Conversation, key: int, amount: int) -> bytes:
@@ -50,9 +47,9 @@ def _with_status(entry: bytes, head: Conversation, mid: int, marked: int, noted:
     meta = Meta.FromString(entry)
     own = getattr(meta, "from").uid == head.uid
     if marked & schema.READ_BY_PEER if own else marks.is_read(head, mid, noted, marked):
-        meta.payload += READ
+        meta.payload += marks.STATUS_READ
     elif marked & schema.DELIVERED:
-        meta.payload += _DELIVERED
+        meta.payload += marks.STATUS_DELIVERED
     else:
         return entry
     return meta.SerializeToString()

@@ -5,7 +5,8 @@ acknowledge (xsync 5.3). Message ids order history instead.
 
 What is written when: entries with the tick that made them; a new head, and one whose flags changed, too. Positions of known
 heads and cursors follow within a second: after a crash the end of a queue is found in the queue itself, and a lost cursor only
-repeats a delivery. That halves the rows of a message.
+repeats a delivery. That halves the rows of a message. Cursors that pass over something on purpose do not wait, nor those of queue 0,
+whose entries act again when they come again.
 
 Heads of queues (:class:`Conversation`) live in memory
 while they are used; the cached one is the truth until the tick is sealed, afterwards the store has the same.
@@ -59,6 +60,7 @@ class Mailboxes:
         self._dirty: dict[Conversation, None] = {}
         self._urgent: dict[Conversation, None] = {}
         self._cursors: dict[tuple[int, int, int], int] = {}
+        self.hasty: list[tuple[int, int, int]] = []
 
     def head(self, uid: int, peer: int) -> Conversation:
         """The head of a queue; an empty one if nothing was ever put into it."""
@@ -138,9 +140,11 @@ class Mailboxes:
         found.update({p: seq for (u, s, p), seq in self._cursors.items() if u == uid and s == sn})
         return found
 
-    def move_cursor(self, head: Conversation, sn: int, seq: int) -> None:
-        """A device has acknowledged everything up to ``seq``."""
+    def move_cursor(self, head: Conversation, sn: int, seq: int, *, at_once: bool = False) -> None:
+        """A device has acknowledged everything up to ``seq``. ``at_once``: stored with this tick."""
         self._cursors[head.uid, sn, head.peer] = seq
+        if at_once or not head.peer:
+            self.hasty.append((head.uid, sn, head.peer))
         if seq > head.acknowledged:
             head.acknowledged = seq
             self._dirty[head] = None
@@ -163,6 +167,11 @@ class Mailboxes:
             batch.put(schema.CONVERSATIONS, head.key, head.row)
             head.stored = True
         self._urgent.clear()
+        for key in self.hasty:
+            seq = self._cursors.get(key)
+            if seq is not None:
+                batch.put(schema.CURSORS, schema.pack_device_peer(*key), schema.pack_u64(seq))
+        self.hasty.clear()
 
     def settle(self, batch: Batch) -> None:
         """Once a second and at the end: put everything that changed into the batch."""

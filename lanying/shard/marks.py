@@ -9,12 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lanying.protocol.schema.xsync_pb2 import MessageBody
 from lanying.shard.mailbox import Conversation
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 
 if TYPE_CHECKING:
     from lanying.shard.shard import Shard
+
+
+STATUS_READ = b"\x70" + bytes([MessageBody.READ])
+STATUS_DELIVERED = b"\x70" + bytes([MessageBody.DELIVERED])
+"""MessageBody.status, appended to a stored body: the last occurrence of a scalar wins."""
 
 
 def mark(shard: Shard, head: Conversation, mid: int, marks: int) -> bool:

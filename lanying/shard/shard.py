@@ -323,7 +323,7 @@ class Shard:
     def skip(self, head: Conversation, sn: int) -> None:
         """A device gets nothing of what is in a queue now."""
         if head.last_seq:
-            self.mailboxes.move_cursor(head, sn, head.last_seq)
+            self.mailboxes.move_cursor(head, sn, head.last_seq, at_once=True)
         session = self.registry.find(head.uid, sn)
         if session is not None:
             session.loops.pop(head.peer, None)
@@ -344,7 +344,7 @@ class Shard:
     def seal(self) -> Tick:
         """Write the tick and let pull loops answer. The sealed tick; a new one begins."""
         tick = self.tick
-        if tick.durable or tick.batch.size or tick.links:
+        if tick.durable or tick.batch.size or tick.links or self.mailboxes.hasty:
             if self.ids.last != self._stored_id:
                 self._stored_id = self.ids.last
                 tick.batch.put(schema.META, b"last_id", schema.pack_u64(self._stored_id))
@@ -541,6 +541,8 @@ class Shard:
                 pending = loop.pending(head, now)
             if pending > 0 or not (head.flags & schema.UNLISTED or marks.dropped(self.store, head, session.sn)):
                 entries.append((head.peer, max(pending, 0), _conversation_type(head)))
+        # Devices ask in this order: a conversation that was dropped elsewhere goes before what came into it afterwards.
+        entries.sort(key=lambda entry: entry[0] != 0)
         return frame.unread_list(entries)
 
     def _highest_client_mid(self, uid: int, sn: int) -> int:

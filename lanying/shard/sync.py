@@ -216,6 +216,6 @@ def _fit(
                 size += len(entry)
                 if size > limits.BATCH_BYTES and metas:
                     break
-                metas.append(entry)
+                metas.append(visible.with_status(mailboxes.store, head, meta, entry))
         cursor += 1
     return metas, cursor

@@ -33,7 +33,7 @@ from lanying.ids import message_time_ms
 from lanying.protocol import frame
 from lanying.protocol.connection import WRAPPERS
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
-from lanying.shard import devices, edits, groups, history, marks, operations
+from lanying.shard import devices, edits, groups, marks, operations
 from lanying.shard.author import Answer, Author
 from lanying.shard.mailbox import Conversation
 from lanying.shard.policy import DISK_FULL, Refused
@@ -210,7 +210,7 @@ class Timelines:
         head.flags = (head.flags | schema.IS_GROUP | schema.KNOWN) & ~(schema.UNLISTED | schema.SILENT)
         head.last_seq = max(head.last_seq, message.start)
         for device in devices.list_all(shard.store, uid):
-            shard.mailboxes.move_cursor(head, device.sn, message.start)
+            shard.mailboxes.move_cursor(head, device.sn, message.start, at_once=True)
         head.acknowledged = max(head.acknowledged, message.start)
         for session in shard.registry.sessions(uid):
             session.loops.pop(gid, None)
@@ -372,7 +372,7 @@ class Timelines:
                 continue
             own = getattr(meta, "from").uid == head.uid
             if meta.id in read if own else marks.is_read(head, meta.id, note):
-                meta.payload += history.READ
+                meta.payload += marks.STATUS_READ
                 stored = meta.SerializeToString()
             shown.append(stored)
         return shown

@@ -13,6 +13,7 @@ import orjson
 
 from lanying import limits
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
+from lanying.shard import marks
 from lanying.shard.mailbox import Conversation
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
@@ -33,6 +34,19 @@ def withheld(
         row = store.get(schema.MARKS, head.key + schema.pack_u64(meta.id))
         return bool(row and row[0] & schema.REMOVED)
     return CALL_KEY in meta.payload and _stale_call(meta, entries[place + 1 :], now_ms)
+
+
+def with_status(store: Store, head: Conversation, meta: Meta, entry: bytes) -> bytes:
+    """An entry a device gets late, marked as read if its user has read it on another one."""
+    if meta.ns != Meta.MESSAGE or (meta.id > head.read_mid and not head.flags & schema.NOTED):
+        return entry
+    row = store.get(schema.MARKS, head.key + schema.pack_u64(meta.id)) if head.flags & schema.NOTED else None
+    if not marks.is_read(head, meta.id, row[0] if row else 0) or getattr(meta, "from").uid == head.uid:
+        return entry
+    if MessageBody.FromString(meta.payload).type == MessageBody.OPER:
+        return entry
+    meta.payload += marks.STATUS_READ
+    return meta.SerializeToString()
 
 
 def _stale_call(meta: Meta, following: Sequence[bytes | None], now_ms: int) -> bool:
