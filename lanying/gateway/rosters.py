@@ -70,7 +70,7 @@ async def details(visit: Visit) -> object:
 
 async def by_id(visit: Visit) -> object:
     """Look somebody up by id."""
-    return await _one(visit, visit.params.entity("user_id"))
+    return await one(visit, visit.params.entity("user_id"))
 
 
 async def by_name(visit: Visit) -> object:
@@ -79,7 +79,7 @@ async def by_name(visit: Visit) -> object:
     uid = await ask_name(visit.services.shards, app, name, FindName(app, name), int)
     if not uid:
         raise refuse(10000)
-    return await _one(visit, uid)
+    return await one(visit, uid)
 
 
 async def apply(visit: Visit) -> object:
@@ -164,7 +164,8 @@ async def blocked_ids(visit: Visit) -> object:
     return await ask(visit.services.shards, visit.uid, ListBlocked(visit.uid), list[int])
 
 
-async def _one(visit: Visit, uid: int) -> dict[str, Any]:
+async def one(visit: Visit, uid: int) -> dict[str, Any]:
+    """A user as a roster item of the caller. :raises CallError: 10000, 10021 the account was closed"""
     info = (await accounts(visit.services.shards, visit.app.app_id, [uid])).get(uid)
     if info is None:
         raise refuse(10000)
