@@ -88,7 +88,8 @@ class DataDirectory:
 
     def _check(self, shards: int) -> None:
         if self._shard_map is None:
-            foreign = sorted({entry.name for entry in self.path.iterdir()} - _OURS)
+            names = {entry.name for entry in self.path.iterdir() if not entry.name.startswith(f"{TOKEN_FILE}.")}
+            foreign = sorted(names - _OURS)
             if foreign:
                 raise DataDirectoryError(
                     f"{self.path}: not a lanying data directory (it has {', '.join(foreign[:3])}, no shardmap.json); "
@@ -148,15 +149,27 @@ class DataDirectory:
         apps = _load_apps(self.path / APPS_FILE)
         if not apps:
             apps = (App(config.app_id, config.app_name, secrets.token_hex(KEY_BYTES)),)
-            write_private(self.path / APPS_FILE, msgspec.json.format(msgspec.json.encode(apps)) + b"\n")
+            self._write_apps(apps)
         if apps[0].app_id != config.app_id:
             raise DataDirectoryError(
                 f"{self.path}: serves app_id {apps[0].app_id!r}, the configuration says {config.app_id!r}; "
                 "set app_id back, or give another directory with --data"
             )
-        if not self.token_file.exists():
-            write_private(self.token_file, _admin_token(apps[0]).encode() + b"\n")
-        return (msgspec.structs.replace(apps[0], name=config.app_name), *apps[1:])
+        new = [app_id for app_id in config.apps if app_id not in {app.app_id for app in apps}]
+        if new:
+            apps = (*apps, *(App(app_id, app_id, secrets.token_hex(KEY_BYTES)) for app_id in new))
+            self._write_apps(apps)
+        for app in apps:
+            file = self.token_file if app is apps[0] else self.path / f"{TOKEN_FILE}.{app.app_id}"
+            if not file.exists():
+                write_private(file, _admin_token(app).encode() + b"\n")
+        names = {apps[0].app_id: config.app_name} | {
+            app_id: own.name for app_id, own in config.apps.items() if own.name
+        }
+        return tuple(msgspec.structs.replace(app, name=names.get(app.app_id, app.name)) for app in apps)
+
+    def _write_apps(self, apps: tuple[App, ...]) -> None:
+        write_private(self.path / APPS_FILE, msgspec.json.format(msgspec.json.encode(apps)) + b"\n")
 
     def close(self) -> None:
         """Give the lock back. The sockets go, and a directory made only for a start that was refused."""

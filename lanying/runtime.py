@@ -4,7 +4,7 @@ Data directory (mode 0700)::
 
     shardmap.json        which shard owns which slot
     apps.json            app ids, their signing keys (mode 0600)
-    admin-token          admin token of the first app (mode 0600)
+    admin-token          admin token of the first app (mode 0600); admin-token.<app id>: of another one
     admin-keys.json      keys of consoles that come over the network (mode 0600)
     audit.log            what was done through the console, hash-chained (mode 0600)
     lock                 held by the supervisor, contains its pid

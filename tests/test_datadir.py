@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lanying.config import Config
+from lanying.config import AppOverrides, Config
 from lanying.datadir import DataDirectory
 from lanying.errors import DataDirectoryError, ShardCountError
 from lanying.runtime import App, RunDirectory
@@ -155,3 +155,14 @@ def test_a_first_start_that_was_cut_short_is_completed(path):
     path.mkdir(parents=True)
     (path / "apps.json").write_bytes(msgspec.json.encode([App("lanying", "Lanying", "00" * 32)]))
     assert made(path)[1][0].key == "00" * 32
+
+
+def test_a_table_of_the_configuration_makes_another_app(path):
+    made(path)
+    config = Config(apps={"branch": AppOverrides(name="Branch office")})
+    first, branch = made(path, config)[1]
+    assert (branch.app_id, branch.name) == ("branch", "Branch office")
+    assert branch.key != first.key
+    assert verify(branch.secret, (path / "admin-token.branch").read_text().strip()).app == "branch"
+    assert [app.app_id for app in made(path)[1]] == ["lanying", "branch"]
+    assert made(path, config)[1] == (first, branch)

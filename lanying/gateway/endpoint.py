@@ -108,7 +108,7 @@ class Visit:
         """Where this server is, for addresses given to clients: as configured, else as in this request."""
         config = self.services.config
         host = self.host if HOST.fullmatch(self.host) else config.listen
-        return config.discovery.rest_url.rstrip("/") or f"{self.scheme}://{host}"
+        return config.discovery_of(self.app.app_id).rest_url.rstrip("/") or f"{self.scheme}://{host}"
 
 
 @dataclass(slots=True)

@@ -45,7 +45,10 @@ class Policy:
 
     def __init__(self, work: Work, config: Config) -> None:
         self._work = work
-        self._friends_only = not config.accounts.strangers_may_chat
+        self._config = config
+        self._anybody = config.accounts.strangers_may_chat and all(
+            config.accounts_of(app).strangers_may_chat for app in config.apps
+        )
         self._per_user = config.policy.user_messages_per_s
         self._per_group = config.policy.group_messages_per_s
         self._groups: dict[int, Rate] = {}
@@ -102,7 +105,10 @@ class Policy:
 
     def may_chat(self, uid: int, peer: int) -> bool:
         """Are the two close enough to chat? Looked up for every message only where strangers may not."""
-        if not self._friends_only or uid == peer:
+        if self._anybody or uid == peer:
+            return True
+        account = accounts.load(self._work.store, uid)
+        if account is not None and self._config.accounts_of(account.info.app).strangers_may_chat:
             return True
         state = roster.may_send(self._work.store, uid, peer)
         return state is not None and state.friend

@@ -1,0 +1,90 @@
+"""Two apps on one server know nothing of each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lanying.config import AppOverrides
+from lanying.testing.simulation import User
+from tests.gateway.conftest import Gateway
+from tests.gateway.test_contract import CALLS, REFUSED, World, every, name, request
+
+
+@pytest.fixture
+def world(make: Any) -> World:
+    return World(make())
+
+
+def test_the_same_name_is_somebody_else_in_another_app(world: World) -> None:
+    uid, token = world.gateway.register("alice", password="another1", app="other")
+    assert uid != world.uids["alice"]
+    login = {"name": "alice", "password": "another1"}
+    assert world.gateway.code("POST", "/token/user", json=login) == 11001
+    assert world.gateway.code("GET", "/user/profile", token) == 402
+    assert world.gateway.code("GET", "/user/profile", world.tokens["alice"], app="other") == 402
+
+
+@every([it for it in CALLS if it[1].auth == "user-or-admin" and name(*it) not in REFUSED])
+def test_no_call_reaches_a_user_or_group_of_another_app(world: World, method: str, call: Any) -> None:
+    """Whoever is named by id is of another app: a call refuses, or does and shows nothing."""
+    gateway = world.gateway
+    stranger, token = gateway.register("stranger", app="other")
+    group = gateway.data("POST", "/group/create", token, app="other", json={"name": "hidden"})["group_id"]
+    before = gateway.data("GET", "/group/info", token, app="other", params={"group_id": group})
+    params = world.parameters(method, call)
+    swapped = {key: swap(world, value, stranger, group) for key, value in params.items()}
+    envelope = request(world, method, call, swapped)
+    text = repr(envelope)
+    assert "stranger" not in text.replace("strangers", "")
+    assert "hidden" not in text
+    assert gateway.data("GET", "/group/info", token, app="other", params={"group_id": group}) == before
+    assert gateway.data("GET", "/roster/list", token, app="other") == []
+    assert gateway.data("GET", "/roster/apply/list", token, app="other") == []
+    assert gateway.data("GET", "/group/invitation_list", token, app="other") == []
+    assert gateway.data("GET", "/group/user_joined", token, app="other") == [group]
+
+
+def swap(world: World, value: Any, stranger: int, group: int) -> Any:
+    """Ids of this app become ids of the other one."""
+    if isinstance(value, list):
+        return [swap(world, item, stranger, group) for item in value]
+    if isinstance(value, dict):
+        return {key: swap(world, item, stranger, group) for key, item in value.items()}
+    if isinstance(value, bool):
+        return value
+    return stranger if value in (world.uids["bob"], world.uids["carol"]) else group if value == world.group else value
+
+
+def test_no_message_reaches_a_user_of_another_app(world: World) -> None:
+    stranger, _ = world.gateway.register("stranger", app="other")
+    simulation = world.gateway.shards.simulation
+    alice = User(simulation, world.uids["alice"], "alice", "app").device()
+    theirs = User(simulation, stranger, "stranger", "other").device()
+    sent = alice.send(stranger, "hello")
+    assert sent in alice.refused
+    assert theirs.texts == []
+
+
+def test_an_app_has_rules_of_its_own(make: Any) -> None:
+    overrides = AppOverrides(open_registration=False, rest_url="https://im.branch.example")
+    gateway: Gateway = make(apps={"other": overrides})
+    body = {"username": "alice", "password": "secret1"}
+    assert gateway.code("POST", "/user/register/v2", app="other", json=body) == 40001
+    assert gateway.code("POST", "/user/register/v2", json=body) == 200
+    own, theirs = (
+        gateway.data("GET", f"/v2/app_dns?app_id={app}")["dns_list"][0]["clusters"][0] for app in ("app", "other")
+    )
+    assert own["ratel"][0]["host"] == "im.test:8480"
+    assert theirs["ratel"][0]["host"] == "im.branch.example"
+
+
+def test_strangers_may_chat_in_one_app_and_not_in_another(make: Any) -> None:
+    world = World(make(apps={"other": AppOverrides(strangers_may_chat=False)}))
+    simulation = world.gateway.shards.simulation
+    alice = User(simulation, world.uids["alice"], "alice", "app").device()
+    assert alice.send(world.uids["bob"], "hello") in alice.acknowledged
+    (one, _), (two, _) = (world.gateway.register(who, app="other") for who in ("one", "two"))
+    device = User(simulation, one, "one", "other").device()
+    assert device.send(two, "hello") in device.refused
