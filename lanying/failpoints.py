@@ -7,7 +7,7 @@ file there while the server runs, so one server serves any number of them::
     NAME@PROCESS    that process only: router, shard-0, gateway, supervisor
 
 The file says what is to happen, and when: ``kill``, ``stall SECONDS`` or ``error``, each with a number behind it to let
-the point be passed that many times before. The process that gets there takes the file away first: an armed point acts once,
+a process pass the point that many times before. The process that gets there takes the file away first: an armed point acts once,
 also when it kills and the process is started again. Points are passed once per turn, batch, call or connection, never per
 message; switched off, one costs a function call.
 """
@@ -18,6 +18,7 @@ import errno
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -51,6 +52,8 @@ POINTS: Final[Mapping[str, str]] = {
 """Every point, with the moment it stands for."""
 
 _process = "supervisor"
+_passed: Counter[tuple[str, int]] = Counter()
+"""How often an armed point was passed, by its file and when that was made."""
 
 
 def failpoint(name: str) -> None:
@@ -69,7 +72,7 @@ def here(process: str) -> None:
 
 
 def arm(directory: Path, name: str, action: str = "kill", *, process: str = "", passes: int = 0) -> Path:
-    """Let ``action`` happen when ``name`` has been passed ``passes`` times. The file: gone once it has happened."""
+    """Let ``action`` happen in a process that has passed ``name`` ``passes`` times. The file: gone once it has happened."""
     assert name in POINTS, name
     armed = directory / (f"{name}@{process}" if process else name)
     unready = directory / f".{armed.name}"
@@ -80,18 +83,15 @@ def arm(directory: Path, name: str, action: str = "kill", *, process: str = "", 
 
 def _reached(directory: Path, name: str) -> None:
     for armed in (directory / f"{name}@{_process}", directory / name):
-        taken = directory / f".{os.getpid()}.{name}"
         try:
-            armed.rename(taken)
+            arming = armed.name, armed.stat().st_mtime_ns
+            action, *arguments, passes = armed.read_text().split()
+            _passed[arming] += 1
+            if _passed[arming] > int(passes):
+                armed.unlink()
+                _act(name, action, arguments)
         except FileNotFoundError:
-            continue
-        action, *arguments, passes = taken.read_text().split()
-        if int(passes):
-            taken.write_text(" ".join((action, *arguments, str(int(passes) - 1))))
-            taken.rename(armed)
-            continue
-        taken.unlink()
-        _act(name, action, arguments)
+            pass  # not armed, or another process was first
 
 
 def _act(name: str, action: str, arguments: list[str]) -> None:

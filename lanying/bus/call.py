@@ -18,7 +18,7 @@ class Calls:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._last = 0
-        self._open: dict[int, tuple[Callable[[Reply], None], asyncio.TimerHandle]] = {}
+        self._open: dict[int, tuple[Callable[[Reply], None], asyncio.TimerHandle, str, Call]] = {}
 
     def begin(
         self, process: str, request: Request, done: Callable[[Reply], None], timeout_s: float = limits.CALL_TIMEOUT_S
@@ -27,9 +27,18 @@ class Calls:
         self._last += 1
         number = self._last
         timer = asyncio.get_running_loop().call_later(timeout_s, self._expire, number, process)
-        self._open[number] = (done, timer)
-        deadline = wall_ms() + int(timeout_s * 1000)
-        self._bus.send(process, Call(number, self._bus.name, deadline, encode(request)))
+        call = Call(number, self._bus.name, wall_ms() + int(timeout_s * 1000), encode(request))
+        self._open[number] = (done, timer, process, call)
+        self._bus.send(process, call)
+
+    def again(self, process: str) -> None:
+        """A process has started again and knows nothing of what it was asked: ask everything open once more, in order.
+
+        For callers whose requests may be answered twice: the one before may have done its work and died with the reply.
+        """
+        for _, _, asked, call in self._open.values():
+            if asked == process:
+                self._bus.send(process, call)
 
     async def ask(self, process: str, request: Request, timeout_s: float = limits.CALL_TIMEOUT_S) -> bytes:
         """The result of a call, MessagePack.
@@ -47,7 +56,7 @@ class Calls:
         """A reply came in; one that nobody waits for any more is dropped."""
         found = self._open.pop(reply.id, None)
         if found is not None:
-            done, timer = found
+            done, timer, _, _ = found
             timer.cancel()
             done(reply)
 

@@ -325,6 +325,8 @@ class Runner:
             failpoint("shard.link_applied")
         elif isinstance(message, LinkAck):
             shard.link_ack(message)
+            if message.rewind:  # its first word after a start
+                self._calls.again(shard_name(message.source))
             failpoint("shard.link_acknowledged")
         elif isinstance(message, Call):
             shard.call(message)

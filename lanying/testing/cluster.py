@@ -100,6 +100,15 @@ class Cluster:
             process.stdout.close()
         return process.wait()
 
+    def ended(self, within_s: float = 0.0) -> bool:
+        """The supervisor is gone, or goes within this time."""
+        assert self._process is not None
+        try:
+            self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     @property
     def pid(self) -> int:
         """The supervisor."""

@@ -1,112 +1,145 @@
-"""Many clients in one process and what they saw: the checker of crash tests.
+"""Many clients in one process who write to each other, and a :class:`~lanying.testing.ledger.Ledger` of what they saw.
 
-Every user writes to his neighbour; every send, acknowledgement and receipt is recorded. ``verify`` then holds the server to its
-promise: nothing acknowledged is missing, nothing arrives twice, and each conversation keeps its order.
+Every user writes to his neighbour, and now and then to a group if there is one. Each has a device that writes and
+perhaps more that only watch.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from functools import partial
 
-from lanying.client import Client, Message
-from lanying.errors import LanyingError
+from lanying.client import Client, Message, outgoing
+from lanying.errors import CallError, LanyingError
+from lanying.testing.ledger import Account, Inbox, Ledger
+
+__all__ = ["Account", "Crowd", "Member"]
+
+PASSWORD = "correct-horse1"
+GROUP_EVERY = 4
+"""Every fourth message goes to the member's group."""
+NAME_TAKEN = (10004, 11011)
 
 
 class Member:
-    """One user with one device."""
+    """One user.
 
-    def __init__(self, client: Client, number: int) -> None:
-        self.client = client
+    :ivar client: the device that writes
+    :ivar acknowledged: texts by message id
+    :ivar group: where some of his messages go, 0: there is none
+    """
+
+    def __init__(self, ledger: Ledger, url: str, number: int, devices: int) -> None:
         self.number = number
-        self.received: list[Message] = []
+        self.clients = [
+            Client(url, device_guid=f"crowd-{number}{'abcdefgh'[n - 1] if n else ''}") for n in range(devices)
+        ]
+        self.inboxes: list[Inbox] = []
         self.acknowledged: dict[int, str] = {}
-        self.spoken = 0
         self.failures: list[str] = []
+        self.group = 0
+        self.spoken = 0
+        self._ledger = ledger
+
+    @property
+    def name(self) -> str:
+        """User name."""
+        return f"crowd_{self.number}"
+
+    @property
+    def client(self) -> Client:
+        """The device that writes."""
+        return self.clients[0]
 
     @property
     def uid(self) -> int:
         """User id."""
-        assert self.client.session is not None
-        return self.client.session.uid
+        return self.client.uid
 
-    async def listen(self) -> None:
-        """Record everything that comes."""
-        async for event in self.client:
-            if isinstance(event, Message):
-                self.received.append(event)
+    async def enter(self) -> list[asyncio.Task[None]]:
+        """Register and log in every device; tasks that write down what they are shown."""
+        await until_served(lambda: self.client.register(self.name, PASSWORD), taken_is_done=True)
+        tasks = []
+        for client in self.clients:
+            await until_served(partial(client.login, self.name, PASSWORD))
+            inbox = self._ledger.open(self.uid, client.guid)
+            self.inboxes.append(inbox)
+            tasks.append(asyncio.create_task(_listen(client, inbox)))
+        return tasks
 
-    async def talk(self, peer: Member, count: int) -> None:
-        """Send ``count`` numbered messages, each after the answer to the one before."""
+    async def talk(self, neighbour: Member, count: int) -> None:
+        """Send ``count`` messages, each after the answer to the one before."""
         for _ in range(count):
-            text = f"{self.number}->{peer.number} {self.spoken}"
             self.spoken += 1
+            group = self.group if self.spoken % GROUP_EVERY == 0 else 0
+            to = group or neighbour.uid
+            text = self._ledger.next_text(self.client.guid, to)
             try:
-                sent = await self.client.send_text(peer.uid, text)
+                sent = await self.client.send(outgoing.message(to, text, group=bool(group)))
             except LanyingError as error:
                 self.failures.append(f"{text}: {error}")
+                self._ledger.refused.append(self.failures[-1])
                 return
             self.acknowledged[sent.mid] = text
-
-
-@dataclass
-class Account:
-    """What became of all messages; texts where something is wrong.
-
-    :ivar sent: tried; a send cut off by the end is among them and not acknowledged
-    """
-
-    sent: int = 0
-    acknowledged: int = 0
-    received: int = 0
-    refused: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    duplicated: list[str] = field(default_factory=list)
-    reordered: list[str] = field(default_factory=list)
+            self._ledger.acknowledged(sent.mid, text, self.uid, to, self.client.guid)
 
 
 class Crowd:
-    """Users ``0 … size-1``; user *n* writes to user *n+1*."""
+    """Users ``0 … size-1``; user *n* writes to user *n+1*.
 
-    def __init__(self, url: str, size: int, password: str = "correct-horse1") -> None:
-        self.members = [Member(Client(url, device_guid=f"crowd-{n}"), n) for n in range(size)]
-        self._password = password
+    :param devices: of each user; all but the first only watch
+    :param group_size: everybody is in a group of this many; 0: no groups
+    """
+
+    def __init__(self, url: str, size: int, *, devices: int = 1, group_size: int = 0) -> None:
+        self.ledger = Ledger()
+        self.members = [Member(self.ledger, url, number, devices) for number in range(size)]
+        self._group_size = group_size
         self._tasks: list[asyncio.Task[None]] = []
 
     async def arrive(self, at_once: int = 16) -> None:
-        """Register and log in everybody."""
+        """Register and log in everybody, and found the groups."""
         gate = asyncio.Semaphore(at_once)
 
         async def enter(member: Member) -> None:
             async with gate:
-                name = f"crowd_{member.number}"
-                await member.client.register(name, self._password)
-                await member.client.login(name, self._password)
-            self._tasks.append(asyncio.create_task(member.listen()))
+                self._tasks += await member.enter()
 
         await asyncio.gather(*[enter(member) for member in self.members])
+        for start in range(0, len(self.members) if self._group_size else 0, self._group_size or 1):
+            await self._found(self.members[start : start + self._group_size])
+
+    async def _found(self, members: list[Member]) -> None:
+        uids = [member.uid for member in members]
+        created = await members[0].client.rest("POST", "/group/create", name="crowd", user_list=uids[1:])
+        gid = int(created["group_id"])
+        self.ledger.groups[gid] = {*uids}
+        for member in members:
+            member.group = gid
 
     @property
     def acknowledged(self) -> int:
         """Messages acknowledged so far."""
-        return sum(len(member.acknowledged) for member in self.members)
+        return len(self.ledger.posts)
+
+    def neighbour(self, member: Member) -> Member:
+        """Whom a member writes to."""
+        return self.members[(member.number + 1) % len(self.members)]
 
     async def talk(self, count: int) -> None:
-        """Everybody sends ``count`` messages to his neighbour."""
-        members = self.members
-        await asyncio.gather(*[m.talk(members[(m.number + 1) % len(members)], count) for m in members])
+        """Everybody sends ``count`` messages."""
+        await asyncio.gather(*[member.talk(self.neighbour(member), count) for member in self.members])
 
     async def talk_until(self, stop: asyncio.Event) -> None:
-        """Everybody sends to his neighbour, message after message, until ``stop`` is set."""
-        members = self.members
+        """Everybody sends message after message until ``stop`` is set."""
 
         async def talk(member: Member) -> None:
             while not stop.is_set() and not member.failures:
-                await member.talk(members[(member.number + 1) % len(members)], 1)
+                await member.talk(self.neighbour(member), 1)
 
-        await asyncio.gather(*[talk(member) for member in members])
+        await asyncio.gather(*[talk(member) for member in self.members])
 
     async def settle(self, timeout_s: float = 30.0, *, strict: bool = True) -> None:
         """Wait until everything acknowledged has arrived.
@@ -114,58 +147,86 @@ class Crowd:
         :raises AssertionError: it did not in time, and ``strict``
         """
         deadline = asyncio.get_running_loop().time() + timeout_s
-        while missing := self.account().lost:
+        while (lost := next(self.ledger.missing(), None)) is not None:
             if asyncio.get_running_loop().time() > deadline:
-                assert not strict, f"acknowledged and not received: {missing[:5]}"
+                assert not strict, f"acknowledged and not received: {lost}, {len([*self.ledger.missing()])} in all"
                 return
             await asyncio.sleep(0.05)
 
     def account(self) -> Account:
         """Every message accounted for."""
-        account = Account()
-        for member in self.members:
-            peer = self.members[(member.number + 1) % len(self.members)]
-            got = {message.mid for message in peer.received}
-            account.sent += member.spoken
-            account.acknowledged += len(member.acknowledged)
-            account.received += len(member.received)
-            account.refused += member.failures
-            account.lost += [text for mid, text in member.acknowledged.items() if mid not in got]
-            account.duplicated += [text for text, n in Counter(m.text for m in member.received).items() if n > 1]
-            last: dict[int, int] = {}
-            for message in member.received:
-                number = int(message.text.split()[1])
-                if number < last.get(message.sender, -1):
-                    account.reordered.append(message.text)
-                last[message.sender] = number
-        return account
+        return self.ledger.account()
 
     def verify(self) -> None:
-        """Hold the server to its promise.
+        """Hold the server to its promise. :raises AssertionError: with what is wrong"""
+        self.ledger.verify()
 
-        :raises AssertionError: with what was refused, lost, came twice or out of order
-        """
-        account = self.account()
-        for what in ("refused", "lost", "duplicated", "reordered"):
-            found = getattr(account, what)
-            assert not found, f"{what}: {found[:5]}, {len(found)} in all"
+    async def verify_history(self, members: int = 20) -> None:
+        """The history of every conversation has every message exactly once, in the order of ids, whatever was shown."""
+        for member in self.members[:members]:
+            texts = await _history(member, self.neighbour(member).uid)
+            assert len(texts) == len(set(texts)), f"{member.number}: {Counter(texts).most_common(3)}"
+            missing = {text for text in member.acknowledged.values() if f">{self.neighbour(member).uid} " in text} - {
+                *texts
+            }
+            assert not missing, f"{member.number}: {sorted(missing)[:5]} acknowledged and not in history"
 
-    async def verify_history(self, count: Callable[[Member], int] = lambda member: len(member.acknowledged)) -> None:
-        """Every mailbox holds every message exactly once, whatever was shown."""
-        for member in self.members[:20]:
-            peer = self.members[(member.number + 1) % len(self.members)]
-            texts: list[str] = []
-            key = 0
-            while True:
-                page = await member.client.history(peer.uid, key, 100)
-                texts += [message.text for message in page.messages if message.sender == member.uid]
-                if not page.messages:
-                    break
-                key = page.next_key
-            assert len(texts) == len(set(texts)) == count(member), f"{member.number}: {Counter(texts).most_common(3)}"
+    async def verify_unread(self) -> None:
+        """Nothing is left to be fetched: the server's unread counts say what the devices have seen."""
+        for member in self.members:
+            for client in member.clients:
+                await _nothing_unread(client)
 
     async def leave(self) -> None:
         """Log everybody out."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*[member.client.close() for member in self.members])
+        await asyncio.gather(*[client.close() for member in self.members for client in member.clients])
+
+
+async def until_served(
+    call: Callable[[], Awaitable[object]], timeout_s: float = 40.0, *, taken_is_done: bool = False
+) -> None:
+    """Repeat a REST call or login while the server is away (503).
+
+    :param taken_is_done: a name that is taken was taken by an earlier try, cut off behind its commit
+    """
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while True:
+        try:
+            await call()
+            return
+        except CallError as error:
+            if taken_is_done and error.code in NAME_TAKEN:
+                return
+            if error.code != 503 or asyncio.get_running_loop().time() > deadline:
+                raise
+        await asyncio.sleep(0.05)
+
+
+async def _listen(client: Client, inbox: Inbox) -> None:
+    async for event in client:
+        if isinstance(event, Message):
+            inbox.add(event)
+
+
+async def _history(member: Member, peer: int) -> list[str]:
+    """Texts the member sent to a peer, newest first."""
+    texts: list[str] = []
+    last, key = 1 << 62, 0
+    while True:
+        page = await member.client.history(peer, key, 100)
+        for message in page.messages:
+            assert message.mid < last, f"history of {member.number} goes from {last} to {message.mid}"
+            last = message.mid
+        texts += [message.text for message in page.messages if message.sender == member.uid]
+        if not page.messages:
+            return texts
+        key = page.next_key
+
+
+async def _nothing_unread(client: Client, timeout_s: float = 20.0) -> None:
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while pending := [unread for unread in await client.unread() if unread.pending]:
+        assert asyncio.get_running_loop().time() < deadline, f"{client.guid} still has unread {pending}"
+        await asyncio.sleep(0.1)

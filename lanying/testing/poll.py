@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -28,3 +29,17 @@ def until(
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s:g} s: {what}; saw: {saw() if saw else value!r}")
         time.sleep(INTERVAL_S)
+
+
+async def eventually(
+    what: str, condition: Callable[[], T | None], timeout_s: float = 30.0, saw: Callable[[], object] | None = None
+) -> T:
+    """Like :func:`until`, while the loop runs on."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s:g} s: {what}; saw: {saw() if saw else value!r}")
+        await asyncio.sleep(INTERVAL_S)

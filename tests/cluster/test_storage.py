@@ -17,7 +17,7 @@ from lanying.shard.store import schema
 from lanying.storage import directory
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import Crowd
-from tests.cluster.test_crash import eventually
+from lanying.testing.poll import eventually
 
 SIZE = 24
 
