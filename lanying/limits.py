@@ -92,6 +92,9 @@ FLUSH_INLINE_S: Final = 0.0015
 """While flushes are quicker than this the loop waits for them itself instead of a thread."""
 TICK_BYTES: Final = 4 * 1024 * 1024
 """A tick that gathered this much while the disk flushes stops reading from sockets (backpressure)."""
+TICK_ANSWER_BYTES: Final = 8 * 1024 * 1024
+"""Pulls and history pages answered in one tick; the rest wait for the next, so that a thousand devices that come back at once,
+or one that asks for everything a thousand times, do not fill the memory."""
 
 # --- bus -------------------------------------------------------------------------------------------------------
 LINK_BUNDLE_BYTES: Final = 64 * 1024

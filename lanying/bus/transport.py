@@ -187,14 +187,15 @@ class Bus:
 
     def _dispatch(self, blob: bytes) -> None:
         try:
-            for piece in split(blob):
-                message = decode_envelope(piece)
-                if type(message) is LogControl:
-                    self._control_log(message)
-                else:
-                    self._on_message(message)
+            envelopes = [decode_envelope(piece) for piece in split(blob)]
         except (msgspec.DecodeError, ValueError):
             log.exception("event=bad_bus_blob bytes=%d", len(blob))
+            return
+        for envelope in envelopes:  # what goes wrong there is not the blob's fault
+            if type(envelope) is LogControl:
+                self._control_log(envelope)
+            else:
+                self._on_message(envelope)
 
     def _control_log(self, message: LogControl) -> None:
         """Every process on the bus can be told how much to log and to whom."""

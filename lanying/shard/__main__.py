@@ -10,13 +10,14 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
 from lanying import limits
 from lanying.bus import handoff
 from lanying.bus.messages import Heartbeat
-from lanying.errors import LanyingError
+from lanying.errors import LanyingError, StoreError
 from lanying.failpoints import failpoint
 from lanying.logs import setup
 from lanying.protocol.connection import Connection
@@ -39,7 +40,6 @@ class Process:
 
     def __init__(self, launch: Launch, loop: asyncio.AbstractEventLoop) -> None:
         self.launch = launch
-        self.exit_code = 0
         self._loop = loop
         storage = launch.config.storage
         hot = RocksStore(
@@ -76,6 +76,8 @@ class Process:
             )
         except Refused as refused:
             return handoff.Refused(refused.code, refused.reason)
+        except StoreError:
+            raise
         except Exception:
             log.exception("event=handoff_failed")
             return handoff.Refused(Status.FAIL, "the server failed on this login, its log says why")
@@ -95,9 +97,16 @@ class Process:
         self.receiver.close()
         self.runner.drain()
 
+    def failed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Something raised what it should not: memory may be half changed, so start again from what is committed."""
+        log.critical("event=failed what=%r", context.get("message"), exc_info=context.get("exception"))
+        self.stop(1)
+
     def stop(self, code: int) -> None:
-        """End the loop."""
-        self.exit_code = code
+        """End the loop. With a code at once: what this turn of the loop would still do must not reach the disk, and the
+        commit thread may hang in a failing one."""
+        if code:
+            os._exit(code)
         self._loop.stop()
 
     def close(self) -> None:
@@ -118,10 +127,9 @@ def main() -> int:
     except LanyingError as error:
         log.critical("event=cannot_start error=%s", error)
         return EXIT_CONFIG
+    loop.set_exception_handler(process.failed)
     process.start()
     loop.run_forever()
-    if process.exit_code:
-        os._exit(process.exit_code)  # the commit thread may hang in a failing disk
     process.close()
     return 0
 

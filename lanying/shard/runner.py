@@ -122,6 +122,7 @@ class Runner:
 
     def _readable(self) -> None:
         self._begin_turn()
+        tick = self.shard.tick
         sessions = self._sessions
         for fd, event in self._epoll.poll(0):
             session = sessions.get(fd)
@@ -137,7 +138,8 @@ class Runner:
                 except OSError:
                     data = b""
                 if data:
-                    session.last_read = self.shard.tick.now
+                    session.last_read = tick.now
+                    tick.gathered_bytes += len(data)
                     self._feed(session, data)
                 else:
                     self._close(session)
@@ -258,6 +260,8 @@ class Runner:
             self._committer.begin()
         else:
             self._release(tick)
+            if not self.shard.tick.empty:  # answers that were left for later
+                self._end_turn()
 
     def _acknowledge_links(self) -> None:
         self._acknowledge_due = False

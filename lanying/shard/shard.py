@@ -38,7 +38,7 @@ from lanying.bus.messages import (
     encode,
 )
 from lanying.config import Config
-from lanying.errors import CallError
+from lanying.errors import CallError, StoreError
 from lanying.ids import MessageIds
 from lanying.protocol import frame
 from lanying.protocol.connection import Connection, goodbye
@@ -69,6 +69,8 @@ SYNC, UNREAD, PROVISION = Frame.SYNC, Frame.UNREAD, Frame.PROVISION
 KICK_BY_SAME_DEVICE, KICKED_BY_OTHER_DEVICE = 4, 5
 """UserNotice types (xsync 5.7)."""
 
+Pull = tuple[Session, int, int]
+Page = tuple[Session, int, int, int]
 Ask = Callable[[int, Request, Callable[[Reply], None]], None]
 
 
@@ -216,6 +218,7 @@ class Shard:
             self.tick.acknowledge.setdefault(message.source, True)
             return
         for item in message.items[skip:] if skip else message.items:
+            self.tick.gathered_bytes += len(item)
             for one in decode_bundle(item):
                 self._apply(one)
         self.tick.durable = True
@@ -235,6 +238,8 @@ class Shard:
             reply = Reply(message.id, 200, "", calls.handle(self, message.body, self._handlers))
         except CallError as error:
             reply = Reply(message.id, error.code, error.message)
+        except StoreError:
+            raise  # nothing can be decided any more: the process starts again
         except Exception:
             log.exception("event=call_failed caller=%s", message.caller)
             reply = Reply(message.id, 500, "the server failed on this request, its log says why")
@@ -357,31 +362,46 @@ class Shard:
             self._offer(head, entries)
         for gid, messages in tick.groups.items():
             self.timelines.offer(gid, messages)
-        for session, peer, key in tick.pulls:
-            if not session.left:
-                head = self.timelines.refresh(self.mailboxes.head(session.uid, peer))
-                if self.timelines.elsewhere(session, head, key):
-                    continue
-                loop = self.loop(session, head)
-                tick.send(session, loop.pull(self.mailboxes, head, session.sn, key, tick.now, tick.now_ms))
+        pulls, histories = self._answer(tick)
         for session in tick.unreads:
             if not session.left:
                 tick.send(session, self._unread_list(session))
-        for session, peer, key, amount in tick.histories:
-            if not session.left:
-                head = self.mailboxes.head(session.uid, peer)
-                if head.flags & schema.IS_GROUP:
-                    self.timelines.history(session, head, key, amount)
-                    continue
-                tick.send(session, history.page(self.store, head, key, amount))
-        self.mailboxes.forget_lent()
+        if not pulls:
+            self.mailboxes.forget_lent()
         for session in self._owed.keys() & tick.outs.keys():
             self._end_loops(session)
         if self.outbox.lagging:
             self.outbox.resend(tick)
         self.tick = self.inspection.tick(Tick(self.store.batch()))
+        self.tick.pulls, self.tick.histories = pulls, histories
         self.turn(tick.now, tick.now_ms)
         return tick
+
+    def _answer(self, tick: Tick) -> tuple[list[Pull], list[Page]]:
+        """Answer pulls and requests for history, up to ``TICK_ANSWER_BYTES``; those left for the next tick."""
+        room = limits.TICK_ANSWER_BYTES
+        for done, (session, peer, key) in enumerate(tick.pulls):
+            if room <= 0:
+                return tick.pulls[done:], tick.histories
+            if not session.left:
+                head = self.timelines.refresh(self.mailboxes.head(session.uid, peer))
+                if self.timelines.elsewhere(session, head, key):
+                    continue
+                answer = self.loop(session, head).pull(self.mailboxes, head, session.sn, key, tick.now, tick.now_ms)
+                room -= len(answer)
+                tick.send(session, answer)
+        for done, (session, peer, key, amount) in enumerate(tick.histories):
+            if room <= 0:
+                return [], tick.histories[done:]
+            if not session.left:
+                head = self.mailboxes.head(session.uid, peer)
+                if head.flags & schema.IS_GROUP:
+                    self.timelines.history(session, head, key, amount)
+                    continue
+                answer = history.page(self.store, head, key, amount)
+                room -= len(answer)
+                tick.send(session, answer)
+        return [], []
 
     def store_cursors(self) -> None:
         """Write positions and cursors that could wait; they need no flush."""
