@@ -152,9 +152,10 @@ class Aging:
         if error is not None:
             self._failed(error)
             return
-        shard = self._shard
-        shard.settle()
-        hot = self._store.hot
+        self._shard.between_ticks(partial(self._evict, moves))
+
+    def _evict(self, moves: list[Move]) -> None:
+        shard, hot = self._shard, self._store.hot
         batch = hot.batch()
         for move in moves:
             moved = self._store.evict(batch, move.queue, move.rows, move.steps)

@@ -57,6 +57,7 @@ from lanying.shard.retention import Retention
 from lanying.shard.session import Session
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
+from lanying.shard.store.overlay import Overlay
 from lanying.shard.store.tiers import TieredStore
 from lanying.shard.sync import IDLE, OWED, Entry, PullLoop
 from lanying.shard.tick import Tick
@@ -94,7 +95,7 @@ class Shard:
         find_cold: Callable[[], Store] | None = None,
     ) -> None:
         self.index = index
-        self.store = store
+        self.store = Overlay(store)
         self.config = config
         self.full = False
         self.messages = 0
@@ -106,8 +107,8 @@ class Shard:
         self._stored_id = self.ids.last
         self._links_held_until = 0.0
         self.registry = Registry()
-        self.mailboxes = Mailboxes(store, lambda gid: self.shard_of(gid) == index)
-        self.outbox = Outbox(store, index, shard_map.shards)
+        self.mailboxes = Mailboxes(self.store, lambda gid: self.shard_of(gid) == index)
+        self.outbox = Outbox(self.store, index, shard_map.shards)
         self.tick = Tick(store.batch())
         self.delivery = Delivery(self)
         self.policy = Policy(self, config)
@@ -119,12 +120,13 @@ class Shard:
             Joined: lambda request: self.timelines.joined(request.uid),
             SetState: self._set_state,
         }
-        self.retention = Retention(store, self.mailboxes, config.storage.retention_days)
+        self.retention = Retention(self.store, self.mailboxes, config.storage.retention_days)
         self.aging: Aging | None = None
         if isinstance(store, TieredStore):
             storage = config.storage
             self.aging = Aging(self, store, storage.hot_days, storage.min_free_bytes, background, find_cold)
         self._local: deque[LinkMessage] = deque()
+        self._between_ticks: list[Callable[[], None]] = []
         self._owed: dict[Session, list[int]] = {}
 
     # --- events ----------------------------------------------------------------------------------------------------
@@ -338,11 +340,17 @@ class Shard:
         return self.ids.next(self.tick.now_ms)
 
     def settle(self) -> None:
-        """Write what the tick has gathered (unflushed), so that reads see it."""
+        """Let reads see what the tick has gathered; it is written as a whole, when it is sealed."""
         if self.tick.batch.size:
-            self.store.write(self.tick.batch)
-            self.tick.batch = self.store.batch()
+            self.store.reveal(self.tick.batch)
             self.tick.durable = True
+
+    def between_ticks(self, work: Callable[[], None]) -> None:
+        """Do something to the store itself when it has everything that memory knows of: now, or behind the tick's write."""
+        if self.tick.batch.size:
+            self._between_ticks.append(work)
+        else:
+            work()
 
     # --- the end of a tick -------------------------------------------------------------------------------------------
 
@@ -358,6 +366,8 @@ class Shard:
             self.outbox.seal(tick)
         if tick.batch.size:
             self.store.write(tick.batch)
+        while self._between_ticks:
+            self._between_ticks.pop(0)()
         for head, entries in tick.touched.items():
             self._offer(head, entries)
         for gid, messages in tick.groups.items():

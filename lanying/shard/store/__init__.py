@@ -3,6 +3,7 @@
 ``base``    the interface: families of sorted keys, atomic batches, a separate flush
 ``schema``  every key layout, specified
 ``rocks``   RocksDB
+``overlay`` reads that see a tick before it is written
 ``memory``  its twin for tests and simulations
 ``tiers``   a store over a hot and a cold one
 ``cold``    the RocksDB of the cold tier, on another disk

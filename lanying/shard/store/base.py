@@ -13,6 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+Change = tuple[str, bytes, bytes | None, bytes | None]
+"""``(family, key, None, value)``, None as value: removed; ``(family, start, stop, None)``: the range is removed."""
+
 
 class Batch(Protocol):
     """Changes that happen together."""
@@ -29,6 +32,10 @@ class Batch(Protocol):
     @property
     def size(self) -> int:
         """Encoded bytes so far, 0 when empty."""
+
+    @property
+    def operations(self) -> Sequence[Change]:
+        """What it holds, in order."""
 
 
 class Store(Protocol):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 
-from lanying.shard.store.base import Batch
+from lanying.shard.store.base import Batch, Change
 from lanying.shard.store.schema import FAMILIES
 
 
 class MemoryBatch:
-    """Operations in order: ``(family, start, stop or None, value or None)``."""
+    """A list of changes."""
 
     def __init__(self) -> None:
-        self.operations: list[tuple[str, bytes, bytes | None, bytes | None]] = []
+        self.operations: list[Change] = []
         self.size = 0
 
     def put(self, family: str, key: bytes, value: bytes) -> None:

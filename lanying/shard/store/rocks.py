@@ -30,29 +30,34 @@ from rocksdict import (
 
 from lanying.errors import SchemaError, StoreError, StoreFull
 from lanying.shard.store import schema
-from lanying.shard.store.base import Batch
+from lanying.shard.store.base import Batch, Change
 
 _MIB = 1 << 20
 
 
 class RocksBatch:
-    """A WriteBatch and the handles it needs."""
+    """A WriteBatch, the handles it needs, and what is in it: RocksDB does not give it back."""
 
-    __slots__ = ("_handles", "_put", "raw")
+    __slots__ = ("_handles", "_note", "_put", "operations", "raw")
 
     def __init__(self, handles: dict[str, ColumnFamily]) -> None:
         self.raw = WriteBatch(raw_mode=True)
         self._handles = handles
         self._put = self.raw.put
+        self.operations: list[Change] = []
+        self._note = self.operations.append
 
     def put(self, family: str, key: bytes, value: bytes) -> None:
         self._put(key, value, self._handles[family])
+        self._note((family, key, None, value))
 
     def delete(self, family: str, key: bytes) -> None:
         self.raw.delete(key, self._handles[family])
+        self._note((family, key, None, None))
 
     def delete_range(self, family: str, start: bytes, stop: bytes) -> None:
         self.raw.delete_range(start, stop, self._handles[family])
+        self._note((family, start, stop, None))
 
     @property
     def size(self) -> int:

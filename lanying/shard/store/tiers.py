@@ -23,7 +23,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from lanying.shard.store.base import Batch, Store
+from lanying.shard.store.base import Batch, Change, Store
 from lanying.shard.store.schema import BORDERS, QUEUE, pack_u64, successor
 
 log = logging.getLogger(__name__)
@@ -114,6 +114,10 @@ class TieredBatch:
     @property
     def size(self) -> int:
         return self.hot.size
+
+    @property
+    def operations(self) -> Sequence[Change]:
+        return self.hot.operations
 
 
 class TieredStore:
