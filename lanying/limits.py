@@ -213,6 +213,20 @@ REQUEST_BURST_S: Final = 10.0
 GUESS_KEYS: Final = 20_000
 """Names and addresses whose wrong passwords are remembered."""
 
+# --- messages over REST ----------------------------------------------------------------------------------------
+MESSAGE_TARGETS: Final = 1000
+"""Receivers of one REST call; more are a broadcast or several calls."""
+MESSAGES_AT_ONCE: Final = 32
+"""Of these, asked of the shards at the same time."""
+UNREAD_COUNTED: Final = 200
+"""Messages looked at per conversation to count what is unread; clients show 99+."""
+BROADCAST_STEP: Final = 200
+"""Accounts one shard looks at per second for a broadcast: a tick of a few milliseconds on a server core."""
+BROADCAST_COUNTED: Final = 2000
+"""Accounts counted in one go."""
+BROADCASTS_KEPT: Final = 50
+"""Broadcasts that are over and still listed."""
+
 # --- files -----------------------------------------------------------------------------------------------------
 FILES_PER_USER: Final = 100_000
 """Records of one user, 200 bytes each."""

@@ -284,8 +284,17 @@ class Resign(Message, tag=223):
     uid: int
 
 
+class Broadcast(Message, tag=320):
+    """A broadcast for the users of a shard: ``payload`` is an encoded MessageBody, ``id`` a message id."""
+
+    id: int
+    app: str
+    payload: bytes
+
+
 LinkMessage = (
     Deliver
+    | Broadcast
     | NoticeFor
     | RosterChange
     | Barred
@@ -1321,8 +1330,110 @@ class CheckCode(Message, tag=272):
     answer: str
 
 
+# --- conversations over REST, asked by the gateway ------------------------------------------------------------------------
+
+
+class Post(Message, tag=310):
+    """``uid`` sends something by the rules for his devices. Result: :class:`Posted`.
+
+    :ivar sn: device that did it and is not told, 0 for none
+    :ivar ns: Meta namespace, MESSAGE or CONVERSATION; ``payload`` is encoded accordingly
+    :ivar client_mid: recognises a repetition, 0: none is
+    :ivar system: may look like the server's (``is_system``)
+    """
+
+    uid: int
+    app: str
+    to: int
+    payload: bytes
+    ns: int = 1
+    sn: int = 0
+    client_mid: int = 0
+    system: bool = False
+
+
+class Notify(Message, tag=311):
+    """The server itself writes to ``uid``. Result: :class:`Posted`; 10000 no such user."""
+
+    uid: int
+    app: str
+    payload: bytes
+    client_mid: int = 0
+
+
+class GetPage(Message, tag=312):
+    """History of ``uid`` with a user or group, newest first, older than id ``before`` (0: the newest). Result: :class:`HistoryPage`."""
+
+    uid: int
+    peer: int
+    before: int
+    limit: int
+
+
+class ListUnread(Message, tag=313):
+    """Result: list of :class:`Unread` of ``uid``, latest conversation first."""
+
+    uid: int
+
+
+class Unread(msgspec.Struct, array_like=True, frozen=True):
+    """Messages not read yet with a user (0: the server) or group."""
+
+    peer: int
+    count: int
+
+
+class StartBroadcast(Message, tag=314):
+    """Write to every user of ``app``, in the background. Result: the broadcast's id. Any shard may be asked, once."""
+
+    app: str
+    payload: bytes
+
+
+class ListBroadcasts(Message, tag=315):
+    """Result: list of :class:`BroadcastInfo`, latest first, what this shard has to do of each."""
+
+
+class BroadcastInfo(msgspec.Struct, array_like=True, frozen=True):
+    """One shard's part of a broadcast. ``state``: running, done, cancelled; ``sent`` so far."""
+
+    id: int
+    app: str
+    created_ms: int
+    sent: int
+    state: str
+
+
+class CancelBroadcast(Message, tag=316):
+    """Stop one shard's part of a broadcast. Result: was it running?"""
+
+    id: int
+
+
+class CountUsers(Message, tag=317):
+    """Count those of the next accounts of a shard, above ``after``, that may log in. Result: :class:`UserCount`."""
+
+    app: str
+    after: int
+
+
+class UserCount(msgspec.Struct, array_like=True, frozen=True):
+    """``next``: where to go on, 0 at the end."""
+
+    count: int
+    next: int
+
+
 Request = (
     PeerQuery
+    | Post
+    | Notify
+    | GetPage
+    | ListUnread
+    | StartBroadcast
+    | ListBroadcasts
+    | CancelBroadcast
+    | CountUsers
     | CheckFile
     | AddFile
     | GetFile

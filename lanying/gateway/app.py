@@ -25,6 +25,7 @@ from lanying.gateway import (
     downloads,
     files,
     groups,
+    messages,
     not_offered,
     phones,
     push_bindings,
@@ -60,6 +61,7 @@ ENDPOINTS: Final = (
     *groups.ENDPOINTS,
     *files.ENDPOINTS,
     *downloads.ENDPOINTS,
+    *messages.ENDPOINTS,
 )
 
 _NO_APP: Final = App("", "", "")

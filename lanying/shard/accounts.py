@@ -61,7 +61,7 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Account).decode
+decode = msgspec.msgpack.Decoder(Account).decode
 
 
 def load(store: Store, uid: int) -> Account | None:
@@ -69,7 +69,7 @@ def load(store: Store, uid: int) -> Account | None:
     if not 0 < uid <= MAX_ENTITY_ID:
         return None
     row = store.get(schema.ACCOUNTS, schema.pack_u64(uid))
-    return None if row is None else _decode(row)
+    return None if row is None else decode(row)
 
 
 def need(store: Store, uid: int, app: str | None = None) -> Account:
@@ -139,7 +139,7 @@ def page(store: Store, app: str, after: int, skip: int, limit: int) -> AccountPa
     for key, row in rows:
         looked += 1
         last = schema.unpack_u64(key)[0]
-        info = _decode(row).info
+        info = decode(row).info
         if info.app != app or info.state == STATE_DELETED:
             continue
         if skipped < skip:
@@ -155,7 +155,7 @@ def get_many(store: Store, app: str, uids: list[int]) -> list[AccountInfo]:
     """Those of ``uids`` that exist in ``app``, deleted ones included (their names stay in old conversations)."""
     keys = [schema.pack_u64(uid) for uid in uids if 0 < uid <= MAX_ENTITY_ID]
     rows = store.get_many(schema.ACCOUNTS, keys)
-    return [info for row in rows if row is not None and (info := _decode(row).info).app == app]
+    return [info for row in rows if row is not None and (info := decode(row).info).app == app]
 
 
 def check_token(store: Store, app: str, uid: int, epoch: int) -> None:

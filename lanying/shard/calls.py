@@ -13,6 +13,7 @@ import msgspec
 from lanying.bus import messages as m
 from lanying.errors import CallError
 from lanying.shard import accounts, codes, devices, files, group_calls, roster
+from lanying.shard.later import Later
 from lanying.shard.ports import Work
 
 
@@ -161,8 +162,8 @@ NO_MORE: Final[Mapping[type[m.Message], Callable[[Any], object]]] = {}
 
 def handle(
     work: Work, request_bytes: bytes, more: Mapping[type[m.Message], Callable[[Any], object]] = NO_MORE
-) -> bytes:
-    """Answer a call's body; the MessagePack of its result. ``more``: handlers of the shard's own parts.
+) -> bytes | Later:
+    """Answer a call's body; the MessagePack of its result, or a promise of it. ``more``: handlers of the shard's own parts.
 
     :raises CallError: refused; nothing was put through ``work``
     """
@@ -172,7 +173,8 @@ def handle(
         raise CallError(404, f"this shard does not understand the request: {error}") from error
     own = more.get(type(request))
     if own is not None:
-        return m.encode(own(request))
+        result = own(request)
+        return result if isinstance(result, Later) else m.encode(result)
     handler = HANDLERS.get(type(request))
     if handler is None:
         raise CallError(404, f"this shard does not answer {type(request).__name__}")

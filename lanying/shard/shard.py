@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lanying import limits
 from lanying.bus.messages import (
     STATE_DELETED,
     Barred,
+    Broadcast,
     Call,
     Deliver,
     GroupDeliver,
@@ -47,11 +49,14 @@ from lanying.protocol.schema.xsync_pb2 import ConversationUnread, Frame, Meta, P
 from lanying.runtime import shard_name
 from lanying.shard import accounts, calls, devices, group_reading, history, marks
 from lanying.shard.aging import Aging, Background, at_once
+from lanying.shard.broadcasts import Broadcasts
 from lanying.shard.delivery import Delivery
 from lanying.shard.inspection import Inspection
+from lanying.shard.later import Later
 from lanying.shard.mailbox import Conversation, Mailboxes
 from lanying.shard.outbox import Outbox
 from lanying.shard.policy import Policy
+from lanying.shard.posting import Posting
 from lanying.shard.registry import Registry
 from lanying.shard.retention import Retention
 from lanying.shard.session import Session
@@ -100,6 +105,7 @@ class Shard:
         self.full = False
         self.messages = 0
         self.refused = 0
+        self.shards = shard_map.shards
         self._slots = shard_map.slots
         self._ask = ask
         last = store.get(schema.META, b"last_id")
@@ -114,8 +120,12 @@ class Shard:
         self.policy = Policy(self, config)
         self.timelines = Timelines(self)
         self.inspection = Inspection(self)
+        self.posting = Posting(self)
+        self.broadcasts = Broadcasts(self)
         self._handlers: dict[type[Message], Callable[[Any], object]] = {
             **self.timelines.handlers,
+            **self.posting.handlers,
+            **self.broadcasts.handlers,
             **self.inspection.handlers,
             Joined: lambda request: self.timelines.joined(request.uid),
             SetState: self._set_state,
@@ -124,9 +134,7 @@ class Shard:
         self.aging: Aging | None = None
         if isinstance(store, TieredStore):
             storage = config.storage
-            self.aging = Aging(
-                self, store, storage.hot_days if storage.cold_path else 0, storage.min_free_bytes, background, find_cold
-            )
+            self.aging = Aging(self, store, storage.hot_days, storage.min_free_bytes, background, find_cold)
         self._local: deque[LinkMessage] = deque()
         self._between_ticks: list[Callable[[], None]] = []
         self._owed: dict[Session, list[int]] = {}
@@ -238,18 +246,29 @@ class Shard:
         if message.deadline_ms < self.tick.now_ms:
             return
         self.settle()
+        result: bytes | CallError | Later
         try:
-            reply = Reply(message.id, 200, "", calls.handle(self, message.body, self._handlers))
+            result = calls.handle(self, message.body, self._handlers)
         except CallError as error:
-            reply = Reply(message.id, error.code, error.message)
+            result = error
         except StoreError:
             raise  # nothing can be decided any more: the process starts again
         except Exception:
             log.exception("event=call_failed caller=%s", message.caller)
-            reply = Reply(message.id, 500, "the server failed on this request, its log says why")
+            result = CallError(500, "the server failed on this request, its log says why")
         self.apply_local()
+        if isinstance(result, Later):
+            result.then(partial(self._reply, message))
+        else:
+            self._reply(message, result)
+
+    def _reply(self, message: Call, result: bytes | CallError) -> None:
         if self.tick.batch.size:
             self.tick.durable = True
+        if isinstance(result, CallError):
+            reply = Reply(message.id, result.code, result.message)
+        else:
+            reply = Reply(message.id, 200, "", result)
         self.tick.envelopes.append((message.caller, reply))
 
     # --- what the parts of a shard ask of it -------------------------------------------------------------------------
@@ -428,6 +447,7 @@ class Shard:
     def maintain(self) -> None:
         """A small step of what has time: deletes what is older than the retention allows, moves what is old."""
         self.retention.step(self.tick.batch, self.tick.now_ms)
+        self.broadcasts.step()
         if self.aging is not None and self.tick.now >= self._links_held_until:  # a backup pictures both tiers then
             self.aging.step(self.tick.now_ms)
 
@@ -498,6 +518,8 @@ class Shard:
             self.timelines.seat(message)
         elif isinstance(message, Unseat):
             self.timelines.unseat(message)
+        elif isinstance(message, Broadcast):
+            self.broadcasts.begin(message)
         elif isinstance(message, Silence):
             self.timelines.silence(message)
         else:

@@ -15,6 +15,7 @@ from lanying.bus.messages import Call, LinkAck, LinkBatch, Reply, Request, decod
 from lanying.config import Config
 from lanying.errors import ReshardError
 from lanying.runtime import shard_name
+from lanying.shard.broadcasts import unfinished
 from lanying.shard.shard import Shard
 from lanying.shard.store.base import Store
 from lanying.shardmap import ShardMap
@@ -39,12 +40,12 @@ def under_way(stores: Sequence[Store]) -> int:
 
 
 def drain(stores: Sequence[Store], shard_map: ShardMap, config: Config, now_ms: int, progress: Progress) -> int:
-    """Deliver until nothing is under way; how many messages that were.
+    """Deliver until nothing is under way, and finish broadcasts; how many messages were under way.
 
     :raises ReshardError: a message cannot be delivered
     """
     owed = under_way(stores)
-    if owed:
+    if owed or any(map(unfinished, stores)):
         advance = progress.step("deliver between shards", owed)
         _Drain(stores, shard_map, config, now_ms).run(advance, owed)
         left = under_way(stores)
@@ -85,6 +86,9 @@ class _Drain:
                 raise ReshardError(f"{left} messages between shards cannot be delivered; run `lanying-cluster verify`")
             self._pass_time(limits.LINK_RESEND_S * 2 if idle else TURN_S)
         for shard in self._shards.values():
+            while shard.broadcasts.running:
+                shard.broadcasts.step()
+                self._commit(shard)
             shard.store_cursors()
             self._commit(shard)
 

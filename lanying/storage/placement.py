@@ -20,8 +20,8 @@ BY_SECOND_ID: Final = "second id"
 EVERYWHERE: Final = "everywhere"
 """Wanted on the shard of a user and on those of his groups, and the row does not say which: every shard gets it."""
 STAYS: Final = "stays"
-"""Belongs to the shard, not to its users: ``meta`` is merged, ``outbox`` and ``links`` are empty when slots move, and what
-``borders`` keep apart comes together again."""
+"""Belongs to the shard, not to its users: ``meta`` is merged, ``broadcasts`` are done and ``outbox`` and ``links`` empty when
+slots move, and what ``borders`` keep apart comes together again."""
 
 PLACES: Final = {
     schema.META: STAYS,
@@ -47,6 +47,7 @@ PLACES: Final = {
     schema.READERS: BY_ID,
     schema.FILES: BY_ID,
     schema.FILE_USAGE: BY_ID,
+    schema.BROADCASTS: STAYS,
     schema.OUTBOX: STAYS,
     schema.LINKS: STAYS,
 }

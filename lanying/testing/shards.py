@@ -127,6 +127,7 @@ class LocalCluster:
             return encode(sorted(gid for gid, uids in self.seats.items() if request.uid in uids))
         try:
             answer = calls.handle(work, encode(request))
+            assert isinstance(answer, bytes), "what is answered later needs whole shards"
         finally:
             refused, work.batch = work.batch, work.store.batch()
         work.batch = refused

@@ -26,17 +26,6 @@ from lanying.tokens import ROLE_USER, Identity, issue
 from tests.gateway.conftest import ACCOUNTS, APPS, Gateway, SimulatedShards
 
 OWED: set[str] = {
-    "GET /message/ack",
-    "POST /message/broadcast",
-    "GET /message/conversation",
-    "DELETE /message/conversation",
-    "POST /message/notify",
-    "PUT /message/notify",
-    "POST /message/recall",
-    "PUT /message/recall",
-    "POST /message/send",
-    "PUT /message/send",
-    "GET /message/unread",
     "GET /push/certificate",
     "POST /push/notify",
     "POST /push/task/detail",
@@ -128,6 +117,11 @@ class World:
     def group_code(self) -> None:
         self.group_of_bob()
         self.found["qr_info"] = self.call("bob", "GET", f"/group/qrcode/sign?group_id={self.group}")["qr_info"]
+
+    def message(self) -> None:
+        body = {"type": 1, "targets": [self.uids["bob"]], "content_type": 0, "content": "hello"}
+        answer = self.gateway.call("POST", "/message/send", self.tokens["alice"], json=body)
+        self.found["msg_id"] = answer["msg_ids"][0]
 
     def uploaded_file(self) -> None:
         self.found["file_sign"] = self._upload("/file/upload/chat?file_type=102&to_id=1")
@@ -229,6 +223,7 @@ def EXAMPLES(world: World) -> dict[str, Any]:
         "auth_answer": "42",
         "avatar": "https://a/b",
         "content": "hello",
+        "content_type": 0,
         "conversation_id": bob,
         "device_sn": 1,
         "duration": 5,
@@ -237,8 +232,10 @@ def EXAMPLES(world: World) -> dict[str, Any]:
         "file_type": 102,
         "group_id": world.group,
         "group_list": [world.group],
+        "limit": 10,
         "list": [bob],
         "mobile": MOBILE,
+        "msg_id_start": 0,
         "msg_mute_mode": 1,
         "msg_push_mode": 1,
         "name": "alice",
@@ -249,11 +246,14 @@ def EXAMPLES(world: World) -> dict[str, Any]:
         "no_push_end_hour": 7,
         "no_push_start_hour": 22,
         "old_password": "secret1",
+        "opposite_id": bob,
         "password": "secret1",
         "qr_info": "",
         "roster_id": world.uids["alice"],
         "size": 5,
+        "targets": [bob],
         "title": "t",
+        "type": 1,
         "to_id": bob,
         "url": "https://files/x?sign=1",
         "user_id": bob,
@@ -265,6 +265,9 @@ def EXAMPLES(world: World) -> dict[str, Any]:
 
 SCENES: dict[str, Callable[[World], None]] = {
     "/file/download/chat": World.uploaded_file,
+    "/message/recall": World.message,
+    "/message/conversation": World.message,
+    "/message/unread": World.message,
     "/file/upload/forward": World.uploaded_file,
     "/file/download/avatar": World.uploaded_avatar,
     "/roster/accept": World.applied,
@@ -335,6 +338,7 @@ VALUES: dict[str, Any] = {
     "/token/id": lambda world: {"user_id": world.uids["alice"], "password": "secret1"},
     "/app/token_id": lambda world: {"user_id": str(world.uids["alice"]), "password": "secret1"},
     "/group/create": {"name": "n"},
+    "/message/broadcast": {"content": "to all"},
     "/user/authmode": {"value": 2},
     "/roster/apply/batch": lambda world: {"list": [{"user_id": world.uids["bob"]}, {"user_id": 5}, {}]},
     "/group/display_name": lambda world: {"group_id": world.group, "value": "Al"},

@@ -39,6 +39,7 @@ family          key                            value
 ``seats``       gid u64, uid u64               empty: the user, of this shard, is a member of the group
 ``files``       uid u64, number u64            record: :class:`lanying.bus.messages.FileRecord`, of who uploaded it
 ``file_usage``  uid u64                        record: :class:`lanying.bus.messages.FileUsage`
+``broadcasts``  id u64                         record: :class:`lanying.shard.broadcasts.Job`, this shard's part of it
 ``outbox``      shard u16, number u64          MessagePack array of link messages owed to that shard
 ``links``       b"in"/b"out", shard u16        u64: highest number committed from / given to that shard
 =============== ============================== =====================================================================
@@ -79,6 +80,7 @@ READERS: Final = "readers"
 FILES: Final = "files"
 FILE_USAGE: Final = "file_usage"
 CODES: Final = "codes"
+BROADCASTS: Final = "broadcasts"
 OUTBOX: Final = "outbox"
 LINKS: Final = "links"
 
@@ -108,6 +110,7 @@ FAMILIES: Final = (
     FILES,
     FILE_USAGE,
     CODES,
+    BROADCASTS,
 )
 
 pack_u16 = struct.Struct(">H").pack
