@@ -169,14 +169,16 @@ def pi(**options: Any) -> None:
     The published test with its reserve, then the most chats per second and the most users within the latency given. On a
     Pi nothing is limited, and temperature, clock and throttling are written down.
     """
+    if options["url"]:
+        raise click.UsageError("pi starts its own server, inside the limits: leave --url out")
+    cores, memory = options.pop("cores"), options.pop("memory_mib") << 20
+    searched = (options.pop("p99_ms"), options.pop("step"), options.pop("most_users"))
+    own = {name: options.pop(name) for name in ("users", "duration")}
     try:
-        limiter = limiter_here(options.pop("cores"), options.pop("memory_mib") << 20)
+        limits = Limits(limiter_here(cores, memory), *searched)
+        run_scenario(scenarios.pi, options, limits=limits, **own)
     except LimitError as error:
         click.echo(f"skipped: {error}", err=True)
-        return
-    limits = Limits(limiter, options.pop("p99_ms"), options.pop("step"), options.pop("most_users"))
-    own = {name: options.pop(name) for name in ("users", "duration")}
-    run_scenario(scenarios.pi, options, limits=limits, **own)
 
 
 for _command in analysis.COMMANDS:

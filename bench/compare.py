@@ -27,7 +27,8 @@ DEFAULT = (
     "login --users 2000 --rounds 2",
 )
 SHOWN = (
-    "cpu_us_per_message", "cpu_us_per_copy", "messages_per_s", "copies_per_s", "deliver p50 ms", "deliver p99 ms", "writes_per_message", "reads_per_message",
+    "cpu_us_per_message", "cpu_us_per_copy", "messages_per_s", "copies_per_s", "deliver p50 ms", "deliver p99 ms",
+    "writes_per_message", "reads_per_message",
     "switches_per_message", "disk_bytes_per_message", "pss_bytes", "login_cpu_ms", "logins_per_s", "pss_per_session",
     "other_cores",
 )  # fmt: skip
