@@ -16,6 +16,7 @@ import msgspec
 
 from lanying import clock, config
 from lanying.datadir import DataDirectory
+from lanying.runtime import cold_path
 
 if TYPE_CHECKING:
     from lanying.storage.progress import Progress
@@ -54,13 +55,17 @@ def backup() -> None:
 @_config
 @_data
 @_json
+@click.option("--without-cold", is_flag=True, help="Leave out what is in the cold store (storage.cold_path).")
 @click.argument("destination", metavar="DEST", type=_PATH)
-def backup_create(file: Path | None, data: str | None, as_json: bool, destination: Path) -> None:
+def backup_create(file: Path | None, data: str | None, as_json: bool, without_cold: bool, destination: Path) -> None:
     """Back up into DEST: a new or empty directory, or one with an older backup, which it replaces when it is complete."""
     from lanying.storage.backup import Backup
 
     with _progress(as_json) as progress:
-        done = Backup(_place(file, data), destination, config_file=file, progress=progress).run(clock.wall_ms())
+        place = _place(file, data)
+        cold = "" if without_cold else cold_path(place, config.load(file).storage.cold_path)
+        work = Backup(place, destination, config_file=file, cold_path=cold, progress=progress)
+        done = work.run(clock.wall_ms())
     how = f"online, shards paused for {done.held_s * 1000:.0f} ms" if done.online else "the server was not running"
     _tell(as_json, done._asdict(), f"backed up {done.size:,} bytes, {done.copied_bytes:,} of them new ({how})")
 
@@ -88,7 +93,7 @@ def restore(file: Path | None, data: str | None, as_json: bool, source: Path) ->
 
     place = _place(file, data)
     with _progress(as_json) as progress:
-        done = run(source, place, progress=progress)
+        done = run(source, place, cold_path=config.load(file).storage.cold_path, progress=progress)
     result = {"files": len(done.files), "size": done.size, "created_ms": done.created_ms, "data": str(place)}
     _tell(as_json, result, f"restored {done.size:,} bytes into {place}; start with --shards {done.shards} or none")
 
@@ -131,7 +136,8 @@ def verify(file: Path | None, data: str | None, as_json: bool) -> None:
 
     place = _place(file, data)
     with _locked(place), _progress(as_json) as progress, tempfile.TemporaryDirectory() as logs:
-        rows, problems = verify_data(place, Path(logs), progress)
+        cold = cold_path(place, config.load(file).storage.cold_path)
+        rows, problems = verify_data(place, Path(logs), progress, cold)
     _tell(as_json, {"rows": rows, "problems": problems}, f"{rows:,} rows", problems)
 
 

@@ -19,7 +19,7 @@ import msgspec
 from lanying.config import Config
 from lanying.errors import DataDirectoryError, ShardCountError
 from lanying.private import write_private
-from lanying.runtime import App, RunDirectory
+from lanying.runtime import COLD_FILE, App, RunDirectory, cold_path
 from lanying.shardmap import ShardMap
 
 APPS_FILE = "apps.json"
@@ -139,6 +139,9 @@ class DataDirectory:
             if self._shard_map is None:
                 self._shard_map = ShardMap.even(shards)
                 self._shard_map.save(self.path)
+            if config.storage.cold_path:
+                place = cold_path(self.path, config.storage.cold_path)
+                write_private(self.path / COLD_FILE, place.encode() + b"\n")
             return self._shard_map, apps
         except OSError as error:
             raise DataDirectoryError(

@@ -11,6 +11,7 @@ Data directory (mode 0700)::
     shard-<n>/           RocksDB of one shard
     files/objects/       uploaded files and what was made of them (:mod:`lanying.gateway.objects`)
     files/incoming/      uploads under way
+    cold-path            directory of the cold stores, if there are any
     run/                 sockets: bus-<process>.ipc, handoff-<process>.sock, control.ipc, admin.ipc, admin-events.ipc
     log/                 log files of a server started with --daemon
 """
@@ -39,6 +40,19 @@ INCOMING = "files/incoming"
 
 EXIT_CONFIG: Final = 78
 """``EX_CONFIG`` of sysexits.h: configuration, machine or data do not allow a start; who exits with it has said why."""
+
+
+COLD_FILE = "cold-path"
+
+
+def cold_path(data: Path, configured: str = "") -> str:
+    """Directory of the cold stores: as configured, or where they were when the server was last started; empty: there are none."""
+    if configured:
+        return str(Path(configured).absolute())
+    try:
+        return (data / COLD_FILE).read_text("utf-8").strip()
+    except FileNotFoundError:
+        return ""
 
 
 def shard_name(index: int) -> str:

@@ -22,7 +22,7 @@ from lanying.failpoints import failpoint
 from lanying.logs import setup
 from lanying.protocol.connection import Connection
 from lanying.protocol.schema.xsync_pb2 import Status
-from lanying.runtime import EXIT_CONFIG, SUPERVISOR, Launch
+from lanying.runtime import EXIT_CONFIG, SUPERVISOR, Launch, cold_path
 from lanying.shard.policy import Refused
 from lanying.shard.runner import Runner
 from lanying.shard.store.cold import open_cold, with_cold
@@ -47,8 +47,9 @@ class Process:
             cache_bytes=storage.block_cache_mb * _MIB,
             buffer_bytes=storage.write_buffer_mb * _MIB,
         )
-        self.store = with_cold(hot, storage.cold_path, launch.index)
-        find = partial(open_cold, storage.cold_path, launch.index, hot) if storage.cold_path else None
+        place = cold_path(Path(launch.data), storage.cold_path)
+        self.store = with_cold(hot, place, launch.index)
+        find = partial(open_cold, place, launch.index, hot) if place else None
         self.runner = Runner(launch.index, launch.shard_map, launch.config, self.store, launch.run, self.stop, find)
         self.receiver = handoff.Receiver(launch.run.handoff(launch.name), self.accept, loop)
 

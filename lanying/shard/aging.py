@@ -56,6 +56,7 @@ class Move(NamedTuple):
 class Aging:
     """Progress of one shard's moves.
 
+    :param hot_days: what is older moves; 0: nothing does, what has moved is read
     :param background: runs what may wait for the cold disk
     :param find: opens the cold store again when it was not there
     :ivar moved: entries moved since the start
@@ -94,7 +95,7 @@ class Aging:
         garbage = store.take_garbage()
         if garbage:
             self._start(partial(discard, store.cold, garbage), self._discarded)
-        elif self._pass.due(now_ms):
+        elif self._days and self._pass.due(now_ms):
             moves = self._gather(now_ms)
             if moves:
                 self._start(partial(_copy, store.cold, moves, self._reserve_bytes), partial(self._copied, moves))

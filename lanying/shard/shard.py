@@ -134,7 +134,9 @@ class Shard:
         self.aging: Aging | None = None
         if isinstance(store, TieredStore):
             storage = config.storage
-            self.aging = Aging(self, store, storage.hot_days, storage.min_free_bytes, background, find_cold)
+            self.aging = Aging(
+                self, store, storage.hot_days if storage.cold_path else 0, storage.min_free_bytes, background, find_cold
+            )
         self._local: deque[LinkMessage] = deque()
         self._between_ticks: list[Callable[[], None]] = []
         self._owed: dict[Session, list[int]] = {}

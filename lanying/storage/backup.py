@@ -22,6 +22,7 @@ from lanying.control import is_listening
 from lanying.datadir import APPS_FILE, TOKEN_FILE, DataDirectory
 from lanying.errors import BackupError
 from lanying.runtime import OBJECTS, App, RunDirectory
+from lanying.shard.store.cold import cold_place
 from lanying.shardmap import FILE_NAME as MAP_FILE
 from lanying.shardmap import ShardMap
 from lanying.storage import directory, manifest, snapshot
@@ -56,6 +57,7 @@ class Backup:
     """One backup.
 
     :param config_file: kept with the data if given
+    :param cold_path: where the cold stores are, empty for none
     :raises BackupError: the destination is something else
     """
 
@@ -65,6 +67,7 @@ class Backup:
         destination: Path,
         *,
         config_file: Path | None = None,
+        cold_path: str = "",
         progress: Progress | None = None,
         point: Point = no_point,
     ) -> None:
@@ -74,9 +77,22 @@ class Backup:
         self._progress = progress or Silent()
         self._point = point
         self._map = directory.need_map(self._data)
+        self._cold = self._cold_stores(cold_path)
         self._apps = msgspec.json.decode((self._data / APPS_FILE).read_bytes(), type=tuple[App, ...])
         self._before = self._check_destination()
         self._copied = 0
+
+    def _cold_stores(self, cold_path: str) -> dict[str, Path]:
+        """Cold stores by what they are called in a backup."""
+        if not cold_path:
+            return {}
+        places = {index: cold_place(cold_path, index) for index in range(self._map.shards)}
+        for place in places.values():
+            if not (place / "CURRENT").exists():
+                raise BackupError(
+                    f"{place}: the cold store is not there; mount its disk, or leave older messages out with --without-cold"
+                )
+        return {f"{manifest.COLD}/{directory.shard_path(Path(), index)}": place for index, place in places.items()}
 
     def _check_destination(self) -> Manifest | None:
         """The backup that is there already."""
@@ -99,7 +115,7 @@ class Backup:
         self._destination.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _only_one(self._data):
             links = self._data / LINKS
-            directory.remove_tree(links)
+            self._remove_links()
             try:
                 online = is_listening(RunDirectory(self._data))
                 if online:
@@ -109,13 +125,17 @@ class Backup:
                     held_s = 0.0
                     entries = self._offline()
             finally:
-                directory.remove_tree(links)
+                self._remove_links()
         self._point("copied")
         made = Manifest(now_ms, __version__, self._apps[0].app_id, self._map.shards, self._map.version, entries)
         made.save(self._destination)
         self._point("manifest written")
         self._collect(entries)
         return Outcome(len(entries), made.size, self._copied, online, held_s)
+
+    def _remove_links(self) -> None:
+        for place in {self._data, *(cold.parent for cold in self._cold.values())}:
+            directory.remove_tree(place / LINKS)
 
     def _offline(self) -> list[Entry]:
         lock = DataDirectory(self._data)
@@ -124,6 +144,11 @@ class Backup:
                 file._replace(name=f"{directory.shard_path(Path(), index)}/{file.name}")
                 for index in range(self._map.shards)
                 for file in snapshot.closed(directory.shard_path(self._data, index))
+            ]
+            files += [
+                file._replace(name=f"{name}/{file.name}")
+                for name, place in self._cold.items()
+                for file in snapshot.closed(place)
             ]
             return self._copy(files + self._small_files() + snapshot.files_below(self._data, OBJECTS))
         finally:
@@ -136,6 +161,12 @@ class Backup:
             files += [
                 file._replace(name=f"{name}/{file.name}")
                 for file in snapshot.take(directory.shard_path(self._data, index), links / name)
+            ]
+        # After those of the shards, while nothing moves: what has left one tier is in the picture of the other.
+        for cold_name, place in self._cold.items():
+            files += [
+                file._replace(name=f"{cold_name}/{file.name}")
+                for file in snapshot.take(place, place.parent / LINKS / place.name)
             ]
         return files + self._small_files()
 

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lanying.errors import BackupError, StoreError
+from lanying.shard.store import schema
+from lanying.shard.store.base import Store
+from lanying.shard.store.cold import MARK, cold_place
+from lanying.shard.store.tiers import TieredStore
 from lanying.shardmap import ShardMap
 from lanying.storage import directory, manifest
 from lanying.storage.manifest import Manifest, object_path
@@ -38,24 +42,37 @@ def check(backup: Path, progress: Progress | None = None) -> Outcome:
     if not problems:
         try:
             with laid_out(backup, found) as (data, logs):
-                rows, problems = verify_data(data, logs, progress)
+                cold = str(data / manifest.COLD) if found.has_cold else None
+                rows, problems = verify_data(data, logs, progress, cold)
         except StoreError as error:
             problems = [str(error)]
     return Outcome(len(found.files), found.size, rows, problems)
 
 
-def verify_data(data: Path, logs: Path, progress: Progress) -> tuple[int, list[str]]:
+def verify_data(data: Path, logs: Path, progress: Progress, cold_path: str | None = "") -> tuple[int, list[str]]:
     """Rows and problems of all databases of a data directory nobody has open.
 
+    :param cold_path: where the cold stores are; one that is not there is a problem. None: they are not looked at
     :raises StoreError: one cannot be opened
     """
     shard_map = directory.need_map(data)
     with ExitStack() as stack:
-        stores: list[ReadOnlyStore] = []
+        stores: list[Store] = []
+        missing: list[str] = []
         for index in range(shard_map.shards):
-            store = ReadOnlyStore(directory.shard_path(data, index), logs)
-            stack.callback(store.close)
-            stores.append(store)
+            hot = ReadOnlyStore(directory.shard_path(data, index), logs)
+            stack.callback(hot.close)
+            mark = hot.get(schema.META, MARK)
+            stores.append(hot if mark is None else TieredStore(hot))
+            if mark is not None and cold_path is not None:
+                place = cold_place(cold_path, index)
+                if cold_path and (place / "CURRENT").exists():
+                    cold = ReadOnlyStore(place, logs)
+                    stack.callback(cold.close)
+                    if cold.get(schema.META, MARK) == mark:
+                        stores[-1] = TieredStore(hot, cold)
+                        continue
+                missing.append(f"shard {index}: its cold store is not at {place}; what is in it cannot be checked")
         counts = [count_rows(store) for store in stores]
         advance = progress.step("verify", sum(counts))
         problems = [
@@ -63,7 +80,7 @@ def verify_data(data: Path, logs: Path, progress: Progress) -> tuple[int, list[s
             for index, store in enumerate(stores)
             for problem in verify_store(store, index, shard_map, advance)
         ]
-        return sum(counts), problems + verify_links(stores)
+        return sum(counts), missing + problems + verify_links(stores)
 
 
 def _hashes(backup: Path, found: Manifest, progress: Progress) -> list[str]:

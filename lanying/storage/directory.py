@@ -10,7 +10,11 @@ from pathlib import Path
 
 from lanying.errors import DataDirectoryError
 from lanying.runtime import shard_name
+from lanying.shard.store.base import Store
+from lanying.shard.store.cold import MARK, open_cold
 from lanying.shard.store.rocks import RocksStore
+from lanying.shard.store.schema import META
+from lanying.shard.store.tiers import TieredStore
 from lanying.shardmap import ShardMap
 
 _MIB = 1 << 20
@@ -50,6 +54,24 @@ def opened(paths: list[Path]) -> Iterator[list[RocksStore]]:
             stack.callback(store.close)
             stores.append(store)
         yield stores
+
+
+@contextmanager
+def opened_tiered(data: Path, shards: int, cold_path: str) -> Iterator[tuple[list[RocksStore], list[Store]]]:
+    """Databases of all shards: their own, and with what they have in a cold store.
+
+    :raises StoreError: a cold store is not there
+    """
+    with opened([shard_path(data, index) for index in range(shards)]) as hot, ExitStack() as stack:
+        stores: list[Store] = []
+        for index, store in enumerate(hot):
+            if store.get(META, MARK) is None:
+                stores.append(store)
+            else:
+                cold = open_cold(cold_path, index, store)
+                stack.callback(cold.close)
+                stores.append(TieredStore(store, cold))
+        yield hot, stores
 
 
 def tree_bytes(path: Path) -> int:

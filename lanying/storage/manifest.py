@@ -8,7 +8,8 @@ A directory, mode 0700 (it has the keys that sign tokens)::
 
 ``manifest.json``: ``{"format": 1, "created_ms": …, "lanying": version, "app_id": …, "shards": n, "shard_map_version": …,
 "files": [{"path": "shard-0/000012.sst", "size": …, "sha256": …}, …], "seal": …}``. ``path`` is relative to the data
-directory the file is restored into. ``seal`` is the SHA-256 of the JSON encoding of ``files``.
+directory the file is restored into; what is below ``cold/`` belongs to the directory of the cold stores. ``seal`` is the
+SHA-256 of the JSON encoding of ``files``.
 
 Validity: a backup is good if its manifest is there, has a known format and a right seal, and every file it names is
 there with its size and hash. The manifest replaces that of the backup before only when all files are on stable storage,
@@ -28,6 +29,8 @@ from lanying.storage.directory import write_file
 
 FILE_NAME = "manifest.json"
 OBJECTS = "objects"
+COLD = "cold"
+"""Where the cold stores are in a backup, and in a data directory that was restored without another place for them."""
 FORMAT = 1
 CHUNK_BYTES = 1 << 20
 
@@ -56,6 +59,11 @@ class Manifest(msgspec.Struct, frozen=True):
     def size(self) -> int:
         """Bytes of all files."""
         return sum(entry.size for entry in self.files)
+
+    @property
+    def has_cold(self) -> bool:
+        """Are the cold stores in it?"""
+        return any(entry.path.startswith(f"{COLD}/") for entry in self.files)
 
     def save(self, backup: Path) -> None:
         """Make this the backup that counts; every file of it must be on stable storage."""

@@ -4,7 +4,8 @@ Steps, each of which can be interrupted and is gone on with by the same command:
 
 =======  ===============================================================================================================
 deliver  what is under way between shards (:mod:`lanying.storage.drain`): the new links begin empty
-copy     every row of a user, group or slot to the shard that gets its slot, into ``shard-<n>.reshard-<version>``
+copy     every row of a user, group or slot to the shard that gets its slot, into ``shard-<n>.reshard-<version>``;
+         what is in a cold store comes back (and moves again later)
 verify   rows and sums per family are the same before and after, every new store keeps its invariants
 switch   ``shard-<n>`` to ``shard-<n>.before-<version>``, the new directories in their place, then the new shard map;
          meanwhile ``reshard.switching`` refuses a start
@@ -28,9 +29,12 @@ from lanying.config import Config
 from lanying.datadir import SWITCHING_FILE
 from lanying.errors import ReshardError
 from lanying.limits import MAX_SHARDS
+from lanying.runtime import cold_path
 from lanying.shard.mailbox import Mailboxes
 from lanying.shard.retention import RETAINED
 from lanying.shard.store import schema
+from lanying.shard.store.base import Store
+from lanying.shard.store.cold import MARK, cold_place
 from lanying.shard.store.rocks import RocksStore
 from lanying.shardmap import ShardMap
 from lanying.storage import directory, placement
@@ -40,9 +44,11 @@ from lanying.storage.progress import Point, Progress, Silent, no_point
 from lanying.storage.verify import BEHIND_ALL, count_rows, verify_store
 
 BATCH_BYTES = 1 << 20
+COLD_GROWS = 2
+"""What a cold store has takes this much more room in the others, which are compressed less."""
 JOURNAL_EVERY = 100_000
 """Rows copied between two entries of the journal, at each of which all new databases are flushed."""
-KNOWN_META = {b"schema_version", b"schema_compat_version", b"shard", b"last_id", RETAINED}
+KNOWN_META = {b"schema_version", b"schema_compat_version", b"shard", b"last_id", RETAINED, MARK}
 
 
 class Outcome(NamedTuple):
@@ -82,6 +88,7 @@ class Reshard:
         self._config = config
         self._progress = progress or Silent()
         self._keep_old = keep_old
+        self._cold_path = cold_path(data, config.storage.cold_path)
         self._point = point
         self._old = directory.need_map(data)
         self._journal = Journal.load(data)
@@ -133,11 +140,10 @@ class Reshard:
     # --- deliver, copy, verify ---------------------------------------------------------------------------------------
 
     def _move(self, now_ms: int) -> int:
-        paths = [directory.shard_path(self._data, index) for index in range(self._old.shards)]
-        with directory.opened(paths) as sources:
+        with directory.opened_tiered(self._data, self._old.shards, self._cold_path) as (databases, sources):
             delivered = drain(sources, self._old, self._config, now_ms, self._progress)
             self._point("delivered")
-            journal = self._begin(sources)
+            journal = self._begin(databases)
             new_map = msgspec.structs.replace(ShardMap.even(self._shards), version=journal.version)
             targets_at = [self._new_path(index, journal.version) for index in range(self._shards)]
             with directory.opened(targets_at) as targets:
@@ -165,6 +171,9 @@ class Reshard:
 
     def _check_room(self) -> None:
         needed = sum(directory.tree_bytes(directory.shard_path(self._data, index)) for index in range(self._old.shards))
+        if self._cold_path:
+            cold = [cold_place(self._cold_path, index) for index in range(self._old.shards)]
+            needed += COLD_GROWS * sum(directory.tree_bytes(place) for place in cold)
         needed += self._config.storage.min_free_bytes
         free = directory.free_bytes(self._data)
         if free < needed:
@@ -192,7 +201,7 @@ class Reshard:
                     "not the same; the old data is untouched: start over after --cancel, and check the disk"
                 )
 
-    def _check(self, sources: list[RocksStore], targets: list[RocksStore], new_map: ShardMap) -> None:
+    def _check(self, sources: list[Store], targets: list[RocksStore], new_map: ShardMap) -> None:
         assert self._journal is not None
         advance = self._progress.step("verify", sum(self._journal.rows.values()))
         problems = [p for index, target in enumerate(targets) for p in verify_store(target, index, new_map, advance)]
@@ -230,12 +239,26 @@ class Reshard:
         self._point("switched")
 
     def _clean(self, journal: Journal) -> None:
+        if (self._data / SWITCHING_FILE).exists():
+            self._put_cold_away(journal)
         (self._data / SWITCHING_FILE).unlink(missing_ok=True)
         self._point("cleaning")
         if not self._keep_old:
             for old in self._data.glob(f"shard-*.before-{journal.version}"):
                 directory.remove_tree(old)
+            if self._cold_path and Path(self._cold_path).is_dir():
+                for old in Path(self._cold_path).glob(f"shard-*.before-{journal.version}"):
+                    directory.remove_tree(old)
         Journal.remove(self._data)
+
+    def _put_cold_away(self, journal: Journal) -> None:
+        """The old cold stores fit no shard any more. While no server can start: it would make new ones in their place."""
+        for index in range(journal.before if self._cold_path else 0):
+            here = cold_place(self._cold_path, index)
+            kept = here.with_name(f"{here.name}.before-{journal.version}")
+            if here.exists() and not kept.exists():
+                here.rename(kept)
+                self._point(f"put cold away {index}")
 
 
 class _Copy:
@@ -243,7 +266,7 @@ class _Copy:
 
     def __init__(
         self,
-        sources: list[RocksStore],
+        sources: list[Store],
         targets: list[RocksStore],
         old_map: ShardMap,
         new_map: ShardMap,
@@ -331,10 +354,10 @@ class _Copy:
 
     def _meta(self) -> None:
         last_id = retained = 0
-        for source in self._sources:
+        for index, source in enumerate(self._sources):
             for key, value in source.scan(schema.META, b"", BEHIND_ALL):
                 if key not in KNOWN_META:
-                    raise ReshardError(f"{source.path}: written by a newer release (meta {key!r}); upgrade lanying")
+                    raise ReshardError(f"shard {index}: written by a newer release (meta {key!r}); upgrade lanying")
                 if key == b"last_id":
                     last_id = max(last_id, int.from_bytes(value, "big"))
                 elif key == RETAINED:

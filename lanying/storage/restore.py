@@ -10,6 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from lanying.errors import BackupError
+from lanying.runtime import COLD_FILE
+from lanying.shard.store.cold import cold_place
 from lanying.shardmap import FILE_NAME as MAP_FILE
 from lanying.storage import directory, manifest
 from lanying.storage.backup import copy_file
@@ -19,49 +21,91 @@ from lanying.storage.progress import BYTES, Point, Progress, Silent, no_point
 RESTORING = MAP_FILE + ".restoring"
 
 
-def restore(backup: Path, data: Path, *, progress: Progress | None = None, point: Point = no_point) -> Manifest:
+def restore(
+    backup: Path, data: Path, *, cold_path: str = "", progress: Progress | None = None, point: Point = no_point
+) -> Manifest:
     """Restore into ``data``, which must be empty, new, or left by an interrupted restore. What was restored.
 
+    :param cold_path: where the cold stores go, empty: into the data directory
     :raises BackupError: the backup is damaged, the directory is in use, or there is no room
     """
     found = manifest.load(backup)
     wanted = next((entry for entry in found.files if entry.path == MAP_FILE), None)
     if wanted is None:
         raise BackupError(f"{backup}: has no shard map; use another backup")
-    _prepare(data)
-    if directory.free_bytes(data) < found.size:
+    cold = Path(cold_path).absolute() if cold_path else data.absolute() / manifest.COLD
+    begun_before = _check(data)
+    if found.has_cold:
+        _check_cold(cold, found.shards, begun_before)
+    _empty(data)
+    if found.has_cold:
+        _begin_cold(cold, found.shards)
+    if directory.free_bytes(data) < sum(entry.size for entry in found.files if not (cold_path and _is_cold(entry))):
         raise BackupError(f"{data}: needs {found.size >> 20} MiB of room; make room or give another directory")
     _copy(backup, wanted, data / RESTORING)
     point("begun")
     advance = (progress or Silent()).step("restore", found.size, BYTES)
+    targets: set[Path] = set()
     for entry in found.files:
         if entry.path != MAP_FILE:
-            target = data / entry.path
+            target = cold / entry.path.partition("/")[2] if _is_cold(entry) else data / entry.path
+            targets.add(target.parent)
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _copy(backup, entry, target)
         advance(entry.size)
         point(f"restored {entry.path}")
-    for folder in {(data / entry.path).parent for entry in found.files}:
+    for folder in targets:
         directory.sync_directory(folder)
+    if found.has_cold:
+        directory.write_file(data / COLD_FILE, str(cold).encode() + b"\n")
     (data / RESTORING).rename(data / MAP_FILE)
     directory.sync_directory(data)
+    for index in range(found.shards if found.has_cold else 0):
+        (cold_place(str(cold), index) / RESTORING).unlink()
     return found
 
 
-def _prepare(data: Path) -> None:
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    there = sorted(entry.name for entry in data.iterdir() if entry.name != "lost+found")
+def _check(data: Path) -> bool:
+    """May the data go here? Whether it is an interrupted restore's directory."""
+    there = sorted(entry.name for entry in data.iterdir() if entry.name != "lost+found") if data.exists() else []
     if there and RESTORING not in there:
         raise BackupError(
             f"{data}: not empty (it has {', '.join(there[:3])}); give an empty or new directory with --data, "
             "or move this one away"
         )
-    for name in there:
-        path = data / name
+    return bool(there)
+
+
+def _check_cold(cold: Path, shards: int, begun_before: bool) -> None:
+    for index in range(shards):
+        place = cold_place(str(cold), index)
+        own = begun_before and (place / RESTORING).exists()
+        if not own and place.exists() and any(place.iterdir()):
+            raise BackupError(f"{place}: not empty, a cold store goes there; set storage.cold_path to a new directory")
+
+
+def _empty(data: Path) -> None:
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The file by which an interrupted restore is known goes last.
+    for path in sorted(data.iterdir(), key=lambda path: path.name == RESTORING):
         if path.is_dir():
-            directory.remove_tree(path)
+            if path.name != "lost+found":
+                directory.remove_tree(path)
         else:
             path.unlink()
+
+
+def _begin_cold(cold: Path, shards: int) -> None:
+    """Empty directories with a mark, by which they are known as this restore's if it is interrupted."""
+    for index in range(shards):
+        place = cold_place(str(cold), index)
+        directory.remove_tree(place)
+        place.mkdir(mode=0o700, parents=True)
+        directory.write_file(place / RESTORING, b"")
+
+
+def _is_cold(entry: Entry) -> bool:
+    return entry.path.startswith(f"{manifest.COLD}/")
 
 
 def _copy(backup: Path, entry: Entry, target: Path) -> None:

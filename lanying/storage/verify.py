@@ -4,6 +4,7 @@ One store (:func:`verify_store`):
 
 - every queue is dense, and reaches at least as far as its conversation's row says (which is written later and may say
   less after a crash); its beginning may be missing only where retention was at work;
+- what a border says is in the cold store is there, unless that store is not (then it cannot be told);
 - no message id is in a queue twice, and every history row points to the entry with its id;
 - no cursor is beyond the last position;
 - the outbox to each shard is one run of numbers that ends at the last number given out;
@@ -25,6 +26,7 @@ from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.shard.retention import RETAINED
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
+from lanying.shard.store.tiers import Border, TieredStore
 from lanying.shardmap import ShardMap
 from lanying.storage import placement
 from lanying.storage.progress import Advance
@@ -118,11 +120,15 @@ class _Verifier:
         """Conversations with groups: their entries are in the group's timeline, which may be elsewhere."""
         self._unlisted: set[bytes] = set()
         """Among them are groups somebody has left."""
+        self._unseen: dict[bytes, Border] = {}
+        """Parts of queues that are in a cold store that is not there."""
         self._seated: set[bytes] = set()
         """Groups with members on this shard."""
 
     def run(self) -> list[str]:
         self._seated = {key[:8] for key, _ in self._rows(schema.SEATS)}
+        if isinstance(self._store, TieredStore) and self._store.cold is None:
+            self._unseen = {key: Border.unpack(row) for key, row in self._rows(schema.BORDERS)}
         self._conversations()
         self._queues()
         self._cursors()
@@ -172,7 +178,7 @@ class _Verifier:
         missing = {key for key, last in self._last_seq.items() if last and key not in self._foreign}
         for queue_key, rows in groupby(self._rows(schema.QUEUE), key=lambda row: row[0][:16]):
             while key and key < queue_key:
-                self._say(f"{_queue(key)}: in history without any entry")
+                self._without_entries(key, history)
                 key, history = next(histories, (b"", iter(())))
             mids = self._queue(queue_key, rows)
             missing.discard(queue_key)
@@ -180,9 +186,10 @@ class _Verifier:
                 self._history(key, history, mids)
                 key, history = next(histories, (b"", iter(())))
         while key:
-            self._say(f"{_queue(key)}: in history without any entry")
+            self._without_entries(key, history)
             key, history = next(histories, (b"", iter(())))
         self._foreign |= missing & self._unlisted
+        missing -= {key for key, border in self._unseen.items() if border.steps}
         if not self._shortened:
             for queue_key in sorted(missing - self._unlisted):
                 self._say(f"{_queue(queue_key)}: all of its {self._last_seq[queue_key]} entries are missing")
@@ -197,9 +204,12 @@ class _Verifier:
         mids: dict[int, int] = {}
         seen: set[int] = set()
         expected = 0
+        unseen = self._unseen.get(key)
         for row_key, entry in rows:
             seq = int.from_bytes(row_key[16:], "big")
-            if seq != expected and (expected or (seq != 1 and not self._shortened)):
+            if unseen is not None and seq <= unseen.last + 1:
+                pass  # what is in between may be in the cold store
+            elif seq != expected and (expected or (seq != 1 and not self._shortened)):
                 self._say(f"{_queue(key)}: position {expected or 1} to {seq - 1} missing")
             expected = seq + 1
             if not entry:
@@ -210,6 +220,8 @@ class _Verifier:
             seen.add(mid)
             mids[seq] = mid
             self._check_id(mid)
+        if unseen is not None:
+            expected = max(expected, unseen.last + 1)
         if key not in self._last_seq:
             self._say(f"{_queue(key)}: has entries and no conversation")
         elif expected - 1 < self._last_seq[key]:
@@ -218,12 +230,21 @@ class _Verifier:
         return mids
 
     def _history(self, key: bytes, rows: Iterator[Row], mids: dict[int, int]) -> None:
+        unseen = self._unseen.get(key)
         for row_key, value in rows:
             mid = int.from_bytes(row_key[16:], "big")
             seq = schema.HISTORY_VALUE.unpack_from(value)[0]
+            if unseen is not None and seq not in mids and unseen.first <= seq <= unseen.last:
+                continue
             if mids.get(seq) != mid:
                 found = "nothing" if seq not in mids else f"message {mids[seq]}"
                 self._say(f"{_queue(key)}: history has message {mid} at position {seq}, there is {found}")
+
+    def _without_entries(self, key: bytes, rows: Iterator[Row]) -> None:
+        if key in self._unseen:
+            self._history(key, rows, {})
+        else:
+            self._say(f"{_queue(key)}: in history without any entry")
 
     def _check_id(self, mid: int) -> None:
         if mid >> _SEQUENCE_BITS & (1 << _SHARD_BITS) - 1 != self._index:
