@@ -88,7 +88,8 @@ class _Bar:
 
     def close(self) -> None:
         """Clear it away."""
-        self._bar.stop()
+        if self._task is not None:
+            self._bar.stop()
 
 
 def _pages(session: Session, console: Console, command: Command, arguments: dict[str, Any]) -> None:

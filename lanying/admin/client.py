@@ -22,6 +22,7 @@ from lanying.admin.messages import (
     Event,
     Failed,
     Progress,
+    Question,
     Rows,
     decode_answer,
     decode_event,
@@ -65,6 +66,19 @@ class Result:
     cursor: str = ""
 
 
+class Events:
+    """Live events of a subscription."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket = socket
+
+    def next(self, timeout_s: float) -> Event | None:
+        """The next one, None when there is none in time."""
+        if not self._socket.poll(int(timeout_s * 1000)):
+            return None
+        return decode_event(self._socket.recv_multipart()[-1])
+
+
 @dataclass
 class Console:
     """A connection to one server; use it as a context manager, from one thread.
@@ -103,15 +117,14 @@ class Console:
                 if isinstance(answer, Rows):
                     yield from answer.rows
         finally:
-            self._socket.send(encode(Cancel(ask.id)))
+            self._say(Cancel(ask.id))
 
-    def events(self, *topics: str) -> Iterator[Event]:
-        """What happens, as it happens. No topics: everything."""
+    def subscribe(self, *topics: str) -> Events:
+        """What happens from now on; no topics: everything."""
         socket = self._connect(zmq.SUB, self.address.events)
         for topic in topics or ("",):
             socket.setsockopt_string(zmq.SUBSCRIBE, topic)
-        while True:
-            yield decode_event(socket.recv_multipart()[-1])
+        return Events(socket)
 
     def _connect(self, kind: int, endpoint: str) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)
@@ -125,19 +138,26 @@ class Console:
         socket.connect(endpoint)
         return socket
 
+    def _say(self, question: Question) -> None:
+        """Without waiting for a server that is not there: silence is noticed by who waits for an answer."""
+        try:
+            self._socket.send(encode(question), zmq.NOBLOCK)
+        except zmq.Again:
+            pass
+
     def _answers(self, ask: Ask, timeout_s: float | None) -> Iterator[Answer]:
         """Every answer to an ask; says now and then that somebody waits.
 
         :raises CommandError: the command failed, or nobody answers there
         """
-        self._socket.send(encode(ask))
+        self._say(ask)
         began = said = monotonic()
         heard = False
         while True:
             now = monotonic()
             if now - said >= limits.ADMIN_ALIVE_S / 2:
                 said = now
-                self._socket.send(encode(Alive([ask.id])))
+                self._say(Alive([ask.id]))
             if not self._socket.poll(int(limits.ADMIN_ALIVE_S * 500)):
                 if not heard and now - began >= CONNECT_S:
                     raise CommandError(

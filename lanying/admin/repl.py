@@ -9,6 +9,7 @@ import click
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import NestedCompleter
 from prompt_toolkit.history import FileHistory
+from prompt_toolkit.shortcuts import CompleteStyle
 
 from lanying.admin import contexts
 
@@ -40,6 +41,7 @@ def interact(group: click.Group, run: Callable[[list[str]], object]) -> None:
     history.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     prompt: PromptSession[str] = PromptSession(
         history=FileHistory(str(history)),
+        complete_style=CompleteStyle.READLINE_LIKE,
         completer=NestedCompleter.from_nested_dict({**known, "help": known, "exit": None}),
     )
     click.echo("lanying admin console; Tab completes, `help` lists commands, `exit` or Ctrl-D leaves")

@@ -1,0 +1,82 @@
+"""What the doctor finds on machines that are ill, each with a remedy."""
+
+from pathlib import Path
+
+import pytest
+
+from lanying.admin.doctor import Patient, examine, measure_flushes
+from lanying.config import load
+
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def patient(tmp_path):
+    def make(files=None, flushes=(0.5, 0.6), now=NOW, process=None, environment=None):
+        root = tmp_path / "root"
+        for name, text in (files or {}).items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+        row = {"name": "shard-0", "pid": 7, "state": "ready", "restarts": 0, "figures": {}} | (process or {})
+        status = {"processes": [row], "shards": 1}
+        return Patient(root, load(environment=environment or {}), Path(tmp_path), status, list(flushes), now)
+
+    return make
+
+
+def found(patient, check):
+    return next(finding for finding in examine(patient) if finding.check == check)
+
+
+def test_a_healthy_machine_has_nothing_bad(patient):
+    assert {finding.state for finding in examine(patient())} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("check", "state", "text", "ill"),
+    [
+        ("shard-0", "bad", "starting", {"process": {"state": "starting"}}),
+        ("shard-0", "warn", "restarted 3 times", {"process": {"restarts": 3}}),
+        ("shard-0", "warn", "wait for shard-1", {"process": {"figures": {"link_1_depth": 5000.0}}}),
+        ("open files", "bad", "may open 1024", {"files": {"proc/7/limits": "Max open files  1024  1024  files\n"}}),
+        ("backlog", "warn", "is 128", {"files": {"proc/sys/net/core/somaxconn": "128\n"}}),
+        ("clock", "bad", "before 2024", {"now": 1000.0}),
+        ("clock", "warn", "not synchronised", {"files": {"run/systemd/timesync/clock": ""}}),
+        ("disk speed", "warn", "flush 45.00 ms", {"flushes": (40.0, 45.0, 50.0)}),
+        ("disk speed", "warn", "too fast to be true", {"flushes": (0.001, 0.002)}),
+        ("mmcblk0", "bad", "worn", {"files": {"sys/block/mmcblk0/device/life_time": "0x0b 0x0a\n"}}),
+        ("temperature", "warn", "82 °C", {"files": {"sys/class/thermal/thermal_zone0/temp": "82000\n"}}),
+        (
+            "power",
+            "bad",
+            "under-voltage now",
+            {"files": {"sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n"}},
+        ),
+        (
+            "power",
+            "warn",
+            "since the start",
+            {"files": {"sys/devices/platform/soc/soc:firmware/get_throttled": "50000\n"}},
+        ),
+        ("settings", "warn", "durability is os", {"environment": {"LANYING_STORAGE_DURABILITY": "os"}}),
+        ("settings", "warn", "caches may take", {"files": {"proc/meminfo": "MemTotal: 64000 kB\n"}}),
+    ],
+)
+def test_every_illness_is_found_with_its_remedy(patient, check, state, text, ill):
+    finding = found(patient(**ill), check)
+    assert finding.state == state and text in finding.found and finding.remedy
+
+
+def test_a_check_that_cannot_look_says_so(patient):
+    broken = patient(files={"sys/block/mmcblk0/device/life_time": "not hexadecimal\n"})
+    assert "could not look" in found(broken, "cards").found
+
+
+def test_the_worst_comes_first(patient):
+    states = [finding.state for finding in examine(patient(now=1000.0, process={"restarts": 1}))]
+    assert states == sorted(states, key=["bad", "warn", "ok"].index)
+
+
+def test_flushes_are_measured_beside_the_data(tmp_path):
+    took = measure_flushes(tmp_path, 3)
+    assert len(took) == 3 and all(value > 0 for value in took) and list(tmp_path.iterdir()) == []

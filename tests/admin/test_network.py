@@ -1,0 +1,116 @@
+"""Consoles that come over TCP: only with a registered key, and only as far as its role goes."""
+
+import json
+import os
+import stat
+
+import pytest
+import zmq
+
+from lanying.admin import keys
+from lanying.admin.client import Address, Console
+from lanying.admin.messages import Ask, encode
+from lanying.admin.visit import CommandError, Role
+from lanying.testing.poll import until
+
+
+@pytest.fixture
+def address(server):
+    return server._environment["LANYING_ADMIN_LISTEN"]
+
+
+def console(address, ticket):
+    return Console(Address(host=address, ticket=ticket))
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_key_may_do_what_its_role_allows(server, address, role):
+    ticket = keys.add(server.data, f"of-{role.name}", role)
+    with console(address, ticket) as found:
+        assert found.run("status").value["state"] == "ready"
+        for command, needs in (("users ban", Role.OPERATE), ("groups destroy", Role.ADMIN)):
+            with pytest.raises(CommandError) as caught:
+                found.run(command, _arguments(command))
+            expected = 402 if role < needs else (10000 if command == "users ban" else 20001)
+            assert caught.value.code == expected, caught.value
+
+
+def _arguments(command):
+    return {"user": "nobody"} if command == "users ban" else {"group": "5"}
+
+
+def test_a_read_key_that_tries_to_ban_is_refused_and_recorded(server, address):
+    with console(address, keys.add(server.data, "curious", Role.READ)) as found:
+        with pytest.raises(CommandError, match="needs the role operate, this key has read"):
+            found.run("users ban", {"user": "nobody"})
+        entry = found.run("audit list", limit=1000).value[-1]
+    assert (entry["who"], entry["command"]) == ("curious", "users ban") and entry["outcome"].startswith("refused")
+
+
+def test_a_console_without_a_key_is_not_answered(server, address):
+    context = zmq.Context()
+    socket = context.socket(zmq.DEALER)
+    try:
+        events = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
+        socket.connect(f"tcp://{address}")
+        socket.send(encode(Ask(1, "status")))
+        assert events.poll(30_000), "the handshake was not refused"
+        assert not socket.poll(200)
+    finally:
+        context.destroy(linger=0)
+
+
+def test_a_key_that_is_not_registered_is_refused_and_logged(server, address):
+    stranger, ring = keys.new_pair(), keys.load(server.data)
+    ticket = keys.Ticket("stranger", "admin", stranger.public, stranger.secret, ring.server.public)
+    with console(address, ticket) as found, pytest.raises(CommandError, match="is this key registered there"):
+        found.run("status")
+    until("it is logged", lambda: "event=console_refused" in server.log() and stranger.public in server.log(), 30)
+
+
+def test_a_removed_key_is_refused_on_its_open_connection(server, address):
+    with console(address, keys.add(server.data, "leaver", Role.ADMIN)) as found:
+        assert found.run("status").value["state"] == "ready"
+        assert keys.remove(server.data, "leaver")
+        with pytest.raises(CommandError, match="this key was removed"):
+            found.run("status")
+
+
+def test_live_events_come_over_tcp_too(server, address):
+    with console(address, keys.add(server.data, "watcher", Role.OPERATE)) as found:
+        events = found.subscribe("audit")
+
+        def heard():
+            # A subscription takes a moment to arrive: do something until one is seen.
+            found.run("log level", {"level": "info"})
+            event = events.next(0.2)
+            return event and event.what["command"]
+
+        assert until("an event arrives", heard, 30) == "log level"
+
+
+def test_secrets_are_for_their_owner_alone(server, tmp_path, admin):
+    code, shown, _ = admin("keygen", "laptop", "--out", tmp_path / "laptop.key", "--data", server.data, data=None)
+    assert code == 0 and "context add" in shown
+    for file in (tmp_path / "laptop.key", server.data / "admin-keys.json", server.data / "audit.log"):
+        if file.exists():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    assert stat.S_IMODE(os.stat(server.data).st_mode) == 0o700
+
+
+def test_contexts_name_servers(server, address, tmp_path, admin):
+    home = {"XDG_CONFIG_HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    key = tmp_path / "desk.key"
+    assert admin("keygen", "desk", "--role", "read", "--out", key, "--data", server.data, data=None)[0] == 0
+    assert admin("context", "add", "here", "--data", server.data, data=None, **home)[0] == 0
+    code, shown, _ = admin("context", "add", "far", "--server", address, "--key", key, data=None, **home)
+    assert code == 0 and shown == "far is the server in use\n"
+    assert admin("status", "--json", data=None, **home)[1]["state"] == "ready"
+    assert "* far" in admin("context", "list", data=None, **home)[1]
+    code, _, error = admin("users", "ban", "nobody", "--yes", data=None, **home)
+    assert code == 4 and "needs the role operate" in error
+    assert admin("context", "use", "here", data=None, **home)[0] == 0
+    assert admin("context", "remove", "far", data=None, **home)[0] == 0
+    code, _, error = admin("--context", "far", "status", data=None, **home)
+    assert code == 1 and "no context 'far'; there are: here" in error
+    assert json.loads((tmp_path / "lanying/contexts.json").read_text())["current"] == "here"
