@@ -15,7 +15,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from lanying import __version__, cli_service, cli_storage, control, limits, machine
+from lanying import __version__, cli_notifier, cli_service, cli_storage, control, limits, machine
 from lanying.children import EXIT_FAILED, State
 from lanying.config import Config, flat, layers, load, origins
 from lanying.errors import ConfigError, LanyingError
@@ -268,7 +268,7 @@ def version() -> None:
     click.echo(f"lanying {__version__}")
 
 
-for _command in (*cli_storage.COMMANDS, *cli_service.COMMANDS):
+for _command in (*cli_storage.COMMANDS, *cli_service.COMMANDS, cli_notifier.notifier):
     cli.add_command(_command)
 
 

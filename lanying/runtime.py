@@ -7,6 +7,7 @@ Data directory (mode 0700)::
     admin-token          admin token of the first app (mode 0600); admin-token.<app id>: of another one
     admin-keys.json      keys of consoles that come over the network (mode 0600)
     audit.log            what was done through the console, hash-chained (mode 0600)
+    notifiers.json       vendor certificates, encrypted with notifiers.key (mode 0600)
     lock                 held by the supervisor, contains its pid
     shard-<n>/           RocksDB of one shard
     files/objects/       uploaded files and what was made of them (:mod:`lanying.gateway.objects`)

@@ -7,6 +7,7 @@ import sys
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from lanying import __version__
 from lanying.cli import EXIT_CODES, cli
@@ -88,3 +89,21 @@ def test_a_low_descriptor_limit_is_refused(tmp_path):
     )
     assert refused.returncode == 78 and "hard limit is 4096" in refused.stderr and "tools/pi_tune.sh" in refused.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_notifiers_are_added_listed_and_removed(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("hush\n")
+    data = ["--data", str(tmp_path)]
+
+    def run(*arguments):
+        return CliRunner().invoke(cli, ["notifier", *arguments, *data])
+
+    done = run("add", "mi", "--provider", "xiaomi", "--app-id", "v1", "--secret-file", str(secret))
+    assert done.exit_code == 0, done.output
+    assert run("list").output == "mi\txiaomi\tproduction\tv1\n"
+    assert run("list", "--app", "other").output == ""
+    assert "hush" not in (tmp_path / "notifiers.json").read_text()
+    assert run("remove", "mi").exit_code == 0
+    assert run("remove", "mi").exit_code == 1
+    assert CliRunner().invoke(cli, ["notifier", "list", "--data", str(tmp_path / "none")]).exit_code == 2

@@ -1297,6 +1297,27 @@ class BindPush(Message, tag=269):
     device_token: str
 
 
+class PushTargets(Message, tag=274):
+    """Devices of this shard that a push would go to. Result: :class:`PushTargetsPage`.
+
+    :ivar uids: these users, else all behind ``after``; with ``tags`` who has one of them, with ``push_tokens`` whose
+        settings have one of them
+    """
+
+    app: str
+    uids: list[int] = []
+    tags: list[str] = []
+    push_tokens: list[str] = []
+    after: int = 0
+
+
+class PushTargetsPage(msgspec.Struct, array_like=True, frozen=True):
+    """Numbers of devices by notifier; ``next``: the user to go on behind, 0 at the end."""
+
+    counts: dict[str, int]
+    next: int
+
+
 class PutCode(Message, tag=270):
     """Keep a short-lived secret under a code; sent to the shard of :func:`lanying.shardmap.slot_of_name` of ``kind:code``.
     Result: True; 503 when there are too many.
@@ -1511,6 +1532,7 @@ Request = (
     | SetPushAlias
     | SetBadge
     | BindPush
+    | PushTargets
     | PutCode
     | ReadCode
     | CheckCode

@@ -13,7 +13,7 @@
 ``contract``   every call of the API as data, from ``contract.json``
 
 Areas, each a table ``ENDPOINTS``: ``discovery`` ``registration`` ``sign_in`` ``code_logins`` ``phones`` ``users``
-``user_administration`` ``push_bindings`` ``not_offered`` ``rosters``
+``user_administration`` ``push_bindings`` ``push_tasks`` ``not_offered`` ``rosters``
 ``roster_administration`` ``groups`` (with ``group_members``
 ``group_entry`` ``group_items``; they share ``group_visit`` and the QR texts of ``group_codes``)
 """

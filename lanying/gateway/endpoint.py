@@ -19,6 +19,7 @@ from lanying.gateway.file_store import FileStore
 from lanying.gateway.params import Params
 from lanying.gateway.sms import provider
 from lanying.gateway.throttle import Guesses
+from lanying.notifiers import Notifiers
 from lanying.passwords import Passwords
 from lanying.runtime import App
 
@@ -74,6 +75,7 @@ class Services:
         self.address_guesses = Guesses(per_minute * ADDRESS_FACTOR, limits.GUESS_KEYS)
         self.now = now
         self.now_ms = now_ms
+        self.notifiers = Notifiers(data)
         self.files = FileStore(config, shards, data, now_ms)
 
 

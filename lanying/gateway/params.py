@@ -137,6 +137,28 @@ class Params:
             raise refuse(10002, f"{name} is a list of at most {most} texts of 1 to {chars} characters")
         return list(dict.fromkeys(items))
 
+    def is_text(self, name: str) -> bool:
+        """Is there a text under this name?"""
+        return isinstance(self._values.get(name), str)
+
+    def items(self, name: str) -> list[Any]:
+        """A list of anything. :raises CallError: 10002"""
+        value = self._values.get(name)
+        if not isinstance(value, list):
+            raise refuse(10002, f"{name} is a list")
+        return value
+
+    def mapping(self, name: str, default: dict[str, Any] | None = None) -> dict[str, Any]:
+        """An object. :raises CallError: 10002"""
+        value = self._values.get(name)
+        if value is None:
+            if default is None:
+                raise _missing(name)
+            return default
+        if not isinstance(value, dict):
+            raise refuse(10002, f"{name} is an object")
+        return value
+
     def rows(self, name: str = "list", most: int = limits.REST_ROWS) -> list[Params]:
         """A list of objects. :raises CallError: 10002"""
         value = self._values.get(name)

@@ -21,6 +21,7 @@ from lanying import __version__
 from lanying.control import is_listening
 from lanying.datadir import APPS_FILE, TOKEN_FILE, DataDirectory
 from lanying.errors import BackupError
+from lanying.notifiers import KEY_FILE, LIST_FILE
 from lanying.runtime import OBJECTS, App, RunDirectory
 from lanying.shard.store.cold import cold_place
 from lanying.shardmap import FILE_NAME as MAP_FILE
@@ -173,7 +174,7 @@ class Backup:
     def _small_files(self) -> list[File]:
         if ShardMap.load(self._data) != self._map:
             raise BackupError(f"{self._data}: was resharded a moment ago; try again")
-        paths = {name: self._data / name for name in (MAP_FILE, APPS_FILE, TOKEN_FILE)}
+        paths = {name: self._data / name for name in (MAP_FILE, APPS_FILE, TOKEN_FILE, LIST_FILE, KEY_FILE)}
         if self._config_file is not None:
             paths[CONFIG_FILE] = self._config_file
         return [File(name, path, path.stat().st_size) for name, path in paths.items() if path.exists()]

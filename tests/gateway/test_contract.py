@@ -21,15 +21,12 @@ from lanying.config import Sms
 from lanying.gateway import not_offered
 from lanying.gateway.app import ENDPOINTS
 from lanying.gateway.contract import CONTRACT, Call
+from lanying.notifiers import Secret
 from lanying.testing.simulation import User
 from lanying.tokens import ROLE_USER, Identity, issue
 from tests.gateway.conftest import ACCOUNTS, APPS, Gateway, SimulatedShards
 
-OWED: set[str] = {
-    "GET /push/certificate",
-    "POST /push/notify",
-    "POST /push/task/detail",
-}
+OWED: set[str] = set()
 """Calls nobody has built yet."""
 
 ROUTED = {(method, endpoint.path) for endpoint in ENDPOINTS for method in endpoint.methods}
@@ -181,6 +178,15 @@ class World:
     def secret_kept(self) -> None:
         self.found |= self.call("", "POST", "/app/secret_info", {"secret_text": "x", "expire_seconds": 60})
 
+    def notifier(self) -> None:
+        self.gateway.services.notifiers.put("app", "mi", 3, 1, "vendor-app", Secret("key", "secret", "text"))
+
+    def push_task(self) -> None:
+        self.notifier()
+        body = {"audience": "all", "message": {"title": "t"}}
+        task = self.gateway.data("POST", "/push/notify", self.gateway.admin(), json=body)
+        self.found["list"] = [task["task_id"]]
+
     def bobs_phone(self) -> None:
         self.no_sms()
         self.gateway.data("POST", "/user/mobile", self.tokens["bob"], json={"mobile": MOBILE})
@@ -214,6 +220,9 @@ def EXAMPLES(world: World) -> dict[str, Any]:
         "new_password_check": "secret2",
         "notifier_name": "xiaomi",
         "qr_code": "",
+        "audience": {"user_id": [bob]},
+        "message": {"title": "t"},
+        "provider": 3,
         "secret_text": "hidden",
         "sign": "",
         "tags": ["red", "blue"],
@@ -314,6 +323,9 @@ SCENES |= {
     "/app/qr_login": World.qr_allowed,
     "/app/allow": World.qr_shown,
     "/app/user_verification": World.has_phone,
+    "/push/certificate": World.notifier,
+    "/push/notify": World.notifier,
+    "/push/task/detail": World.push_task,
     "/roster/mobile": World.bobs_phone,
     "/app/user/mobile_update": World.no_sms,
     "/user/mobile": World.no_sms,
@@ -331,6 +343,7 @@ VALUES: dict[str, Any] = {
     "/user/disable": lambda world: {"list": [world.uids["bob"]]},
     "/user/username": {"username": "alicia"},
     "/user/push/nickname": {"value": "Al"},
+    "/push/task/detail": lambda world: {"list": world.found["list"]},
     "/user/public": {"value": "seen by all"},
     "/user/private": {"value": "seen by me"},
     "/user/delete": {"password": "secret1"},
