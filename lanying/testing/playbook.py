@@ -29,6 +29,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from lanying.protocol import frame
@@ -181,7 +182,7 @@ class Playbook:
                     left.remove(event)
                 return True
 
-            self._stage.wait(f"{device} hears {events}", all_heard, lambda device=device: self._unnamed[device])
+            self._stage.wait(f"{device} hears {events}", all_heard, partial(self._unnamed.get, device))
             for event in wanted:
                 self._unnamed[device].remove(event)
             if not wanted:
