@@ -1,10 +1,11 @@
 """A server held to the CPU time and memory of a smaller machine, by control groups of Linux (version 2 or 1; needs root).
 
-**The factor.** One core of a Raspberry Pi 4 (Cortex-A72, 1.5 GHz) does about 1/4.5 of what a server core of 2021 does in one
-thread (measured range 1/3.5 to 1/6); its four cores together, which share one memory channel, about 0.7 of **one** such
-core. :data:`PI4_CORES` is that 0.7. A limit caps the total: a single step still runs as fast as this machine's core, so
-latencies at low load are better than a Pi's, while throughput and queueing under load are comparable. The period is
-10 ms, so that a server over its share pauses for milliseconds, as on a busy small machine, and not for tenths of a second.
+**The factor** is an assumption to plan with. One core of a Raspberry Pi 4 (Cortex-A72, 1.5 GHz) does about 1/4.5 of what a
+server core of 2021 does in one thread (somewhere between 1/3.5 and 1/6); its four cores together, which share one memory
+channel, about 0.7 of **one** such core. :data:`PI4_CORES` is that 0.7. A limit caps the total: a single step still runs as
+fast as this machine's core, so latencies at low load are better than a Pi's, while throughput and queueing under load are
+comparable. The period is 10 ms, so that a server over its share pauses for milliseconds, as on a busy small machine, and
+not for tenths of a second.
 
 Disk and network stay this machine's: an SD card syncs in 5 to 50 ms.
 """

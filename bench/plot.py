@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-LEFT, RIGHT, TOP, BOTTOM = 54, 12, 10, 28
+LEFT, RIGHT, TOP, BOTTOM = 54, 22, 10, 28
 BLUE, ORANGE, GREY, GREEN = "#2563eb", "#ea580c", "#94a3b8", "#059669"
 COLOURS = (BLUE, ORANGE, GREEN, "#7c3aed", "#0891b2", "#be185d", "#4d7c0f", "#a16207", "#475569", "#dc2626")
 

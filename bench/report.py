@@ -37,7 +37,7 @@ p { max-width: 90ch; margin: .4rem 0 .8rem } .faint { color: var(--faint) }
 .card dt { font-size: .78rem; color: var(--faint) } .card dd { margin: 0; font-size: 1.2rem; font-weight: 650;
   font-variant-numeric: tabular-nums } .card dd small { font-size: .75rem; font-weight: 400; color: var(--faint) }
 .card p { margin: .6rem 0 0; font-size: .85rem }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 1rem }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(560px, 1fr)); gap: 1rem }
 .small { display: grid; grid-template-columns: repeat(auto-fit, minmax(290px, 1fr)); gap: .8rem }
 figure { margin: 0; padding: .8rem .9rem } figcaption { font-weight: 600; font-size: .88rem; margin-bottom: .4rem }
 .names { float: right; font-weight: 400; font-size: .75rem; color: var(--faint) } .name { margin-left: .7em }
@@ -249,7 +249,7 @@ def _bars(records: Sequence[Record], titles: Sequence[str], name: str, caption: 
         [
             (titles[order], record["figures"][name], plot.colour(order))
             for order, record in enumerate(records)
-            if name in record["figures"]
+            if name in record["figures"] and not (name == "cpu_us_per_message" and "copies" in record["figures"])
         ],
     )
 

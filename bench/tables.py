@@ -133,10 +133,10 @@ def run_name(record: Mapping[str, Any]) -> str:
     rate = settings.get("rate")
     if rate:
         parts.append("saturated" if rate == "max" else f"{rate:g}/s")
-    if settings.get("durability", "fsync") != "fsync":
-        parts.append(str(settings["durability"]))
     if settings.get("system"):
-        parts.insert(0, str(settings["system"]))
+        parts[0] = str(settings["system"])
+    elif settings.get("durability", "fsync") != "fsync":
+        parts.append(str(settings["durability"]))
     return ", ".join(parts)
 
 
