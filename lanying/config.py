@@ -197,6 +197,37 @@ TABLES: dict[str, type[msgspec.Struct]] = {
 _OWN_ACCOUNTS = ("open_registration", "strangers_may_chat")
 """Fields of ``[accounts]`` that an app may have its own of."""
 
+AT_RUN_TIME = (
+    "accounts.open_registration",
+    "accounts.token_lifetime_s",
+    "policy.recall_seconds",
+    "policy.group_members",
+    "storage.min_free_bytes",
+)
+"""Settings that a running server can change: they are read when they are used, by whoever holds the configuration."""
+
+
+def changed(config: Config, key: str, value: Any) -> Config:
+    """A copy with another value. :raises ConfigError: no such setting, or a bad value"""
+    table, _, name = key.rpartition(".")
+    values = msgspec.to_builtins(config)
+    inner = values[table] if table in TABLES else values
+    if name not in inner or (table and table not in TABLES):
+        raise ConfigError(f"no setting {key!r}; `lanying-cluster check-config` lists them")
+    inner[name] = value
+    try:
+        return msgspec.convert(values, Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{key} = {value!r}: {str(error).partition(' - at')[0]}") from error
+
+
+def change(config: Config, key: str, value: Any) -> None:
+    """Set it in place, for everybody in this process who holds ``config``. Only keys of :data:`AT_RUN_TIME`, checked before."""
+    assert key in AT_RUN_TIME
+    table, _, name = key.rpartition(".")
+    msgspec.structs.force_setattr(getattr(config, table), name, value)
+
+
 Layer = tuple[str, dict[str, Any]]
 """Where values come from, and the values, nested as in the TOML file."""
 

@@ -1,4 +1,4 @@
-"""Long work: what runs, how far it is, and how to end it. Jobs of this process: backups, compactions."""
+"""Long work: what runs, how far it is, and how to end it. Jobs of this process (backups, compactions) and broadcasts of the shards."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lanying.admin.visit import CommandError, Visit
+from lanying.bus.messages import BroadcastInfo, CancelBroadcast, ListBroadcasts
 from lanying.errors import LanyingError
 
 KEPT: Final = 50
+BROADCAST: Final = "b"
+"""Before the number of a broadcast, to tell it from a job's."""
 
 
 class Cancelled(LanyingError):
@@ -117,13 +120,43 @@ class Jobs:
 
 
 async def list_all(visit: Visit) -> object:
-    """Jobs, the latest first."""
-    return visit.server.jobs.rows()
+    """Jobs, the latest first; broadcasts are the shards' own work and survive a restart."""
+    return [*visit.server.jobs.rows(), *await _broadcasts(visit)]
 
 
 async def cancel(visit: Visit) -> object:
     """End a job as soon as it can stop cleanly."""
-    job = visit.server.jobs.get(visit.number("job"))
+    text = visit.text("job")
+    if text.startswith(BROADCAST) and text[1:].isdecimal():
+        visit.will(f"stop broadcast {text[1:]}: who has it keeps it")
+        stopped = await visit.server.ask_all(CancelBroadcast(int(text[1:])), bool)
+        if not any(stopped):
+            raise CommandError(404, f"no broadcast {text} is running; `jobs list` shows them")
+        return f"broadcast {text[1:]} is stopped"
+    job = visit.server.jobs.get(int(text) if text.isdecimal() else 0)
     visit.will(f"cancel job {job.id}: {job.title}")
     job.stop.set()
     return f"job {job.id} ends as soon as it can"
+
+
+async def _broadcasts(visit: Visit) -> list[dict[str, Any]]:
+    """The shards' parts of each broadcast as one row."""
+    rows: dict[int, dict[str, Any]] = {}
+    for part in [one for parts in await visit.server.ask_all(ListBroadcasts(), list[BroadcastInfo]) for one in parts]:
+        row = rows.setdefault(
+            part.id,
+            {
+                "job": f"{BROADCAST}{part.id}",
+                "what": f"broadcast in {part.app}",
+                "state": part.state,
+                "percent": None,
+                "now": 0,
+            }
+            | {"who": "", "started_ms": part.created_ms},
+        )
+        row["now"] += part.sent
+        if part.state == "running":
+            row["state"] = part.state
+    for row in rows.values():
+        row["now"] = f"{row['now']} sent"
+    return sorted(rows.values(), key=lambda row: -row["started_ms"])

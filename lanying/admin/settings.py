@@ -5,7 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from lanying.admin.visit import CommandError, Visit
-from lanying.config import Config, environment_name, flat
+from lanying.bus.messages import Reconfigure
+from lanying.config import AT_RUN_TIME, Config, change, changed, environment_name, flat
+from lanying.errors import ConfigError
+from lanying.runtime import GATEWAY, shard_name
 
 
 async def show(visit: Visit) -> object:
@@ -20,3 +23,23 @@ async def show(visit: Visit) -> object:
     if not rows:
         raise CommandError(404, f"no setting's key contains {wanted!r}; `config show` lists all")
     return rows
+
+
+async def set_value(visit: Visit) -> object:
+    """Change a setting of the running server, until it starts again."""
+    server, key = visit.server, visit.text("key")
+    if key not in AT_RUN_TIME:
+        raise CommandError(
+            10002,
+            f"{key} cannot change while the server runs: set it in the configuration file and restart; "
+            f"these can: {', '.join(AT_RUN_TIME)}",
+        )
+    try:
+        new = dict(flat(msgspec.to_builtins(changed(server.config, key, visit.text("value")))))[key]
+    except ConfigError as error:
+        raise CommandError(10002, str(error)) from error
+    visit.will(f"set {key} to {msgspec.json.encode(new).decode()} until the server starts again")
+    change(server.config, key, new)
+    for name in (*map(shard_name, range(server.map.shards)), GATEWAY):
+        server.send(name, Reconfigure(key, new))
+    return {"key": key, "value": new, "keep": f"write it into the configuration file, or set {environment_name(key)}"}

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from lanying.admin.visit import Visit
+from lanying.admin.visit import Page, Visit
 from lanying.bus.messages import (
     STATE_BANNED,
     STATE_DELETED,
     STATE_FROZEN,
     STATE_NORMAL,
     AccountInfo,
+    AccountPage,
     ClaimAccount,
     Credentials,
     DeviceInfo,
     GetCredentials,
     Kick,
+    ListAccounts,
     ListDevices,
     SetPassword,
     SetState,
@@ -24,6 +26,10 @@ from lanying.bus.shards import ask_name
 from lanying.protocol.schema.xsync_pb2 import UserNotice
 
 STATES: Final = {STATE_NORMAL: "normal", STATE_BANNED: "banned", STATE_FROZEN: "frozen", STATE_DELETED: "deleted"}
+
+
+PAGES_LOOKED_AT: Final = 50
+"""Pages of a shard one command looks through for a rare name before it gives the console a cursor to go on."""
 
 
 def shown(info: AccountInfo) -> dict[str, Any]:
@@ -62,6 +68,31 @@ async def show(visit: Visit) -> object:
     info = await _user(visit)
     devices = await visit.server.ask(info.uid, ListDevices(info.uid), list[DeviceInfo])
     return shown(info) | {"devices": len(devices), "online": sum(device.online for device in devices)}
+
+
+async def list_all(visit: Visit) -> object:
+    """Users of an app, page by page, by shard and id; with ``text`` those whose name or nickname contains it."""
+    server, app, wanted = visit.server, visit.server.app(visit.text("app")), visit.text("text").casefold()
+    shard, after = (int(part) for part in (visit.cursor or "0:0").split(":"))
+    rows: list[dict[str, Any]] = []
+    for _ in range(PAGES_LOOKED_AT):
+        if shard >= server.map.shards or len(rows) >= visit.limit:
+            break
+        page = await server.ask_shard(shard, ListAccounts(app.app_id, after, 0, visit.limit - len(rows)), AccountPage)
+        rows += [
+            shown(info)
+            for info in page.accounts
+            if wanted in info.username.casefold() or wanted in info.nick_name.casefold()
+        ]
+        shard, after = (shard + 1, 0) if page.end else (shard, page.last)
+    return Page(rows, f"{shard}:{after}" if shard < server.map.shards else "")
+
+
+async def sessions(visit: Visit) -> object:
+    """Devices of a user that are connected now."""
+    rows = await devices(visit)
+    assert isinstance(rows, list)
+    return [row for row in rows if row["online"]]
 
 
 async def devices(visit: Visit) -> object:

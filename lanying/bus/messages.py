@@ -129,6 +129,13 @@ class Compact(Message, tag=363):
     """Console to shard: rewrite the database without what was deleted, in the background."""
 
 
+class Reconfigure(Message, tag=364):
+    """Console to shard or gateway: a setting of :data:`lanying.config.AT_RUN_TIME` has this value from now on."""
+
+    key: str
+    value: bool | int
+
+
 # --- link messages: shard to shard, exactly once, in order ------------------------------------------------------
 
 
@@ -320,6 +327,7 @@ Envelope = (
     | LogLine
     | Traced
     | Compact
+    | Reconfigure
 )
 """A bare :class:`Deliver` or :class:`GroupDeliver` is a live one: for connected devices, allowed to get lost."""
 

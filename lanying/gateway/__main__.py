@@ -16,9 +16,10 @@ from prometheus_client import make_asgi_app
 from lanying import limits
 from lanying.bus import handoff
 from lanying.bus.call import Calls
-from lanying.bus.messages import Drain, Envelope, Heartbeat, Reply
+from lanying.bus.messages import Drain, Envelope, Heartbeat, Reconfigure, Reply
 from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
+from lanying.config import change
 from lanying.gateway.adopt import Adopter
 from lanying.gateway.app import build
 from lanying.gateway.endpoint import Services
@@ -97,6 +98,8 @@ class Process:
             self.calls.answered(message)
         elif isinstance(message, Drain):
             self.drain()
+        elif isinstance(message, Reconfigure):
+            change(self.launch.config, message.key, message.value)
         else:
             log.warning("event=unexpected_envelope type=%s", type(message).__name__)
 

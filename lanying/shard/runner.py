@@ -27,12 +27,13 @@ from lanying.bus.messages import (
     GroupDeliver,
     LinkAck,
     LinkBatch,
+    Reconfigure,
     Reply,
     Request,
 )
 from lanying.bus.transport import Bus
 from lanying.clock import monotonic, wall_ms
-from lanying.config import Config
+from lanying.config import Config, change
 from lanying.errors import ProtocolError
 from lanying.failpoints import failpoint
 from lanying.protocol.websocket import close_frame
@@ -344,6 +345,8 @@ class Runner:
             self.drain()
         elif isinstance(message, Compact):
             self._compact()
+        elif isinstance(message, Reconfigure):
+            change(self._config, message.key, message.value)
 
     def _compact(self) -> None:
         """In a thread: RocksDB releases the GIL meanwhile."""

@@ -207,6 +207,65 @@ def test_settings(run):
     assert run("slowlog") is not None
 
 
+def test_a_setting_is_changed_until_the_next_start(server, run):
+    import httpx
+
+    def registers():
+        body = {"username": name("open"), "password": PASSWORD}
+        return httpx.post(server.url + "/user/register/v2", json=body, headers={"app_id": "lanying"}).json()["code"]
+
+    assert registers() == 200
+    assert run("config set", key="accounts.open_registration", value="false")["value"] is False
+    until("registration is closed", lambda: registers() == 40001, 30)
+    assert run("config set", key="accounts.open_registration", value="true")["value"] is True
+    until("registration is open", lambda: registers() == 200, 30)
+    assert "these can: accounts.open_registration" in refused(run, 10002, "config set", key="listen", value="x")
+    assert "recall_seconds" in refused(run, 10002, "config set", key="policy.recall_seconds", value="soon")
+
+
+def test_users_are_found_by_part_of_their_name(run):
+    marker = secrets.token_hex(4)
+    made = sorted(run("users create", username=f"find_{marker}_{n}", password=PASSWORD)["uid"] for n in range(3))
+    assert sorted(row["uid"] for row in run("users search", text=marker.upper())) == made
+    assert {*made} <= {row["uid"] for row in run("users list")}
+    assert run("users sessions", user=str(made[0])) == []
+
+
+def test_messages_from_the_console(server, run):
+    async def scene():
+        async with Client(server.url) as bob, Client(server.url) as carol:
+            for client, who in ((bob, name("bob")), (carol, name("carol"))):
+                await client.register(who, PASSWORD)
+                await client.login(who, PASSWORD)
+            heard = []
+
+            async def hears(text):
+                async with asyncio.timeout(30):
+                    async for event in bob:
+                        if isinstance(event, Message):
+                            heard.append(event)
+                            if event.text == text:
+                                return event
+                raise AssertionError(heard)
+
+            sent = await asyncio.to_thread(run, "send", to=str(bob.uid), text="the server stops at ten")
+            assert (await hears("the server stops at ten")).mid == sent["message"]
+            await asyncio.to_thread(run, "send", to=str(bob.uid), text="hello from carol", **{"from": str(carol.uid)})
+            await hears("hello from carol")
+            number = (await asyncio.to_thread(run, "broadcast", text="to all"))["broadcast"]
+            await hears("to all")
+            jobs = await asyncio.to_thread(run, "jobs list")
+            assert f"b{number}" in [row["job"] for row in jobs]
+
+    asyncio.run(scene())
+    refused(run, 404, "jobs cancel", job="b1")
+
+
+def test_apps(run):
+    assert [row["app"] for row in run("apps list")] == ["lanying"]
+    assert "[apps.shop]" in refused(run, 10010, "apps add", app_id="shop")
+
+
 def test_a_shard_is_restarted(run):
     assert "clients connect again, nothing is lost" in run("shards restart", dry=True, shard=1)["would"]
     assert run("shards restart", shard=1)["restarts"] == 1
@@ -221,9 +280,9 @@ def test_backup_compact_and_jobs(run, tmp_path):
     refused(run, 10002, "backup create", destination="relative")
     job = run("backup verify", destination=destination, background=True)
     until("the job is done", lambda: state(run, job["job"]) == "done", 30)
-    assert "cancel job" in run("jobs cancel", dry=True, job=job["job"])["would"]
-    assert run("jobs cancel", job=job["job"])
-    refused(run, 404, "jobs cancel", job=999)
+    assert "cancel job" in run("jobs cancel", dry=True, job=str(job["job"]))["would"]
+    assert run("jobs cancel", job=str(job["job"]))
+    refused(run, 404, "jobs cancel", job="999")
     assert run("compact")["after_bytes"] > 0
 
 
