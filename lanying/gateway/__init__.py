@@ -10,7 +10,7 @@
 ``codes``      REST codes and their meaning
 ``batch``      many rows of one call  ``handles``   names that lead to a user
 ``code_book``  short-lived secrets    ``sms``       how a code reaches a phone
-``contract``   every call of the API as data, from ``contract.json``
+``contract``   every call of the API as data, from ``contract.json``; ``openapi`` tells it to clients
 
 Areas, each a table ``ENDPOINTS``: ``discovery`` ``registration`` ``sign_in`` ``code_logins`` ``phones`` ``users``
 ``user_administration`` ``push_bindings`` ``push_tasks`` ``not_offered`` ``rosters``

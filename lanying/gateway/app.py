@@ -27,6 +27,7 @@ from lanying.gateway import (
     groups,
     messages,
     not_offered,
+    openapi,
     phones,
     push_bindings,
     push_tasks,
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 
 ENDPOINTS: Final = (
     *discovery.ENDPOINTS,
+    *openapi.ENDPOINTS,
     *registration.ENDPOINTS,
     *sign_in.ENDPOINTS,
     *code_logins.ENDPOINTS,

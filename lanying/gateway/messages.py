@@ -33,6 +33,7 @@ from lanying.errors import CallError
 from lanying.gateway.auth import authenticate, is_admin
 from lanying.gateway.codes import refuse
 from lanying.gateway.endpoint import GET, POST, UPDATE, Endpoint, Page, Visit
+from lanying.ids import MAX_ENTITY_ID
 from lanying.protocol.schema.xsync_pb2 import (
     XID,
     Conversation,
@@ -189,6 +190,8 @@ def _draft(visit: Visit) -> Draft:
     targets = params.entities("targets")
     if not targets:
         raise refuse(10002, "targets is missing")
+    if not all(0 < target <= MAX_ENTITY_ID for target in targets):
+        raise refuse(10002, "targets is a list of user or group ids")
     if len(targets) > limits.MESSAGE_TARGETS:
         raise refuse(10002, f"targets has more than {limits.MESSAGE_TARGETS} ids, use several calls or a broadcast")
     content_type = params.number("content_type", most=12)

@@ -93,7 +93,7 @@ def test_missing() -> None:
     assert params.entities("x") == []
 
 
-PLAIN = {"/", "/user/delete"}
+PLAIN = {"/", "/docs", "/openapi.json", "/user/delete"}
 """Without envelope; and what would end the user all others are about."""
 
 
