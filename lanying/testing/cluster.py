@@ -29,6 +29,7 @@ class Cluster:
     """One server. Use as a context manager, or call :meth:`start` and :meth:`stop`.
 
     :param directory: gets ``data/`` and ``server.log``
+    :param data: another data directory
     :param config: settings by their environment name in lower case, for example ``storage_durability="os"``
     :ivar url: ``http://127.0.0.1:PORT``, known once started; the same port is used when it is started again
     """
@@ -40,9 +41,10 @@ class Cluster:
         *,
         command: Sequence[str] = COMMAND,
         arguments: Sequence[str] = (),
+        data: Path | None = None,
         **config: object,
     ) -> None:
-        self.data = directory / "data"
+        self.data = data or directory / "data"
         self.log_file = directory / "server.log"
         self.shards = shards
         self.url = ""

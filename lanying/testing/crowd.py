@@ -21,20 +21,22 @@ PASSWORD = "correct-horse1"
 GROUP_EVERY = 4
 """Every fourth message goes to the member's group."""
 NAME_TAKEN = (10004, 11011)
+REFUSED_PAUSE_S = 0.1
 
 
 class Member:
     """One user.
 
-    :ivar client: the device that writes
+    :ivar name: user name
     :ivar acknowledged: texts by message id
     :ivar group: where some of his messages go, 0: there is none
     """
 
-    def __init__(self, ledger: Ledger, url: str, number: int, devices: int) -> None:
+    def __init__(self, ledger: Ledger, url: str, crowd: str, number: int, devices: int) -> None:
         self.number = number
+        self.name = f"{crowd}_{number}"
         self.clients = [
-            Client(url, device_guid=f"crowd-{number}{'abcdefgh'[n - 1] if n else ''}") for n in range(devices)
+            Client(url, device_guid=f"{crowd}-{number}{'abcdefgh'[n - 1] if n else ''}") for n in range(devices)
         ]
         self.inboxes: list[Inbox] = []
         self.acknowledged: dict[int, str] = {}
@@ -42,11 +44,6 @@ class Member:
         self.group = 0
         self.spoken = 0
         self._ledger = ledger
-
-    @property
-    def name(self) -> str:
-        """User name."""
-        return f"crowd_{self.number}"
 
     @property
     def client(self) -> Client:
@@ -81,7 +78,10 @@ class Member:
             except LanyingError as error:
                 self.failures.append(f"{text}: {error}")
                 self._ledger.refused.append(self.failures[-1])
-                return
+                if not self._ledger.may_refuse:
+                    return
+                await asyncio.sleep(REFUSED_PAUSE_S)
+                continue
             self.acknowledged[sent.mid] = text
             self._ledger.acknowledged(sent.mid, text, self.uid, to, self.client.guid)
 
@@ -91,11 +91,12 @@ class Crowd:
 
     :param devices: of each user; all but the first only watch
     :param group_size: everybody is in a group of this many; 0: no groups
+    :param name: begins the names of its users
     """
 
-    def __init__(self, url: str, size: int, *, devices: int = 1, group_size: int = 0) -> None:
+    def __init__(self, url: str, size: int, *, devices: int = 1, group_size: int = 0, name: str = "crowd") -> None:
         self.ledger = Ledger()
-        self.members = [Member(self.ledger, url, number, devices) for number in range(size)]
+        self.members = [Member(self.ledger, url, name, number, devices) for number in range(size)]
         self._group_size = group_size
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -136,7 +137,7 @@ class Crowd:
         """Everybody sends message after message until ``stop`` is set."""
 
         async def talk(member: Member) -> None:
-            while not stop.is_set() and not member.failures:
+            while not stop.is_set() and (self.ledger.may_refuse or not member.failures):
                 await member.talk(self.neighbour(member), 1)
 
         await asyncio.gather(*[talk(member) for member in self.members])

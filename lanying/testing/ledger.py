@@ -83,6 +83,7 @@ class Ledger:
     """Everything that was sent and shown.
 
     :ivar groups: members by group id
+    :ivar may_refuse: refusals are no broken promise: the test takes away what the server needs
     """
 
     def __init__(self) -> None:
@@ -91,6 +92,7 @@ class Ledger:
         self.refused: list[str] = []
         self.inboxes: list[Inbox] = []
         self.groups: dict[int, set[int]] = {}
+        self.may_refuse = False
         self._numbers: Counter[tuple[str, int]] = Counter()
 
     def open(self, uid: int, name: str) -> Inbox:
@@ -126,7 +128,8 @@ class Ledger:
 
     def account(self) -> Account:
         """Every message accounted for."""
-        account = Account(self.sent, len(self.posts), sum(len(inbox.messages) for inbox in self.inboxes), self.refused)
+        account = Account(self.sent, len(self.posts), sum(len(inbox.messages) for inbox in self.inboxes))
+        account.refused = [] if self.may_refuse else self.refused
         account.lost = list(self.missing())
         for inbox in self.inboxes:
             texts = Counter(message.text for message in inbox.messages)
