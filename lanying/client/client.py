@@ -215,6 +215,11 @@ class Client:
             self._pump()
         return event
 
+    def cut(self) -> None:
+        """Drop the connection as a lost network does; the client connects again by itself."""
+        if self._transport is not None:
+            self._transport.abort()
+
     async def close(self) -> None:
         """Say good-bye and disconnect; calls that wait get :class:`Closed`, the events end. The account stays logged in."""
         if self.session is not None:

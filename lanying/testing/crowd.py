@@ -99,9 +99,11 @@ class Crowd:
         self.members = [Member(self.ledger, url, name, number, devices) for number in range(size)]
         self._group_size = group_size
         self._tasks: list[asyncio.Task[None]] = []
+        self.loop: asyncio.AbstractEventLoop
 
     async def arrive(self, at_once: int = 16) -> None:
         """Register and log in everybody, and found the groups."""
+        self.loop = asyncio.get_running_loop()
         gate = asyncio.Semaphore(at_once)
 
         async def enter(member: Member) -> None:
