@@ -238,7 +238,8 @@ def crash_test_command(
 ) -> None:
     """Kill a private server again and again under load and account for every message.
 
-    Nothing of a running server is touched. Exit code 1 when an acknowledged message was lost or came twice.
+    Nothing of a running server is touched. Exit code 1 when an acknowledged message was lost, came twice or out of order, or a
+    database is damaged.
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

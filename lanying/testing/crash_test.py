@@ -1,7 +1,8 @@
 """``lanying-cluster crash-test``: the promise of the server, tested on the user's own machine and disk.
 
 A private server in a temporary directory, users who write to each other without a pause, and processes killed again
-and again (``kill -9``): each kind of process, and now and then all at once. Then every message is accounted for.
+and again (``kill -9``): each kind of process at any moment, shards also at each step of a message's path, and now and then all at
+once. Then every message is accounted for, in what devices were shown and in the databases.
 """
 
 from __future__ import annotations
@@ -21,21 +22,25 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from lanying.failpoints import POINTS, arm
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import Crowd
+from lanying.testing.disk import Disk, examine
 
-SYNC_SAMPLES = 60
-HONEST_SYNC_MS = 0.05
-"""No disk writes through in less: a faster answer came from a cache that a power failure empties."""
 SETTLE_S = 60.0
+GROUP_SIZE = 5
+STEPS = sorted(
+    point for point in POINTS if point.startswith("shard.") and point not in ("shard.opened", "shard.draining")
+)
+"""Steps of a message's path through a shard."""
 
 
 @dataclass
 class Report:
-    """What happened. ``ok`` is the verdict: nothing acknowledged was lost, nothing came twice or out of order.
+    """What happened. ``ok`` is the verdict: nothing acknowledged was lost, came twice or in different orders, and the databases are whole.
 
-    :ivar sync_p50_ms: time the disk takes to write 4 KiB through, half of the time; ``sync_p99_ms``: all but one in
-        a hundred
+    :ivar refused: sends answered with an error while a shard was away; nothing was promised
+    :ivar damaged: what is wrong in the databases of the stopped server (:mod:`lanying.storage.verify`)
     """
 
     seed: int
@@ -47,16 +52,17 @@ class Report:
     lost: int
     duplicated: int
     reordered: int
+    disagreeing: int
     refused: int
-    sync_p50_ms: float
-    sync_p99_ms: float
-    sync_is_believable: bool
+    damaged: int
+    disk: Disk
     examples: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """The server kept its promise."""
-        return not (self.lost or self.duplicated or self.reordered or self.refused) and self.acknowledged > 0
+        broken = self.lost or self.duplicated or self.reordered or self.disagreeing or self.damaged
+        return not broken and self.acknowledged > 0
 
     def as_json(self) -> dict[str, Any]:
         """For scripts."""
@@ -76,10 +82,15 @@ def run(
 
     :param progress: called with the share that is done and a line of text
     """
-    with tempfile.TemporaryDirectory(prefix="lanying-crash-test-", dir=directory) as place:
-        p50, p99 = measure_sync(Path(place))
-        with Cluster(Path(place), shards=shards) as server:
-            crowd, kills, took = asyncio.run(_kill_and_talk(server, seconds, users, random.Random(seed), progress))
+    with tempfile.TemporaryDirectory(prefix="lanying-crash-test-", dir=directory) as name:
+        place = Path(name)
+        disk = examine(place)
+        points = place / "points"
+        points.mkdir()
+        with Cluster(place, shards=shards, failpoints=points) as server:
+            chance = random.Random(seed)
+            crowd, kills, took = asyncio.run(_kill_and_talk(server, points, seconds, users, chance, progress))
+        damage = crowd.ledger.store_problems(server.data)
     count = crowd.account()
     return Report(
         seed=seed,
@@ -91,17 +102,18 @@ def run(
         lost=len(count.lost),
         duplicated=len(count.duplicated),
         reordered=len(count.reordered),
-        refused=len(count.refused),
-        sync_p50_ms=round(p50, 3),
-        sync_p99_ms=round(p99, 3),
-        sync_is_believable=p50 >= HONEST_SYNC_MS,
-        examples=(count.lost + count.duplicated + count.reordered + count.refused)[:10],
+        disagreeing=len(count.disagreeing),
+        refused=len(crowd.ledger.refused),
+        damaged=len(damage),
+        disk=disk,
+        examples=(count.lost + count.duplicated + count.reordered + count.disagreeing + damage)[:10],
     )
 
 
 def show(report: Report) -> None:
     """Print for people."""
     table = Table(show_header=False, box=None)
+    disk = report.disk
     rows = (
         ("verdict", "[green]kept its promise[/]" if report.ok else "[red]BROKE ITS PROMISE[/]"),
         ("ran", f"{report.seconds:g} s, seed {report.seed}"),
@@ -112,52 +124,53 @@ def show(report: Report) -> None:
         ("lost", f"{report.lost} (must be 0)"),
         ("duplicated", f"{report.duplicated} (must be 0)"),
         ("out of order", f"{report.reordered} (must be 0)"),
-        ("refused", f"{report.refused} (must be 0)"),
-        ("disk sync", f"{report.sync_p50_ms:g} ms half of the time, {report.sync_p99_ms:g} ms at the worst percent"),
+        ("disagreeing", f"{report.disagreeing} (must be 0)"),
+        ("damaged", f"{report.damaged} (must be 0)"),
+        ("refused", f"{report.refused} (told so, while a shard was away)"),
+        ("disk", " ".join(filter(None, (disk.device, disk.kind, disk.write_cache)))),
+        ("disk sync", f"{disk.sync_p50_ms:g} ms half of the time, {disk.sync_p99_ms:g} ms at the worst percent"),
     )
     for name, text in rows:
         table.add_row(name, text)
     console = Console(highlight=False)
     console.print(table)
-    if not report.sync_is_believable:
-        console.print(
-            "This disk says it has written sooner than a disk can: it (or a virtual machine) may keep data in a cache that a\n"
-            "power failure empties. kill -9 cannot show that; only pulling the plug can. Use a disk that honours fsync."
-        )
     for text in report.examples:
-        console.print(f"  {text}")
-
-
-def measure_sync(directory: Path) -> tuple[float, float]:
-    """Milliseconds to write 4 KiB through to the disk: median and 99th percentile."""
-    took: list[float] = []
-    with (directory / "sync").open("wb") as file:
-        for _ in range(SYNC_SAMPLES):
-            file.write(os.urandom(4096))
-            file.flush()
-            start = time.perf_counter()
-            os.fdatasync(file.fileno())
-            took.append((time.perf_counter() - start) * 1000)
-    took.sort()
-    return took[len(took) // 2], took[int(len(took) * 0.99)]
+        console.print(f"  {text}", markup=False)
+    for note in disk.notes:
+        console.print(
+            f"note: {note}", style="dim" if note is disk.notes[-1] and disk.believable else "yellow", markup=False
+        )
 
 
 async def _kill_and_talk(
-    server: Cluster, seconds: float, users: int, chance: random.Random, progress: Callable[[float, str], None]
+    server: Cluster,
+    points: Path,
+    seconds: float,
+    users: int,
+    chance: random.Random,
+    progress: Callable[[float, str], None],
 ) -> tuple[Crowd, Counter[str], float]:
-    crowd = Crowd(server.url, users)
+    crowd = Crowd(server.url, users, devices=2, group_size=GROUP_SIZE)
     await crowd.arrive()
+    crowd.ledger.may_refuse = True
     kills: Counter[str] = Counter()
     start = time.monotonic()
     stop = asyncio.Event()
     talking = asyncio.create_task(crowd.talk_until(stop))
-    victims = [*(f"shard-{n}" for n in range(server.shards)), "router", "gateway", "everything"]
+    shards = [f"shard-{n}" for n in range(server.shards)]
+    victims = [*shards, *(f"{shard} at a step" for shard in shards), "router", "gateway", "everything"]
     while (gone := time.monotonic() - start) < seconds:
         progress(gone / seconds, f"{crowd.acknowledged} acknowledged, {kills.total()} kills")
         await asyncio.sleep(chance.uniform(0.3, 2.0))
-        victim = chance.choice(victims)
+        victim, step = chance.choice(victims), chance.choice(STEPS)
         kills[victim] += 1
-        await asyncio.to_thread(_kill, server, victim)
+        if victim.endswith(" at a step"):
+            arm(points, step, process=victim.split()[0])
+        else:
+            await asyncio.to_thread(_kill, server, victim, points)
+        await asyncio.to_thread(server.hurry)
+    _disarm(points)
+    await asyncio.to_thread(server.wait_all_ready)
     stop.set()
     await talking
     await crowd.settle(SETTLE_S, strict=False)
@@ -166,7 +179,12 @@ async def _kill_and_talk(
     return crowd, kills, time.monotonic() - start
 
 
-def _kill(server: Cluster, victim: str) -> None:
+def _disarm(points: Path) -> None:
+    for armed in points.iterdir():
+        armed.unlink(missing_ok=True)
+
+
+def _kill(server: Cluster, victim: str, points: Path) -> None:
     if victim != "everything":
         pid = server.pids().get(victim)
         if pid is not None:  # else it is on its way up again
@@ -179,4 +197,5 @@ def _kill(server: Cluster, victim: str) -> None:
         except ProcessLookupError:
             pass  # the kernel ends children of a dead supervisor
     server.stop()
+    _disarm(points)
     server.start()

@@ -164,10 +164,12 @@ class Ledger:
                 last[peer] = place, message.text
 
     def check_stores(self, data: Path) -> None:
-        """Look at the databases of a stopped server.
+        """Look at the databases of a stopped server. :raises AssertionError: see :meth:`store_problems`"""
+        problems = self.store_problems(data)
+        assert not problems, f"{problems[:5]}, {len(problems)} in all"
 
-        :raises AssertionError: an invariant is broken, or a mailbox lacks or repeats something acknowledged
-        """
+    def store_problems(self, data: Path) -> list[str]:
+        """Invariants that are broken in the databases, and mailboxes that lack or repeat something acknowledged."""
         shard_map = directory.need_map(data)
         paths = [directory.shard_path(data, index) for index in range(shard_map.shards)]
         with directory.opened(paths) as stores:
@@ -192,7 +194,7 @@ class Ledger:
                 for (owner, peer, text), times in texts.items()
                 if times > 1 and text
             ]
-        assert not problems, f"{problems[:5]}, {len(problems)} in all"
+        return problems
 
     def _mailboxes(self, post: Post) -> Iterator[tuple[int, int]]:
         if post.to in self.groups:

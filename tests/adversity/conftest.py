@@ -10,9 +10,8 @@ from typing import TypeVar
 
 import pytest
 
-from lanying import control, limits
+from lanying import limits
 from lanying.failpoints import arm
-from lanying.runtime import RunDirectory
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import Crowd
 from lanying.testing.poll import until
@@ -89,11 +88,8 @@ class Town:
         server = self.server
 
         def ready() -> bool:
-            status = server.status()
-            for row in status["processes"]:
-                if row["state"] == "waiting":
-                    control.ask(RunDirectory(server.data), {"do": "restart", "process": row["name"]})
-            return bool(status["state"] == "ready")
+            server.hurry()
+            return bool(server.status()["state"] == "ready")
 
         until("every process is ready", ready, 40, lambda: f"{server.status()}\n{server.log()}")
 

@@ -61,7 +61,7 @@ class Faults:
         if self.server.ended():  # a point in the supervisor was armed
             self.start()
             self.history.append("the server was started again")
-        self.hurry()
+        self.server.hurry()
 
     def start(self) -> None:
         """Start the server; a child that dies before it was ever ready would end the start, as it should."""
@@ -72,15 +72,6 @@ class Faults:
         """Nothing more happens."""
         for armed in self.points.iterdir():
             armed.unlink(missing_ok=True)
-
-    def hurry(self) -> None:
-        """Nobody waits for a backoff."""
-        try:
-            for row in self.server.status()["processes"]:
-                if row["state"] == "waiting":
-                    control.ask(RunDirectory(self.server.data), {"do": "restart", "process": row["name"]})
-        except Exception:  # noqa: BLE001 - the supervisor may be gone; the next fault starts it
-            pass
 
     def _pid(self, name: str) -> int:
         try:
@@ -213,7 +204,7 @@ def _calm(server: Cluster, faults: Faults) -> None:
         faults.start()
 
     def ready() -> bool:
-        faults.hurry()
+        server.hurry()
         return bool(server.status()["state"] == "ready")
 
     until("every process is ready", ready, 60, server.status)
