@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 NODE := $(and $(shell command -v node 2>/dev/null),$(shell command -v npm 2>/dev/null))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test check format profile clean
+.PHONY: help run test adversity check format profile clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
@@ -23,6 +23,9 @@ check: $(VENV)/.test ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+adversity: $(VENV)/.test ## every fault in its long form: half an hour
+	$(BIN)/python -m pytest -rfEs -m "slow or not slow" tests/adversity tests/cluster/test_crash.py
 
 format: $(VENV)/.test ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .

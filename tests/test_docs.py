@@ -17,7 +17,7 @@ from lanying.gateway.metrics import Metrics
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 READMES = {name: (ROOT / name).read_text() for name in ("README.md", "README.zh-CN.md")}
-PAGES = (*READMES, "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/configuration.md")
+PAGES = (*READMES, "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/configuration.md", "docs/testing.md")
 
 
 def rows(first_cell):

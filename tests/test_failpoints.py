@@ -24,6 +24,12 @@ def test_every_point_is_in_the_code_once_and_no_other_is():
     assert calls == dict.fromkeys(failpoints.POINTS, 1)
 
 
+def test_every_point_is_documented() -> None:
+    page = (Path(__file__).parents[1] / "docs/testing.md").read_text()
+    table = page.partition("## Fail points")[2].partition("## ")[0]
+    assert dict(re.findall(r"^\| `([a-z_.]+)` \| (.+) \|$", table, re.MULTILINE)) == failpoints.POINTS
+
+
 def passing(directory: Path, name: str, process: str = "shard-1") -> subprocess.CompletedProcess[str]:
     """A process that comes to a point three times and says so."""
     code = f"""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lanying.testing.crash_test import Report
+from lanying.testing.disk import Disk
 
 
 @pytest.mark.timeout(110)
@@ -34,14 +35,14 @@ def test_a_short_run_loses_nothing(tmp_path: Path) -> None:
     assert report["ok"]
     assert report["acknowledged"] > 0
     assert sum(report["kills"].values()) > 1
-    assert (report["lost"], report["duplicated"], report["reordered"]) == (0, 0, 0)
+    assert [report[it] for it in ("lost", "duplicated", "reordered", "disagreeing", "damaged")] == [0] * 5
+    assert report["disk"]["notes"]
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
 
 
-@pytest.mark.parametrize("broken", ["lost", "duplicated", "reordered", "refused"])
+@pytest.mark.parametrize("broken", ["lost", "duplicated", "reordered", "disagreeing", "damaged"])
 def test_one_broken_promise_is_enough(broken: str) -> None:
-    counts = {"lost": 0, "duplicated": 0, "reordered": 0, "refused": 0}
-    good = Report(1, 1.0, {}, 1, 1, 1, sync_p50_ms=1.0, sync_p99_ms=1.0, sync_is_believable=True, **counts)
-    assert good.ok
-    bad = Report(1, 1.0, {}, 1, 1, 1, sync_p50_ms=1.0, sync_p99_ms=1.0, sync_is_believable=True, **counts | {broken: 1})
-    assert not bad.ok
+    disk = Disk("vda", "disk", "write back", 1.0, 1.0)
+    counts = dict.fromkeys(("lost", "duplicated", "reordered", "disagreeing", "refused", "damaged"), 0)
+    assert Report(1, 1.0, {}, 1, 1, 1, disk=disk, **counts | {"refused": 1}).ok, "a refusal promises nothing"
+    assert not Report(1, 1.0, {}, 1, 1, 1, disk=disk, **counts | {broken: 1}).ok

@@ -88,7 +88,7 @@ class RocksStore:
         try:
             self._database = Rdict(str(path), options, column_families=families)
         except Exception as error:
-            raise StoreError(f"{path}: cannot open the database: {error}") from error
+            raise StoreError(f"{path}: cannot open the database: {error}{_remedy(str(error))}") from error
         self._families = {family: self._database.get_column_family(family) for family in names}
         self._handles = {family: self._database.get_column_family_handle(family) for family in names}
         self._no_sync = WriteOptions()
@@ -198,6 +198,14 @@ def _refuse_unknown_families(path: Path, names: tuple[str, ...]) -> None:
         unknown = sorted(set(Rdict.list_cf(str(path))) - {*names, "default"})
         if unknown:
             raise SchemaError(f"{path}: written by a newer release (it has {', '.join(unknown)}); upgrade lanying")
+
+
+def _remedy(text: str) -> str:
+    if "Corruption" in text:
+        return "; the disk has lost or changed what was written: restore the last backup with lanying-cluster restore"
+    if "No space left" in text or "Read-only file system" in text:
+        return "; make room or repair the file system, the server tries again by itself"
+    return ""
 
 
 def _translate(error: Exception) -> StoreError:
