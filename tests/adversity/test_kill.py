@@ -46,7 +46,7 @@ def test_every_point_is_tested() -> None:
     assert {*TALKING, *ARRIVING, *RESTARTING} == POINTS.keys()
 
 
-@pytest.mark.parametrize("passes", [0, 5])
+@pytest.mark.parametrize("passes", [0, pytest.param(5, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("point", TALKING)
 def test_killed_while_people_talk(town: Town, point: str, passes: int) -> None:
     before = town.restarts()

@@ -6,7 +6,7 @@ import pytest
 
 from tests.adversity.random_faults import run
 
-SECONDS = 6.0
+SECONDS = 4.0
 KEPT: tuple[int, ...] = ()
 """Seeds that failed once."""
 
