@@ -265,7 +265,7 @@ class Shard:
             self._reply(message, result)
 
     def _reply(self, message: Call, result: bytes | CallError) -> None:
-        if self.tick.batch.size:
+        if self.tick.batch.operations:
             self.tick.durable = True
         if isinstance(result, CallError):
             reply = Reply(message.id, result.code, result.message)
@@ -364,13 +364,13 @@ class Shard:
 
     def settle(self) -> None:
         """Let reads see what the tick has gathered; it is written as a whole, when it is sealed."""
-        if self.tick.batch.size:
+        if self.tick.batch.operations:
             self.store.reveal(self.tick.batch)
             self.tick.durable = True
 
     def between_ticks(self, work: Callable[[], None]) -> None:
         """Do something to the store itself when it has everything that memory knows of: now, or behind the tick's write."""
-        if self.tick.batch.size:
+        if self.tick.batch.operations:
             self._between_ticks.append(work)
         else:
             work()
@@ -380,14 +380,14 @@ class Shard:
     def seal(self) -> Tick:
         """Write the tick and let pull loops answer. The sealed tick; a new one begins."""
         tick = self.tick
-        if tick.durable or tick.batch.size or tick.links or self.mailboxes.hasty:
+        if tick.durable or tick.batch.operations or tick.links or self.mailboxes.hasty:
             if self.ids.last != self._stored_id:
                 self._stored_id = self.ids.last
                 tick.batch.put(schema.META, b"last_id", schema.pack_u64(self._stored_id))
             self.mailboxes.seal(tick.batch)
         if tick.links or tick.acknowledge:
             self.outbox.seal(tick)
-        if tick.batch.size:
+        if tick.batch.operations:
             self.store.write(tick.batch)
         while self._between_ticks:
             self._between_ticks.pop(0)()

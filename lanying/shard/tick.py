@@ -95,5 +95,5 @@ class Tick:
             or self.histories
             or self.closing
             or self.acknowledge
-            or self.batch.size
+            or self.batch.operations
         )

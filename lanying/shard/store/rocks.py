@@ -19,7 +19,6 @@ from pathlib import Path
 from rocksdict import (
     BlockBasedOptions,
     Cache,
-    ColumnFamily,
     DBCompressionType,
     Options,
     Rdict,
@@ -36,32 +35,26 @@ _MIB = 1 << 20
 
 
 class RocksBatch:
-    """A WriteBatch, the handles it needs, and what is in it: RocksDB does not give it back."""
+    """A list of changes, which reads of the tick need too. The WriteBatch is made of it in one go when it is written."""
 
-    __slots__ = ("_handles", "_note", "_put", "operations", "raw")
+    __slots__ = ("_note", "operations")
 
-    def __init__(self, handles: dict[str, ColumnFamily]) -> None:
-        self.raw = WriteBatch(raw_mode=True)
-        self._handles = handles
-        self._put = self.raw.put
+    def __init__(self) -> None:
         self.operations: list[Change] = []
         self._note = self.operations.append
 
     def put(self, family: str, key: bytes, value: bytes) -> None:
-        self._put(key, value, self._handles[family])
         self._note((family, key, None, value))
 
     def delete(self, family: str, key: bytes) -> None:
-        self.raw.delete(key, self._handles[family])
         self._note((family, key, None, None))
 
     def delete_range(self, family: str, start: bytes, stop: bytes) -> None:
-        self.raw.delete_range(start, stop, self._handles[family])
         self._note((family, start, stop, None))
 
     @property
     def size(self) -> int:
-        return 0 if self.raw.is_empty() else self.raw.size_in_bytes()
+        return sum(len(key) + len(stop or value or b"") for _, key, stop, value in self.operations)
 
 
 class RocksStore:
@@ -118,7 +111,7 @@ class RocksStore:
             )
 
     def batch(self) -> RocksBatch:
-        return RocksBatch(self._handles)
+        return RocksBatch()
 
     def get(self, family: str, key: bytes) -> bytes | None:
         value: bytes | None = self._families[family].get(key)
@@ -146,9 +139,17 @@ class RocksStore:
             yield key, value
 
     def write(self, batch: Batch) -> None:
-        assert isinstance(batch, RocksBatch)
+        raw = WriteBatch(raw_mode=True)
+        put, handles = raw.put, self._handles
+        for family, key, stop, value in batch.operations:
+            if value is not None:
+                put(key, value, handles[family])
+            elif stop is None:
+                raw.delete(key, handles[family])
+            else:
+                raw.delete_range(key, stop, handles[family])
         try:
-            self._database.write(batch.raw, self._no_sync)
+            self._database.write(raw, self._no_sync)
         except Exception as error:
             raise _translate(error) from error
 
