@@ -24,7 +24,7 @@ from lanying.bus.messages import (
 from lanying.ids import message_time_ms
 from lanying.protocol.frame import FrameError, parse_frame
 from lanying.protocol.schema import xsync_pb2 as pb
-from lanying.shard import devices, groups
+from lanying.shard import devices, groups, marks
 from lanying.shard.mailbox import Conversation
 from lanying.shard.session import Session
 from lanying.shard.store import schema
@@ -38,7 +38,6 @@ MARKS: Final = (
     (schema.READ_BY_PEER, "read by peer"),
     (schema.DELIVERED, "delivered"),
     (schema.PLAYED, "played"),
-    (schema.MARKED_UNREAD, "marked unread"),
 )
 
 
@@ -125,11 +124,14 @@ class Inspection:
         row = shard.store.get(schema.HISTORY, head.key + schema.pack_u64(mid))
         if row is None:
             return MessageTrace(owner, peer, 0, "removed", accepted_ms=accepted_ms) if accepted_ms else None
-        seq, marks = schema.HISTORY_VALUE.unpack(row)
-        entry = shard.store.get(schema.QUEUE, head.key + schema.pack_u64(seq))
+        seq, marked = schema.HISTORY_VALUE.unpack_from(row)
+        entry = row[9:] or shard.store.get(schema.QUEUE, head.key + schema.pack_u64(seq))
         trace = MessageTrace(owner, peer, seq, "kept" if entry else "removed", accepted_ms=accepted_ms)
-        trace.marks = [name for bit, name in MARKS if marks & bit]
-        if mid <= head.read_mid and "read by owner" not in trace.marks and not marks & schema.MARKED_UNREAD:
+        trace.marks = [name for bit, name in MARKS if marked & bit]
+        noted = marks.notes(shard.store, head, mid, mid).get(mid, 0)
+        if noted & schema.MARKED_UNREAD:
+            trace.marks.append("marked unread")
+        elif "read by owner" not in trace.marks and marks.is_read(head, mid, noted):
             trace.marks.append("read by owner")
         trace.devices = [] if owner == peer and head.flags & schema.IS_GROUP else self._devices(head, seq)
         if entry:
