@@ -149,6 +149,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     app_name: str = "Lanying"
     max_connections: Positive = 10_000
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
     metrics_port: Port = 0
     """Prometheus metrics on this loopback port; 0: one the system picks, shown by ``status``."""
     storage: Storage = msgspec.field(default_factory=Storage)

@@ -49,7 +49,7 @@ def start(
     if daemon:
         report = background.detach(plan.data.log_file)
         plan.data.write_pid()
-    logs.setup("supervisor", config.log_level)
+    logs.setup("supervisor", config.log_level, config.log_format)
     ready_line = f"ready {url} shards={plan.shard_map.shards} app={config.app_id} pid={os.getpid()}"
     gc.set_threshold(100_000, 50, 100)
     code = supervisor.run(plan, lambda: report(0, ready_line), lambda reason: report(1, reason))

@@ -73,7 +73,7 @@ def show(status: dict[str, Any], console: Console | None = None) -> None:
         figures = " ".join(
             f"{name}={value:.15g}" + (f" ({rates[name]:g}/s)" if name in rates else "")
             for name, value in row["figures"].items()
-            if name != "sessions"
+            if name != "sessions" and ":" not in name
         )
         console.print(f"{row['name']}: {figures}", style="dim", markup=False)
 

@@ -150,7 +150,7 @@ def test_nothing_of_the_server_imports_test_helpers_or_the_supervisor():
     )
     below = (*PROCESSES, "bus", "protocol", "client")
     # The console asks the supervisor and shows what it says, like the command line.
-    shared = {("lanying.admin", part) for part in ("control", "report", "machine")}
+    shared = {("lanying.admin", part) for part in ("control", "report", "machine")} | {("lanying.gateway", "control")}
 
     def upwards(name, found):
         return any(within(name, b) for b in below) and any(

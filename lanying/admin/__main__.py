@@ -78,7 +78,7 @@ class Process:
 def main() -> int:
     """Run until told to stop."""
     launch = Launch.read()
-    setup(launch.name, launch.config.log_level)
+    setup(launch.name, launch.config.log_level, launch.config.log_format)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     process = Process(launch, loop)

@@ -53,12 +53,14 @@ class Call(Message, tag=3):
     """A request. ``body`` is an encoded :class:`Request`; the answer goes to process ``caller``.
 
     :ivar deadline_ms: wall time after which nobody waits any more
+    :ivar request: what caused it, for the log: the id of a REST request
     """
 
     id: int
     caller: str
     deadline_ms: int
     body: bytes
+    request: str = ""
 
 
 class Reply(Message, tag=4):

@@ -7,7 +7,9 @@ or body that is none of ours has an HTTP status of its own (xsync section 2.1).
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -18,6 +20,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lanying import limits
+from lanying.bus.call import request_id
 from lanying.errors import CallError
 from lanying.gateway import (
     code_logins,
@@ -68,6 +71,8 @@ ENDPOINTS: Final = (
     *messages.ENDPOINTS,
 )
 
+_numbers = itertools.count(1)
+"""Every request has an id: in its answer, in the log of the gateway, and in that of a shard that fails on it."""
 _NO_APP: Final = App("", "", "")
 _DEFAULT_HEADERS: Final = b"app_id, access-token, content-type, user_id, group_id"
 
@@ -85,7 +90,10 @@ def build(services: Services, metrics: Metrics | None = None) -> ASGIApp:
 def _route(services: Services, figures: Metrics, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     async def route(request: Request) -> Response:
         started = services.now()
+        name = f"{os.getpid():x}-{next(_numbers):x}"
+        request_id.set(name)
         code, response = await _respond(services, endpoint, request)
+        response.headers["x-request-id"] = name
         figures.count(endpoint.path, code, services.now() - started)
         return response
 
@@ -110,7 +118,7 @@ async def _respond(services: Services, endpoint: Endpoint, request: Request) -> 
     except ClientDisconnect:
         return 0, Response()
     except Exception:
-        log.exception("event=request_failed path=%s", endpoint.path)
+        log.exception("event=request_failed path=%s request=%s", endpoint.path, request_id.get())
         return 500, _failure(500, MEANINGS[500], 500)
 
 

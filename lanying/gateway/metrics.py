@@ -1,10 +1,103 @@
-"""Figures of the gateway itself, for Prometheus and for ``status``."""
+"""The Prometheus page: what the gateway counts itself, and the figures of every process as the supervisor has them.
+
+A figure is a number under a name, with a label behind a colon: ``messages``, ``refused:status=FAIL``, ``commit_seconds:le=0.01``.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+COUNTERS: Final = {
+    "messages": "Messages accepted; kind=group: those to groups.",
+    "deliveries": "Pushes to devices, one for each run of entries.",
+    "refused": "Uploads refused, by status.",
+    "commits": "Commits that were flushed.",
+    "turns": "Turns of the event loop.",
+    "requests": "REST requests.",
+}
+"""Everything else that is no histogram is a gauge."""
+HISTOGRAMS: Final = {
+    "commit_seconds": "From the end of a tick to its flush.",
+    "tick_seconds": "Deciding and writing a tick.",
+    "lag_seconds": "How late the event loop was.",
+}
+GAUGES: Final = {
+    "sessions": "Devices logged in.",
+    "link_depth": "Bundles of messages owed to another shard.",
+    "disk_bytes": "Size of the database.",
+    "cold_bytes": "Size of the cold store.",
+    "memory_bytes": "Write buffers.",
+    "up": "1 while the process is ready.",
+    "restarts": "Starts after the first.",
+}
+_LINK: Final = re.compile(r"link_([0-9]+)_depth")
+
+
+class ProcessCollector(Collector):
+    """The figures of all processes, with the label ``process``.
+
+    :param rows: the processes of a status, as the supervisor answers it; asked at every scrape
+    """
+
+    def __init__(self, rows: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+        self._rows = rows
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing to ask at registration."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """One family per figure."""
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        buckets: dict[tuple[str, str], dict[str, float]] = {}
+        for row in self._rows():
+            process = row["name"]
+            figures = {"up": float(row["state"] == "ready"), "restarts": float(row["restarts"]), **row["figures"]}
+            for figure, value in figures.items():
+                name, label, text = _parts(figure)
+                if name in HISTOGRAMS:
+                    buckets.setdefault((name, process), {})[text or label] = value
+                else:
+                    family = families.get(name) or families.setdefault(name, _family(name))
+                    family.add_metric([process, f"{label}={text}" if label else ""], value)
+        yield from families.values()
+        yield from _histograms(buckets)
+
+
+def _parts(figure: str) -> tuple[str, str, str]:
+    """Name, label and its value."""
+    if (link := _LINK.fullmatch(figure)) is not None:
+        return "link_depth", "to", f"shard-{link[1]}"
+    name, _, rest = figure.partition(":")
+    label, _, text = rest.partition("=")
+    return name, label, text
+
+
+def _family(name: str) -> CounterMetricFamily | GaugeMetricFamily:
+    labels = ("process", "what")
+    if name in COUNTERS:
+        return CounterMetricFamily(f"lanying_{name}", COUNTERS[name], labels=labels)
+    return GaugeMetricFamily(f"lanying_{name}", GAUGES.get(name, "See docs/configuration.md."), labels=labels)
+
+
+def _histograms(buckets: dict[tuple[str, str], dict[str, float]]) -> Iterator[Metric]:
+    families: dict[str, HistogramMetricFamily] = {}
+    for (name, process), found in buckets.items():
+        family = families.get(name) or families.setdefault(
+            name, HistogramMetricFamily(f"lanying_{name}", HISTOGRAMS[name], labels=("process",))
+        )
+        total = found.pop("sum", 0.0)
+        family.add_metric([process], [(bound, count) for bound, count in found.items()], total)
+    yield from families.values()
 
 
 class Metrics:

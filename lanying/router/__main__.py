@@ -79,7 +79,7 @@ class Process:
 def main() -> int:
     """Run the router until it is told to drain."""
     launch = Launch.read()
-    setup(launch.name, launch.config.log_level)
+    setup(launch.name, launch.config.log_level, launch.config.log_format)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     process = Process(launch, loop)

@@ -119,7 +119,7 @@ class Process:
 def main() -> int:
     """Run one shard until it is told to stop. Exit code 1: memory and disk may disagree, start again."""
     launch = Launch.read()
-    setup(launch.name, launch.config.log_level)
+    setup(launch.name, launch.config.log_level, launch.config.log_format)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)

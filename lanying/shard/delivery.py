@@ -164,6 +164,7 @@ class Delivery:
         shard = self._shard
         if isinstance(result, Refused):
             shard.refused += 1
+            shard.refusals[result.code] += 1
             shard.tick.send(session, frame.refusal(refused_mid, result.code, result.reason))
         else:
             shard.tick.send(session, frame.acknowledgement(client_mid, result.mid, result.time_ms, result.edit_ms))

@@ -36,6 +36,8 @@ from lanying.clock import monotonic, wall_ms
 from lanying.config import Config, change
 from lanying.errors import ProtocolError
 from lanying.failpoints import failpoint
+from lanying.histogram import Histogram
+from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.protocol.websocket import close_frame
 from lanying.runtime import RunDirectory, shard_name
 from lanying.shard.commit import Committer
@@ -50,6 +52,9 @@ log = logging.getLogger(__name__)
 
 GOING_AWAY = 1001
 _IN_OUT = select.EPOLLIN | select.EPOLLOUT
+
+
+_STATUS_NAMES = {int(number): name for name, number in Status.ErrorCode.items()}
 
 
 class Runner:
@@ -88,6 +93,10 @@ class Runner:
         self._draining = False
         self._compacting = False
         self.commits = 0
+        self.commit_seconds = Histogram()
+        self.tick_seconds = Histogram()
+        self.lag_seconds = Histogram()
+        self._second_due = 0.0
         self.turns = 0
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -109,6 +118,7 @@ class Runner:
     def adopt(self, session: Session, leftover: bytes) -> None:
         """Serve an admitted session's socket; ``leftover`` was read before it came here. Part of the current turn."""
         self._sessions[session.fd] = session
+        log.info("event=opened uid=%d sn=%d address=%s app=%s", session.uid, session.sn, session.address, session.app)
         self._epoll.register(session.fd, select.EPOLLIN)
         if leftover:
             self._feed(session, leftover)
@@ -208,6 +218,7 @@ class Runner:
         self.shard.left(session)
         if fd < 0:
             return
+        log.info("event=closed uid=%d sn=%d", session.uid, session.sn)
         session.fd = -1
         session.unsent = b""
         del self._sessions[fd]
@@ -253,6 +264,9 @@ class Runner:
             self._fail("event=commit_failed")
             return
         self._committed_at = tick.now
+        took = monotonic() - tick.now
+        self.tick_seconds.observe(took)
+        self.shard.inspection.took("tick", took)
         if self.shard.outbox.untold and not self._acknowledge_due:
             self._acknowledge_due = True
             self._loop.call_later(limits.LINK_ACK_S, self._acknowledge_links)
@@ -279,6 +293,9 @@ class Runner:
         if tick is None:
             return
         self.commits += 1
+        took = monotonic() - tick.now
+        self.commit_seconds.observe(took)
+        self.shard.inspection.took("commit", took, f"{tick.gathered_bytes} bytes")
         self._release(tick)
         if not self._reading:
             self._resume()
@@ -386,6 +403,11 @@ class Runner:
         self._begin_turn()
         shard = self.shard
         now = shard.tick.now
+        if self._second_due:
+            lag = max(now - self._second_due, 0.0)
+            self.lag_seconds.observe(lag)
+            shard.inspection.took("lag", lag)
+        self._second_due = now + 1.0
         shard.outbox.clock(now)
         shard.end_loops()
         shard.store_cursors()
@@ -436,10 +458,16 @@ class Runner:
         return {
             "sessions": float(shard.registry.count),
             "messages": float(shard.messages),
+            "messages:kind=group": float(shard.group_messages),
+            "deliveries": float(shard.deliveries),
             "refused": float(shard.refused),
+            **{f"refused:status={_STATUS_NAMES.get(code, str(code))}": float(n) for code, n in shard.refusals.items()},
             "commits": float(self.commits),
             "turns": float(self.turns),
             "compacting": float(self._compacting),
+            **self.commit_seconds.figures("commit_seconds"),
+            **self.tick_seconds.figures("tick_seconds"),
+            **self.lag_seconds.figures("lag_seconds"),
             **shard.outbox.depths(),
             **self._store.sizes(),
         }

@@ -8,7 +8,7 @@ answer from what is written.
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -104,7 +104,10 @@ class Shard:
         self.config = config
         self.full = False
         self.messages = 0
+        self.group_messages = 0
+        self.deliveries = 0
         self.refused = 0
+        self.refusals: Counter[int] = Counter()
         self.shards = shard_map.shards
         self._slots = shard_map.slots
         self._ask = ask
@@ -204,6 +207,7 @@ class Shard:
                 raise FrameError(Status.UNKNOWN_COMMAND, f"command {command} is not for the server")
         except FrameError as error:
             self.refused += 1
+            self.refusals[error.status_code] += 1
             self.tick.send(session, frame.refusal(0, error.status_code, error.reason))
 
     def left(self, session: Session) -> None:
@@ -256,7 +260,7 @@ class Shard:
         except StoreError:
             raise  # nothing can be decided any more: the process starts again
         except Exception:
-            log.exception("event=call_failed caller=%s", message.caller)
+            log.exception("event=call_failed caller=%s request=%s", message.caller, message.request)
             result = CallError(500, "the server failed on this request, its log says why")
         self.apply_local()
         if isinstance(result, Later):
@@ -566,6 +570,7 @@ class Shard:
             congested = len(session.unsent) > limits.OUT_SOFT_BYTES
             out = loop.offer(self.mailboxes, head, session.sn, entries, self.tick.now, congested)
             if out is not None:
+                self.deliveries += 1
                 self.tick.send(session, out)
 
     def loop(self, session: Session, head: Conversation) -> PullLoop:

@@ -137,6 +137,7 @@ class Timelines:
         stored = frame.meta(mid, request.uid, request.sn, request.gid, now_ms, Meta.MESSAGE, request.payload)
         self.put(head, mid, stored, listed=True, author=request.uid, sn=request.sn)
         shard.messages += 1
+        shard.group_messages += 1
         return Posted(mid, now_ms)
 
     def put(self, head: Conversation, mid: int, meta: bytes, *, listed: bool, author: int = 0, sn: int = 0) -> None:

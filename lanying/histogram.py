@@ -1,0 +1,33 @@
+"""Durations counted in buckets, for metrics: cheap to observe, flat to report."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Final
+
+SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
+
+class Histogram:
+    """Counts per bucket; ``le`` bounds are inclusive, the last bucket has none."""
+
+    __slots__ = ("_bounds", "_counts", "_sum")
+
+    def __init__(self, bounds: tuple[float, ...] = SECONDS) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """One more."""
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self._sum += seconds
+
+    def figures(self, name: str) -> dict[str, float]:
+        """Cumulative counts as ``NAME:le=BOUND``, and ``NAME:sum``."""
+        found, total = {}, 0
+        for bound, count in zip((*map(repr, self._bounds), "+Inf"), self._counts, strict=True):
+            total += count
+            found[f"{name}:le={bound}"] = float(total)
+        found[f"{name}:sum"] = self._sum
+        return found

@@ -1,0 +1,51 @@
+"""Metrics and log lines of a live server."""
+
+import asyncio
+import re
+import secrets
+
+import httpx
+
+from lanying.client import Client
+from lanying.testing.poll import until
+
+PASSWORD = "correct-horse1"
+
+
+def page(server):
+    return httpx.get(server.status()["metrics_url"]).text
+
+
+def test_the_metrics_page_has_every_process_and_what_happened(server):
+    body = {"username": f"alice_{secrets.token_hex(4)}", "password": PASSWORD}
+    assert httpx.post(f"{server.url}/user/register/v2", json=body, headers={"app_id": "lanying"}).json()["code"] == 200
+    for process in ("shard-0", "shard-1", "gateway", "admin", "router"):
+        assert f'lanying_up{{process="{process}",what=""}} 1.0' in page(server), process
+    assert 'lanying_tick_seconds_bucket{le="+Inf",process="shard-0"}' in page(server)
+    assert re.search(r'lanying_rest_requests_total\{code="200",path="/user/register/v2"\} [1-9]', page(server))
+
+
+def test_one_line_per_connection_opened_and_closed_and_nothing_per_message(server):
+    async def scene():
+        async with Client(server.url) as carol:
+            name = f"carol_{secrets.token_hex(4)}"
+            await carol.register(name, PASSWORD)
+            await carol.login(name, PASSWORD)
+            for _ in range(3):
+                await carol.send_text(carol.uid, "the-secret-text")
+            return carol.uid
+
+    uid = asyncio.run(scene())
+
+    def about():
+        return [line for line in server.log_file.read_text().splitlines() if f"uid={uid}" in line]
+
+    until("both lines are there", lambda: len(about()) == 2, 30, about)
+    assert "event=opened" in about()[0] and "event=closed" in about()[1]
+    log = server.log_file.read_text()
+    assert "the-secret-text" not in log and PASSWORD not in log
+
+
+def test_every_rest_answer_has_an_id(server):
+    first, second = (httpx.get(f"{server.url}/app/config", headers={"app_id": "lanying"}) for _ in range(2))
+    assert first.headers["x-request-id"] != second.headers["x-request-id"]

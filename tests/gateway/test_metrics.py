@@ -1,0 +1,75 @@
+"""The Prometheus page: families and labels of what processes report, and that dashboard and alerts ask for nothing else."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from lanying.gateway.metrics import COUNTERS, GAUGES, HISTOGRAMS, Metrics, ProcessCollector
+from lanying.histogram import Histogram
+
+ROOT = Path(__file__).parents[2]
+
+
+def page(figures):
+    registry = CollectorRegistry()
+    registry.register(
+        ProcessCollector(lambda: [{"name": "shard-0", "state": "ready", "restarts": 2, "figures": figures}])
+    )
+    return generate_latest(registry).decode().splitlines()
+
+
+def test_plain_figures_are_counters_or_gauges_of_a_process():
+    shown = page({"messages": 7.0, "messages:kind=group": 3.0, "sessions": 5.0})
+    assert 'lanying_messages_total{process="shard-0",what=""} 7.0' in shown
+    assert 'lanying_messages_total{process="shard-0",what="kind=group"} 3.0' in shown
+    assert 'lanying_sessions{process="shard-0",what=""} 5.0' in shown
+    assert 'lanying_up{process="shard-0",what=""} 1.0' in shown and "# TYPE lanying_messages_total counter" in shown
+
+
+def test_links_and_reasons_are_labels():
+    shown = page({"link_3_depth": 9.0, "refused:status=FAIL": 1.0})
+    assert 'lanying_link_depth{process="shard-0",what="to=shard-3"} 9.0' in shown
+    assert 'lanying_refused_total{process="shard-0",what="status=FAIL"} 1.0' in shown
+
+
+def test_histograms_are_cumulative():
+    histogram = Histogram((0.001, 0.01))
+    for seconds in (0.0005, 0.001, 0.005, 3.0):
+        histogram.observe(seconds)
+    shown = page(histogram.figures("commit_seconds"))
+    assert 'lanying_commit_seconds_bucket{le="0.001",process="shard-0"} 2.0' in shown
+    assert 'lanying_commit_seconds_bucket{le="+Inf",process="shard-0"} 4.0' in shown
+    assert 'lanying_commit_seconds_count{process="shard-0"} 4.0' in shown
+    assert any(line.startswith('lanying_commit_seconds_sum{process="shard-0"} 3.006') for line in shown)
+
+
+def test_nobody_there_is_an_empty_page():
+    registry = CollectorRegistry()
+    registry.register(ProcessCollector(list))
+    assert generate_latest(registry) == b""
+
+
+def known():
+    names = {f"lanying_{name}_total" for name in COUNTERS} | {f"lanying_{name}" for name in GAUGES}
+    names |= {f"lanying_{name}{ending}" for name in HISTOGRAMS for ending in ("_bucket", "_sum", "_count")}
+    for family in Metrics().registry.collect():
+        names |= {f"{family.name}_total", f"{family.name}_bucket"}
+    return names
+
+
+@pytest.mark.parametrize("file", ["deploy/grafana/lanying.json", "deploy/prometheus/lanying-alerts.yml"])
+def test_dashboard_and_alerts_ask_for_metrics_that_exist(file):
+    text = (ROOT / file).read_text()
+    if file.endswith("json"):
+        text = "\n".join(target["expr"] for panel in json.loads(text)["panels"] for target in panel["targets"])
+    asked = set(re.findall(r"\blanying_\w+", text))
+    assert asked and asked <= known()
+
+
+def test_every_metric_has_its_line_in_the_documentation():
+    documented = set(re.findall(r"`(lanying_\w+)`", (ROOT / "docs/configuration.md").read_text()))
+    for name in {f"lanying_{name}_total" for name in COUNTERS} | {f"lanying_{name}" for name in (*GAUGES, *HISTOGRAMS)}:
+        assert name in documented, name
