@@ -154,6 +154,20 @@ def history(**options: Any) -> None:
 
 @cli.command(epilog=EPILOG)
 @common
+@click.option("--users", default=1000, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--rate", default=500.0, show_default=True, type=click.FloatRange(1), help="Calls per second (open loop)."
+)
+@click.option("--duration", default=20.0, show_default=True, help="Seconds measured.")
+@click.option("--warm", default=3.0, show_default=True, help="Seconds of the same load before.")
+def rest(**options: Any) -> None:
+    """REST calls that read: profiles, settings, friends, groups, devices, unread lists."""
+    own = {name: options.pop(name) for name in ("users", "rate", "duration", "warm")}
+    run_scenario(scenarios.rest, options, **own)
+
+
+@cli.command(epilog=EPILOG)
+@common
 @click.option("--users", default=4000, show_default=True, type=click.IntRange(2), help="Of the published test.")
 @click.option("--duration", default=60.0, show_default=True, help="Seconds of its chat, at 200/s.")
 @click.option(

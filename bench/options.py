@@ -23,7 +23,7 @@ EXIT_BAD = 1
 EXIT_CANNOT = 3
 EXIT_CODES = {
     0: "done, every acknowledged message arrived once and in order",
-    EXIT_BAD: "acknowledged messages were lost, duplicated or reordered, or logins failed",
+    EXIT_BAD: "acknowledged messages were lost, duplicated or reordered, or logins or calls failed",
     2: "unknown option or command",
     EXIT_CANNOT: "the server cannot be started or used",
 }
@@ -98,7 +98,7 @@ def finish(run: Run, *, as_json: bool = False, output: Path | None = None) -> No
 
 def bad(run: Run) -> bool:
     """Whether something happened that must not."""
-    failed = run.figures.get("logins_failed", 0)
+    failed = run.figures.get("logins_failed", 0) or run.figures.get("failed", 0)
     return bool(failed or (run.verdict is not None and not run.verdict.good))
 
 

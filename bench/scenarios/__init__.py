@@ -1,14 +1,16 @@
 """The scenarios: each starts a server (or uses one), drives a :class:`~bench.fleet.Fleet` and returns a finished run.
 
 ``chat`` pairs at a rate or at saturation, history pages · ``sessions`` logins, idle memory · ``group`` one group ·
-``school`` a mixed day · ``pi4000`` the seed's published test · ``pi`` the same within the limits of a Raspberry Pi, and the most that fits
+``school`` a mixed day · ``pi4000`` the seed's published test · ``pi`` the same within the limits of a Raspberry Pi, and the most
+that fits · ``rest`` calls that read
 """
 
 from bench.scenarios.chat import chat, history
 from bench.scenarios.group import group
 from bench.scenarios.pi import pi
 from bench.scenarios.pi4000 import pi4000
+from bench.scenarios.rest import rest
 from bench.scenarios.school import mixed
 from bench.scenarios.sessions import idle, login
 
-__all__ = ["chat", "group", "history", "idle", "login", "mixed", "pi", "pi4000"]
+__all__ = ["chat", "group", "history", "idle", "login", "mixed", "pi", "pi4000", "rest"]
