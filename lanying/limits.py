@@ -108,6 +108,9 @@ LINK_ACK_S: Final = 0.05
 """An acknowledgement waits this long for a bundle the other way to ride with: it only frees outbox rows and the window."""
 LINK_RESEND_S: Final = 1.0
 """No progress for this long: go back to the last acknowledged envelope."""
+LINK_RESEND_MAX_S: Final = 8.0
+"""The wait doubles up to here while nothing moves: what is sent again to a shard that stalls queues up in ZeroMQ. A shard that
+starts again says so at once."""
 BUS_QUEUE: Final = 1000
 """ZeroMQ high-water mark, in blobs, per peer."""
 CALLS_PER_SHARD: Final = 500

@@ -25,7 +25,7 @@ from lanying import limits
 class LinkSender:
     """Numbers of one outgoing link."""
 
-    __slots__ = ("acknowledged", "last", "progress_at", "sent", "trimmed")
+    __slots__ = ("acknowledged", "last", "patience", "progress_at", "sent", "trimmed")
 
     def __init__(self, last: int, oldest: int) -> None:
         """:param last: highest number ever assigned, :param oldest: lowest number still in the outbox (``last + 1`` when empty)"""
@@ -33,6 +33,7 @@ class LinkSender:
         self.last = last
         self.acknowledged = self.sent = self.trimmed = oldest - 1
         self.progress_at = 0.0
+        self.patience = limits.LINK_RESEND_S
 
     def assign(self) -> int:
         """The number of a new message."""
@@ -75,18 +76,21 @@ class LinkSender:
         if number > self.acknowledged:
             self.acknowledged = number
             self.progress_at = now
+            self.patience = limits.LINK_RESEND_S
             if number > self.sent:
                 self.sent = number
         if rewind:
             # The peer may have lost what it acknowledged (power failure, durability below fsync): give it again what is still there.
             self.acknowledged = min(self.acknowledged, max(number, self.trimmed))
             self.sent = self.acknowledged
+            self.patience = limits.LINK_RESEND_S
 
     def tick(self, now: float) -> None:
         """Go back when nothing moved for too long."""
-        if self.sent > self.acknowledged and now - self.progress_at > limits.LINK_RESEND_S:
+        if self.sent > self.acknowledged and now - self.progress_at > self.patience:
             self.sent = self.acknowledged
             self.progress_at = now
+            self.patience = min(2 * self.patience, limits.LINK_RESEND_MAX_S)
 
     @property
     def depth(self) -> int:

@@ -209,3 +209,21 @@ def test_a_lost_acknowledgement_is_told_again() -> None:
     sim.advance(limits.LINK_RESEND_S + 0.1)
     assert there.depth == 0
     assert bob.device().texts == ["known", "1"]
+
+
+def test_a_peer_that_stalls_is_sent_the_same_less_and_less_often() -> None:
+    sender = LinkSender(0, 1)
+    sender.assign()
+    assert sender.committed(1, 1, 0.0) == 1
+    resent = []
+    for second in range(1, 40):
+        sender.tick(float(second))
+        if sender.lagging():
+            sender.resent(1, 1, float(second))
+            resent.append(second)
+    assert resent == [2, 5, 10, 19, 28, 37]
+    sender.acknowledge(1, False, 40.0)
+    sender.assign()
+    sender.committed(2, 1, 40.0)
+    sender.tick(42.0)
+    assert sender.lagging(), "one that answered is given the first wait again"
