@@ -8,6 +8,7 @@ allowed. ``docs/configuration.md`` has a line for every key.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -300,6 +301,8 @@ def _check(source: str, values: dict[str, Any]) -> None:
                     raise ConfigError(
                         f"{source}: unknown key {_named(source, f'{key}.{inner}')}; {key} takes: {allowed}"
                     )
+        elif key == "apps":
+            _check_apps(source, value)
         elif key not in Config.__struct_fields__:
             allowed = ", ".join(Config.__struct_fields__)
             raise ConfigError(f"{source}: unknown key {_named(source, key)}; allowed: {allowed}")
@@ -308,6 +311,18 @@ def _check(source: str, values: dict[str, Any]) -> None:
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {_explain(source, values, error)}") from error
     _check_listen(source, checked)
+
+
+def _check_apps(source: str, apps: object) -> None:
+    if not isinstance(apps, dict) or not all(isinstance(own, dict) for own in apps.values()):
+        raise ConfigError(f"{source}: apps are tables of a file: write [apps.APP_ID] and the keys of this app below")
+    for app_id, own in apps.items():
+        if not 0 < len(app_id) <= 64 or not re.fullmatch("[A-Za-z0-9_-]+", app_id):
+            raise ConfigError(f"{source}: [apps.{app_id}]: an app id is 1 to 64 letters, digits, _ and -")
+        for key in own:
+            if key not in AppOverrides.__struct_fields__:
+                allowed = ", ".join(AppOverrides.__struct_fields__)
+                raise ConfigError(f"{source}: unknown key apps.{app_id}.{key}; apps.{app_id} takes: {allowed}")
 
 
 def _check_listen(source: str, config: Config) -> None:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from lanying import config
-from lanying.config import Config, environment_name, flat, layers, load, origins
+from lanying.config import Accounts, AppOverrides, Config, environment_name, flat, layers, load, origins
 from lanying.errors import ConfigError
 
 
@@ -111,3 +111,29 @@ def test_files_that_cannot_be_read(tmp_path, toml):
 
 def test_fault_injection_is_not_a_setting():
     assert load(environment={config.NOT_SETTINGS[0] + "_COMMIT": "1"}) == Config()
+
+
+def test_an_app_says_what_differs_for_it():
+    own = AppOverrides(strangers_may_chat=False, rest_url="https://im.branch.example")
+    config = Config(accounts=Accounts(open_registration=True), apps={"branch": own})
+    assert config.accounts_of("branch") == Accounts(open_registration=True, strangers_may_chat=False)
+    assert config.accounts_of("lanying") is config.accounts
+    assert config.discovery_of("branch").rest_url == "https://im.branch.example"
+    assert config.discovery_of("branch").message_url == config.discovery_of("lanying").message_url == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('[apps.branch]\nnme = "x"', r"unknown key apps.branch.nme; apps.branch takes: name, open_registration"),
+        ('[apps]\nname = "x"', r"write \[apps.APP_ID\]"),
+        ('apps = "x"', r"write \[apps.APP_ID\]"),
+        ('[apps."b b"]', r"an app id is 1 to 64 letters"),
+        ("[apps.branch]\nopen_registration = 7", r"apps"),
+    ],
+)
+def test_tables_of_apps_that_are_wrong(tmp_path, text, problem):
+    file = tmp_path / "lanying.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=problem):
+        load(file, environment={})
