@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from lanying import daemon as background
-from lanying import limits, logs, machine, supervisor
+from lanying import limits, logs, machine, supervisor, words
 from lanying.config import Config
 from lanying.datadir import DataDirectory
 from lanying.supervisor import RESTART, Plan
@@ -73,6 +73,8 @@ def prepare(
     """
     machine.raise_descriptor_limit(config.max_connections)
     cores = machine.cores()
+    if config.policy.words_file:
+        words.read(config.policy.words_file)  # shards read it again when they start: here it refuses the start
     data = DataDirectory(Path(config.data), config.shards)
     with contextlib.ExitStack() as undo:
         undo.callback(data.close)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import msgspec
 
-from lanying import limits
-from lanying.bus.messages import PeerState
+from lanying import limits, words
+from lanying.bus.messages import STATE_BANNED, STATE_FROZEN, PeerState
 from lanying.config import Config
 from lanying.errors import CallError
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
 from lanying.shard import accounts, roster
 from lanying.shard.ports import Work
-from lanying.shard.words import WordFilter
 
-_LOGIN_STATUS: dict[int, int] = {402: Status.INVALID_TOKEN, 10000: Status.INVALID_TOKEN, 10010: Status.USER_BANNED}
+_LOGIN_STATUS: dict[int, int] = {402: Status.INVALID_TOKEN, 10000: Status.INVALID_TOKEN}
+_CLOSED: dict[int, tuple[int, str]] = {
+    STATE_BANNED: (Status.USER_BANNED, "this account is banned, ask the administrator"),
+    STATE_FROZEN: (Status.USER_FROZEN, "this account is frozen, ask the administrator"),
+}
+"""Said before anything about the token, which was revoked with the change of state: clients would only log in again."""
 DISK_FULL = "the server's disk is full, the message was not kept"
 _decode_peer = msgspec.msgpack.Decoder(PeerState).decode
 
@@ -53,7 +57,8 @@ class Policy:
         self._per_group = config.policy.group_messages_per_s
         self._groups: dict[int, Rate] = {}
         self._mask = config.policy.mask_words
-        self.words = WordFilter.load(config.policy.words_file) if config.policy.words_file else None
+        file = config.policy.words_file
+        self.words = words.WordFilter(words.read(file)) if file else None
 
     def count_send(self, rate: Rate, now: float) -> None:
         """A user sends something. :raises Refused: too much in this second"""
@@ -97,6 +102,9 @@ class Policy:
 
     def check_login(self, app: str, uid: int, epoch: int) -> None:
         """:raises Refused: no such user, his token is revoked, or he is banned (xsync 5.1 says what the client does then)"""
+        account = accounts.load(self._work.store, uid)
+        if account is not None and account.info.app == app and account.info.state in _CLOSED:
+            raise Refused(*_CLOSED[account.info.state])
         try:
             accounts.check_token(self._work.store, app, uid, epoch)
         except CallError as error:

@@ -6,11 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from lanying.bus import messages as m
+from lanying.bus.messages import STATE_BANNED, STATE_FROZEN, STATE_NORMAL
 from lanying.config import Config, Policy
-from lanying.errors import ConfigError
 from lanying.protocol import frame
-from lanying.protocol.schema.xsync_pb2 import ConversationUnread, MessageBody, MessageOperation, Meta, Status, UnreadDL
-from lanying.shard.words import WordFilter
+from lanying.protocol.schema.xsync_pb2 import (
+    ConversationUnread,
+    MessageBody,
+    MessageOperation,
+    Meta,
+    Status,
+    UnreadDL,
+    UserNotice,
+)
+from lanying.shard.policy import Refused
 from lanying.testing.simulation import Device, Simulation, User
 
 
@@ -19,37 +28,6 @@ def pair(shards: int = 2, **policy: object) -> tuple[Simulation, User, User]:
     alice = sim.user("alice")
     bob = next(u for n in range(50) if (u := sim.user(f"bob{n}")).shard is not alice.shard or shards == 1)
     return sim, alice, bob
-
-
-@pytest.mark.parametrize(
-    ("text", "masked"),
-    [
-        ("nothing here", None),
-        ("", None),
-        ("a BAD thing", "a *** thing"),
-        ("badly said", None),
-        ("bad", "***"),
-        ("这是坏词吗", "这是**吗"),
-        ("İbad bad", "İbad ***"),
-        ("bad坏词bad", "********"),
-    ],
-)
-def test_words_are_found_whole_and_in_place(text: str, masked: str | None) -> None:
-    assert WordFilter(["Bad", "坏词"]).mask(text) == masked
-
-
-def test_a_list_of_words_is_checked_when_it_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "words"
-    with pytest.raises(ConfigError, match="give a file"):
-        WordFilter.load(str(file))
-    file.write_text("# only a comment\n\n")
-    with pytest.raises(ConfigError, match="has no words"):
-        WordFilter.load(str(file))
-    file.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="UTF-8"):
-        WordFilter.load(str(file))
-    file.write_text("# comment\nspam\n")
-    assert WordFilter.load(str(file)).mask("# spam") == "# ****"
 
 
 @pytest.mark.parametrize("mask", [False, True])
@@ -162,3 +140,41 @@ def test_an_old_call_does_not_ring_any_more_unless_its_end_comes_with_it() -> No
     call(a, bob, "hangup", "1_3")
     sim.advance(61)
     assert actions() == ["call", "hangup"]
+
+
+@pytest.mark.parametrize("state", [STATE_BANNED, STATE_FROZEN])
+def test_a_banned_or_frozen_user_is_told_so_and_gets_his_messages_later(state: int) -> None:
+    sim, alice, bob = pair()
+    device = bob.device()
+    sim.call(bob.shard.index, m.SetState(bob.uid, state))
+    notice = UserNotice.FromString(device.metas[-1].payload)
+    assert (notice.type, device.closed) == (UserNotice.FROZEN, True)
+    with pytest.raises(Refused) as refused:
+        bob.device()
+    assert refused.value.code == (Status.USER_BANNED if state == STATE_BANNED else Status.USER_FROZEN)
+    a = alice.device()
+    assert a.send(bob, "later") in a.acknowledged
+    sim.call(bob.shard.index, m.SetState(bob.uid, STATE_NORMAL))
+    bob.shard.policy.check_login("lanying", bob.uid, 2)
+
+
+@pytest.mark.parametrize("kind", MessageBody.ContentType.values())
+def test_every_kind_of_content_arrives_as_it_was_sent(kind: int) -> None:
+    _, alice, bob = pair()
+    b = bob.device()
+    attachment = '{"url":"https://x/?a=1","dName":"n","fLen":7,"lat":1.5,"lon":2.5,"addr":"here","new":{"key":[1]}}'
+    config = f'{{"mentionList":[{bob.uid}],"pushMessage":"p","unknown":{{"kept":true}}}}'
+    sent = {"ctype": kind, "attachment": attachment, "config": config, "ext": '{"ai":{"stream":true}}', "priority": 3}
+    alice.device().send(bob, "text", **sent)
+    for meta in (b.metas[-1], b.history(alice).metas[0]):
+        body = MessageBody.FromString(meta.payload)
+        assert {name: getattr(body, name) for name in sent} == sent
+        assert (meta.to.uid, getattr(meta, "from").uid) == (bob.uid, alice.uid)
+
+
+@pytest.mark.parametrize("ns", [Meta.RTC_SIGNAL, Meta.INFO, Meta.PUSH, Meta.UNKNOWN])
+def test_what_is_not_for_this_server_is_acknowledged_and_dropped(ns: int) -> None:
+    _, alice, bob = pair()
+    a, other, b = alice.device(), alice.device("other"), bob.device()
+    assert a.send(bob, ns=ns, payload=b"\x08\x01") in a.acknowledged
+    assert other.metas == b.metas == []

@@ -1,4 +1,4 @@
-"""The word filter: finds every forbidden word of a list in one pass over a text (Aho-Corasick). Pure but for :meth:`WordFilter.load`.
+"""The word filter: finds every forbidden word of a list in one pass over a text (Aho-Corasick). Pure but for :func:`read`.
 
 A word of Latin letters and digits is found as a whole word only ("class" is no insult); any other one, like Chinese, anywhere. Case
 does not matter.
@@ -8,12 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Self
 
 import ahocorasick
 
 from lanying import limits
 from lanying.errors import ConfigError
+
+
+def read(path: str) -> list[str]:
+    """The words of a UTF-8 file with one per line; lines that begin with # are comments.
+
+    :raises ConfigError: unreadable, empty or too long
+    """
+    try:
+        lines = [line.strip() for line in Path(path).read_text("utf-8").splitlines()]
+    except OSError as error:
+        raise ConfigError(f"policy.words_file = {path!r}: {error.strerror}; give a file this user can read") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"policy.words_file = {path!r}: not UTF-8 text; convert it") from error
+    words = [line for line in lines if line and not line.startswith("#")]
+    if not words:
+        raise ConfigError(f"policy.words_file = {path!r}: has no words; leave the setting out to have no filter")
+    if len(words) > limits.WORDS:
+        raise ConfigError(f"policy.words_file = {path!r}: has {len(words)} words, at most {limits.WORDS} are taken")
+    return words
 
 
 class WordFilter:
@@ -25,27 +43,6 @@ class WordFilter:
             folded = _fold(word)
             self._automaton.add_word(folded, (len(folded), _is_latin(folded)))
         self._automaton.make_automaton()
-
-    @classmethod
-    def load(cls, path: str) -> Self:
-        """From a UTF-8 file with one word per line; lines that begin with # are comments.
-
-        :raises ConfigError: unreadable, empty or too long
-        """
-        try:
-            lines = [line.strip() for line in Path(path).read_text("utf-8").splitlines()]
-        except OSError as error:
-            raise ConfigError(
-                f"policy.words_file = {path!r}: {error.strerror}; give a file this user can read"
-            ) from error
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"policy.words_file = {path!r}: not UTF-8 text; convert it") from error
-        words = [line for line in lines if line and not line.startswith("#")]
-        if not words:
-            raise ConfigError(f"policy.words_file = {path!r}: has no words; leave the setting out to have no filter")
-        if len(words) > limits.WORDS:
-            raise ConfigError(f"policy.words_file = {path!r}: has {len(words)} words, at most {limits.WORDS} are taken")
-        return cls(words)
 
     def mask(self, text: str) -> str | None:
         """The text with asterisks for its forbidden words; None: there are none."""
