@@ -470,4 +470,5 @@ class Runner:
             **self.lag_seconds.figures("lag_seconds"),
             **shard.outbox.depths(),
             **self._store.sizes(),
+            **({"moved": float(shard.aging.moved)} if shard.aging else {}),
         }
