@@ -83,6 +83,7 @@ def build(services: Services, metrics: Metrics | None = None) -> ASGIApp:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     for endpoint in ENDPOINTS:
         app.add_route(endpoint.path, _route(services, figures, endpoint), methods=list(endpoint.methods))
+    pages.add_to(app, services)
     app.add_exception_handler(HTTPException, _no_route)
     return Cors(app)
 

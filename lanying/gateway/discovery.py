@@ -6,12 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from lanying.gateway.codes import refuse
-from lanying.gateway.endpoint import GET, HOST, Endpoint, Raw, Visit
-
-_WELCOME: Final = (
-    b"<!doctype html><meta charset=utf-8><title>lanying</title>"
-    b"<p>This is a lanying instant-messaging server. Clients start at <code>/v2/app_dns</code>.</p>\n"
-)
+from lanying.gateway.endpoint import GET, HOST, Endpoint, Visit
 
 APP_CONFIG: Final = {
     "hide_member_info": False,
@@ -50,11 +45,6 @@ async def health(visit: Visit) -> object:
     return True
 
 
-async def welcome(visit: Visit) -> object:
-    """What a browser sees; clients measure the time it takes."""
-    return Raw(_WELCOME, "text/html; charset=utf-8")
-
-
 async def app_config(visit: Visit) -> object:
     """Limits and switches of an app."""
     return APP_CONFIG
@@ -72,7 +62,6 @@ def _server(url: str) -> dict[str, str]:
 
 
 ENDPOINTS: Final = (
-    Endpoint(GET, "/", welcome, token=False, app=False),
     Endpoint(GET, "/api/health", health, token=False, app=False),
     Endpoint(GET, "/v2/app_dns", app_dns, token=False, app=False),
     Endpoint(GET, "/app/config", app_config, token=False),

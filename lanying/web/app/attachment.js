@@ -1,0 +1,66 @@
+// Pictures, voice, video, files, places. Whatever they claim to be, they are shown by an element that can only be that.
+
+import { html, useRef, useState } from '../vendor/preact.js';
+import { CTYPE } from '../sdk/outgoing.js';
+import { Dialog, openDialog } from './dialog.js';
+import { useClient } from './hooks.js';
+import { t } from './i18n.js';
+import { Icon } from './icons.js';
+import { seconds, size } from './time.js';
+
+const MAX_PX = 280;
+
+export function Attachment({ message }) {
+  const client = useClient();
+  const { attachment: file, ctype } = message;
+  const url = typeof file.url === 'string' ? client.fileUrl(file.url) : '';
+  if (ctype === CTYPE.IMAGE) return html`<${Picture} file=${file} url=${url} thumbnail=${url && client.fileUrl(file.url, { image_type: 2 })} />`;
+  if (ctype === CTYPE.AUDIO) return html`<${Voice} url=${url} duration=${Number(file.duration) || 0} />`;
+  if (ctype === CTYPE.VIDEO) return html`<video class="video" src=${url} controls preload="metadata"></video>`;
+  if (ctype === CTYPE.FILE) return html`<${File} file=${file} url=${url} />`;
+  if (ctype === CTYPE.LOCATION) return html`<span class="text">📍 ${String(file.addr ?? `${file.lat}, ${file.lon}`)}</span>`;
+  if (ctype === CTYPE.FORWARD) return html`<span class="text">${t('forward_')}</span>`;
+  if (ctype === CTYPE.RTC) return html`<span class="text">${t('call_')}</span>`;
+  return null;
+}
+
+function Picture({ file, url, thumbnail }) {
+  const width = Number(file.width) || MAX_PX;
+  const height = Number(file.height) || MAX_PX * 0.75;
+  const scale = Math.min(1, MAX_PX / width, MAX_PX / height);
+  const [source, setSource] = useState(thumbnail);
+  const name = String(file.dName ?? t('picture'));
+  return html`<button class="picture" aria-label=${`${t('openPicture')}: ${name}`} onClick=${() => openDialog(Lightbox, { url, name })}
+    style=${{ width: `${Math.round(width * scale)}px`, aspectRatio: `${width} / ${height}` }}>
+    <img src=${source} alt=${name} loading="lazy" onError=${() => source !== url && setSource(url)} />
+  </button>`;
+}
+
+function Lightbox({ url, name, onClose }) {
+  return html`<${Dialog} title=${name} wide=${true} onClose=${onClose}>
+    <img class="lightbox" src=${url} alt=${name} />
+    <p><a class="button plain" href=${url} download=${name} target="_blank" rel="noopener noreferrer">${t('download')}</a></p>
+  <//>`;
+}
+
+function Voice({ url, duration }) {
+  const audio = useRef(null);
+  const [playing, setPlaying] = useState(false);
+  const [at, setAt] = useState(0);
+  const toggle = () => (playing ? audio.current.pause() : audio.current.play().catch(() => setPlaying(false)));
+  return html`<span class="voice">
+    <button class="voice-play" aria-label=${playing ? t('pause') : t('play')} onClick=${toggle}>${playing ? '❚❚' : '▶'}</button>
+    <progress value=${at} max=${duration || 1} aria-label=${t('voice')}></progress>
+    <small>${seconds(playing ? at : duration)}</small>
+    <audio ref=${audio} src=${url} preload="none" onPlay=${() => setPlaying(true)} onPause=${() => setPlaying(false)}
+      onEnded=${() => (setPlaying(false), setAt(0))} onTimeUpdate=${() => setAt(audio.current?.currentTime ?? 0)}></audio>
+  </span>`;
+}
+
+function File({ file, url }) {
+  const name = String(file.dName ?? t('files'));
+  return html`<a class="file" href=${url || undefined} download=${name} target="_blank" rel="noopener noreferrer">
+    <span class="file-icon"><${Icon} name="file" /></span>
+    <span><b>${name}</b><small>${size(Number(file.fLen) || 0)}</small></span>
+  </a>`;
+}

@@ -1,0 +1,64 @@
+// What components share: the client of this page, redraws on its events, the route in the address.
+
+import { createContext, useContext, useEffect, useState } from '../vendor/preact.js';
+
+/** @type {any} the Client of the SDK */
+export const ClientContext = createContext(null);
+export const useClient = () => useContext(ClientContext);
+
+/** The client; the component is drawn again after any of its events, once per turn. */
+export function useEvents(...names) {
+  const client = useClient();
+  const [, redraw] = useState(0);
+  useEffect(() => {
+    let timer;
+    const later = () => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        redraw((count) => count + 1);
+      }, 16);
+    };
+    const stops = names.map((name) => client.on(name, later));
+    return () => {
+      clearTimeout(timer);
+      for (const stop of stops) stop();
+    };
+  }, [client]);
+  return client;
+}
+
+const parts = () => location.hash.replace(/^#\/?/, '').split('/').filter(Boolean);
+
+/** Address `#/chats/u/17` as `['chats', 'u', '17']`: the browser's way back works, also on phones. */
+export function useRoute() {
+  const [route, set] = useState(parts);
+  useEffect(() => {
+    const changed = () => set(parts());
+    addEventListener('hashchange', changed);
+    return () => removeEventListener('hashchange', changed);
+  }, []);
+  return route;
+}
+
+export function go(path, replace = false) {
+  if (replace) location.replace(`#/${path}`);
+  else location.hash = `#/${path}`;
+}
+
+export const chatPath = (peer, group) => `chats/${group ? 'g' : 'u'}/${peer}`;
+
+/** A value that is asked for: [value, ask again]. */
+export function useFetched(ask, dependencies, initial) {
+  const [value, set] = useState(initial);
+  const again = async () => {
+    try {
+      set(await ask());
+    } catch (error) {
+      console.info(error);
+    }
+  };
+  useEffect(() => {
+    again();
+  }, dependencies);
+  return [value, again];
+}

@@ -1,0 +1,33 @@
+// User text as nodes: links and line breaks, never HTML.
+
+import { html } from '../vendor/preact.js';
+
+const LINK = /\bhttps?:\/\/[^\s<>"'，。！？；：、）】》]+/gi;
+const TRAILING = /[.,;:!?)\]}]+$/;
+
+/** @param {string} text @returns {any[]} */
+export function rich(text) {
+  const nodes = [];
+  let at = 0;
+  for (const match of text.matchAll(LINK)) {
+    const address = match[0].replace(TRAILING, '');
+    if (!isWeb(address)) continue;
+    nodes.push(text.slice(at, match.index));
+    nodes.push(html`<a href=${address} target="_blank" rel="noopener noreferrer nofollow">${address}</a>`);
+    at = match.index + address.length;
+  }
+  nodes.push(text.slice(at));
+  return nodes;
+}
+
+/** Only web addresses are ever opened. */
+export function isWeb(address) {
+  try {
+    return ['http:', 'https:'].includes(new URL(address).protocol);
+  } catch {
+    return false;
+  }
+}
+
+/** One to three emoji and nothing else: shown large. */
+export const isEmoji = (text) => text.length < 24 && /^(\p{Extended_Pictographic}(\uFE0F|\u200D|\p{Emoji_Modifier}|\p{Extended_Pictographic})*){1,3}$/u.test(text);

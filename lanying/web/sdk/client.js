@@ -1,0 +1,220 @@
+// The SDK's front: one user on one device.
+//
+//   const client = new Client('http://pi.local:8480');
+//   await client.login('alice', 'secret 123');
+//   client.on('message', ({ message }) => console.log(message.text));
+//   await client.conversations.send(peer, false, { text: 'hello' });
+//
+// Events: state (string), conversations (peer), message ({ message, conversation }), typing ({ peer, active }), directory,
+// notice (roster or group entry), profile, end ({ kind, error }).
+
+import { Conversations } from './conversations.js';
+import { Directory } from './directory.js';
+import { Emitter } from './emitter.js';
+import { CallError, Rest } from './rest.js';
+import { Session } from './session.js';
+import { MemoryStore, openStore } from './store.js';
+import { ENUMS } from './schema.js';
+import * as out from './outgoing.js';
+
+const INFO_UPDATED = ENUMS.UserNoticeType.INFO_UPDATED;
+
+export class Client extends Emitter {
+  /**
+   * @param {string} url of the server
+   * @param {{appId?: string, WebSocket?: any, guid?: string, info?: string, storage?: Storage | Map<string, string>, cache?: boolean}} [options]
+   *   guid: name of this device; WebSocket: for Node 20; info: how device lists call it; storage: keeps the login; cache: false keeps nothing
+   */
+  constructor(url, options = {}) {
+    super();
+    this.options = options;
+    this.rest = new Rest(url, options.appId ?? 'lanying');
+    this.rest.onExpired = () => this.#ended(undefined, new CallError(402, 'the login has expired'));
+    this.storage = options.storage ?? globalThis.localStorage ?? new Map();
+    this.uid = 0;
+    this.store = new MemoryStore();
+    this.state = 'offline';
+    this.conversations = new Conversations(this);
+    this.directory = new Directory(this);
+  }
+
+  /** @returns {Promise<number>} uid @throws {CallError} 10004 or 11011: the name is taken */
+  async register(username, password) {
+    return (await this.rest.post('/user/register/v2', { username, password })).user_id;
+  }
+
+  /** Log in by name, or by `uid` when that is a number. @throws {CallError} */
+  async login(name, password) {
+    await this.rest.discover().catch((error) => {
+      if (error.code) throw error; // a server without discovery is tried as it is
+    });
+    const grant =
+      typeof name === 'number'
+        ? await this.rest.post('/token/id', { user_id: name, password })
+        : await this.rest.post('/token/user', { name, password });
+    this.#remember('login', JSON.stringify({ uid: grant.user_id, token: grant.token }));
+    await this.#start(grant.user_id, grant.token);
+  }
+
+  /** Go on with the login of an earlier visit; false when there is none. */
+  async resume() {
+    const { uid, token } = JSON.parse(this.#recall('login') ?? '{}');
+    if (!uid) return false;
+    await this.#start(uid, token);
+    return true;
+  }
+
+  /** Leave this device: the server forgets its connection, the device everything. */
+  async logout() {
+    this.session?.close();
+    this.#remember('login', '');
+    await this.store.clear();
+    this.uid = 0;
+    this.rest.token = '';
+  }
+
+  /** Disconnect and keep everything for the next visit. */
+  close() {
+    this.session?.close();
+  }
+
+  typing(peer, active) {
+    this.session.send(out.typing(peer, active));
+  }
+
+  /**
+   * Upload a file of a conversation.
+   * @param {number} peer
+   * @param {boolean} group
+   * @param {Blob} blob
+   * @param {{name: string, fileType: number, onProgress?: (share: number) => void, signal?: AbortSignal}} options fileType: 100 file, 102 picture, 103 video, 104 voice
+   * @returns {Promise<string>} its address, for an attachment
+   */
+  async upload(peer, group, blob, { name, fileType, onProgress, signal }) {
+    const ticket = await this.rest.get('/file/upload/chat', { file_type: fileType, to_id: peer, to_type: group ? 2 : 1 });
+    await send(ticket, blob, name, onProgress, signal);
+    return ticket.download_url;
+  }
+
+  /** Upload an avatar of this user, or of a group; its address. */
+  async uploadAvatar(blob, gid) {
+    const ticket = await this.rest.get(gid ? '/file/upload/avatar/group' : '/file/upload/avatar/user', { group_id: gid });
+    await send(ticket, blob, 'avatar');
+    return ticket.download_url;
+  }
+
+  /** Address of an uploaded file, or of an avatar by its object name, for `<img>` and downloads. @param {Record<string, any>} [more] for example `{ image_type: 2 }`: a thumbnail */
+  fileUrl(url, more = {}) {
+    const name = `${this.rest.url}/file/download/avatar?object_name=${encodeURIComponent(url)}`;
+    const address = new URL(/^https?:\/\//.test(url) ? url : name);
+    const own = new URL(this.rest.url);
+    if (address.host !== own.host) return url; // tokens are for the own server only
+    for (const [key, value] of Object.entries({ 'access-token': this.rest.token, app_id: this.rest.appId, ...more })) {
+      address.searchParams.set(key, String(value));
+    }
+    return address.href;
+  }
+
+  async #start(uid, token) {
+    this.uid = uid;
+    this.rest.token = token;
+    const found = await this.rest.discover().catch((error) => {
+      if (error.code) throw error;
+    });
+    const address = found?.messages ?? `${this.rest.url.replace(/^http/, 'ws')}/xsync`;
+    if (this.options.cache !== false) this.store = await openStore(`lanying-${new URL(this.rest.url).host}-${uid}`);
+    this.session = new Session(
+      { address, uid, token, guid: this.#guid(uid), info: this.options.info, WebSocket: this.options.WebSocket },
+      {
+        onState: (state) => {
+          this.state = state;
+          this.emit('state', state);
+          if (state === 'online') this.#online();
+        },
+        onEntries: (entries) => this.#entries(entries),
+        onUnread: (list) => this.conversations.noticed(list),
+        onEnd: (kind, error) => this.#ended(kind, error),
+      },
+    );
+    await this.conversations.load();
+    this.session.start();
+  }
+
+  async #online() {
+    for (const conversation of this.conversations.all.values()) conversation.asked = false;
+    try {
+      await this.directory.load();
+    } catch (error) {
+      this.emit('loadFailed', error);
+    }
+  }
+
+  #entries(entries) {
+    for (const entry of entries) {
+      if (entry.kind === 'typing') this.emit('typing', entry);
+      else if (entry.kind === 'roster' || entry.kind === 'group') this.directory.apply(entry);
+      else if (entry.kind === 'user' && entry.type === INFO_UPDATED) this.emit('profile', undefined);
+    }
+    return this.conversations.apply(entries);
+  }
+
+  #ended(kind, error) {
+    this.session?.close();
+    // The same device elsewhere is a second tab: the login stays good.
+    if (kind !== ENUMS.UserNoticeType.KICK_BY_SAME_DEVICE) this.#remember('login', '');
+    this.emit('end', { kind, error });
+  }
+
+  #guid(uid) {
+    if (this.options.guid) return this.options.guid;
+    const key = `guid-${uid}`;
+    let guid = this.#recall(key);
+    if (!guid) {
+      guid = `web_${[...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(36)).join('')}`;
+      this.#remember(key, guid);
+    }
+    return guid;
+  }
+
+  #remember(key, value) {
+    const name = `lanying-${key}`;
+    if (this.storage instanceof Map) this.storage.set(name, value);
+    else this.storage.setItem(name, value);
+  }
+
+  #recall(key) {
+    const name = `lanying-${key}`;
+    return (this.storage instanceof Map ? this.storage.get(name) : this.storage.getItem(name)) || undefined;
+  }
+}
+
+/** Post a file to where a ticket says. XMLHttpRequest where there is one: fetch tells nothing about progress. */
+function send(ticket, blob, name, onProgress, signal) {
+  const form = new FormData();
+  const policy = ticket.oss_body_param ?? {};
+  if (policy.key) for (const key of ['OSSAccessKeyId', 'policy', 'signature', 'callback', 'key']) form.append(key, policy[key] ?? '');
+  form.append('file', blob, name);
+  const check = (text) => {
+    const answer = JSON.parse(text);
+    if (answer.data !== true && answer.Status !== 'OK') throw new CallError(answer.code ?? 0, answer.message ?? 'not stored');
+  };
+  if (!globalThis.XMLHttpRequest) {
+    return fetch(ticket.upload_url, { method: 'POST', body: form, signal }).then((response) => response.text()).then(check);
+  }
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open('POST', ticket.upload_url);
+    request.upload.onprogress = ({ loaded, total }) => onProgress?.(total ? loaded / total : 0);
+    request.onload = () => {
+      try {
+        resolve(check(request.responseText));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    request.onerror = () => reject(new CallError(0, 'the upload was interrupted'));
+    request.onabort = () => reject(new CallError(0, 'stopped'));
+    signal?.addEventListener('abort', () => request.abort());
+    request.send(form);
+  });
+}

@@ -1,0 +1,391 @@
+// What this user sees: conversations, their messages, unread counts, marks. Applies what arrives, keeps it in the store.
+//
+// `from` of a conversation is the oldest message since when the device has all of them; older ones come from the server.
+
+import { ENUMS } from './schema.js';
+import * as out from './outgoing.js';
+
+const OP = ENUMS.MessageOperationOpType;
+const PAGE = 30;
+/** Read marks sent one by one at most when a conversation is opened; the newest of them says it for the rest. */
+const READ_ACKS = 50;
+/** Messages of one conversation kept in memory while it is not open. */
+const RESTING = 60;
+
+/**
+ * @typedef {object} Conversation
+ * @property {number} peer
+ * @property {boolean} group
+ * @property {import('./incoming.js').Message | null} last
+ * @property {number} unread
+ * @property {boolean} mentioned someone has named this user in what is unread
+ * @property {number} readTo this user has read everything up to this mid
+ * @property {number} from see above, 0 for nothing
+ * @property {boolean} end `from` is the beginning of the conversation
+ * @property {number} order the newer the larger
+ * @property {boolean} pinned
+ * @property {import('./incoming.js').Message[]} messages in memory, oldest first; what is not sent yet at the end
+ */
+
+export class Conversations {
+  /**
+   * @param {import('./client.js').Client} client
+   */
+  constructor(client) {
+    this.client = client;
+    /** @type {Map<number, Conversation>} */
+    this.all = new Map();
+    this.openPeer = 0;
+    this.changes = this.#noChanges();
+  }
+
+  /** Read the store; what was not sent goes out again with the id it had. */
+  async load() {
+    for (const stored of await this.client.store.conversations()) this.all.set(stored.peer, { ...stored, messages: [] });
+    for (const { peer, group, clientMid, fields } of await this.client.store.pending()) {
+      this.#send(this.get(peer, group), fields, clientMid);
+    }
+  }
+
+  /** Newest first, pinned ones before. */
+  list() {
+    return [...this.all.values()]
+      .filter(({ order }) => order > 0)
+      .sort((a, b) => Number(b.pinned ?? false) - Number(a.pinned ?? false) || b.order - a.order);
+  }
+
+  get unread() {
+    let count = 0;
+    for (const conversation of this.all.values()) count += conversation.unread;
+    return count;
+  }
+
+  /** @returns {Conversation} */
+  get(peer, group = false) {
+    let found = this.all.get(peer);
+    if (!found) {
+      found = { peer, group, last: null, unread: 0, mentioned: false, readTo: 0, from: 0, end: false, order: 0, pinned: false, messages: [] };
+      this.all.set(peer, found);
+    }
+    return found;
+  }
+
+  // --- reading ---
+
+  /** Show a conversation: what the device has at once, then what the server has. */
+  async open(peer, group) {
+    const conversation = this.get(peer, group);
+    this.openPeer = peer;
+    if (conversation.messages.length < PAGE && conversation.from) {
+      this.#merge(conversation, await this.client.store.messages(peer, Number.MAX_SAFE_INTEGER, PAGE));
+      this.#tell(conversation);
+    }
+    if (!conversation.checked || !conversation.from) await this.#newest(conversation);
+  }
+
+  close() {
+    const conversation = this.all.get(this.openPeer);
+    if (conversation && conversation.messages.length > RESTING) conversation.messages = conversation.messages.slice(-RESTING);
+    this.openPeer = 0;
+  }
+
+  /** Only the last message, for a list. */
+  preview(conversation) {
+    if (conversation.last || conversation.checked || conversation.asked) return;
+    conversation.asked = true;
+    this.#newest(conversation).catch(() => (conversation.asked = false));
+  }
+
+  /** Older messages; false when there are none. */
+  async older(peer) {
+    const conversation = this.get(peer);
+    const oldest = conversation.messages.find(({ mid }) => mid)?.mid;
+    if (!oldest) return false;
+    if (oldest > conversation.from) {
+      const kept = await this.client.store.messages(peer, oldest, PAGE);
+      const usable = kept.filter(({ mid }) => mid >= conversation.from);
+      if (usable.length) {
+        this.#merge(conversation, usable);
+        this.#tell(conversation);
+        return true;
+      }
+    }
+    if (conversation.end) return false;
+    const { messages } = await this.client.session.history(peer, oldest, PAGE);
+    if (messages.length) conversation.from = messages.at(-1)?.mid ?? conversation.from;
+    else conversation.end = true;
+    this.#merge(conversation, messages);
+    this.#keep(conversation, messages);
+    this.#tell(conversation);
+    return messages.length > 0;
+  }
+
+  async #newest(conversation) {
+    const { messages } = await this.client.session.history(conversation.peer, 0, PAGE);
+    conversation.checked = true;
+    const oldest = messages.at(-1)?.mid ?? 0;
+    const overlap = conversation.from && conversation.last?.mid && oldest <= conversation.last.mid;
+    if (messages.length && !overlap) {
+      conversation.messages = conversation.messages.filter(({ mid }) => !mid || mid > (messages[0]?.mid ?? 0));
+      conversation.from = oldest;
+      conversation.end = false;
+      if (!conversation.last) conversation.unread = messages.filter((one) => this.#isUnread(conversation, one)).length;
+    }
+    if (messages.length < PAGE && !overlap) conversation.end = true;
+    this.#merge(conversation, messages);
+    this.#keep(conversation, messages);
+    this.#tell(conversation);
+  }
+
+  /** The user sees everything of this conversation. */
+  markRead(peer) {
+    const conversation = this.all.get(peer);
+    const last = conversation?.messages.findLast(({ mid }) => mid);
+    if (!conversation || !last || (last.mid <= conversation.readTo && !conversation.unread)) return;
+    const own = this.client.uid;
+    const news = conversation.messages.filter((one) => one.sender !== own && one.mid > conversation.readTo && one.status !== 2);
+    conversation.readTo = last.mid;
+    conversation.unread = 0;
+    conversation.mentioned = false;
+    const quietly = (outgoing) => this.client.session.send(outgoing).catch(() => {});
+    const audience = (one) => !conversation.group || one.config.groupMemberList;
+    for (const one of news.filter(audience).slice(-READ_ACKS)) if (one.sender) quietly(out.readAck(one.sender, one.mid));
+    if (news.length) quietly(out.readAll(peer, last.mid));
+    this.#tell(conversation);
+  }
+
+  // --- writing ---
+
+  /**
+   * @param {{text?: string, ctype?: number, attachment?: object, ext?: object, config?: object}} fields
+   * @returns {Promise<void>} settles when the server has it; the message itself is shown at once
+   */
+  send(peer, group, fields) {
+    return this.#send(this.get(peer, group), fields, this.client.session.nextClientMid());
+  }
+
+  /** Try a refused message again. */
+  resend(message) {
+    const conversation = this.get(message.peer, message.group);
+    this.discard(message);
+    const { text, ctype, attachment, ext, config } = message;
+    return this.send(conversation.peer, conversation.group, { text, ctype, attachment, ext, config });
+  }
+
+  /** Forget a message that was never accepted. */
+  discard(message) {
+    const conversation = this.get(message.peer, message.group);
+    conversation.messages = conversation.messages.filter((one) => one !== message);
+    this.changes.sent.push(message.clientMid);
+    this.#tell(conversation);
+  }
+
+  async #send(conversation, fields, clientMid) {
+    const { peer, group } = conversation;
+    const message = {
+      mid: 0, clientMid, peer, group, sender: this.client.uid, text: fields.text ?? '', ctype: fields.ctype ?? 0,
+      attachment: fields.attachment ?? {}, ext: fields.ext ?? {}, config: fields.config ?? {},
+      time: clientMid, edited: 0, status: 0, state: 'sending',
+    };
+    conversation.messages = [...conversation.messages, message];
+    conversation.last = message;
+    conversation.order = clientMid;
+    this.changes.pending.push({ peer, group, clientMid, fields });
+    this.#tell(conversation);
+    const json = (value) => (value && Object.keys(value).length ? JSON.stringify(value) : '');
+    try {
+      const { mid, time } = await this.client.session.send(
+        out.message(peer, {
+          text: message.text, ctype: message.ctype, group, attachment: json(message.attachment),
+          ext: json(message.ext), config: json(message.config),
+        }),
+        clientMid,
+      );
+      this.changes.sent.push(clientMid);
+      const sent = { ...message, mid, time: time || message.time, state: undefined };
+      conversation.messages = conversation.messages.filter((one) => one.clientMid !== clientMid);
+      this.#merge(conversation, [sent]);
+      this.#keep(conversation, [sent]);
+      if (!conversation.from) conversation.from = mid;
+    } catch (error) {
+      if (this.client.session.state === 'ended') return; // it stays pending and goes out after the next login
+      this.changes.sent.push(clientMid);
+      this.#replace(conversation, (one) => one.clientMid === clientMid, { state: 'failed', error: error.message, code: error.code });
+    }
+    this.#tell(conversation);
+  }
+
+  async recall(message) {
+    await this.client.session.send(out.recall(message.peer, message.mid));
+    this.#operate({ type: OP.RECALL, mid: message.mid, peer: message.peer, sender: this.client.uid });
+    this.flush();
+  }
+
+  async remove(message) {
+    await this.client.session.send(out.remove(message.peer, message.mid));
+    this.#operate({ type: OP.DELETE, mid: message.mid, peer: message.peer, sender: this.client.uid });
+    this.flush();
+  }
+
+  async edit(message, text) {
+    const { time } = await this.client.session.send(out.replace(message.peer, message.mid, text));
+    this.#operate({ type: OP.REPLACE, mid: message.mid, peer: message.peer, sender: this.client.uid, text, edited: time });
+    this.flush();
+  }
+
+  async hide(peer) {
+    this.#forget(peer);
+    await this.client.session.send(out.hideConversation(peer));
+  }
+
+  pin(peer, pinned) {
+    const conversation = this.get(peer);
+    conversation.pinned = pinned;
+    this.#tell(conversation);
+  }
+
+  // --- arriving ---
+
+  /** Entries of a pull, oldest first. */
+  apply(entries) {
+    for (const entry of entries) {
+      if (entry.kind === 'message') this.#arrived(entry.message);
+      else if (entry.kind === 'operation') this.#operate(entry);
+      else if (entry.kind === 'conversation') this.#forget(entry.peer);
+    }
+    return this.flush();
+  }
+
+  /** The server's list: conversations this device does not know yet. */
+  noticed(list) {
+    let order = Date.now() - 365 * 86_400_000;
+    for (const { peer, group } of list) {
+      const conversation = this.get(peer, group);
+      conversation.group = group;
+      if (!conversation.order) {
+        conversation.order = order--;
+        this.#tell(conversation);
+      }
+    }
+  }
+
+  #arrived(message) {
+    const conversation = this.get(message.peer, message.group);
+    conversation.group = message.group;
+    if (message.ctype === out.CTYPE.COMMAND || conversation.messages.some(({ mid }) => mid === message.mid)) return;
+    if (!conversation.from) conversation.from = message.mid;
+    if (this.#isUnread(conversation, message)) {
+      conversation.unread += 1;
+      const { mentionAll, mentionList = [] } = message.config;
+      if (mentionAll || (Array.isArray(mentionList) && mentionList.includes(this.client.uid))) conversation.mentioned = true;
+    }
+    this.#merge(conversation, [message]);
+    this.#keep(conversation, [message]);
+    this.#tell(conversation);
+    if (message.sender !== this.client.uid) {
+      if (!message.group && message.sender) this.client.session.send(out.deliverAck(message.sender, message.mid)).catch(() => {});
+      this.client.emit('message', { message, conversation });
+    }
+  }
+
+  #isUnread(conversation, { sender, mid, status }) {
+    return sender !== this.client.uid && mid > conversation.readTo && status !== 2;
+  }
+
+  #operate({ type, mid, peer, sender, text = '', edited = 0 }) {
+    const conversation = this.all.get(peer);
+    if (!conversation) return;
+    const own = sender === this.client.uid;
+    const is = (one) => one.mid === mid;
+    if (type === OP.RECALL) this.#replace(conversation, is, { recalled: sender, text: '', attachment: {}, ctype: 0 });
+    else if (type === OP.REPLACE) this.#replace(conversation, is, { ...(text && { text }), edited });
+    else if (type === OP.APPEND) this.#replace(conversation, is, (one) => ({ text: one.text + text, edited }));
+    else if (type === OP.DELETE) this.#drop(conversation, mid);
+    else if (type === OP.READ_ALL || (type === OP.READ_ACK && own)) this.#readElsewhere(conversation, mid);
+    else if (type === OP.READ_ACK) this.#marked(conversation, mid, 2);
+    else if (type === OP.DELIVER_ACK && !own) this.#marked(conversation, mid, 1);
+    this.#tell(conversation);
+  }
+
+  #readElsewhere(conversation, mid) {
+    conversation.readTo = Math.max(conversation.readTo, mid || conversation.last?.mid || 0);
+    if (!mid || mid >= (conversation.last?.mid ?? 0)) conversation.unread = 0;
+    else conversation.unread = Math.min(conversation.unread, conversation.messages.filter((one) => this.#isUnread(conversation, one)).length);
+    if (!conversation.unread) conversation.mentioned = false;
+  }
+
+  /** The peer has read (or got) everything of this user up to `mid`. */
+  #marked(conversation, mid, status) {
+    this.#replace(conversation, (one) => one.sender === this.client.uid && one.mid && one.mid <= mid && one.status < status, { status });
+  }
+
+  #drop(conversation, mid) {
+    conversation.messages = conversation.messages.filter((one) => one.mid !== mid);
+    if (conversation.last?.mid === mid) conversation.last = conversation.messages.at(-1) ?? null;
+    this.changes.removed.push([conversation.peer, mid]);
+  }
+
+  #forget(peer) {
+    this.all.delete(peer);
+    this.changes.forgotten.push(peer);
+    this.client.emit('conversations', peer);
+    this.flush();
+  }
+
+  // --- pieces ---
+
+  /** Messages are values: a changed one is a new object, so that a view sees what has changed. */
+  #replace(conversation, which, change) {
+    const changed = [];
+    conversation.messages = conversation.messages.map((one) => {
+      if (!which(one)) return one;
+      const next = { ...one, ...(typeof change === 'function' ? change(one) : change) };
+      if (next.mid) changed.push(next);
+      if (conversation.last === one) conversation.last = next;
+      return next;
+    });
+    if (conversation.last && which(conversation.last) && !conversation.messages.includes(conversation.last)) {
+      conversation.last = { ...conversation.last, ...(typeof change === 'function' ? change(conversation.last) : change) };
+    }
+    this.#keep(conversation, changed);
+  }
+
+  #merge(conversation, messages) {
+    const byId = new Map(conversation.messages.filter(({ mid }) => mid).map((one) => [one.mid, one]));
+    for (const one of messages) {
+      const known = byId.get(one.mid);
+      byId.set(one.mid, known ? { ...known, ...one, status: Math.max(known.status, one.status) } : one);
+    }
+    const unsent = conversation.messages.filter(({ mid }) => !mid);
+    conversation.messages = [...[...byId.values()].sort((a, b) => a.mid - b.mid), ...unsent];
+    const newest = conversation.messages.at(-1);
+    if (newest && (newest.mid || newest.state === 'sending' || !conversation.last)) {
+      if (!newest.mid || newest.mid >= (conversation.last?.mid ?? 0)) conversation.last = newest;
+      conversation.order = Math.max(conversation.order, newest.time);
+    }
+  }
+
+  #keep(conversation, messages) {
+    this.changes.messages.push(...messages.map((one) => ({ ...one, peer: conversation.peer })));
+  }
+
+  #tell(conversation) {
+    this.changes.conversations.add(conversation);
+    this.client.emit('conversations', conversation.peer);
+    if (!this.flushing) this.flushing = setTimeout(() => this.flush(), 50);
+  }
+
+  #noChanges() {
+    return { messages: [], removed: [], conversations: new Set(), forgotten: [], pending: [], sent: [] };
+  }
+
+  /** Write what has changed. @returns {Promise<void>} */
+  async flush() {
+    clearTimeout(this.flushing);
+    this.flushing = undefined;
+    const { conversations, ...rest } = this.changes;
+    this.changes = this.#noChanges();
+    const rows = [...conversations].filter(({ peer }) => this.all.has(peer)).map(({ messages, checked, asked, ...row }) => row);
+    await this.client.store.write({ ...rest, conversations: rows }).catch((error) => this.client.emit('storeFailed', error));
+  }
+}

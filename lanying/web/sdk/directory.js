@@ -1,0 +1,120 @@
+// Who is who: users, friends, groups, kept for the session and refreshed by notices. Asks for many ids in one call.
+
+import { ENUMS } from './schema.js';
+
+const GROUP = ENUMS.GroupNoticeType;
+const ROSTER = ENUMS.RosterNoticeType;
+const BATCH = 100;
+
+export class Directory {
+  /** @param {import('./client.js').Client} client */
+  constructor(client) {
+    this.client = client;
+    /** @type {Map<number, any>} rows of POST /roster/list */
+    this.users = new Map();
+    /** @type {Map<number, any>} rows of POST /group/info/batch */
+    this.groups = new Map();
+    /** @type {Set<number>} */
+    this.friends = new Set();
+    /** @type {Set<number>} */
+    this.joined = new Set();
+    this.wanted = { users: new Set(), groups: new Set() };
+  }
+
+  /** Everything of a login. */
+  async load() {
+    const { rest } = this.client;
+    const [friends, groups] = await Promise.all([rest.get('/roster/list'), rest.get('/group/user_joined')]);
+    this.friends = new Set(friends.map((one) => one.user_id ?? one));
+    this.joined = new Set(groups.map((one) => one.group_id ?? one));
+    for (const uid of [this.client.uid, ...this.friends]) this.user(uid);
+    for (const gid of this.joined) this.group(gid);
+    this.#changed();
+  }
+
+  /** A user's row, or undefined while it is asked for. */
+  user(uid) {
+    return this.#find('users', uid);
+  }
+
+  /** A group's row, or undefined while it is asked for. */
+  group(gid) {
+    return this.#find('groups', gid);
+  }
+
+  /** The name to show. */
+  name(uid) {
+    const { alias, nick_name: nick, username } = this.user(uid) ?? {};
+    return alias || nick || username || '';
+  }
+
+  /** Ask again. */
+  refresh(kind, id) {
+    this.wanted[kind].add(id);
+    this.#schedule();
+  }
+
+  #find(kind, id) {
+    if (!id) return undefined;
+    const found = this[kind].get(id);
+    if (found === undefined) {
+      this[kind].set(id, null);
+      this.refresh(kind, id);
+    }
+    return found ?? undefined;
+  }
+
+  #schedule() {
+    this.timer ??= setTimeout(() => this.#ask(), 10);
+  }
+
+  async #ask() {
+    this.timer = undefined;
+    const { users, groups } = this.wanted;
+    this.wanted = { users: new Set(), groups: new Set() };
+    await Promise.all([
+      this.#fetch('users', [...users], '/roster/list', 'list', 'user_id'),
+      this.#fetch('groups', [...groups], '/group/info/batch', 'group_list', 'group_id'),
+    ]);
+    this.#changed();
+  }
+
+  async #fetch(kind, ids, path, field, key) {
+    for (let at = 0; at < ids.length; at += BATCH) {
+      const some = ids.slice(at, at + BATCH);
+      try {
+        for (const row of await this.client.rest.post(path, { [field]: some })) this[kind].set(row[key], row);
+      } catch {
+        for (const id of some) if (!this[kind].get(id)) this[kind].delete(id); // asked again when it is needed again
+      }
+    }
+  }
+
+  /** @param {any} entry kind roster or group */
+  apply(entry) {
+    const own = this.client.uid;
+    if (entry.kind === 'roster') this.#roster(entry, own);
+    else this.#groupNotice(entry, own);
+    this.#changed();
+    this.client.emit('notice', entry);
+  }
+
+  #roster({ type, from, to }, own) {
+    const other = from === own ? to[0] : from;
+    if (type === ROSTER.ACCEPTED || type === ROSTER.ADDED) this.friends.add(other);
+    if (type === ROSTER.REMOVED) this.friends.delete(other);
+    if (other) this.refresh('users', other);
+  }
+
+  #groupNotice({ type, gid, from, to }, own) {
+    const entering = [GROUP.CREATED, GROUP.JOINED, GROUP.INVITE_ACCEPTED, GROUP.APPLY_ACCEPTED];
+    if (entering.includes(type) && (from === own || to.includes(own) || type === GROUP.CREATED)) this.joined.add(gid);
+    const out = type === GROUP.DESTROYED || (type === GROUP.LEAVED && from === own);
+    if (out || ([GROUP.KICKED, GROUP.BLOCKED].includes(type) && to.includes(own))) this.joined.delete(gid);
+    else this.refresh('groups', gid);
+  }
+
+  #changed() {
+    this.client.emit('directory', undefined);
+  }
+}

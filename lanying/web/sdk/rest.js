@@ -1,0 +1,78 @@
+// REST calls and discovery: one envelope, one error.
+
+const TIMEOUT_MS = 20_000;
+
+/** The server refused a call. `code`: see docs/rest.md; 0 means that the server could not be reached. */
+export class CallError extends Error {
+  constructor(code, message) {
+    super(message || `code ${code}`);
+    this.name = 'CallError';
+    this.code = code;
+  }
+}
+
+/** Calls one server as one user. */
+export class Rest {
+  /**
+   * @param {string} url of the server, for example `http://pi.local:8480`
+   * @param {string} appId
+   */
+  constructor(url, appId) {
+    this.url = url.replace(/\/$/, '');
+    this.appId = appId;
+    this.token = '';
+    /** Called when a token is not good any more. @type {() => void} */
+    this.onExpired = () => {};
+  }
+
+  /**
+   * @param {'GET' | 'POST'} method
+   * @param {string} path
+   * @param {Record<string, any>} [params] in the query of a GET, in the body of a POST
+   * @param {Record<string, string>} [headers] for admins: `user_id`, `group_id`
+   * @returns {Promise<any>} `data` of the answer
+   * @throws {CallError}
+   */
+  async call(method, path, params = {}, headers = {}) {
+    const query = method === 'GET' ? new URLSearchParams(Object.entries(params).filter(([, value]) => value !== undefined)) : '';
+    const answer = await this.#fetch(`${this.url}${path}${query && `?${query}`}`, {
+      method,
+      headers: {
+        app_id: this.appId,
+        ...(this.token && { 'access-token': this.token }),
+        ...(method === 'POST' && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(method === 'POST' && { body: JSON.stringify(params) }),
+    });
+    if (answer?.code !== 200) {
+      if (answer?.code === 402 && this.token) this.onExpired();
+      throw new CallError(answer?.code ?? 0, answer?.message ?? 'not an answer of this server');
+    }
+    return answer.data;
+  }
+
+  get = (path, params, headers) => this.call('GET', path, params, headers);
+  post = (path, params, headers) => this.call('POST', path, params, headers);
+
+  /** Where calls and messages go; with one server both are this one. @returns {Promise<{rest: string, messages: string}>} */
+  async discover() {
+    const found = await this.get('/v2/app_dns', { app_id: this.appId, source: 'sdk' });
+    const cluster = found.dns_list.find((level) => level.group_level === 0)?.clusters[0];
+    if (!cluster) throw new CallError(99997, 'the server does not know this app');
+    const [rest] = cluster.ratel;
+    const [messages] = cluster.webim ?? cluster.ws;
+    this.url = `${rest.protocol}://${rest.host}`;
+    const scheme = messages.protocol === 'https' ? 'wss' : 'ws';
+    return { rest: this.url, messages: `${scheme}://${messages.host}/xsync` };
+  }
+
+  async #fetch(url, options) {
+    try {
+      const response = await fetch(url, { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) });
+      return await response.json();
+    } catch (error) {
+      throw new CallError(0, `the server cannot be reached (${error instanceof Error ? error.message : error})`);
+    }
+  }
+}

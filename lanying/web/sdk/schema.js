@@ -1,0 +1,48 @@
+// Made by tools/web_schema.py from lanying/protocol/schema/xsync.proto: do not edit.
+// Messages: { field: [number, kind, repeated] }; a kind is uint, sint, bool, string, bytes or the name of a message.
+
+export const MESSAGES = {
+  Frame: {"vsn": [1, "uint"], "compress_method": [2, "uint"], "command": [3, "uint"], "payload": [4, "bytes"], "encrypt_method": [5, "uint"], "encrypt_key": [6, "bytes"], "check_sum": [7, "uint"], "tag": [8, "string"]},
+  XID: {"uid": [1, "uint"], "deviceSN": [2, "uint"]},
+  Status: {"code": [1, "uint"], "reason": [2, "string"]},
+  ConversationUnread: {"xid": [1, "XID"], "n": [2, "uint"], "type": [3, "uint"]},
+  UnreadUL: {},
+  UnreadDL: {"status": [1, "Status"], "unread": [2, "ConversationUnread", true]},
+  SyncUL: {"xid": [1, "XID"], "key": [2, "uint"], "meta": [3, "Meta"], "is_full_sync": [4, "bool"], "full_sync_num": [5, "sint"]},
+  SyncDL: {"status": [1, "Status"], "metas": [2, "Meta", true], "next_key": [3, "uint"], "xid": [4, "XID"], "client_mid": [5, "uint"], "server_mid": [6, "uint"], "server_time": [7, "uint"], "is_full_sync": [8, "bool"], "prev_mid": [9, "uint"], "is_eager_sync": [10, "bool"], "edit_timestamp": [11, "uint"]},
+  Notice: {"xid": [1, "XID"]},
+  Provision: {"status": [1, "Status"], "xid": [2, "XID"], "password": [5, "string"], "token": [6, "string"], "os_type": [7, "uint"], "sdk_vsn": [8, "string"], "is_manual_login": [9, "bool"], "device_guid": [10, "string"], "device_notifier": [11, "string"], "device_token": [12, "string"], "device_info": [13, "string"], "last_login_time": [14, "uint"]},
+  Meta: {"id": [1, "uint"], "from": [2, "XID"], "to": [3, "XID"], "timestamp": [4, "uint"], "ns": [5, "uint"], "payload": [6, "bytes"]},
+  MessageBody: {"type": [1, "uint"], "content": [4, "string"], "ctype": [5, "uint"], "operation": [6, "MessageOperation"], "config": [7, "string"], "attachment": [8, "string"], "ext": [9, "string"], "qos": [10, "uint"], "sender_name": [11, "string"], "is_system": [12, "bool"], "priority": [13, "uint"], "status": [14, "uint"], "edit_timestamp": [15, "uint"]},
+  MessageOperation: {"type": [1, "uint"], "mid": [2, "uint"], "xid": [3, "XID"]},
+  GroupNotice: {"type": [1, "uint"], "gid": [2, "XID"], "from": [3, "XID"], "to": [4, "XID", true], "content": [5, "string"]},
+  RosterNotice: {"type": [1, "uint"], "from": [2, "XID"], "to": [3, "XID", true], "content": [4, "string"], "roster_vsn": [5, "string"]},
+  UserNotice: {"type": [1, "uint"], "content": [2, "string"]},
+  Conversation: {"type": [1, "uint"], "operation": [2, "ConversationOperation"]},
+  ConversationOperation: {"type": [1, "uint"], "xid": [2, "XID"]},
+  Info: {"sdk_vsn": [1, "string"], "network": [2, "uint"], "content": [3, "string"]},
+  RtcSignal: {"type": [1, "uint"], "content": [2, "string"], "media_server": [3, "string"]},
+};
+
+export const ENUMS = {
+  FrameVSN: {"XSYNC_V1": 0, "XSYNC_V2": 1},
+  FrameCommand: {"UNREAD": 0, "SYNC": 1, "NOTICE": 2, "PROVISION": 3},
+  FrameCompressMethod: {"NONE": 0, "ZLIB": 1},
+  FrameEncryptMethod: {"ENCRYPT_NONE": 0, "AES_CBC_128": 1, "AES_CBC_256": 2, "CUSTOM": 3},
+  StatusErrorCode: {"UNKNOWN": 0, "OK": 1, "FAIL": 2, "UNKNOWN_COMMAND": 3, "PB_PARSER_ERROR": 4, "DECRYPT_FAILURE": 5, "PUBLIC_KEY_CHANGED": 6, "INVALID_TOKEN": 7, "INVALID_PARAMETER": 8, "UNAUTHORIZED": 9, "USER_FROZEN": 10, "USER_BANNED": 11, "WORD_CENSORED": 12, "TOO_MANY_DEVICES": 13, "ENCRYPT_METHOD_UNSUPPORTED": 14, "DEVICE_GUID_CONFLICT": 15, "CHECK_SUM_FAILURE": 16, "INVALID_LICENSE": 17, "LICENSE_LIMIT": 18, "APP_FROZEN": 19, "RATE_LIMIT_EXCEEDED": 20},
+  ConversationUnreadConvType: {"UNKNOWN": 0, "CHAT": 1, "GROUPCHAT": 2},
+  ProvisionOsType: {"UNKNOWN": 0, "IOS": 1, "ANDR": 2, "WIN": 3, "OSX": 4, "LINUX": 5, "WEB": 6},
+  MetaNameSpace: {"UNKNOWN": 0, "MESSAGE": 1, "GROUP_NOTICE": 2, "ROSTER_NOTICE": 3, "USER_NOTICE": 4, "INFO": 5, "CONVERSATION": 6, "PUSH": 7, "RTC_SIGNAL": 8},
+  MessageBodyType: {"NORMAL": 0, "OPER": 1, "CHAT": 2, "GROUPCHAT": 3},
+  MessageBodyContentType: {"TEXT": 0, "IMAGE": 1, "AUDIO": 2, "VIDEO": 3, "FILE": 4, "LOCATION": 5, "COMMAND": 6, "FORWARD": 7, "RTC": 8},
+  MessageBodyQoS: {"AT_LEAST_ONCE": 0, "AT_MOST_ONCE": 1, "EXACTLY_ONCE": 2},
+  MessageBodyStatus: {"UNREAD": 0, "DELIVERED": 1, "READ": 2},
+  MessageOperationOpType: {"UNKNOWN": 0, "READ_ACK": 1, "READ_ALL": 2, "READ_CANCEL": 3, "DELIVER_ACK": 4, "RECALL": 5, "DELETE": 6, "PLAY_ACK": 7, "APPEND": 8, "REPLACE": 9},
+  GroupNoticeType: {"UNKNOWN": 0, "PRESENCE": 1, "ABSENCE": 2, "CREATED": 3, "DESTROYED": 4, "JOINED": 5, "LEAVED": 6, "APPLYED": 7, "APPLY_ACCEPTED": 8, "APPLY_DECLINED": 9, "INVITED": 10, "INVITE_ACCEPTED": 11, "INVITE_DECLINED": 12, "KICKED": 13, "BLOCKED": 14, "UNBLOCKED": 15, "OWNER_ASSIGNED": 16, "ADMIN_GRANTED": 17, "ADMIN_REVOKED": 18, "MUTED": 19, "UNMUTED": 20, "BANNED": 21, "UNBANNED": 22, "INFO_UPDATED": 23, "ANNOUNCEMENT_UPDATED": 24, "MESSAGE_SETTING": 25, "FILE_UPLOADED": 26, "FILE_DELETED": 27, "FILE_UPDATED": 28},
+  RosterNoticeType: {"UNKNOWN": 0, "ADDED": 1, "REMOVED": 2, "ACCEPTED": 3, "DECLINED": 4, "BLOCKED": 5, "UNBLOCKED": 6, "APPLIED": 7, "INFO_UPDATED": 8, "MUTED": 9, "UNMUTED": 10},
+  UserNoticeType: {"UNKNOWN": 0, "PASSWORD_CHANGED": 1, "FROZEN": 2, "REMOVED": 3, "KICK_BY_SAME_DEVICE": 4, "KICKED_BY_OTHER_DEVICE": 5, "INFO_UPDATED": 6, "DEVICE_LOGIN": 7, "DEVICE_LOGOUT": 8, "DEVICE_ADDED": 9, "DEVICE_REMOVED": 10, "CLUSTER_CHANGED": 11, "DNS_UPDATE": 12, "TRAFFIC_LIMIT_EXCEEDED": 13},
+  ConversationType: {"UNKNOWN": 0, "OPER": 1},
+  ConversationOperationOpType: {"UNKNOWN": 0, "DELETE": 1, "DELETE_EVERYWHERE": 2},
+  InfoNetwork: {"WIRE": 0, "WIFI": 1, "NET_2G": 2, "NET_3G": 3, "NET_4G": 4, "NET_5G": 5, "UNKNOWN": 6},
+  RtcSignalType: {"UNKNOWN": 0, "VIDEO_ROOM": 1},
+};
