@@ -16,7 +16,7 @@ help: ## this list
 run: $(VENV)/.installed ## start a server: SHARDS=4, DATA=./data, LISTEN=127.0.0.1:8480 (0.0.0.0:8480 for the network), open registration
 	$(BIN)/lanying-cluster start --shards $(SHARDS) --data $(DATA) --listen $(LISTEN) --open-registration
 
-test: $(VENV)/.test $(if $(NODE),tests/compat/node_modules/.installed) ## run the whole test suite
+test: $(VENV)/.test $(if $(NODE),tests/compat/node_modules/.installed tests/web/node_modules/.installed) ## run the whole test suite
 	$(BIN)/python -m pytest -rfEs
 
 check: $(VENV)/.test ## lint, format and types
@@ -35,7 +35,7 @@ profile: $(VENV)/.test ## where the time of a message goes: a table by step and 
 	$(BIN)/lanying-bench profile --rate max --output flame.svg
 
 clean: ## remove what make has made, not the data
-	rm -rf $(VENV) tests/compat/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) tests/compat/node_modules tests/web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -54,4 +54,8 @@ $(VENV)/.test: pyproject.toml | $(VENV)/.made
 
 tests/compat/node_modules/.installed: tests/compat/package.json tests/compat/package-lock.json
 	cd tests/compat && npm ci --no-audit --no-fund --silent
+	@touch $@
+
+tests/web/node_modules/.installed: tests/web/package.json tests/web/package-lock.json
+	cd tests/web && npm ci --no-audit --no-fund --silent
 	@touch $@

@@ -150,7 +150,7 @@ def test_nothing_of_the_server_imports_test_helpers_or_the_supervisor():
         "daemon",
     )
     below = (*PROCESSES, "bus", "protocol", "client")
-    # The console asks the supervisor and shows what it says, like the command line.
+    # The console and the admin page ask the supervisor and show what it says, like the command line.
     shared = {("lanying.admin", part) for part in ("control", "report", "machine")} | {("lanying.gateway", "control")}
 
     def upwards(name, found):

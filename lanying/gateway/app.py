@@ -23,6 +23,7 @@ from lanying import limits
 from lanying.bus.call import request_id
 from lanying.errors import CallError
 from lanying.gateway import (
+    admin,
     code_logins,
     discovery,
     downloads,
@@ -31,6 +32,7 @@ from lanying.gateway import (
     messages,
     not_offered,
     openapi,
+    pages,
     phones,
     push_bindings,
     push_tasks,
@@ -52,6 +54,7 @@ from lanying.runtime import App
 log = logging.getLogger(__name__)
 
 ENDPOINTS: Final = (
+    *admin.ENDPOINTS,
     *discovery.ENDPOINTS,
     *openapi.ENDPOINTS,
     *registration.ENDPOINTS,

@@ -49,7 +49,7 @@ def requests(per_second: int) -> Guesses | None:
 class Services:
     """What all handlers share.
 
-    :param data: the data directory, for files
+    :param data: the data directory, for files and the supervisor's control socket
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Services:
         self.now = now
         self.now_ms = now_ms
         self.notifiers = Notifiers(data)
+        self.data = data
         self.files = FileStore(config, shards, data, now_ms)
 
 

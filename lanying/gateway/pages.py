@@ -115,7 +115,12 @@ def add_to(app: FastAPI, services: Services) -> None:
 
 
 def _reply(request: Request, asset: Asset, cache: str) -> Response:
-    headers = {"etag": asset.etag, "cache-control": cache, "vary": "accept-encoding", "x-content-type-options": "nosniff"}
+    headers = {
+        "etag": asset.etag,
+        "cache-control": cache,
+        "vary": "accept-encoding",
+        "x-content-type-options": "nosniff",
+    }
     if asset.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     if "gzip" in request.headers.get("accept-encoding", ""):

@@ -406,7 +406,7 @@ def request(world: World, method: str, call: Call, body: Any, **more: Any) -> di
 def test_what_is_not_built_is_known() -> None:
     missing = {name(m, call) for call in CONTRACT.calls for m in call.methods if (m, call.path) not in ROUTED}
     print(f"{len(missing)} calls are not built:", *sorted(missing), sep="\n  ")
-    assert missing == OWED
+    assert missing == OWED | {"GET /"}  # the web client's page, no call: lanying/gateway/pages.py
 
 
 @every([pair for pair in CALLS if pair[1].auth != "none"])

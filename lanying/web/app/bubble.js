@@ -30,7 +30,7 @@ function view(client, message, first, onAnswer, onJump) {
   const alone = message.ctype === 0 && isEmoji(message.text);
   const name = message.group && !own && first ? client.directory.name(message.sender) || message.sender : '';
   return html`<article class=${`message ${own ? 'own' : 'other'} ${first ? 'first' : ''}`}>
-    ${!own && html`<span class="message-avatar">${first && html`<${PeerAvatar} peer=${message.sender} size=${34} />`}</span>`}
+    ${message.group && !own && html`<span class="message-avatar">${first && html`<${PeerAvatar} peer=${message.sender} size=${34} />`}</span>`}
     <div class=${`bubble kind-${message.ctype} ${alone ? 'emoji-only' : ''}`}>
       ${name && html`<b class="sender">${name}</b>`}
       ${message.ext.reply && html`<${Quote} reply=${message.ext.reply} onJump=${onJump} />`}

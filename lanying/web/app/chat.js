@@ -97,9 +97,11 @@ function useTyping(client, peer) {
       setTyping(active);
       if (active) timer = setTimeout(() => setTyping(false), TYPING_MS);
     });
+    const done = client.on('message', ({ message }) => message.peer === peer && setTyping(false));
     return () => {
       clearTimeout(timer);
       stop();
+      done();
     };
   }, [peer]);
   return typing;

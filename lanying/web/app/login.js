@@ -33,7 +33,7 @@ export function Login({ onIn }) {
   const registering = mode === 'register';
   return html`<main class="login">
     <div class="login-card">
-      <svg class="mark" viewBox="0 0 64 64" aria-hidden="true">
+      <svg class="logo" viewBox="0 0 64 64" aria-hidden="true">
         <rect width="64" height="64" rx="16" />
         <path d="M16 19a5 5 0 0 1 5-5h22a5 5 0 0 1 5 5v17a5 5 0 0 1-5 5H30L19 50v-9a3 3 0 0 1-3-3z" />
       </svg>

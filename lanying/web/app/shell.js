@@ -30,7 +30,9 @@ export function Shell({ onLeave }) {
   }, [client]);
   const { unread } = client.conversations;
   const me = client.directory.user(client.uid);
-  return html`<div class=${`shell ${kind ? 'has-detail' : ''}`}>
+  return html`<div class="frame">
+    <${Banner} state=${client.state} onRetry=${() => client.session.hurry()} />
+    <div class=${`shell ${kind ? 'has-detail' : ''}`}>
     <nav class="rail" aria-label=${t('more')}>
       <a class="rail-me" href="#/settings" aria-label=${t('profile')}>
         <${Avatar} id=${client.uid} name=${client.directory.name(client.uid)} url=${me?.avatar} size=${40} />
@@ -41,7 +43,6 @@ export function Shell({ onLeave }) {
       </a>`)}
     </nav>
     <section class="list-pane" aria-label=${t(tab)}>
-      <${Banner} state=${client.state} onRetry=${() => client.session.hurry()} />
       ${tab === 'contacts' ? html`<${ContactList} />` : tab === 'settings' ? html`<${Settings} onLeave=${onLeave} />` : html`<${ConversationList} open=${Number(id)} />`}
     </section>
     <main class="detail-pane">
@@ -49,6 +50,7 @@ export function Shell({ onLeave }) {
         : tab === 'contacts' && id ? html`<${ContactCard} key=${id} uid=${Number(id)} />`
         : html`<div class="empty"><${Icon} name="chat" /><h2>${t('pickChat')}</h2><p>${t('pickChatText')}</p></div>`}
     </main>
+    </div>
   </div>`;
 }
 

@@ -26,30 +26,39 @@ export class Rest {
   }
 
   /**
-   * @param {'GET' | 'POST'} method
+   * @param {'GET' | 'POST' | 'PUT'} method
    * @param {string} path
-   * @param {Record<string, any>} [params] in the query of a GET, in the body of a POST
+   * @param {Record<string, any>} [params] in the query of a GET, in the body of others
    * @param {Record<string, string>} [headers] for admins: `user_id`, `group_id`
    * @returns {Promise<any>} `data` of the answer
    * @throws {CallError}
    */
   async call(method, path, params = {}, headers = {}) {
+    return (await this.#ask(method, path, params, headers)).data;
+  }
+
+  /** A GET whose answer has members beside `data`, such as `cursor`. @returns {Promise<{data: any, cursor?: string}>} */
+  page(path, params = {}, headers = {}) {
+    return this.#ask('GET', path, params, headers);
+  }
+
+  async #ask(method, path, params, headers) {
     const query = method === 'GET' ? new URLSearchParams(Object.entries(params).filter(([, value]) => value !== undefined)) : '';
     const answer = await this.#fetch(`${this.url}${path}${query && `?${query}`}`, {
       method,
       headers: {
         app_id: this.appId,
         ...(this.token && { 'access-token': this.token }),
-        ...(method === 'POST' && { 'content-type': 'application/json' }),
+        ...(method !== 'GET' && { 'content-type': 'application/json' }),
         ...headers,
       },
-      ...(method === 'POST' && { body: JSON.stringify(params) }),
+      ...(method !== 'GET' && { body: JSON.stringify(params) }),
     });
     if (answer?.code !== 200) {
       if (answer?.code === 402 && this.token) this.onExpired();
       throw new CallError(answer?.code ?? 0, answer?.message ?? 'not an answer of this server');
     }
-    return answer.data;
+    return answer;
   }
 
   get = (path, params, headers) => this.call('GET', path, params, headers);

@@ -1,0 +1,68 @@
+// The admin page: a token, then what the console offers to a person who would rather look.
+
+import { html, render, useEffect, useState } from '../vendor/preact.js';
+import { Rest } from '../sdk/rest.js';
+import { language } from '../app/i18n.js';
+import { Toasts, toast } from '../app/toast.js';
+import { Groups } from './groups.js';
+import { Overview } from './overview.js';
+import { Server } from './server.js';
+import { Users } from './users.js';
+import { w } from './words.js';
+
+const KEY = 'lanying-admin-token';
+const TABS = [['overview', Overview], ['users', Users], ['groups', Groups], ['server', Server]];
+
+document.documentElement.lang = language();
+
+function newRest(token) {
+  const appId = document.querySelector('meta[name=app-id]')?.getAttribute('content') || 'lanying';
+  const rest = new Rest(location.origin, appId);
+  rest.token = token;
+  return rest;
+}
+
+function Admin() {
+  const [token, setToken] = useState(sessionStorage.getItem(KEY) ?? '');
+  const [tab, setTab] = useState(location.hash.slice(1) || 'overview');
+  useEffect(() => {
+    const changed = () => setTab(location.hash.slice(1) || 'overview');
+    addEventListener('hashchange', changed);
+    return () => removeEventListener('hashchange', changed);
+  }, []);
+  const keep = (value) => {
+    sessionStorage.setItem(KEY, value);
+    setToken(value);
+  };
+  if (!token) return html`<${Enter} onToken=${keep} /><${Toasts} />`;
+  const rest = newRest(token);
+  rest.onExpired = () => keep('');
+  const Tab = (TABS.find(([name]) => name === tab) ?? TABS[0])[1];
+  return html`<header class="admin-head">
+      <h1>lanying <small class="muted">${w('admin')}</small></h1>
+      <nav>${TABS.map(([name]) => html`<a key=${name} href=${`#${name}`} aria-current=${name === tab ? 'page' : undefined}>${w(name)}</a>`)}</nav>
+      <button class="button plain small" onClick=${() => keep('')}>${w('leave')}</button>
+    </header>
+    <main class="admin-main"><${Tab} key=${tab} rest=${rest} /></main>
+    <${Toasts} />`;
+}
+
+function Enter({ onToken }) {
+  const submit = async (event) => {
+    event.preventDefault();
+    const token = event.target.elements.token.value.trim();
+    try {
+      await newRest(token).get('/admin/api/status');
+      onToken(token);
+    } catch (error) {
+      toast(error.message, 'error');
+    }
+  };
+  return html`<main class="login"><div class="login-card">
+    <h1>${w('admin')}</h1>
+    <p class="muted">${w('tokenText')}</p>
+    <form onSubmit=${submit}><label>${w('token')}<input name="token" type="password" required autofocus autocomplete="off" /></label><button class="button wide">${w('enter')}</button></form>
+  </div></main>`;
+}
+
+render(html`<${Admin} />`, /** @type {HTMLElement} */ (document.getElementById('app')));

@@ -1,0 +1,27 @@
+// A table that is asked for in pieces.
+
+import { html, useEffect, useState } from '../vendor/preact.js';
+import { w } from './words.js';
+
+const PAGE = 50;
+
+/** @param {{rest: any, path: string, columns: string[], row: (item: any, again: () => void) => any, id: string}} props */
+export function Paged({ rest, path, columns, row, id }) {
+  const [list, setList] = useState([]);
+  const [cursor, setCursor] = useState('');
+  const load = async (from) => {
+    const { data, cursor: next } = await rest.page(path, { page_size: PAGE, ...(from && { cursor: from }) });
+    setList((before) => (from ? [...before, ...data] : data));
+    setCursor(next ?? '');
+  };
+  useEffect(() => {
+    load('').catch(() => {});
+  }, []);
+  const again = () => load('').catch(() => {});
+  return html`<div class="table"><table>
+      <thead><tr>${columns.map((key) => html`<th scope="col">${w(key)}</th>`)}</tr></thead>
+      <tbody>${list.map((item) => html`<tr key=${item[id]}>${row(item, again)}</tr>`)}</tbody>
+    </table></div>
+    ${!list.length && html`<p class="muted">${w('none')}</p>`}
+    ${cursor && html`<button class="button plain" onClick=${() => load(cursor)}>${w('more')}</button>`}`;
+}

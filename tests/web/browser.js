@@ -1,0 +1,257 @@
+// Debian's Chromium on a real server: people register, become friends, chat. `node browser.js URL [--shots FOLDER]`.
+// Prints one line per step; the first that does not hold ends it.
+
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+import { many } from './many.js';
+
+const [url, , shots] = process.argv.slice(2);
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
+const DESKTOP = { viewport: { width: 1280, height: 800 } };
+const WAIT_MS = 30_000;
+const SERIOUS = ['serious', 'critical'];
+const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+const complaints = [];
+const started = Date.now();
+const step = (text) => console.log(`${String(Date.now() - started).padStart(6)} ms  ${text}`);
+
+async function person(name, options = DESKTOP) {
+  const context = await browser.newContext({ locale: 'en-GB', reducedMotion: 'reduce', ...options });
+  const network = { up: true, sockets: [] };
+  // Browsers that are told to be offline keep the sockets they have: these go through here, where they can be cut.
+  await context.routeWebSocket(/xsync/, (socket) => {
+    if (!network.up) return socket.close();
+    network.sockets.push(socket);
+    socket.connectToServer();
+  });
+  const page = await context.newPage();
+  page.setDefaultTimeout(WAIT_MS);
+  page.on('pageerror', (error) => complaints.push(`${name}: ${error.message}`));
+  page.on('console', (message) => /Content Security|Refused to/.test(message.text()) && complaints.push(`${name}: ${message.text()}`));
+  await page.goto(url);
+  return { name, page, context, network };
+}
+
+async function register({ name, page }) {
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await page.getByLabel('Username').fill(name);
+  await page.getByLabel('Password').fill('secret 123');
+  await page.locator('form button').click();
+  await page.getByRole('heading', { name: 'Chats', exact: true }).waitFor();
+  await page.locator('.banner').waitFor({ state: 'detached' });
+}
+
+async function befriend(a, b) {
+  await a.page.goto(`${url}/#/contacts`);
+  await a.page.locator('.pane-head .icon-button').click();
+  await a.page.getByRole('menuitem', { name: 'Add a contact' }).click();
+  await a.page.getByLabel('Username or number').fill(b.name);
+  await a.page.getByRole('button', { name: 'Find' }).click();
+  await a.page.getByRole('button', { name: 'Send request' }).click();
+  await a.page.locator('dialog').waitFor({ state: 'detached' });
+  await b.page.goto(`${url}/#/contacts`);
+  await b.page.getByRole('button', { name: 'Accept' }).click();
+  await b.page.getByRole('link', { name: a.name }).waitFor();
+  await a.page.getByRole('link', { name: b.name }).click();
+  await a.page.getByRole('button', { name: 'Write', exact: true }).click();
+}
+
+async function say({ page }, text) {
+  const field = page.getByLabel('Write a message');
+  await field.fill(text);
+  await field.press('Enter');
+  await sees({ page }, text);
+}
+
+const sees = ({ page }, text) => page.locator('.bubble .text', { hasText: text }).last().waitFor();
+const shot = async ({ page }, name) => {
+  if (!shots) return;
+  mkdirSync(shots, { recursive: true });
+  await page.waitForTimeout(300); // a still picture, of pages that have no animation
+  await page.screenshot({ path: `${shots}/${name}.png` });
+};
+const openChat = ({ page }, name) => page.locator('.row', { has: page.locator('b', { hasText: name }) }).first().click();
+
+async function accessible({ page }, where) {
+  await page.evaluate(axeSource);
+  const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ['violations'] }));
+  const bad = violations.filter(({ impact }) => SERIOUS.includes(impact));
+  assert.deepEqual(bad.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html, failureSummary }) => `${html.slice(0, 200)} ${failureSummary}`).join(' | ')}`), [], where);
+}
+
+/** A picture file of some size, drawn by the browser. */
+const picture = async ({ page }) =>
+  Buffer.from(await page.evaluate(async () => {
+    const canvas = new OffscreenCanvas(480, 320);
+    const draw = canvas.getContext('2d');
+    const sky = draw.createLinearGradient(0, 0, 480, 320);
+    sky.addColorStop(0, '#79b8ff');
+    sky.addColorStop(1, '#fdd39a');
+    draw.fillStyle = sky;
+    draw.fillRect(0, 0, 480, 320);
+    draw.fillStyle = '#2f5d50';
+    draw.beginPath();
+    draw.moveTo(0, 320);
+    draw.lineTo(160, 140);
+    draw.lineTo(280, 260);
+    draw.lineTo(360, 190);
+    draw.lineTo(480, 320);
+    draw.fill();
+    return Array.from(new Uint8Array(await (await canvas.convertToBlob({ type: 'image/png' })).arrayBuffer()));
+  }));
+
+try {
+  const tag = shots ? '' : `_${Date.now().toString(36)}`; // pictures are taken of a new server
+  const alice = await person(`alice${tag}`);
+  await shot(alice, 'login');
+  await accessible(alice, 'login');
+  const bob = await person(`bob${tag}`, PHONE);
+  await Promise.all([register(alice), register(bob)]);
+  step('two people register');
+
+  await befriend(alice, bob);
+  step('become friends');
+
+  await say(alice, 'Hi Bob! Are you coming to the school fair on Saturday?');
+  await bob.page.goto(`${url}/#/chats`);
+  await bob.page.locator('.rail .badge').waitFor();
+  assert.match(await bob.page.title(), /^\(1\)/);
+  await openChat(bob, alice.name);
+  await say(bob, 'Yes! I will bring the telescope 🔭');
+  await sees(alice, 'telescope');
+  await alice.page.locator('.mark.read').first().waitFor();
+  step('chat, unread counts, read marks');
+
+  await say(alice, '<b>not bold</b> <img src=x onerror=alert(1)> https://example.com/a?b=1');
+  const link = alice.page.locator('.bubble .text a').last();
+  assert.equal(await link.getAttribute('rel'), 'noopener noreferrer nofollow');
+  assert.equal(await alice.page.locator('.bubble .text b, .bubble .text img').count(), 0);
+  const actions = async ({ page }, text, action) => {
+    const message = page.locator('.message', { hasText: text }).last();
+    await message.hover();
+    await message.getByRole('button', { name: 'Message actions' }).click();
+    await page.getByRole('menuitem', { name: action }).click();
+  };
+  await actions(alice, 'not bold', 'Take back');
+  await alice.page.locator('.center-note', { hasText: 'You took back a message' }).waitFor();
+  await bob.page.locator('.center-note', { hasText: 'took back a message' }).waitFor();
+  await actions(alice, 'school fair', 'Edit');
+  await alice.page.getByLabel('Write a message').fill('Hi Bob! Are you coming to the school fair on Sunday?');
+  await alice.page.getByLabel('Write a message').press('Enter');
+  await sees(bob, 'Sunday');
+  await actions(bob, 'Sunday', 'Reply');
+  await say(bob, 'Sunday works even better');
+  await alice.page.locator('.quote', { hasText: 'Sunday' }).waitFor();
+  step('text is text; recall, edit, reply');
+
+  await alice.page.locator('input[type=file]').first().setInputFiles({ name: 'mountains.png', mimeType: 'image/png', buffer: await picture(alice) });
+  const seen = bob.page.locator('.picture img').last();
+  await seen.waitFor();
+  await bob.page.waitForFunction(() => [...document.querySelectorAll('.picture img')].at(-1)?.naturalWidth > 0, undefined, { timeout: WAIT_MS });
+  step('a picture');
+
+  await bob.page.getByRole('button', { name: 'Record a voice message' }).click();
+  await bob.page.locator('.recorder').waitFor();
+  await bob.page.locator('.recorder button').first().click();
+  step('voice: recorded, or explained');
+  await say(bob, 'What a view! ⛰️');
+  await shot(alice, 'chat-desktop');
+  await shot(bob, 'chat-phone');
+  await accessible(alice, 'chat');
+  await accessible(bob, 'chat on a phone');
+
+  const carol = await person(`carol${tag}`);
+  await register(carol);
+  await befriend(carol, alice);
+  await say(carol, 'Hello Alice, this is Carol');
+  await alice.page.goto(`${url}/#/contacts`);
+  await alice.page.getByRole('link', { name: carol.name }).waitFor();
+  await alice.page.locator('.pane-head .icon-button').click();
+  await alice.page.getByRole('menuitem', { name: 'New group' }).click();
+  await alice.page.getByLabel('Name of the group').fill('Astronomy club');
+  for (const one of [bob, carol]) await alice.page.getByRole('checkbox', { name: one.name }).check();
+  await alice.page.getByRole('button', { name: 'Create' }).click();
+  await alice.page.locator('.chat-title', { hasText: 'Astronomy club' }).waitFor();
+  await bob.page.goto(`${url}/#/contacts`);
+  await carol.page.goto(`${url}/#/contacts`);
+  for (const one of [bob, carol]) {
+    const accept = one.page.getByRole('button', { name: 'Accept' });
+    const group = one.page.getByRole('link', { name: /Astronomy club/ });
+    await accept.or(group).first().waitFor();
+    if (await accept.count()) await accept.first().click();
+    await group.waitFor();
+  }
+  await say(alice, 'Welcome to the club!');
+  for (const one of [bob, carol]) {
+    await openChat(one, 'Astronomy club');
+    await sees(one, 'Welcome to the club!');
+  }
+  await say(carol, 'Clear sky tonight, Jupiter rises at nine.');
+  await sees(alice, 'Jupiter');
+  await alice.page.getByRole('button', { name: /Astronomy club/ }).click();
+  await alice.page.locator('.member-list li').nth(2).waitFor();
+  await shot(alice, 'group-desktop');
+  await accessible(alice, 'group');
+  await alice.page.locator('.panel').getByRole('button', { name: 'Close' }).click();
+  step('a group of three');
+
+  await bob.context.setOffline(true);
+  bob.network.up = false;
+  for (const socket of bob.network.sockets) await socket.close();
+  await bob.page.locator('.banner').waitFor();
+  await bob.page.getByLabel('Write a message').fill('Will do');
+  await bob.page.getByLabel('Write a message').press('Enter');
+  await bob.page.getByRole('img', { name: 'Sending' }).waitFor();
+  await shot(bob, 'offline-phone');
+  await say(carol, 'Bring warm clothes');
+  bob.network.up = true;
+  await bob.context.setOffline(false);
+  await bob.page.locator('.banner').waitFor({ state: 'detached' });
+  await sees(bob, 'Bring warm clothes');
+  await sees(carol, 'Will do');
+  step('without network, and back: nothing is missing');
+
+  const second = await person(`alice${tag}`);
+  await second.page.getByLabel('Username').fill(alice.name);
+  await second.page.getByLabel('Password').fill('secret 123');
+  await second.page.locator('form button').click();
+  await openChat(second, 'Astronomy club');
+  for (const text of ['Welcome to the club!', 'Jupiter', 'Bring warm clothes', 'Will do']) await sees(second, text);
+  await openChat(second, bob.name);
+  await sees(second, 'Sunday works even better');
+  await second.page.locator('.picture img').waitFor();
+  step('a second device sees the same');
+
+  await bob.page.goto(`${url}/#/chats`);
+  await shot(bob, 'list-phone');
+  await second.page.evaluate(() => (document.documentElement.dataset.theme = 'dark'));
+  await openChat(second, 'Astronomy club');
+  await sees(second, 'Will do');
+  await shot(second, 'dark-desktop');
+  await accessible(second, 'dark');
+  await second.page.goto(`${url}/#/settings`);
+  await second.page.getByText('this device').waitFor();
+  await accessible(second, 'settings');
+  await second.page.evaluate(() => (localStorage.setItem('lanying-language', 'zh'), location.assign('/#/chats'), location.reload()));
+  await second.page.getByRole('heading', { name: '聊天', exact: true }).waitFor();
+  await openChat(second, 'Astronomy club');
+  await sees(second, 'Will do');
+  await shot(second, 'chinese-dark');
+  step('dark, Chinese, settings');
+
+  await many(await person('many'), step);
+  assert.deepEqual(complaints, [], 'errors of the page');
+} catch (error) {
+  console.log(complaints.join('\n'));
+  for (const [index, context] of browser.contexts().entries()) {
+    for (const page of context.pages()) await page.screenshot({ path: `/tmp/lanying-web-${index}.png` }).catch(() => {});
+  }
+  throw error;
+} finally {
+  await browser.close();
+}
