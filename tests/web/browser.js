@@ -22,12 +22,16 @@ const step = (text) => console.log(`${String(Date.now() - started).padStart(6)} 
 
 async function person(name, options = DESKTOP) {
   const context = await browser.newContext({ locale: 'en-GB', reducedMotion: 'reduce', ...options });
-  const network = { up: true, sockets: [] };
+  const network = { up: true, sockets: [], frames: 0 };
   // Browsers that are told to be offline keep the sockets they have: these go through here, where they can be cut.
   await context.routeWebSocket(/xsync/, (socket) => {
     if (!network.up) return socket.close();
     network.sockets.push(socket);
-    socket.connectToServer();
+    const server = socket.connectToServer();
+    socket.onMessage((frame) => {
+      network.frames += 1;
+      server.send(frame);
+    });
   });
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);

@@ -1,0 +1,20 @@
+"""The web client in a real browser against a real server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from lanying.testing.cluster import Cluster
+from tests.web.node import need
+
+HERE = Path(__file__).parent
+
+
+def test_people_chat(cluster: Cluster) -> None:
+    need("playwright-core", os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+    done = subprocess.run(
+        ["node", "browser.js", cluster.url], cwd=HERE, capture_output=True, text=True, timeout=115, check=False
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-4000:]
