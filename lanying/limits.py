@@ -237,6 +237,8 @@ FILES_SCANNED: Final = 500
 """Records a shard looks at in one go for the gateway's housekeeping: about a millisecond."""
 UPLOADS: Final = 32
 """Uploads at the same time, each with a descriptor and ``UPLOAD_WRITE_BYTES``; more are told to come back."""
+UPLOADS_PER_USER: Final = 6
+"""Of these, so that nobody keeps the others out; clients send the pictures of a message at once."""
 UPLOAD_WRITE_BYTES: Final = 256 * 1024
 """Gathered before a thread writes it: fewer hops between threads."""
 UPLOAD_FORM_BYTES: Final = 64 * 1024

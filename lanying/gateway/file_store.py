@@ -10,6 +10,7 @@ import asyncio
 import logging
 import re
 import shutil
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +54,8 @@ class FileStore:
         self.objects = make(config.files, data / OBJECTS)
         self._directory = data / INCOMING
         self._last = 0
-        self._receiving = 0
+        self._receiving: Counter[str] = Counter()
+        """Uploads under way by owner."""
         self.used_bytes = 0
         self.converting = asyncio.Semaphore(1)
         """One picture or recording at a time: each may take 100 MB."""
@@ -64,16 +66,19 @@ class FileStore:
 
         :raises CallError: 503 too many at once, 10009 no room for ``expected`` bytes
         """
-        if self._receiving >= limits.UPLOADS:
+        owner = key.partition("-")[0]
+        if self._receiving.total() >= limits.UPLOADS or self._receiving[owner] >= limits.UPLOADS_PER_USER:
             raise refuse(503, "too many uploads at once, try again in a moment")
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.check_room(expected)
         path = self._fresh(key, "part")
-        self._receiving += 1
+        self._receiving[owner] += 1
         try:
             yield path
         finally:
-            self._receiving -= 1
+            self._receiving[owner] -= 1
+            if not self._receiving[owner]:
+                del self._receiving[owner]
             path.unlink(missing_ok=True)
 
     def scratch(self, key: str) -> Path:

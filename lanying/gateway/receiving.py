@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -65,7 +66,8 @@ async def receive(pieces: AsyncIterator[bytes], content_type: str, most: int, ta
             raise refuse(10002, f"the form is not multipart/form-data: {error}") from error
         raise
     finally:
-        os.close(fd)
+        # Not here: when the upload was given up, a thread may still be writing.
+        asyncio.get_running_loop().run_in_executor(None, writer.close)
     return Received(safe_name(writer.name), writer.size, writer.digest.hexdigest(), writer.head)
 
 
@@ -90,10 +92,11 @@ async def _in_time(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 class _Writer:
-    """Takes pieces on the loop and writes them in threads, one call at a time."""
+    """Takes pieces on the loop and writes them in threads, one call at a time; ``close`` waits for the last."""
 
     def __init__(self, fd: int, most: int) -> None:
         self._fd = fd
+        self._lock = threading.Lock()
         self._most = most
         self._pieces: list[bytes] = []
         self.waiting = 0
@@ -115,20 +118,28 @@ class _Writer:
 
     def write(self) -> None:
         """Write what waits."""
-        for piece in self._pieces:
-            self.digest.update(piece)
-            rest = memoryview(piece)
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-        self._pieces.clear()
-        self.waiting = 0
+        with self._lock:
+            for piece in self._pieces:
+                self.digest.update(piece)
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[os.write(self._fd, rest) :]
+            self._pieces.clear()
+            self.waiting = 0
 
     def finish(self) -> None:
         """Write the rest; on stable storage when this returns. :raises CallError: 10002 there was no file"""
         if not self.found or not self.size:
             raise refuse(10002, "file is missing: send it as part `file` of a form, with at least one byte")
         self.write()
-        os.fsync(self._fd)
+        with self._lock:
+            os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Release the file; a write that comes later fails."""
+        with self._lock:
+            os.close(self._fd)
+            self._fd = -1
 
 
 class _Plain:

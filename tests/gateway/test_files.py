@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from PIL import Image
 
 from lanying import config, limits
 from lanying.bus.messages import RemoveFiles
+from lanying.errors import CallError
 from lanying.gateway import file_signs
 from lanying.gateway.file_signs import Sign
+from lanying.gateway.receiving import receive
 from tests.gateway.conftest import APPS, Gateway
 
 HTML = b"<!doctype html><script>alert(1)</script>" + b" " * 600
@@ -348,3 +352,30 @@ def test_usage_follows_removals(gateway: Gateway, alice: Person) -> None:
     gateway.run(gateway.shards.call(shard, RemoveFiles([*keys[:1], *keys[:1]])))  # type: ignore[arg-type]
     gateway.run(gateway.services.files.count())
     assert gateway.services.files.used_bytes == len(picture())
+
+
+def test_nobody_keeps_the_others_out(gateway: Gateway, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    bob = Person(gateway, "bob")
+    files = gateway.services.files
+    keys = [f"{alice.uid:x}-{number:016x}" for number in range(limits.UPLOADS_PER_USER)]
+    with ExitStack() as under_way:
+        for key in keys:
+            under_way.enter_context(files.incoming(key, 0))
+        assert put(gateway, alice.ticket()["upload_url"], picture())["code"] == 503
+        assert put(gateway, bob.ticket()["upload_url"], picture())["code"] == 200
+        monkeypatch.setattr(limits, "UPLOADS", limits.UPLOADS_PER_USER)
+        assert put(gateway, bob.ticket()["upload_url"], picture())["code"] == 503
+    assert put(gateway, alice.ticket()["upload_url"], picture())["code"] == 200
+
+
+def test_an_upload_that_stops_is_given_up(gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "UPLOAD_IDLE_S", 0.01)
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield b"x" * (limits.UPLOAD_WRITE_BYTES + 1)
+        await asyncio.Event().wait()
+
+    with pytest.raises(CallError) as caught:
+        gateway.run(receive(stalling(), "image/png", 1 << 20, tmp_path / "part"))
+    assert caught.value.code == 408
+    assert not (tmp_path / "part").exists()

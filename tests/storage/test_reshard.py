@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from lanying.bus.messages import AddFile, FileRecord, StartBroadcast
 from lanying.config import Config
 from lanying.datadir import DataDirectory
 from lanying.errors import DataDirectoryError, ReshardError
+from lanying.protocol.schema.xsync_pb2 import MessageBody
+from lanying.shard import files
 from lanying.shard.store import schema
 from lanying.shardmap import ShardMap
 from lanying.storage import directory, placement
@@ -82,6 +85,24 @@ def test_everybody_finds_everything_again(data: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in data.glob("shard-*")) == [f"shard-{n}" for n in range(4)]
     assert not (data / "reshard.json").exists()
     assert verify_data(data, tmp_path, Silent())[1] == []
+
+
+def test_a_broadcast_is_finished_and_files_go_with_their_owners(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    town.found(data, 2)
+    with town.running(data) as sim:
+        everybody = town.people(sim)
+        for user in everybody.values():
+            record = FileRecord(user.uid, 7, "lanying", "a.png", 100, "image/png", "ab" * 32, 102, 1, 1, START_MS)
+            sim.call(sim.map.shard_of(user.uid), AddFile(record, 0))
+        payload = MessageBody(type=MessageBody.CHAT, content="to all", is_system=True).SerializeToString()
+        sim.call(1, StartBroadcast("lanying", payload))
+    move(data, 3)
+    with town.running(data, 3) as sim:
+        for name, user in town.people(sim).items():
+            assert user.device(name).history_texts(0) == ["to all"]
+            assert files.get(user.shard.store, user.uid, 7) is not None
+            assert files.usage(user.shard.store, user.uid).bytes == 100
 
 
 def test_messages_under_way_arrive_once_and_the_conversation_goes_on(tmp_path: Path) -> None:
