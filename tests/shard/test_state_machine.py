@@ -110,6 +110,23 @@ class Town(RuleBasedStateMachine):
         self._come(self.users[key[0]], key[1])
         self._say(key, conversation, text, client_mid=client_mid)
 
+    @rule(which=pick, to=pick, slow=st.integers(0, 2), count=st.integers(1, 3))
+    def say_on_a_slow_bus(self, which: int, to: int, slow: int, count: int) -> None:
+        """What goes to one shard arrives later than everything else."""
+        self.step()
+        key = self.any_online(which)
+        conversation = None if key is None else self.conversation(key[0], to)
+        if key is None or conversation is None:
+            return
+        device = self.online[key]
+        self.sim.hold.add(f"shard-{slow}")
+        sent = [(self.post(device, conversation, f"{self.order}.{n}"), f"{self.order}.{n}") for n in range(count)]
+        self.sim.hold.clear()
+        self.sim.run()
+        self.sim.advance(2)
+        for client_mid, text in sent:
+            self._said(key, conversation, device.acknowledged[client_mid], text)
+
     @rule(which=pick, what=pick, append=st.booleans())
     def edit(self, which: int, what: int, append: bool) -> None:
         found = self.own(which, what)
@@ -290,7 +307,9 @@ class Town(RuleBasedStateMachine):
         device = self.online[key]
         sent = self.post(device, conversation, text, client_mid=client_mid)
         assert sent in device.acknowledged, device.refused
-        mid = device.acknowledged[sent]
+        self._said(key, conversation, device.acknowledged[sent], text)
+
+    def _said(self, key: tuple[int, str], conversation: object, mid: int, text: str) -> None:
         self.said.setdefault(conversation, []).append(Said(mid, key[0], text, self.order))
         self.screens[key].sent(self.peer(key[0], conversation), mid, text, self.sim.now_ms)
 
