@@ -124,9 +124,10 @@ class Delivery:
         if head.flags & schema.KNOWN or self._meet(author, head, known):
             self._check(head)
             if body.qos == AT_MOST_ONCE:
-                answer(self._relay(author, meta))
+                mid = self._relay(author, meta)
             else:
-                answer(self._accept(author, meta, head))
+                mid = self._accept(author, meta, head)
+            answer(Posted(mid, self._shard.tick.now_ms))
 
     def _chat(self, session: Session, meta: Meta, body: MessageBody) -> None:
         head = self._shard.mailboxes.head(session.uid, meta.to.uid)
@@ -137,14 +138,17 @@ class Delivery:
                 session.parked += 1
                 return
         self._check(head)
+        client_mid = meta.id
         if body.qos == AT_MOST_ONCE:
-            posted = self._relay(session, meta)
-        elif meta.id > session.highest_client_mid:  # cannot be a repetition
-            session.highest_client_mid = meta.id
-            posted = self._keep(session, meta, head, zlib.crc32(meta.payload))
+            mid = self._relay(session, meta)
+        elif client_mid > session.highest_client_mid:  # cannot be a repetition
+            session.highest_client_mid = client_mid
+            payload = meta.payload
+            mid = self._keep(session, client_mid, payload, head, zlib.crc32(payload))
         else:
-            posted = self._accept(session, meta, head)
-        self._shard.tick.send(session, frame.acknowledgement(meta.id, posted.mid, posted.time_ms))
+            mid = self._accept(session, meta, head)
+        tick = self._shard.tick
+        tick.send(session, frame.acknowledgement(client_mid, mid, tick.now_ms))
 
     def _again(self, session: Session, meta: Meta, body: MessageBody, refused: Refused | None) -> None:
         """What waited for a first contact goes on."""
@@ -171,27 +175,30 @@ class Delivery:
 
     # --- a message is taken ------------------------------------------------------------------------------------------
 
-    def _accept(self, author: Author, meta: Meta, head: Conversation) -> Posted:
-        tick = self._shard.tick
-        checksum = zlib.crc32(meta.payload)
+    def _accept(self, author: Author, meta: Meta, head: Conversation) -> int:
+        """Keep a message that may be a repetition; its id."""
+        payload = meta.payload
+        checksum = zlib.crc32(payload)
         mid = self.repeated(author, meta.id, checksum)
         if mid:
-            tick.durable = True  # the first copy may still be on its way to the disk
-            return Posted(mid, tick.now_ms)
-        return self._keep(author, meta, head, checksum)
+            self._shard.tick.durable = True  # the first copy may still be on its way to the disk
+            return mid
+        return self._keep(author, meta.id, payload, head, checksum)
 
-    def _keep(self, author: Author, meta: Meta, head: Conversation, checksum: int) -> Posted:
+    def _keep(self, author: Author, client_mid: int, payload: bytes, head: Conversation, checksum: int) -> int:
         shard = self._shard
         tick = shard.tick
-        uid, peer = author.uid, head.peer
+        uid, sn, peer = author.uid, author.sn, head.peer
         mid = shard.next_mid()
-        stored = frame.meta(mid, uid, author.sn, peer, tick.now_ms, NS_MESSAGE, meta.payload)
-        self.remember_sent(author, meta.id, mid, checksum)
-        self.put(head, mid, stored, listed=True, sn=author.sn)
+        stored = frame.meta(mid, uid, sn, peer, tick.now_ms, NS_MESSAGE, payload)
+        if client_mid:
+            key = schema.pack_device_peer(uid, sn, client_mid)
+            tick.batch.put(schema.SENT, key, schema.SENT_VALUE.pack(mid, checksum))
+        self.put(head, mid, stored, listed=True, sn=sn)
         if peer != uid:
             self.send_to(peer, uid, mid, stored)
         shard.messages += 1
-        return Posted(mid, tick.now_ms)
+        return mid
 
     def repeated(self, author: Author, client_mid: int, checksum: int) -> int:
         """Message id of an earlier upload with the same client id and body, 0 if there was none (xsync 5.6)."""
@@ -267,8 +274,8 @@ class Delivery:
                 if session.sn != except_sn and not session.unsent:
                     shard.tick.send(session, live)
 
-    def _relay(self, author: Author, meta: Meta) -> Posted:
-        """AT_MOST_ONCE: to the peer's connected devices only."""
+    def _relay(self, author: Author, meta: Meta) -> int:
+        """AT_MOST_ONCE: to the peer's connected devices only. The id."""
         shard = self._shard
         peer, mid = meta.to.uid, shard.next_mid()
         live = frame.meta(mid, author.uid, author.sn, peer, shard.tick.now_ms, NS_MESSAGE, meta.payload)
@@ -277,7 +284,7 @@ class Delivery:
             self.show(peer, author.uid, live)
         else:
             shard.live(owner, Deliver(peer, author.uid, mid, live, listed=False, live=True))
-        return Posted(mid, shard.tick.now_ms)
+        return mid
 
     def _check(self, head: Conversation) -> None:
         if head.flags & schema.BARRED:
