@@ -1,4 +1,4 @@
-"""``lanying-cluster backup``, ``restore``, ``reshard``, ``verify``: work on a data directory as a whole.
+"""``lanying-cluster backup``, ``restore``, ``reshard``, ``verify``, ``forget-cold``: work on a data directory as a whole.
 
 Progress goes to standard error, the result to standard output: a sentence, or one JSON object with ``--json``.
 """
@@ -141,7 +141,23 @@ def verify(file: Path | None, data: str | None, as_json: bool) -> None:
     _tell(as_json, {"rows": rows, "problems": problems}, f"{rows:,} rows", problems)
 
 
-COMMANDS: tuple[click.Command, ...] = (backup, restore, reshard, verify)
+@click.command("forget-cold", short_help="Give up cold stores whose disk is lost.")
+@_config
+@_data
+@_json
+@click.option("--yes", is_flag=True, required=True, help="The disk will not come back.")
+def forget_cold(file: Path | None, data: str | None, as_json: bool, yes: bool) -> None:
+    """Delete what a stopped server's data says about messages in cold stores that are lost. New ones begin with the
+    next start. There is no way back: restore a backup instead if there is one with the cold stores."""
+    from lanying.storage.forget_cold import forget_cold as run
+
+    place = _place(file, data)
+    with _locked(place), _progress(as_json) as progress:
+        gone = run(place, progress)
+    _tell(as_json, {"gone": gone}, f"{gone:,} entries in cold stores are given up")
+
+
+COMMANDS: tuple[click.Command, ...] = (backup, restore, reshard, verify, forget_cold)
 
 
 def _place(file: Path | None, data: str | None) -> Path:

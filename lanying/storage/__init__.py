@@ -7,6 +7,7 @@
 ``verify``       invariants of one store and of all shards together
 ``drain``        delivers everything that is under way between shards, without a server
 ``reshard``      moves everything to another number of shards (``journal``: how far it got)
+``forget_cold``  gives cold stores up whose disk is lost
 ``snapshot``     an instant picture of running databases, by hard links
 ``hold``         asks running shards to stand still towards each other for that instant
 ``manifest``     the format of a backup

@@ -20,6 +20,7 @@ from lanying.shard.store.tiers import TieredStore
 from lanying.storage import directory, manifest
 from lanying.storage.backup import LINKS, Backup
 from lanying.storage.check import check, verify_data
+from lanying.storage.forget_cold import forget_cold
 from lanying.storage.progress import Silent
 from lanying.storage.reshard import Reshard
 from lanying.storage.restore import RESTORING, restore
@@ -200,6 +201,29 @@ def test_an_interrupted_end_of_resharding_never_deletes_new_cold_stores(place: P
             age(sim, 6)
     Reshard(data, 3, config(disk)).run(LATER_MS)
     assert look(data, disk) == expected
+    assert problems(data, disk, tmp_path) == []
+
+
+def test_a_disk_that_is_lost_is_given_up_and_a_new_one_begun(place: Path, tmp_path: Path) -> None:
+    data, disk = place / "data", place / "disk"
+    before = look(data, disk)
+    shutil.rmtree(disk)
+    disk.mkdir()
+    with running(data, disk, 62) as sim:
+        age(sim, 3)
+    assert list(disk.iterdir()) == [], "not on its own"
+    assert forget_cold(data) > 100
+    assert problems(data, disk, tmp_path) == []
+    assert forget_cold(data) == 0
+    seen = look(data, disk)
+    assert seen.keys() == before.keys() and "since then" in str(seen) and "all 0-0" not in str(seen)
+    with running(data, disk, 62) as sim:
+        age(sim, 6)
+        users = list(town.people(sim).values())
+        phone = users[0].device("phone")
+        assert phone.send(users[1], "goes on") in phone.acknowledged
+        assert phone.history_texts(users[1])[-1] == "goes on"
+    assert sorted(path.name for path in disk.iterdir()) == ["shard-0", "shard-1"]
     assert problems(data, disk, tmp_path) == []
 
 
