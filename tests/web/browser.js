@@ -88,6 +88,33 @@ async function accessible({ page }, where) {
   assert.deepEqual(bad.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html, failureSummary }) => `${html.slice(0, 200)} ${failureSummary}`).join(' | ')}`), [], where);
 }
 
+/** The admin page: figures, and a ban that ends a session. */
+async function administer(admin, victim) {
+  const { page } = admin;
+  await page.goto(`${url}/admin`);
+  await page.getByLabel('Admin token').fill(process.env.LANYING_ADMIN_TOKEN ?? '');
+  await page.getByRole('button', { name: 'Open' }).click();
+  await page.locator('.plot path[d*=L]').first().waitFor({ state: 'attached' });
+  await page.getByRole('rowheader', { name: 'shard-0' }).waitFor();
+  await shot(admin, 'admin-desktop');
+  await accessible(admin, 'admin');
+  await page.getByRole('link', { name: 'Groups' }).click();
+  await page.getByRole('rowheader', { name: 'Astronomy club' }).first().waitFor();
+  await page.getByRole('link', { name: 'Users' }).click();
+  const row = page.getByRole('row', { name: new RegExp(`^${victim.name} `) });
+  const choose = async (action) => {
+    await row.getByRole('button').click();
+    await page.getByRole('menuitem', { name: action }).click();
+  };
+  await choose('Ban');
+  await row.getByText('banned').waitFor();
+  await victim.page.getByRole('heading', { name: 'Welcome' }).waitFor();
+  await choose('Lift ban');
+  await row.getByText('active').waitFor();
+  await accessible(admin, 'users of the admin page');
+  step('the admin page: figures, groups, a ban and its end');
+}
+
 /** A picture file of some size, drawn by the browser. */
 const picture = async ({ page }) =>
   Buffer.from(await page.evaluate(async () => {
@@ -233,7 +260,7 @@ try {
 
   await bob.page.goto(`${url}/#/chats`);
   await shot(bob, 'list-phone');
-  await second.page.evaluate(() => (document.documentElement.dataset.theme = 'dark'));
+  await second.page.evaluate(() => (localStorage.setItem('lanying-theme', 'dark'), location.reload()));
   await openChat(second, 'Astronomy club');
   await sees(second, 'Will do');
   await shot(second, 'dark-desktop');
@@ -248,6 +275,17 @@ try {
   await shot(second, 'chinese-dark');
   step('dark, Chinese, settings');
 
+  const third = await person(alice.name, PHONE);
+  await third.page.getByRole('button', { name: 'Sign in with another device' }).click();
+  const code = await third.page.locator('.qr-text').innerText();
+  await alice.page.goto(`${url}/#/settings`);
+  await alice.page.getByRole('button', { name: 'Sign in another device' }).click();
+  await alice.page.getByLabel('Code').fill(code);
+  await alice.page.locator('dialog form button').click();
+  await third.page.locator('.row', { hasText: 'Astronomy club' }).waitFor();
+  step('signed in by a code');
+
+  await administer(await person('admin'), carol);
   await many(await person('many'), step);
   assert.deepEqual(complaints, [], 'errors of the page');
 } catch (error) {

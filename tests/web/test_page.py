@@ -15,6 +15,12 @@ HERE = Path(__file__).parent
 def test_people_chat(cluster: Cluster) -> None:
     need("playwright-core", os.environ.get("CHROMIUM", "/usr/bin/chromium"))
     done = subprocess.run(
-        ["node", "browser.js", cluster.url], cwd=HERE, capture_output=True, text=True, timeout=115, check=False
+        ["node", "browser.js", cluster.url],
+        cwd=HERE,
+        env={**os.environ, "LANYING_ADMIN_TOKEN": cluster.admin_token},
+        capture_output=True,
+        text=True,
+        timeout=115,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-4000:]

@@ -9,6 +9,7 @@ const PAGE = 50;
 export function Paged({ rest, path, columns, row, id }) {
   const [list, setList] = useState([]);
   const [cursor, setCursor] = useState('');
+  const [query, setQuery] = useState('');
   const load = async (from) => {
     const { data, cursor: next } = await rest.page(path, { page_size: PAGE, ...(from && { cursor: from }) });
     setList((before) => (from ? [...before, ...data] : data));
@@ -18,10 +19,12 @@ export function Paged({ rest, path, columns, row, id }) {
     load('').catch(() => {});
   }, []);
   const again = () => load('').catch(() => {});
-  return html`<div class="table"><table>
+  const shown = list.filter((item) => !query || `${item.username ?? item.name} ${item[id]}`.toLowerCase().includes(query.toLowerCase()));
+  return html`<input type="search" value=${query} placeholder=${w('find')} aria-label=${w('find')} onInput=${(event) => setQuery(event.target.value)} />
+    <div class="table"><table>
       <thead><tr>${columns.map((key) => html`<th scope="col">${w(key)}</th>`)}</tr></thead>
-      <tbody>${list.map((item) => html`<tr key=${item[id]}>${row(item, again)}</tr>`)}</tbody>
+      <tbody>${shown.map((item) => html`<tr key=${item[id]}>${row(item, again)}</tr>`)}</tbody>
     </table></div>
-    ${!list.length && html`<p class="muted">${w('none')}</p>`}
+    ${!shown.length && html`<p class="muted">${w('none')}</p>`}
     ${cursor && html`<button class="button plain" onClick=${() => load(cursor)}>${w('more')}</button>`}`;
 }

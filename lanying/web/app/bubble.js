@@ -13,10 +13,10 @@ import { clock } from './time.js';
 
 const MARKS = { 0: ['✓', 'sent'], 1: ['✓✓', 'delivered'], 2: ['✓✓', 'read'] };
 
-/** Drawn again only when its message has changed: messages are values. */
+/** Drawn again only when its message or a name has changed: messages are values. */
 export class Bubble extends Component {
   shouldComponentUpdate(next) {
-    return next.message !== this.props.message || next.first !== this.props.first;
+    return next.message !== this.props.message || next.first !== this.props.first || next.names !== this.props.names;
   }
 
   render({ message, first, onAnswer, onJump }) {

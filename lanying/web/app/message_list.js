@@ -106,7 +106,7 @@ export function MessageList({ conversation, query, onAnswer }) {
           const first = newDay || before?.sender !== message.sender || before?.recalled || message.time - before.time > TOGETHER_MS;
           return html`<div key=${key(message)} data-key=${key(message)}>
             ${newDay && html`<p class="day"><span>${day(message.time)}</span></p>`}
-            <${Bubble} message=${message} first=${first} onAnswer=${onAnswer} onJump=${jump} />
+            <${Bubble} message=${message} first=${first} names=${client.directory.revision} onAnswer=${onAnswer} onJump=${jump} />
           </div>`;
         })}
       </div>

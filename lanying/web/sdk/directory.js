@@ -19,6 +19,8 @@ export class Directory {
     /** @type {Set<number>} */
     this.joined = new Set();
     this.wanted = { users: new Set(), groups: new Set() };
+    /** Counts changes, for views that keep what they have drawn. */
+    this.revision = 0;
   }
 
   /** Everything of a login. */
@@ -115,6 +117,7 @@ export class Directory {
   }
 
   #changed() {
+    this.revision += 1;
     this.client.emit('directory', undefined);
   }
 }
