@@ -13,7 +13,7 @@ const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile:
 const DESKTOP = { viewport: { width: 1280, height: 800 } };
 const WAIT_MS = 30_000;
 const SERIOUS = ['serious', 'critical'];
-const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
 
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
 const complaints = [];
@@ -187,9 +187,10 @@ try {
   step('a picture');
 
   await bob.page.getByRole('button', { name: 'Record a voice message' }).click();
-  await bob.page.locator('.recorder').waitFor();
-  await bob.page.locator('.recorder button').first().click();
-  step('voice: recorded, or explained');
+  await bob.page.getByText('0:01').waitFor();
+  await bob.page.getByRole('button', { name: 'Send the recording' }).click();
+  await alice.page.locator('.voice').waitFor();
+  step('a voice message');
   await say(bob, 'What a view! ⛰️');
   await shot(alice, 'chat-desktop');
   await shot(bob, 'chat-phone');
@@ -286,6 +287,15 @@ try {
   step('signed in by a code');
 
   await administer(await person('admin'), carol);
+  const plain = await person('plain');
+  await plain.context.addInitScript(() => Object.defineProperty(navigator, 'mediaDevices', { value: undefined }));
+  await plain.page.reload();
+  await register({ ...plain, name: `plain${tag}` });
+  await befriend(plain, alice);
+  await plain.page.getByRole('button', { name: 'Record a voice message' }).click();
+  await plain.page.getByText('Browsers allow the microphone on https pages only').waitFor();
+  step('without https, voice is explained');
+
   await many(await person('many'), step);
   assert.deepEqual(complaints, [], 'errors of the page');
 } catch (error) {

@@ -1,6 +1,7 @@
 // Groups of the app, moderated with their owner's rights.
 
 import { html } from '../vendor/preact.js';
+import { ask } from '../app/dialog.js';
 import { attempt } from '../app/toast.js';
 import { Menu } from '../app/menu.js';
 import { Paged } from './paged.js';
@@ -14,7 +15,7 @@ export function Groups({ rest }) {
     return [
       { label: w('muteAll'), action: () => run('/group/settings/ban_all', { duration: FOREVER }) },
       { label: w('unmuteAll'), action: () => run('/group/settings/unban_all') },
-      { label: w('destroy'), danger: true, action: () => confirm(w('sure')) && run('/group/destroy') },
+      { label: w('destroy'), danger: true, action: () => ask(w('sure'), () => run('/group/destroy')) },
     ];
   };
   return html`<h2>${w('groups')}</h2>

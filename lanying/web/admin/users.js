@@ -1,6 +1,7 @@
 // Accounts: find, ban, sign out, set a password, delete, create.
 
 import { html, useState } from '../vendor/preact.js';
+import { Dialog, ask, openDialog } from '../app/dialog.js';
 import { attempt } from '../app/toast.js';
 import { Menu } from '../app/menu.js';
 import { Paged } from './paged.js';
@@ -24,11 +25,8 @@ export function Users({ rest }) {
         ? { label: w('unban'), action: () => run(() => rest.call('PUT', '/user/enable', [uid])) }
         : { label: w('ban'), danger: true, action: () => run(() => rest.call('PUT', '/user/disable', [uid])) },
       { label: w('kick'), action: () => run(() => rest.post('/user/kick', {}, as(uid))) },
-      { label: w('password'), action: () => {
-        const password = prompt(w('password'));
-        if (password) run(() => rest.post('/user/change_password_admin', { user_id: uid, password }, as(uid)));
-      } },
-      { label: w('remove'), danger: true, action: () => confirm(w('sure')) && run(() => rest.post('/user/delete', {}, as(uid))) },
+      { label: w('password'), action: () => openDialog(NewPassword, { onPassword: (password) => run(() => rest.post('/user/change_password_admin', { user_id: uid, password }, as(uid))) }) },
+      { label: w('remove'), danger: true, action: () => ask(w('sure'), () => run(() => rest.post('/user/delete', {}, as(uid)))) },
     ];
   };
   return html`<h2>${w('users')}</h2>
@@ -39,4 +37,16 @@ export function Users({ rest }) {
       row=${(user, again) => html`<th scope="row">${user.username}</th><td>${user.user_id}</td>
         <td><span class=${`state ${user.status === BANNED ? 'dead' : 'ready'}`}>${user.status === BANNED ? w('banned') : w('active')}</span></td>
         <td><${Menu} icon="more" label=${`${w('actions')}: ${user.username}`} items=${actions(user, again)} /></td>`} />`;
+}
+
+function NewPassword({ onPassword, onClose }) {
+  const save = (event) => {
+    event.preventDefault();
+    onPassword(event.target.elements.password.value);
+    onClose();
+  };
+  return html`<${Dialog} title=${w('password')} onClose=${onClose}><form onSubmit=${save}>
+    <label>${w('password')}<input name="password" type="password" required minlength="6" autocomplete="new-password" autofocus /></label>
+    <button class="button wide">${w('done')}</button>
+  </form><//>`;
 }
