@@ -69,7 +69,9 @@ class Site:
         # Modules name each other level by level; named here, a browser asks for all of them at once.
         modules = (name for name in self.assets if name.startswith(("app/", "sdk/")) and name.endswith(".js"))
         preload = "".join(f'<link rel="modulepreload" href="/web/{self.release}/{name}">\n' for name in modules)
-        return source.replace("{preload}", preload).replace("{release}", self.release).replace("{app_id}", escape(app_id))
+        return (
+            source.replace("{preload}", preload).replace("{release}", self.release).replace("{app_id}", escape(app_id))
+        )
 
     def policy(self, host: str) -> str:
         """The Content-Security-Policy of a page that came from ``host``: nothing inline, nothing from elsewhere."""
