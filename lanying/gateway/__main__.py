@@ -28,7 +28,7 @@ from lanying.gateway.endpoint import Services
 from lanying.gateway.metrics import Metrics, ProcessCollector
 from lanying.logs import setup
 from lanying.protocol.schema.xsync_pb2 import Status
-from lanying.runtime import SUPERVISOR, Launch
+from lanying.runtime import EXIT_CONFIG, SUPERVISOR, Launch
 
 log = logging.getLogger("lanying.gateway")
 
@@ -127,7 +127,11 @@ def main() -> int:
     setup(launch.name, launch.config.log_level, launch.config.log_format)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    process = Process(launch, loop)
+    try:
+        process = Process(launch, loop)
+    except LanyingError as error:
+        log.critical("event=cannot_start error=%s", error)
+        return EXIT_CONFIG
     loop.run_until_complete(process.start())
     loop.run_forever()
     process.close()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from PIL import Image
 
 from lanying import config
 from lanying.errors import ConfigError
-from lanying.gateway.objects import LocalObjects, Objects, S3Objects, make
+from lanying.gateway.objects import LocalObjects, Objects, S3Objects
+from lanying.gateway.objects import make as make_objects
+from tests.gateway.conftest import Gateway
 
 KEY = "3e8-00000000000000ff"
 
@@ -33,7 +37,9 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
         monkeypatch.setenv(name, "us-east-1")
     boto3.client("s3", endpoint_url=url).create_bucket(Bucket="files")
-    return make(config.Files(store="s3", s3_bucket="files", s3_prefix=f"{tmp_path.name}/", s3_endpoint=url), tmp_path)
+    return make_objects(
+        config.Files(store="s3", s3_bucket="files", s3_prefix=f"{tmp_path.name}/", s3_endpoint=url), tmp_path
+    )
 
 
 def put(objects: Objects, content: bytes, tmp_path: Path, key: str = KEY) -> Path:
@@ -72,6 +78,21 @@ def test_an_object_from_put_to_delete(objects: Objects, tmp_path: Path) -> None:
         path.read_bytes()
 
 
+def test_a_gateway_over_either(objects: Objects, make: Callable[..., Gateway]) -> None:
+    gateway = make()
+    gateway.services.files.objects = objects
+    token = gateway.register("alice")[1]
+    ticket = gateway.data("GET", "/file/upload/chat?file_type=102&to_id=1", token)
+    out = io.BytesIO()
+    Image.new("RGB", (640, 320), "red").save(out, "PNG")
+    assert gateway.send("PUT", ticket["upload_url"], content=out.getvalue()).json()["data"] is True
+    headers = {"app_id": "app", "access-token": token}
+    part = gateway.send("GET", ticket["download_url"], headers={**headers, "range": "bytes=2-9"})
+    assert (part.status_code, part.content) == (206, out.getvalue()[2:10])
+    small = gateway.send("GET", ticket["download_url"] + "&image_type=2", headers=headers)
+    assert Image.open(io.BytesIO(small.content)).size == (320, 160)
+
+
 def test_objects_do_not_touch_each_other(objects: Objects, tmp_path: Path) -> None:
     put(objects, b"one", tmp_path)
     put(objects, b"thumbnail", tmp_path, KEY + ".t320")
@@ -97,4 +118,4 @@ def test_a_bucket_that_is_away_is_an_error_of_the_system(monkeypatch: pytest.Mon
 
 def test_a_bucket_needs_a_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="s3_bucket"):
-        make(config.Files(store="s3"), tmp_path)
+        make_objects(config.Files(store="s3"), tmp_path)
