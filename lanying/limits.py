@@ -62,6 +62,8 @@ BATCH_BYTES: Final = 128 * 1024
 """Bytes of one pull answer; a single larger entry still goes alone."""
 HISTORY_PAGE: Final = 100
 """Largest history page; clients ask for 20."""
+PULL_ENTRIES: Final = 1000
+"""Entries one pull looks at: where many are removed, or in a cold store that is not there, the device goes on with the next pull."""
 TAIL_METAS: Final = 64
 """Entries kept in memory behind a push in flight; more are read back from the store."""
 UNREAD_CONVERSATIONS: Final = 1000

@@ -190,8 +190,9 @@ class PullLoop:
             if metas or tail[-1].seq == head.last_seq:
                 return metas, tail[-1].seq
             cursor = tail[-1].seq
-        while cursor < head.last_seq:
-            count = min(limits.BATCH_METAS, head.last_seq - cursor)
+        stop = min(head.last_seq, cursor + limits.PULL_ENTRIES)
+        while cursor < stop:
+            count = min(limits.BATCH_METAS, stop - cursor)
             entries = mailboxes.entries(head, cursor + 1, count)
             if not entries:  # the group's shard was not asked for these: the device asks again
                 return [], cursor

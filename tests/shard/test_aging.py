@@ -318,6 +318,19 @@ def test_without_its_disk_old_content_is_missing_and_nothing_else_and_it_comes_b
     healthy(sim)
 
 
+def test_a_long_stretch_that_is_not_there_is_passed_over_a_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PULL_ENTRIES", 40)
+    _, store, alice, bob, _ = grown_old(messages=150)
+    store.lose(OSError(5, "Input/output error"))
+    phone = bob.device("phone", automatic=False)
+    phone.pull(alice.uid)
+    passed = [sync.next_key for _, sync in phone.frames if getattr(sync, "next_key", 0)]
+    while phone.texts == []:
+        phone.pull(alice.uid, passed[-1])
+        passed = [sync.next_key for _, sync in phone.frames if getattr(sync, "next_key", 0)]
+    assert passed == [40, 80, 120, 153] and phone.texts == ["new 0", "new 1", "new 2"]
+
+
 def test_steps_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "AGING_ROWS", 20)
     sim, store, alice, bob = town()
