@@ -61,7 +61,10 @@ class Town(RuleBasedStateMachine):
         request = m.CreateGroup(founder.uid, "lanying", 0, "town", "", "", [], 100)
         self.gid = msgspec.msgpack.decode(self.sim.call(founder.shard.index, request), type=m.GroupView).info.gid
         self.joined: dict[int, int] = {founder.uid: 0}
-        msgspec.msgpack.decode(self.ask(m.EditGroup(self.gid, founder.uid, "lanying", 0, "member_invite", True)))
+        for number, user in enumerate(self.users.values()):
+            self._come(user, GUIDS[number % 2])
+            if user is not founder:
+                self._invite(user.uid, founder.uid)
 
     # --- what happens ------------------------------------------------------------------------------------------------
 
@@ -76,14 +79,17 @@ class Town(RuleBasedStateMachine):
         if key is not None:
             self.online.pop(key).leave()
 
-    @rule(index=st.integers(0, 2))
-    def crash(self, index: int) -> None:
+    @rule(index=st.integers(0, 2), back=st.booleans())
+    def crash(self, index: int, back: bool) -> None:
         self.step()
         self.sim.crash(index)
         self.sim.run()
-        for key in [key for key, device in self.online.items() if self.sim.map.shard_of(key[0]) == index]:
+        lost = [key for key in self.online if self.sim.map.shard_of(key[0]) == index]
+        for key in lost:
             del self.online[key]
         self.sim.advance(2)
+        for uid, guid in lost if back else ():
+            self._come(self.users[uid], guid)
 
     @rule(which=pick, to=pick)
     def say(self, which: int, to: int) -> None:
@@ -106,7 +112,7 @@ class Town(RuleBasedStateMachine):
         client_mid = self.post(device, conversation, text, run=False)
         if not lost:
             self.sim.commit(device.user.shard)
-        self.crash(self.sim.map.shard_of(key[0]))
+        self.crash(self.sim.map.shard_of(key[0]), back=False)
         self._come(self.users[key[0]], key[1])
         self._say(key, conversation, text, client_mid=client_mid)
 
@@ -220,9 +226,7 @@ class Town(RuleBasedStateMachine):
         uid, inviter = self.uids[who % len(self.uids)], sorted(self.joined)[by % len(self.joined)]
         if uid in self.joined:
             return
-        self.ask(m.EditGroup(self.gid, self.uids[0], "lanying", 0, "name", f"{self.order}"))
-        self.ask(m.InviteMembers(self.gid, inviter, "lanying", 2, [m.Invitee(uid, False)], ""))
-        self.joined[uid] = self.order
+        self._invite(uid, inviter)
 
     @precondition(lambda self: len(self.joined) > 1)
     @rule(who=pick, kicked=st.booleans())
@@ -293,6 +297,10 @@ class Town(RuleBasedStateMachine):
 
     def ask(self, request: m.Request) -> bytes:
         return self.sim.call(self.sim.map.shard_of(self.gid), request)
+
+    def _invite(self, uid: int, inviter: int) -> None:
+        self.ask(m.InviteMembers(self.gid, inviter, "lanying", 2, [m.Invitee(uid, False)], ""))
+        self.joined[uid] = self.order
 
     def _come(self, user: User, guid: str) -> None:
         key = user.uid, guid
