@@ -15,6 +15,7 @@ from lanying import limits
 from lanying.client import Client
 from lanying.protocol import frame
 from lanying.protocol.connection import wrap_client
+from lanying.shardmap import ShardMap
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import PASSWORD, Crowd
 from lanying.testing.poll import eventually, until
@@ -23,6 +24,8 @@ from tests.adversity.conftest import Town
 
 _MIB = 1 << 20
 STORM = 300
+STALL_S = 2.5
+TALKERS, BULK, BULK_BYTES = 5, 240, 60_000
 STORM_IN_FULL = 2000
 
 
@@ -67,6 +70,39 @@ def test_a_slow_disk_delays_and_loses_nothing(town: Town) -> None:
     armed = [town.arm("shard.before_flush", "stall 1.5", process=f"shard-{n}") for n in range(2)]
     town.run(town.crowd.talk(8), 60)
     assert not any(path.exists() for path in armed)
+    town.check()
+
+
+def test_a_disk_that_stands_still_stops_the_reading(town: Town) -> None:
+    """A tick gathers so much and no more: what people go on sending stays in their sockets."""
+    server = town.server
+    names = [f"bulky_{n}" for n in range(40)]
+    here = [name for name in names if ShardMap.even(server.shards).shard_of_name("lanying", name) == 0][:TALKERS]
+
+    async def scenario() -> int:
+        talkers = [Client(server.url) for _ in here]
+        for talker, name in zip(talkers, here, strict=True):
+            await talker.register(name, PASSWORD)
+            await talker.login(name, PASSWORD)
+            await talker.send_text(talker.uid, f"{name} begins")
+        before = memory(town, "shard-0")
+        armed = town.arm("shard.before_flush", f"stall {STALL_S}", process="shard-0")
+        sending = [
+            asyncio.create_task(talker.send_text(talker.uid, f"{talker.uid} {number} {'y' * BULK_BYTES}"))
+            for number in range(BULK)
+            for talker in talkers
+        ]
+        await eventually("the flush has begun", lambda: not armed.exists())
+        most = 0
+        while not all(task.done() for task in sending):
+            most = max(most, memory(town, "shard-0") - before)
+            await asyncio.sleep(0.05)
+        assert len({(await task).mid for task in sending}) == len(sending)
+        for talker in talkers:
+            await talker.close()
+        return most
+
+    assert town.run(scenario()) < TALKERS * BULK * BULK_BYTES // 2
     town.check()
 
 
