@@ -13,7 +13,9 @@ from functools import partial
 
 from lanying.client import Client, Message, outgoing
 from lanying.errors import CallError, LanyingError
+from lanying.protocol import frame
 from lanying.testing.ledger import Account, Inbox, Ledger
+from lanying.testing.raw import RawClient, rest
 
 __all__ = ["Account", "Crowd", "Member"]
 
@@ -44,6 +46,7 @@ class Member:
         self.group = 0
         self.spoken = 0
         self._ledger = ledger
+        self._url = url
 
     @property
     def client(self) -> Client:
@@ -65,6 +68,19 @@ class Member:
             self.inboxes.append(inbox)
             tasks.append(asyncio.create_task(_listen(client, inbox)))
         return tasks
+
+    def look_in(self) -> dict[tuple[int, int, int], int]:
+        """What is unread on a device that never reads, by (uid, device, peer)."""
+        grant = rest(self._url, "/token/user", {"name": self.name, "password": PASSWORD})
+        raw = RawClient(self._url)
+        raw.put(frame.provision(self.uid, grant["token"], f"{self.name}-absent"))
+        _, answer = raw.get()
+        raw.put(frame.unread_request())
+        command, unread = raw.get()
+        while command != frame.UNREAD:
+            command, unread = raw.get()
+        raw.socket.close()
+        return {(self.uid, answer.xid.deviceSN, entry.xid.uid): entry.n for entry in unread.unread}
 
     async def talk(self, neighbour: Member, count: int) -> None:
         """Send ``count`` messages, each after the answer to the one before."""
@@ -179,6 +195,21 @@ class Crowd:
         for member in self.members:
             for client in member.clients:
                 await _nothing_unread(client)
+
+    async def look_in(self) -> None:
+        """A device of every user that reads nothing: logs in for the first time, or later asks what is unread."""
+        for member in self.members:
+            for (uid, sn, peer), count in (await asyncio.to_thread(member.look_in)).items():
+                self.ledger.unread[uid, sn, peer] = count
+
+    def verify_unread_of_the_absent(self) -> None:
+        """What :meth:`look_in` was told is at least what is acknowledged. Groups have notices besides messages.
+
+        :raises AssertionError: it is less
+        """
+        for (uid, sn, peer), told in self.ledger.unread.items():
+            due = self.ledger.due(uid, peer)
+            assert told >= due, f"device {sn} of {uid} was told {told} unread in queue {peer}, {due} are acknowledged"
 
     async def leave(self) -> None:
         """Log everybody out."""

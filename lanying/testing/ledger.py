@@ -14,7 +14,7 @@ the server is held to its promise afterwards.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from typing import NamedTuple
 from lanying.client import Message
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.shard.store import schema
+from lanying.shard.store.base import Store
 from lanying.storage import directory
 from lanying.storage.verify import verify_links, verify_store
 
@@ -83,6 +84,7 @@ class Ledger:
     """Everything that was sent and shown.
 
     :ivar groups: members by group id
+    :ivar unread: what the server said is unread on devices that were away, by (uid, device, peer)
     :ivar may_refuse: refusals are no broken promise: the test takes away what the server needs
     """
 
@@ -93,6 +95,7 @@ class Ledger:
         self.inboxes: list[Inbox] = []
         self.groups: dict[int, set[int]] = {}
         self.may_refuse = False
+        self.unread: dict[tuple[int, int, int], int] = {}
         self._numbers: Counter[tuple[str, int]] = Counter()
 
     def open(self, uid: int, name: str) -> Inbox:
@@ -194,7 +197,25 @@ class Ledger:
                 for (owner, peer, text), times in texts.items()
                 if times > 1 and text
             ]
+            problems += self._unread_problems(stores)
         return problems
+
+    def due(self, uid: int, peer: int) -> int:
+        """How many acknowledged messages of a user's queue a device that wrote none of them has to get."""
+        if peer in self.groups:
+            return sum(post.to == peer for post in self.posts)
+        return sum({post.sender, post.to} == {uid, peer} for post in self.posts)
+
+    def _unread_problems(self, stores: Sequence[Store]) -> Iterator[str]:
+        """Unread counts that are not what lies in the store behind the device's cursor."""
+        for (uid, sn, peer), told in self.unread.items():
+            queue = schema.pack_pair(peer if peer in self.groups else uid, peer)
+            key = schema.pack_device_peer(uid, sn, peer)
+            ends = [int.from_bytes(k[16:], "big") for s in stores for k, _ in _last(s, queue)]
+            cursor = max(int.from_bytes(s.get(schema.CURSORS, key) or b"", "big") for s in stores)
+            behind = max(ends, default=0) - cursor
+            if told != behind:
+                yield f"device {sn} of {uid} was told {told} unread in queue {peer}, there are {behind}"
 
     def _mailboxes(self, post: Post) -> Iterator[tuple[int, int]]:
         if post.to in self.groups:
@@ -202,3 +223,7 @@ class Ledger:
         else:
             yield post.sender, post.to
             yield post.to, post.sender
+
+
+def _last(store: Store, queue: bytes) -> Iterator[tuple[bytes, bytes]]:
+    return store.scan(schema.QUEUE, queue, schema.successor(queue), limit=1, reverse=True)

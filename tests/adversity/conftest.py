@@ -110,8 +110,11 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         patch.setattr(limits, "CLIENT_BACKOFF_MAX_S", QUICK_BACKOFF_S)
         found = Town(server, points, Crowd(server.url, 8, devices=2, group_size=4))
         found.run(found.crowd.arrive())
+        found.run(found.crowd.look_in())
         yield found
         found.run(found.crowd.verify_unread())
+        found.run(found.crowd.look_in())
+        found.crowd.verify_unread_of_the_absent()
         found.run(found.crowd.verify_history())
         found.close()
         assert server.stop() == 0, server.log()

@@ -168,6 +168,7 @@ def _run(place: Path, chance: random.Random, seconds: float, history: list[str],
     async def scenario(server: Cluster) -> Crowd:
         crowd = Crowd(server.url, USERS, devices=2, group_size=3)
         await crowd.arrive()
+        await crowd.look_in()
         crowd.ledger.may_refuse = True
         faults = Faults(server, points, crowd, chance)
         faults.history = history
@@ -185,6 +186,8 @@ def _run(place: Path, chance: random.Random, seconds: float, history: list[str],
         await crowd.settle(SETTLE_S)
         crowd.verify()
         await crowd.verify_unread()
+        await crowd.look_in()
+        crowd.verify_unread_of_the_absent()
         await crowd.verify_history()
         await crowd.leave()
         return crowd
