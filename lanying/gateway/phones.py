@@ -10,8 +10,6 @@ import asyncio
 import secrets
 from typing import Final
 
-from captcha.image import ImageCaptcha
-
 from lanying import limits
 from lanying.bus.messages import (
     AccountInfo,
@@ -203,6 +201,8 @@ async def _need_proof(visit: Visit, proof: str) -> None:
 
 
 def _draw(text: str) -> bytes:
+    from captcha.image import ImageCaptcha  # with Pillow and a font: megabytes that few gateways need
+
     return bytes(ImageCaptcha().generate(text, format="png").getvalue())
 
 
