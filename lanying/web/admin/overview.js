@@ -13,9 +13,11 @@ function moment(now, before) {
   const seconds = before ? Math.max(0.001, (now.now - before.now) / 1000) : 0;
   const rows = now.processes.map((row) => {
     const old = before?.processes.find(({ name, pid }) => name === row.name && pid === row.pid);
-    const rate = (key) => (seconds && old ? Math.max(0, ((row.figures?.[key] ?? 0) - (old.figures?.[key] ?? 0)) / seconds) : 0);
+    const grown = (key) => (old ? Math.max(0, (row.figures?.[key] ?? 0) - (old.figures?.[key] ?? 0)) : 0);
+    const rate = (key) => (seconds ? grown(key) / seconds : 0);
+    const flushes = grown('commit_seconds:le=+Inf');
     return {
-      name: row.name, shard: row.name.startsWith('shard-'), sessions: row.figures?.sessions ?? 0, rate: rate('messages'), commits: rate('commits'),
+      name: row.name, shard: row.name.startsWith('shard-'), sessions: row.figures?.sessions ?? 0, rate: rate('messages'), commits: rate('commits'), latency: flushes ? (1000 * grown('commit_seconds:sum')) / flushes : 0,
       memory: row.memory_bytes, cpu: seconds && old ? (100 * (row.cpu_s - old.cpu_s)) / seconds : 0,
     };
   });
@@ -55,12 +57,14 @@ export function Overview({ rest }) {
   const of = (name, key) => past.map(({ rows }) => rows.find((row) => row.name === name)?.[key] ?? 0);
   const perShard = (key) => shards.map((name) => ({ name, values: of(name, key) }));
   const total = (key) => now.rows.reduce((sum, row) => sum + row[key], 0);
+  const slowest = Math.max(0, ...now.rows.map(({ latency }) => latency));
   const round = (value) => (value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString());
   return html`${lost && html`<p class="banner" role="status">${w('lost')}</p>`}
     <section class="plots">
       <${Plot} title=${w('sessions')} value=${total('sessions').toLocaleString()} lines=${perShard('sessions')} />
       <${Plot} title=${w('rate')} value=${round(total('rate'))} lines=${perShard('rate')} />
       <${Plot} title=${w('commits')} value=${round(total('commits'))} lines=${perShard('commits')} />
+      <${Plot} title=${w('latency')} value=${`${slowest.toFixed(1)} ms`} lines=${perShard('latency')} />
       <${Plot} title=${w('memory')} value=${size(total('memory'))} lines=${perShard('memory')} />
       <${Plot} title=${w('cpu')} value=${`${Math.round(total('cpu'))} %`} lines=${perShard('cpu')} />
     </section>
