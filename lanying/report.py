@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
-from rich.console import Console
-from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SAMPLE_S = 0.25
 """CPU is measured over this long."""
@@ -36,6 +37,9 @@ def measure(rows: list[dict[str, Any]]) -> None:
 
 def show(status: dict[str, Any], console: Console | None = None) -> None:
     """Print for people. Rows with ``per_s`` show what their counters grew by."""
+    from rich.console import Console  # who only measures does not need it
+    from rich.table import Table
+
     console = console or Console(highlight=False)
     console.print(
         f"{status['state']}  {status['url']}  app {status['app_id']}  lanying {status['version']}  "

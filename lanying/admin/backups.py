@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lanying.admin.jobs import Job
 from lanying.admin.visit import CommandError, Visit
-from lanying.storage.backup import Backup
-from lanying.storage.check import check
-from lanying.storage.progress import ROWS, Advance
+
+if TYPE_CHECKING:  # the engine and its tools are loaded when a backup is made: 15 MB most servers never need here
+    from lanying.storage.progress import Advance
 
 
 class _Progress:
@@ -17,7 +18,7 @@ class _Progress:
     def __init__(self, job: Job) -> None:
         self._job = job
 
-    def step(self, title: str, total: int, unit: str = ROWS) -> Advance:
+    def step(self, title: str, total: int, unit: str = "rows") -> Advance:
         """See :class:`~lanying.storage.progress.Progress`."""
         done = 0
 
@@ -43,6 +44,8 @@ async def create(visit: Visit) -> object:
     visit.will(f"back up {server.data} into {destination}")
 
     def work(job: Job) -> dict[str, object]:
+        from lanying.storage.backup import Backup
+
         return dict(Backup(server.data, destination, progress=_Progress(job)).run(server.now_ms())._asdict())
 
     job = server.jobs.start(visit, f"backup to {destination}", work)
@@ -52,7 +55,11 @@ async def create(visit: Visit) -> object:
 async def verify(visit: Visit) -> object:
     """Read all of a backup: hashes, databases and their invariants."""
     server, destination = visit.server, _destination(visit)
-    job = server.jobs.start(
-        visit, f"verify {destination}", lambda job: dict(check(destination, _Progress(job))._asdict())
-    )
+
+    def work(job: Job) -> dict[str, object]:
+        from lanying.storage.check import check
+
+        return dict(check(destination, _Progress(job))._asdict())
+
+    job = server.jobs.start(visit, f"verify {destination}", work)
     return job.row() if visit.flag("background") else await server.jobs.follow(visit, job)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lanying import tokens
 from lanying.admin.visit import CommandError, Visit
 from lanying.bus.messages import STATE_NORMAL, Kick
 from lanying.protocol.schema.xsync_pb2 import UserNotice
@@ -10,6 +9,8 @@ from lanying.protocol.schema.xsync_pb2 import UserNotice
 
 async def issue(visit: Visit) -> object:
     """A token that speaks for a user."""
+    from lanying import tokens  # PyJWT stays out of the memory until it is needed
+
     server, app = visit.server, visit.server.app(visit.text("app"))
     info = await server.user(app, visit.text("user"))
     if info.state != STATE_NORMAL:

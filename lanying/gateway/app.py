@@ -14,9 +14,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import orjson
-from fastapi import FastAPI, Request, Response
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lanying import limits
@@ -83,7 +84,8 @@ _DEFAULT_HEADERS: Final = b"app_id, access-token, content-type, user_id, group_i
 def build(services: Services, metrics: Metrics | None = None) -> ASGIApp:
     """The application over these services."""
     figures = metrics or Metrics()
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = Starlette()
+    app.router.redirect_slashes = False
     for endpoint in ENDPOINTS:
         app.add_route(endpoint.path, _route(services, figures, endpoint), methods=list(endpoint.methods))
     pages.add_to(app, services)

@@ -15,7 +15,9 @@ from importlib.resources.abc import Traversable
 from typing import Final
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request, Response
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 
 from lanying.gateway.endpoint import HOST, Services
 
@@ -102,7 +104,7 @@ class Site:
         return response
 
 
-def add_to(app: FastAPI, services: Services) -> None:
+def add_to(app: Starlette, services: Services) -> None:
     """Serve the pages from ``app``."""
     discovery = services.config.discovery
     urls = (discovery.rest_url, discovery.message_url)

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from lanying.gateway.app import ENDPOINTS
 from lanying.gateway.contract import CONTRACT
 from lanying.gateway.openapi import document
+from lanying.gateway.pages import PAGES
 from tests.gateway.conftest import ACCOUNTS, Gateway
 from tests.gateway.test_contract import World
 
@@ -25,6 +26,7 @@ def test_everything_described_is_routed(gateway: Gateway) -> None:
     found = gateway.send("GET", "/openapi.json").json()
     described = {(method.upper(), path) for path, it in found["paths"].items() for method in it}
     routed = {(method, it.path) for it in ENDPOINTS for method in it.methods if it.path not in OWN and method != "HEAD"}
+    routed |= {("GET", path) for path in PAGES}
     assert described - routed == set()
 
 
