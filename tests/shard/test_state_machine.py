@@ -264,10 +264,8 @@ class Town(RuleBasedStateMachine):
     def check(self, uid: int, guid: str, device: Device, conversation: object) -> None:
         peer = self.peer(uid, conversation)
         visible = {said.mid: said for said in self.visible(uid, conversation)}
-        bodies = {
-            meta.id: (meta, MessageBody.FromString(meta.payload))
-            for meta in reversed(device.history(peer, 0, 100).metas)
-        }
+        metas = self.history(device, peer)
+        bodies = {meta.id: (meta, MessageBody.FromString(meta.payload)) for meta in reversed(metas)}
         assert {mid: body.content for mid, (_, body) in bodies.items()} == {m_: s.text for m_, s in visible.items()}
         assert list(bodies) == sorted(bodies)
         reader = self.reader(uid, conversation)
@@ -325,6 +323,15 @@ class Town(RuleBasedStateMachine):
         kind = MessageBody.GROUPCHAT if conversation == self.gid else MessageBody.CHAT
         peer = self.peer(device.user.uid, conversation)
         return device.send(peer, text, type=kind, client_mid=client_mid, run=run)
+
+    def history(self, device: Device, peer: int) -> list[Meta]:
+        """Newest first, page by page."""
+        found: list[Meta] = []
+        page = device.history(peer, 0, 100)
+        while page.metas:
+            found += page.metas
+            page = device.history(peer, page.next_key, 100)
+        return found
 
     def any_online(self, which: int) -> tuple[int, str] | None:
         return sorted(self.online)[which % len(self.online)] if self.online else None
