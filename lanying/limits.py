@@ -316,8 +316,18 @@ ADMIN_DEADLINE_S: Final = 24 * 3600.0
 """Longest a command may take: a backup of a large disk."""
 ADMIN_ALIVE_S: Final = 2.0
 """A console says this often that it is still there; three times silent cancels its work."""
+ADMIN_JOBS: Final = 3
+"""Jobs that run at once: each holds a thread of the admin process, which needs some for everything else."""
+AUDIT_CHARS: Final = 500
+"""Of a text argument in the audit log; a longer one is cut."""
+AUDIT_ITEMS: Final = 50
+"""Of a list argument in the audit log."""
 RECENT_MESSAGES: Final = 20_000
 """Messages per shard `why` finds without being told whose: 2 MB."""
+RECENT_REMOVED: Final = 5000
+"""Recalled and removed messages per shard of which `why` knows when and how: 0.8 MB."""
+WHY_CONVERSATIONS: Final = 500
+"""Conversations of a mailbox one question of `why` looks through in a shard: a few milliseconds."""
 SLOW_KEPT: Final = 200
 SLOW_S: Final = 0.1
 """A turn, a flush or a wake-up that takes longer goes to the slow log."""

@@ -17,7 +17,8 @@ from typing import Any, Final
 import msgspec
 
 FIRST: Final = "0" * 64
-TAIL_BYTES: Final = 1 << 16
+TAIL_BYTES: Final = 1 << 20
+"""Read to find the last line; a line is far shorter (``limits.AUDIT_CHARS``, ``limits.AUDIT_ITEMS``)."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -50,6 +51,8 @@ class Audit:
         if self._fd < 0:
             self._last = last_hash(self._path)
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            if not _ends_with_a_line(self._path):  # a crash cut it short: the next entry gets a line of its own
+                os.write(self._fd, b"\n")
         entry = Entry(time_ms, who, command, arguments, outcome, self._last).sealed()
         os.write(self._fd, msgspec.json.encode(entry) + b"\n")
         os.fdatasync(self._fd)
@@ -87,6 +90,13 @@ def verify(path: Path) -> tuple[int, str, str]:
             return good, previous, f"line {number} was changed after it was written"
         previous, good = entry.hash, number
     return good, previous, ""
+
+
+def _ends_with_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        return file.read(1) in (b"", b"\n")
 
 
 def last_hash(path: Path) -> str:

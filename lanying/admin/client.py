@@ -142,6 +142,8 @@ class Console:
         """Without waiting for a server that is not there: silence is noticed by who waits for an answer."""
         try:
             self._socket.send(encode(question), zmq.NOBLOCK)
+        except OverflowError as error:
+            raise CommandError(10002, "a number is too large: ids and numbers have at most 63 bits") from error
         except zmq.Again:
             pass
 

@@ -168,6 +168,9 @@ class Endpoint:
             await self._answer(door, console, Failed(ask.id, 402, "this key was removed; ask for a new one"))
             return
         who, role = identity
+        if (console, ask.id) in door.running:
+            await self._answer(door, console, Failed(ask.id, 10002, "this number is taken: a command of it runs"))
+            return
         mine = sum(1 for other, _ in door.running if other == console)
         if mine >= limits.ADMIN_ASKS:
             await self._answer(door, console, Failed(ask.id, 503, f"{mine} commands run already; wait for one to end"))
@@ -243,9 +246,11 @@ class Endpoint:
     def _record(self, who: str, command: Command, visit: Visit | None, outcome: str) -> None:
         secrets = {argument.key for argument in command.arguments if argument.kind is Kind.SECRET}
         given = visit.arguments if visit is not None else {}
-        shown = {key: "(hidden)" if key in secrets else value for key, value in given.items() if value is not None}
+        shown = {
+            key: "(hidden)" if key in secrets else bounded(value) for key, value in given.items() if value is not None
+        }
         try:
-            entry = self._server.audit.append(self._server.now_ms(), who, command.name, shown, outcome)
+            entry = self._server.audit.append(self._server.now_ms(), who, command.name, shown, bounded(outcome))
         except OSError:
             log.exception("event=audit_failed command=%r who=%s", command.name, who)
             return
@@ -287,6 +292,16 @@ class _Doorkeeper:
         return console is not None
 
 
+def bounded(value: Any) -> Any:
+    """An argument as the audit log keeps it: its line has to be found again in a piece of the file."""
+    if isinstance(value, list):
+        kept = [bounded(item) for item in value[: limits.AUDIT_ITEMS]]
+        return kept if len(kept) == len(value) else [*kept, f"… {len(value)} in all"]
+    if not isinstance(value, str) or len(value) <= limits.AUDIT_CHARS:
+        return value
+    return f"{value[: limits.AUDIT_CHARS]}… {len(value)} characters in all"
+
+
 def checked(command: Command, given: dict[str, Any]) -> dict[str, Any]:
     """Arguments as the table types them. :raises CommandError: 10002 with the argument's name"""
     known = {argument.key: argument for argument in command.arguments}
@@ -305,6 +320,8 @@ def checked(command: Command, given: dict[str, Any]) -> dict[str, Any]:
                 value = int(value)
             except (TypeError, ValueError):
                 raise CommandError(10002, f"{argument.name} is a number, not {value!r}") from None
+            if abs(value) >= 1 << 63:
+                raise CommandError(10002, f"{argument.name} is too large a number")
         elif argument.kind is not Kind.FLAG and not argument.many and not isinstance(value, str | int):
             raise CommandError(10002, f"{argument.name} is a text, not {value!r}")
         if argument.choices and value not in argument.choices:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from lanying import limits
 from lanying.admin.visit import CommandError, Visit
 from lanying.bus.messages import BroadcastInfo, CancelBroadcast, ListBroadcasts
 from lanying.errors import LanyingError
@@ -67,7 +68,10 @@ class Jobs:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, visit: Visit, title: str, work: Callable[[Job], Any]) -> Job:
-        """Run ``work`` in a thread; it calls :meth:`Job.tell` now and then."""
+        """Run ``work`` in a thread; it calls :meth:`Job.tell` now and then. :raises CommandError: too many run"""
+        running = sum(job.state == "running" for job in self._jobs.values())
+        if running >= limits.ADMIN_JOBS:
+            raise CommandError(10010, f"{running} jobs run already; wait for one, or end one with `jobs cancel`")
         job = Job(next(self._numbers), title, visit.who, visit.server.now_ms())
         self._jobs[job.id] = job
         for old in [one.id for one in self._jobs.values() if one.state != "running"][:-KEPT]:
@@ -97,6 +101,11 @@ class Jobs:
     def rows(self) -> list[dict[str, Any]]:
         """All, the latest first."""
         return [job.row() for job in reversed(self._jobs.values())]
+
+    def close(self) -> None:
+        """Ask all to end: the process waits for their threads."""
+        for job in self._jobs.values():
+            job.stop.set()
 
     async def follow(self, visit: Visit, job: Job) -> Any:
         """Wait for the end of a job, passing its progress on; a console that vanishes cancels it.

@@ -100,5 +100,6 @@ class Server:
 
     def close(self) -> None:
         """Release everything."""
+        self.jobs.close()
         self.passwords.close()
         self.audit.close()

@@ -5,78 +5,126 @@ from __future__ import annotations
 from typing import Any
 
 from lanying.admin.visit import CommandError, Visit
-from lanying.bus.messages import ExplainMessage, MessageTrace
-from lanying.ids import message_time_ms
+from lanying.bus.messages import ExplainMessage, GetReached, MessageTrace, MessageTraces
+from lanying.ids import MAX_ENTITY_ID, message_time_ms
 
 
 async def why(visit: Visit) -> object:
     """Every mailbox that has a message, and how far each device there is with it."""
     server, mid = visit.server, visit.number("message_id")
-    owner = await _owner(visit)
-    found = [
-        trace for traces in await server.ask_all(ExplainMessage(mid, owner), list[MessageTrace]) for trace in traces
-    ]
-    # Who else has it is known once one mailbox is found.
-    for other in {trace.peer for trace in found} | {trace.sender for trace in found}:
-        known = {trace.owner for trace in found}
-        if other and other not in known:
-            found += await server.ask(other, ExplainMessage(mid, other), list[MessageTrace])
+    user, group = await _user(visit), _group(visit)
+    answers = await server.ask_all(ExplainMessage(mid), MessageTraces)
+    found = {(trace.owner, trace.peer): trace for answer in answers for trace in answer.traces}
+    for owner in filter(None, (user, group)):
+        found |= await _look_through(visit, owner)
+    # Of a 1:1 conversation the other side is known once one is found.
+    for owner, peer in list(found):
+        if owner != peer and peer and (peer, owner) not in found:
+            other = await server.ask(peer, ExplainMessage(mid, peer, owner), MessageTraces)
+            found |= {(trace.owner, trace.peer): trace for trace in other.traces}
     if not found:
         hint = (
-            "with --user or --group of somebody who has it, older ones are found"
-            if not owner
-            else "he does not have it"
+            "who was named does not have it"
+            if user or group
+            else "--user or --group of somebody who has it finds older ones"
         )
         raise CommandError(404, f"message {mid} is not among the latest messages of any shard; {hint}")
+    steps = [step for trace in sorted(found.values(), key=lambda one: one.owner != one.sender) for step in story(trace)]
+    for trace in found.values():
+        if user and _is_timeline(trace) and trace.seq:
+            devices = await server.ask(user, GetReached(user, trace.owner, trace.seq), list[tuple[int, str]])
+            where = f"member {user} of group {trace.owner}"
+            nobody = "has no devices yet, or is not a member"
+            steps += [_step(where, what) for what in map(_of_device, devices)] or [_step(where, nobody)]
     return {
         "message": mid,
         "made_ms": message_time_ms(mid),
-        "sender": next((trace.sender for trace in found if trace.sender), None),
-        "story": [step for trace in sorted(found, key=lambda one: one.owner != one.sender) for step in story(trace)],
+        "sender": next((trace.sender for trace in found.values() if trace.sender), None),
+        "story": steps,
     }
 
 
-async def _owner(visit: Visit) -> int:
-    if visit.text("group"):
-        return int(visit.text("group"))
-    if visit.text("user"):
-        return (await visit.server.user(visit.server.app(visit.text("app")), visit.text("user"))).uid
-    return 0
+async def _look_through(visit: Visit, owner: int) -> dict[tuple[int, int], MessageTrace]:
+    """All conversations of somebody, a bounded number with every question to his shard."""
+    found: dict[tuple[int, int], MessageTrace] = {}
+    after = 0
+    while True:
+        answer = await visit.server.ask(
+            owner, ExplainMessage(visit.number("message_id"), owner, after=after), MessageTraces
+        )
+        found |= {(trace.owner, trace.peer): trace for trace in answer.traces}
+        after = answer.next
+        if not after:
+            return found
+
+
+async def _user(visit: Visit) -> int:
+    if not visit.text("user"):
+        return 0
+    return (await visit.server.user(visit.server.app(visit.text("app")), visit.text("user"))).uid
+
+
+def _group(visit: Visit) -> int:
+    text = visit.text("group")
+    if text and not (text.isdecimal() and int(text) <= MAX_ENTITY_ID):
+        raise CommandError(10002, f"--group is a group id, not {text!r}; `groups list` shows them")
+    return int(text or 0)
+
+
+def _is_timeline(trace: MessageTrace) -> bool:
+    """Of a group? Notes a user wrote to himself have devices."""
+    return trace.owner == trace.peer and trace.owner != trace.sender
+
+
+def _step(where: str, what: str, time_ms: int | None = None) -> dict[str, Any]:
+    return {"where": where, "what": what, "time_ms": time_ms}
+
+
+def _of_device(found: tuple[int, str]) -> str:
+    sn, state = found
+    return {
+        "acknowledged": f"device {sn} has acknowledged it",
+        "sent": f"sent to device {sn}, which has not acknowledged it yet",
+        "waiting": f"device {sn} is connected and has not been sent it: it has not asked for older entries yet",
+        "offline": f"waits for device {sn}, which is offline",
+    }[state]
 
 
 def story(trace: MessageTrace) -> list[dict[str, Any]]:
     """One mailbox's part of the story, in order."""
-    group = trace.owner == trace.peer
+    group = _is_timeline(trace)
     where = f"timeline of group {trace.owner}" if group else f"mailbox of {trace.owner}, conversation {trace.peer}"
     steps: list[dict[str, Any]] = []
 
     def step(what: str, time_ms: int | None = None) -> None:
-        steps.append({"where": where, "what": what, "time_ms": time_ms})
+        steps.append(_step(where, what, time_ms))
 
     if trace.owner == trace.sender or group:
         step(f"received from device {trace.sender_sn} of {trace.sender}", trace.time_ms)
     if trace.seq:
         step(f"committed at position {trace.seq}", trace.accepted_ms or None)
+    elif trace.accepted_ms:
+        step("committed", trace.accepted_ms)
     if trace.owner == trace.sender:
         for shard in trace.owed_to:
             step(f"the link to shard-{shard} has unacknowledged messages: it may still be among them")
     for sn, state in trace.devices:
         if trace.owner == trace.sender and sn == trace.sender_sn:
             continue  # it made the message
-        step(
-            {
-                "acknowledged": f"device {sn} has acknowledged it",
-                "sent": f"sent to device {sn}, which has not acknowledged it yet",
-                "waiting": f"device {sn} is connected and has not been sent it: it has not asked for older entries yet",
-                "offline": f"waits for device {sn}, which is offline",
-            }[state]
-        )
-    if not trace.devices and not group and trace.owner != trace.sender:
+        step(_of_device((sn, state)))
+    if trace.seq and not trace.devices and not group and trace.owner != trace.sender:
         step("this user has no devices yet: it waits for the first login")
     for mark in trace.marks:
         step(mark)
     if trace.edited_ms:
         step("edited", trace.edited_ms)
-    if trace.state == "removed":
-        step("removed since: recalled, deleted, or older than the retention")
+    if trace.state == "cold":
+        step("moved to the cold store")
+    elif trace.state == "cold missing":
+        step("moved to the cold store, which is not there: `doctor` and the log of the shard say why")
+    elif trace.state == "removed":
+        step(
+            trace.removed_how or "removed since: recalled, deleted, or older than the retention",
+            trace.removed_ms or None,
+        )
     return steps

@@ -1046,13 +1046,17 @@ class GroupPage(msgspec.Struct, array_like=True, frozen=True):
 
 
 class ExplainMessage(Message, tag=351):
-    """What a shard knows about message ``mid``. Result: list of :class:`MessageTrace`, one per mailbox or timeline here that has it.
+    """What a shard knows about message ``mid``. Result: :class:`MessageTraces`, of the mailboxes and timelines here that have it.
 
     :ivar owner: a user or group whose mailbox is looked through; 0: look among the latest messages only
+    :ivar peer: only this conversation of the owner; 0: the next ``limits.WHY_CONVERSATIONS`` of them
+    :ivar after: conversations up to this peer were looked at before
     """
 
     mid: int
     owner: int = 0
+    peer: int = 0
+    after: int = 0
 
 
 class MessageTrace(msgspec.Struct, array_like=True):
@@ -1060,7 +1064,7 @@ class MessageTrace(msgspec.Struct, array_like=True):
 
     :ivar owner: of the mailbox; the group for a timeline
     :ivar seq: position in the queue
-    :ivar state: kept, or removed (recalled, deleted, beyond the retention)
+    :ivar state: kept, cold (in the cold store), cold missing (which is not there), or removed (recalled, deleted, beyond the retention)
     :ivar marks: names of what is noted: ``read by owner`` …
     :ivar accepted_ms: when it was accepted here, 0 when that was too long ago to be remembered
     :ivar devices: per device of the owner: serial number and one of acknowledged, sent, waiting
@@ -1078,6 +1082,26 @@ class MessageTrace(msgspec.Struct, array_like=True):
     accepted_ms: int = 0
     devices: list[tuple[int, str]] = []
     owed_to: list[int] = []
+    removed_how: str = ""
+    """Recalled, or removed by its owner; empty when that is not remembered."""
+    removed_ms: int = 0
+
+
+class MessageTraces(msgspec.Struct, array_like=True):
+    """``next``: the peer to go on after, 0: all conversations were looked at."""
+
+    traces: list[MessageTrace]
+    next: int = 0
+
+
+class GetReached(Message, tag=365):
+    """How far the devices of ``uid`` are in a conversation. Result: list of serial number and one of acknowledged, sent, waiting,
+    offline for the entry at ``seq``; empty when he does not have the conversation.
+    """
+
+    uid: int
+    peer: int
+    seq: int
 
 
 class TraceUser(Message, tag=352):
@@ -1473,6 +1497,7 @@ Request = (
     | ListFileUsage
     | ListGroups
     | ExplainMessage
+    | GetReached
     | TraceUser
     | ListSlow
     | GroupPost

@@ -35,13 +35,14 @@ def find(shard: Shard, head: Conversation, mid: int) -> tuple[int, Meta] | None:
     return (seq, Meta.FromString(stored)) if stored else None
 
 
-def remove(shard: Shard, head: Conversation, mid: int) -> None:
-    """Take a message out of history and out of the queue of devices that have not seen it."""
+def remove(shard: Shard, head: Conversation, mid: int, how: str) -> None:
+    """Take a message out of history and out of the queue of devices that have not seen it. ``how``: for who asks what became of it."""
     found = find(shard, head, mid)
     if found is not None:
         shard.tick.batch.delete(schema.HISTORY, head.key + schema.pack_u64(mid))
         shard.tick.batch.put(schema.QUEUE, head.key + schema.pack_u64(found[0]), b"")
         shard.tick.durable = True
+        shard.inspection.removed.append((mid, head.uid, head.peer, shard.tick.now_ms, how))
 
 
 def edit_time(meta: Meta, now_ms: int) -> int:

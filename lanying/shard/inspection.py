@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from lanying import limits
 from lanying.bus.messages import (
     ExplainMessage,
+    GetReached,
     ListGroups,
     ListSlow,
     Message,
     MessageTrace,
+    MessageTraces,
     Slow,
     Traced,
     TraceUser,
@@ -28,6 +30,7 @@ from lanying.shard import devices, groups, marks
 from lanying.shard.mailbox import Conversation
 from lanying.shard.session import Session
 from lanying.shard.store import schema
+from lanying.shard.store.tiers import Border
 from lanying.shard.tick import Tick
 
 if TYPE_CHECKING:
@@ -45,16 +48,19 @@ class Inspection:
     """The operator's view of one shard.
 
     :ivar recent: the latest messages accepted here: id, owner of the mailbox, peer, wall ms
+    :ivar removed: the latest messages taken out of a mailbox: id, owner, peer, wall ms, how
     :ivar slow: the latest things that took long
     """
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
         self.recent: deque[tuple[int, int, int, int]] = deque(maxlen=limits.RECENT_MESSAGES)
+        self.removed: deque[tuple[int, int, int, int, str]] = deque(maxlen=limits.RECENT_REMOVED)
         self.slow: deque[Slow] = deque(maxlen=limits.SLOW_KEPT)
         self.traced: dict[int, tuple[float, str]] = {}
         self.handlers: dict[type[Message], Callable[[Any], object]] = {
             ExplainMessage: self.explain,
+            GetReached: self.reached,
             TraceUser: self.trace,
             ListSlow: lambda request: list(self.slow),
             ListGroups: lambda request: groups.page(shard.store, request.app, request.after, request.limit),
@@ -99,34 +105,46 @@ class Inspection:
 
     # --- one message ---
 
-    def explain(self, request: ExplainMessage) -> list[MessageTrace]:
-        """Every mailbox and timeline of this shard that is known to have the message."""
-        mid, remembered = request.mid, {(owner, peer): at for m, owner, peer, at in self.recent if m == request.mid}
-        places = set(remembered)
-        if request.owner and self._shard.shard_of(request.owner) == self._shard.index:
-            places |= {(request.owner, peer) for peer in self._peers(request.owner, mid)}
+    def explain(self, request: ExplainMessage) -> MessageTraces:
+        """Every mailbox and timeline of this shard that is known to have, or to have had, the message."""
+        self._shard.settle()
+        mid, owner, following = request.mid, request.owner, 0
+        accepted = {(uid, peer): at for m, uid, peer, at in self.recent if m == mid}
+        removed = {(uid, peer): (how, at) for m, uid, peer, at, how in self.removed if m == mid}
+        places = accepted.keys() | removed.keys()
+        if owner and self._shard.shard_of(owner) == self._shard.index:
+            peers, following = ([request.peer], 0) if request.peer else self._peers(owner, mid, request.after)
+            places |= {(owner, peer) for peer in peers}
         found = []
-        for owner, peer in sorted(places):
-            trace = self._in_queue(owner, peer, mid, remembered.get((owner, peer), 0))
-            if trace is not None:
+        for place in sorted(places):
+            trace = self._in_queue(*place, mid) or MessageTrace(*place, 0, "removed")
+            trace.accepted_ms = accepted.get(place, 0)
+            trace.removed_how, trace.removed_ms = removed.get(place, ("", 0))
+            if trace.state != "removed" or place in accepted or place in removed:
                 found.append(trace)
-        return found
+        return MessageTraces(found, following)
 
-    def _peers(self, owner: int, mid: int) -> list[int]:
-        """Queues of a mailbox whose history has the message."""
-        heads = list(self._shard.mailboxes.heads(owner)) or [self._shard.mailboxes.head(owner, owner)]
-        rows = self._shard.store.get_many(schema.HISTORY, [head.key + schema.pack_u64(mid) for head in heads])
-        return [head.peer for head, row in zip(heads, rows, strict=True) if row is not None]
+    def _peers(self, owner: int, mid: int, after: int) -> tuple[list[int], int]:
+        """Conversations of a mailbox whose history has the message, among the next ones, and where to go on."""
+        store, mailbox = self._shard.store, schema.pack_u64(owner)
+        start = mailbox + schema.pack_u64(after + 1)
+        rows = store.scan(schema.CONVERSATIONS, start, schema.successor(mailbox), limit=limits.WHY_CONVERSATIONS)
+        peers = [int(schema.unpack_u64(key[8:])[0]) for key, _ in rows]
+        following = peers[-1] if len(peers) == limits.WHY_CONVERSATIONS else 0
+        peers = peers or [owner]
+        keys = [mailbox + schema.pack_u64(peer) + schema.pack_u64(mid) for peer in peers]
+        listed = store.get_many(schema.HISTORY, keys)
+        return [peer for peer, row in zip(peers, listed, strict=True) if row is not None], following
 
-    def _in_queue(self, owner: int, peer: int, mid: int, accepted_ms: int) -> MessageTrace | None:
+    def _in_queue(self, owner: int, peer: int, mid: int) -> MessageTrace | None:
         shard = self._shard
         head = shard.mailboxes.head(owner, peer)
         row = shard.store.get(schema.HISTORY, head.key + schema.pack_u64(mid))
         if row is None:
-            return MessageTrace(owner, peer, 0, "removed", accepted_ms=accepted_ms) if accepted_ms else None
+            return None
         seq, marked = schema.HISTORY_VALUE.unpack_from(row)
         entry = row[9:] or shard.store.get(schema.QUEUE, head.key + schema.pack_u64(seq))
-        trace = MessageTrace(owner, peer, seq, "kept" if entry else "removed", accepted_ms=accepted_ms)
+        trace = MessageTrace(owner, peer, seq, self._tier(head, seq, entry))
         trace.marks = [name for bit, name in MARKS if marked & bit]
         noted = marks.notes(shard.store, head, mid, mid).get(mid, 0)
         if noted & schema.MARKED_UNREAD:
@@ -146,6 +164,20 @@ class Inspection:
         if link is not None and link.acknowledged < link.last:
             trace.owed_to = [target]
         return trace
+
+    def _tier(self, head: Conversation, seq: int, entry: bytes | None) -> str:
+        """Where an entry is: see :class:`MessageTrace`."""
+        row = self._shard.store.get(schema.BORDERS, head.key)
+        if row is not None:
+            border = Border.unpack(row)
+            if border.first <= seq <= border.last:
+                return "cold" if entry else "cold missing"
+        return "kept" if entry else "removed"
+
+    def reached(self, request: GetReached) -> list[tuple[int, str]]:
+        """How far a user's devices are with an entry: of a group, whose timeline is elsewhere."""
+        head = self._shard.mailboxes.head(request.uid, request.peer)
+        return self._devices(head, request.seq) if head.stored else []
 
     def _devices(self, head: Conversation, seq: int) -> list[tuple[int, str]]:
         """How far each device of the owner has come with the entry."""

@@ -98,7 +98,7 @@ def apply(shard: Shard, message: Deliver) -> None:
     if kind in MARK_OF_PEER:
         marks.mark(shard, head, message.target, MARK_OF_PEER[kind])
     elif kind == RECALL:
-        edits.remove(shard, head, message.target)
+        edits.remove(shard, head, message.target, "recalled")
     elif kind in (APPEND, REPLACE):
         edited = Meta.FromString(message.meta)
         body = MessageBody.FromString(edited.payload)
@@ -132,7 +132,7 @@ def _own(shard: Shard, author: Author, body: MessageBody) -> Posted:
         if head.flags & schema.IS_GROUP:
             marks.note(shard, head, target, schema.REMOVED)
         else:
-            edits.remove(shard, head, target)
+            edits.remove(shard, head, target, "removed by its owner")
         to = uid
     mid = shard.next_mid()
     payload = body.SerializeToString()
@@ -181,7 +181,7 @@ def _recall(shard: Shard, author: Author, meta: Meta, body: MessageBody) -> Post
         raise Refused(Status.FAIL, TOO_OLD)
     mid = shard.next_mid()
     stored = frame.meta(mid, uid, author.sn, peer, now_ms, Meta.MESSAGE, meta.payload)
-    edits.remove(shard, head, target)
+    edits.remove(shard, head, target, "recalled")
     shard.delivery.put(head, mid, stored, listed=False, sn=author.sn)
     if peer != uid:
         shard.delivery.send_to(peer, uid, mid, stored, listed=False, operation=RECALL, target=target)

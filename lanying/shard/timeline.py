@@ -171,7 +171,7 @@ class Timelines:
                     raise Refused(Status.FAIL, operations.NOT_THE_AUTHOR)
                 if now_ms - message_time_ms(target) > shard.config.policy.recall_seconds * 1000:
                     raise Refused(Status.FAIL, operations.TOO_OLD)
-            edits.remove(shard, head, target)
+            edits.remove(shard, head, target, "recalled")
         elif kind in (operations.APPEND, operations.REPLACE):
             if not own:
                 raise Refused(Status.FAIL, operations.NOT_THE_AUTHOR)

@@ -57,3 +57,13 @@ def test_a_line_cut_short_by_a_crash_does_not_stop_the_next_ones(log):
     again.append(9, "local", "compact", {}, "done")
     again.close()
     assert audit.verify(log)[2].startswith("line 5")
+
+
+def test_after_a_line_that_a_crash_cut_short_the_next_one_is_whole(log):
+    log.write_bytes(log.read_bytes() + b'{"time":5,"who":"lo')
+    again = Audit(log)
+    again.append(7, "local", "compact", {}, "done")
+    again.close()
+    *_, cut, last = (entry for _, entry in audit.read(log))
+    assert cut is None and last.command == "compact" and last.hash == audit.last_hash(log)
+    assert "line 6 is not an entry" in audit.verify(log)[2]

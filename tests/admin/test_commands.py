@@ -9,7 +9,7 @@ import pytest
 
 from lanying.admin.commands import COMMANDS, TABLE
 from lanying.admin.visit import CommandError
-from lanying.client import Client, LoggedOut, Message
+from lanying.client import Client, LoggedOut, Message, outgoing
 from lanying.testing.poll import until
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
@@ -146,12 +146,16 @@ def test_why_tells_the_story_of_a_message_to_an_offline_user_and_then_delivered(
                 await client.login(who, PASSWORD)
             uid = bob.uid
             await bob.close()
+            oops = await alice.send_text(uid, "oops")
+            await alice.send(outgoing.recall(uid, oops.mid))
+            gone = "recalled"
+            await asyncio.to_thread(until, "both copies are gone", lambda: what(run, oops.mid).count(gone) == 2, 30)
             sent = await alice.send_text(uid, "are you there?")
             offline = "waits for device 1, which is offline"
             await asyncio.to_thread(until, "bob's device is gone", lambda: offline in what(run, sent.mid), 30)
             story = await asyncio.to_thread(what, run, sent.mid)
             assert story[0] == f"received from device 1 of {alice.uid}"
-            assert story.count("committed at position 1") == 2
+            assert story.count("committed at position 3") == 2, story
             async with Client(server.url, device_guid=bob.guid) as again:
                 await again.login((await asyncio.to_thread(run, "users show", user=str(uid)))["username"], PASSWORD)
                 async with asyncio.timeout(30):
@@ -165,6 +169,33 @@ def test_why_tells_the_story_of_a_message_to_an_offline_user_and_then_delivered(
 
     asyncio.run(scene())
     refused(run, 404, "why", message_id=5)
+    assert "is a group id" in refused(run, 10002, "why", message_id=5, group="class 4b")
+    assert "too large" in refused(run, 10002, "why", message_id=1 << 70)
+
+
+def test_why_tells_of_a_group_message_how_far_a_member_is(server, run):
+    import httpx
+
+    owner, guest = name("owner"), name("guest")
+    uids = [run("users create", username=who, password=PASSWORD)["uid"] for who in (owner, guest)]
+    headers = {"app_id": "lanying", "access-token": run("tokens issue", user=owner)["token"]}
+    body = {"name": "class 4c", "type": 0, "user_list": [uids[1]]}
+    gid = httpx.post(server.url + "/group/create", json=body, headers=headers).json()["data"]["group_id"]
+
+    async def scene():
+        async with Client(server.url) as client:
+            await client.login(guest, PASSWORD)
+            mid = run("send", to=str(gid), text="hello", **{"from": owner})["message"]
+            acknowledged = "device 1 has acknowledged it"
+
+            def story():
+                return what(run, mid, group=str(gid), user=guest)
+
+            await asyncio.to_thread(until, "he has it", lambda: acknowledged in story(), 30, story)
+            assert [step.startswith("committed at position") for step in story()].count(True) == 1
+            assert "has no devices yet, or is not a member" in what(run, mid, group=str(gid), user=owner)
+
+    asyncio.run(scene())
 
 
 def test_trace_shows_frames_without_what_people_wrote(server, console, run):

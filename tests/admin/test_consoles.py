@@ -1,0 +1,192 @@
+"""Consoles that vanish, that do not read, that ask too much: nobody else notices."""
+
+import asyncio
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import zmq
+
+from lanying import limits
+from lanying.admin.audit import Audit
+from lanying.admin.commands import COMMANDS
+from lanying.admin.endpoint import Endpoint, bounded
+from lanying.admin.jobs import Jobs
+from lanying.admin.keys import Ring, new_pair
+from lanying.admin.messages import Alive, Ask, Cancel, Failed, decode_answer, decode_event, encode
+from lanying.admin.visit import Command, CommandError, Role, Visit
+from lanying.clock import monotonic
+from lanying.runtime import RunDirectory
+
+WITHIN_S = 30
+
+
+async def settled(condition):
+    """Poll a condition without stopping the loop."""
+    end = monotonic() + WITHIN_S
+    while not condition():
+        assert monotonic() < end, "it did not happen"
+        await asyncio.sleep(0.01)
+
+
+class Stage:
+    """An endpoint alone, with one command that runs until it is cancelled."""
+
+    def __init__(self, monkeypatch):
+        self.running = self.cancelled = 0
+        self.data = Path(tempfile.mkdtemp(prefix="lanying-"))  # a short path: it becomes a socket's name
+        run = RunDirectory(self.data)
+        Path(run.admin.removeprefix("ipc://")).parent.mkdir(parents=True, exist_ok=True)
+        monkeypatch.setitem(COMMANDS, "wait", Command("wait", "wait", self.wait, role=Role.OPERATE))
+        self.audit = Audit(self.data / "audit.log")
+        server = SimpleNamespace(run=run, audit=self.audit, now_ms=lambda: 1)
+        self.endpoint = Endpoint(server, lambda: Ring(new_pair()))
+        self.endpoint.listen_local()
+        self.context = zmq.Context()
+
+    async def wait(self, visit):
+        self.running += 1
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+    def console(self):
+        socket = self.context.socket(zmq.DEALER)
+        socket.connect(self.endpoint._server.run.admin)
+        return socket
+
+    def close(self):
+        self.context.destroy(linger=0)
+        self.endpoint.close()
+        self.audit.close()
+        shutil.rmtree(self.data)
+
+
+@pytest.fixture
+def scene(monkeypatch):
+    monkeypatch.setattr(limits, "ADMIN_ALIVE_S", 0.1)
+
+    def play(act):
+        async def whole():
+            stage = Stage(monkeypatch)
+            try:
+                await act(stage)
+            finally:
+                stage.close()
+
+        asyncio.run(whole())
+
+    return play
+
+
+def test_a_console_that_vanishes_cancels_its_work_and_one_that_stays_does_not(scene):
+    async def act(stage):
+        gone, stays = stage.console(), stage.console()
+        for console in (gone, stays):
+            console.send(encode(Ask(1, "wait", deadline_s=1000)))
+        await settled(lambda: stage.running == 2)
+        gone.close(linger=0)
+
+        def only_one_is_left():
+            stays.send(encode(Alive([1])))
+            return stage.cancelled
+
+        await settled(only_one_is_left)
+        for _ in range(50):  # five times what made the other one vanish
+            stays.send(encode(Alive([1])))
+            await asyncio.sleep(limits.ADMIN_ALIVE_S / 10)
+        assert stage.cancelled == 1
+        stays.send(encode(Cancel(1)))
+        await settled(lambda: stage.cancelled == 2)
+
+    scene(act)
+
+
+def test_a_number_in_use_is_not_taken_twice_and_asks_are_bounded(scene):
+    async def act(stage):
+        console = stage.console()
+        failures = []
+        for number in (*range(limits.ADMIN_ASKS), 0, 99):
+            console.send(encode(Ask(number, "wait", deadline_s=1000)))
+
+        def two_refused():
+            while console.poll(0):
+                answer = decode_answer(console.recv())
+                if isinstance(answer, Failed):
+                    failures.append((answer.id, answer.code))
+            console.send(encode(Alive(list(range(limits.ADMIN_ASKS)))))
+            return len(failures) == 2
+
+        await settled(two_refused)
+        assert failures == [(0, 10002), (99, 503)] and stage.running == limits.ADMIN_ASKS
+
+    scene(act)
+
+
+def test_who_does_not_read_events_is_not_waited_for(scene):
+    async def act(stage):
+        lazy, eager = (stage.context.socket(zmq.SUB) for _ in range(2))
+        for socket in (lazy, eager):
+            socket.setsockopt(zmq.RCVHWM, 10)
+            socket.setsockopt_string(zmq.SUBSCRIBE, "")
+            socket.connect(stage.endpoint._server.run.admin_events)
+        heard = []
+
+        def both_are_there():
+            stage.endpoint.publish("job", {"first": True})
+            return lazy.poll(0) and eager.poll(0)
+
+        await settled(both_are_there)
+        for number in range(20 * limits.ADMIN_QUEUE):  # far more than its queues hold
+            stage.endpoint.publish("job", {"number": number, "padding": "x" * 500})
+            while eager.poll(0):
+                heard.append(decode_event(eager.recv_multipart()[-1]).what.get("number"))
+
+        def goes_on():
+            stage.endpoint.publish("job", {"number": "last"})
+            while eager.poll(0):
+                heard.append(decode_event(eager.recv_multipart()[-1]).what.get("number"))
+            return "last" in heard
+
+        await settled(goes_on)
+        kept = 0
+        while lazy.poll(100):
+            lazy.recv_multipart()
+            kept += 1
+        assert kept < 20 * limits.ADMIN_QUEUE, "the queue of who does not read is bounded"
+
+    scene(act)
+
+
+def test_jobs_are_bounded_and_end_with_the_process():
+    async def act():
+        jobs, ended = Jobs(), []
+        visit = Visit(SimpleNamespace(now_ms=lambda: 1, publish=lambda *_: None), "local", Role.ADMIN, {})
+        started = threading.Semaphore(0)
+
+        def work(job):
+            started.release()
+            job.stop.wait(WITHIN_S)
+            ended.append(job.id)
+            job.tell(0, 0, "")
+
+        running = [jobs.start(visit, "long", work) for _ in range(limits.ADMIN_JOBS)]
+        with pytest.raises(CommandError, match="`jobs cancel`"):
+            jobs.start(visit, "one more", work)
+        jobs.close()
+        await settled(lambda: all(job.state == "cancelled" for job in running))
+        assert sorted(ended) == [job.id for job in running]
+        assert jobs.start(visit, "there is room again", lambda job: 1)
+
+    asyncio.run(act())
+
+
+def test_long_arguments_are_cut_for_the_audit_log():
+    assert bounded("short") == "short" and bounded(7) == 7
+    assert bounded("x" * 100_000) == "x" * limits.AUDIT_CHARS + "… 100000 characters in all"
+    assert bounded(["a"] * 1000) == ["a"] * limits.AUDIT_ITEMS + ["… 1000 in all"]

@@ -1,0 +1,89 @@
+"""What a shard answers about one message: the truth, from all it has, in bounded pieces."""
+
+from __future__ import annotations
+
+import pytest
+
+from lanying import limits
+from lanying.bus.messages import ExplainMessage, GetReached, MessageTrace
+from lanying.protocol.schema.xsync_pb2 import MessageOperation
+from lanying.testing.simulation import Simulation, User
+from tests.shard.test_aging import grown_old
+from tests.shard.test_timeline import Club, say
+
+
+def explain(user: User, mid: int, **fields: int) -> list[MessageTrace]:
+    return user.shard.inspection.explain(ExplainMessage(mid, **fields)).traces
+
+
+def test_a_recalled_message_says_when_and_how() -> None:
+    sim = Simulation(1)
+    alice, bob = sim.user("alice"), sim.user("bob")
+    a = alice.device()
+    mid = a.acknowledged[a.send(bob, "oops")]
+    assert {(trace.state, trace.removed_how) for trace in explain(alice, mid)} == {("kept", "")}
+    sim.advance(5)
+    a.operate(bob, MessageOperation.RECALL, mid)
+    traces = explain(alice, mid)
+    assert [(trace.owner, trace.state, trace.removed_how) for trace in traces] == [
+        (alice.uid, "removed", "recalled"),
+        (bob.uid, "removed", "recalled"),
+    ]
+    assert all(trace.removed_ms >= trace.accepted_ms + 5000 for trace in traces)
+
+
+def test_a_copy_its_owner_removed_is_gone_for_him_alone() -> None:
+    sim = Simulation(1)
+    alice, bob = sim.user("alice"), sim.user("bob")
+    a, b = alice.device(), bob.device()
+    mid = a.acknowledged[a.send(bob, "hello")]
+    b.operate(bob, MessageOperation.DELETE, mid, conversation=alice.uid)
+    assert {trace.owner: trace.removed_how for trace in explain(alice, mid)} == {
+        alice.uid: "",
+        bob.uid: "removed by its owner",
+    }
+
+
+@pytest.mark.parametrize(("there", "state"), [(True, "cold"), (False, "cold missing")])
+def test_what_moved_to_the_cold_store_is_said(there: bool, state: str) -> None:
+    _, store, alice, bob, a = grown_old(messages=3)
+    mids = list(a.acknowledged.values())
+    if not there:
+        store.cold = None
+    assert [trace.state for trace in explain(alice, mids[0], owner=bob.uid)] == [state, state]
+    assert [trace.state for trace in explain(alice, mids[-1], owner=bob.uid)] == ["kept", "kept"]
+
+
+def test_a_mailbox_of_many_conversations_is_looked_through_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "WHY_CONVERSATIONS", 2)
+    sim = Simulation(1)
+    alice, *others = (sim.user(f"user{n}") for n in range(8))
+    a = alice.device()
+    mid = [a.acknowledged[a.send(other, "hello")] for other in others][-1]
+    inspection = alice.shard.inspection
+    inspection.recent.clear()
+    found, after, asked = [], 0, 0
+    while True:
+        answer = inspection.explain(ExplainMessage(mid, alice.uid, after=after))
+        found += [trace.peer for trace in answer.traces]
+        after, asked = answer.next, asked + 1
+        if not after:
+            break
+    assert found == [others[-1].uid] and asked >= 4
+    assert [trace.peer for trace in explain(alice, mid, owner=alice.uid, peer=others[-1].uid)] == found
+    assert explain(alice, mid, owner=alice.uid, peer=others[0].uid) == []
+
+
+def test_how_far_a_members_devices_are_in_a_group() -> None:
+    club = Club()
+    founder, member = club.people[0], next(user for user in club.people if user.shard is not club.shard)
+    member.device("phone")
+    member.device("tablet").leave()
+    device = founder.device()
+    mid = device.acknowledged[say(device, club, "hello")]
+    (trace,) = explain(founder, mid, owner=club.gid)
+    assert (trace.owner, trace.peer, trace.sender) == (club.gid, club.gid, founder.uid)
+    reached = member.shard.inspection.reached(GetReached(member.uid, club.gid, trace.seq))
+    assert reached == [(1, "acknowledged"), (2, "offline")]
+    stranger = club.sim.user("stranger")
+    assert stranger.shard.inspection.reached(GetReached(stranger.uid, club.gid, trace.seq)) == []
