@@ -73,7 +73,16 @@ class Process:
             login = handoff.decode_login(record)
             connection = Connection(login.kind)
             session = runner.shard.admit(
-                fd, connection, login.app, login.uid, login.epoch, login.guid, login.os_type, login.info, login.address
+                fd,
+                connection,
+                login.app,
+                login.uid,
+                login.epoch,
+                login.guid,
+                login.os_type,
+                login.info,
+                login.address,
+                (login.notifier, login.device_token),
             )
         except Refused as refused:
             return handoff.Refused(refused.code, refused.reason)

@@ -12,6 +12,7 @@ import msgspec
 
 from lanying.bus import messages as m
 from lanying.errors import CallError
+from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard import accounts, codes, devices, files, group_calls, push_targets, roster
 from lanying.shard.later import Later
 from lanying.shard.ports import Work
@@ -22,9 +23,17 @@ def _check_token(work: Work, request: m.CheckToken) -> bool:
     return True
 
 
+def _tell_of(work: Work, uid: int, changed: dict[str, Any]) -> None:
+    """Friends and the user's own devices hear of a changed account (xsync 7.4). A token does not say which device the
+    change came from, so that one hears of it too: to clients it is information only (5.7)."""
+    if changed:
+        roster.tell_friends(work, uid, changed)
+        work.inform(uid, pb.UserNotice.INFO_UPDATED)
+
+
 def _update_account(work: Work, request: m.UpdateAccount) -> m.AccountInfo:
     info, changed = accounts.update(work, request.uid, request.changes)
-    roster.tell_friends(work, request.uid, changed)
+    _tell_of(work, request.uid, changed)
     return info
 
 
@@ -77,7 +86,7 @@ def _claim_name(work: Work, request: m.ClaimName) -> bool:
 
 def _rename(work: Work, request: m.Rename) -> bool:
     accounts.rename(work, request.uid, request.username)
-    roster.tell_friends(work, request.uid, {"username": request.username})
+    _tell_of(work, request.uid, {"username": request.username})
     return True
 
 

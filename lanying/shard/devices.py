@@ -52,17 +52,33 @@ _decode = msgspec.msgpack.Decoder(Device).decode
 
 
 def admit(
-    store: Store, out: Writes, uid: int, guid: str, os_type: int, info: str, now_ms: int, online: Collection[int] = ()
+    store: Store,
+    out: Writes,
+    uid: int,
+    guid: str,
+    os_type: int,
+    info: str,
+    now_ms: int,
+    online: Collection[int] = (),
+    push: tuple[str, str] = ("", ""),
 ) -> tuple[Device, bool]:
     """The device of a login, and whether it is new. Once per request: what it writes it does not see itself.
 
     :param online: serial numbers that must not be forgotten to make room
+    :param push: notifier and push token of the login frame, kept if both say something (as :func:`bind_push` does)
     """
     guid, info = guid[: limits.DEVICE_GUID_CHARS], info[: limits.DEVICE_GUID_CHARS]
     known = list_all(store, uid)
     found = next((device for device in known if guid and device.guid == guid), None)
+    bound = all(push)
+    if bound:
+        for other in known:
+            if other is not found:
+                _free(out, uid, other, push)
     if found is not None:
         device = msgspec.structs.replace(found, os_type=os_type, info=info, last_seen_ms=now_ms)
+        if bound:
+            device = msgspec.structs.replace(device, notifier=push[0], push_token=push[1])
         _save(out, uid, device)
         return device, False
     stale = sorted((device for device in known if device.sn not in online), key=_last_seen)
@@ -72,7 +88,7 @@ def admit(
     sn = (int.from_bytes(row, "big") if row is not None else 0) + 1
     assert sn <= MAX_SN
     out.put(schema.DEVICES, schema.pack_device(uid, 0), schema.pack_u32(sn))
-    device = Device(sn, guid, os_type, info, now_ms, now_ms)
+    device = Device(sn, guid, os_type, info, now_ms, now_ms, *(push if bound else ("", "")))
     _save(out, uid, device)
     return device, True
 
@@ -130,8 +146,14 @@ def bind_push(work: Work, uid: int, sn: int, notifier: str, device_token: str) -
     for device in list_all(work.store, uid):
         if device.sn == sn:
             _save(work, uid, msgspec.structs.replace(device, notifier=notifier, push_token=device_token))
-        elif device_token and (device.notifier, device.push_token) == (notifier, device_token):
-            _save(work, uid, msgspec.structs.replace(device, notifier="", push_token=""))
+        elif device_token:
+            _free(work, uid, device, (notifier, device_token))
+
+
+def _free(out: Writes, uid: int, device: Device, push: tuple[str, str]) -> None:
+    """Another device has this push token now: pushes go to one of them only."""
+    if (device.notifier, device.push_token) == push:
+        _save(out, uid, msgspec.structs.replace(device, notifier="", push_token=""))
 
 
 def _last_seen(device: Device) -> int:

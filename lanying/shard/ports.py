@@ -43,6 +43,9 @@ class Work(Protocol):
     def kick(self, uid: int, device_sn: int, notice: int, except_sn: int = 0) -> int:
         """Send a UserNotice to live sessions of a user of this shard and close them (0: all). Number of sessions."""
 
+    def inform(self, uid: int, notice: int) -> None:
+        """Send a UserNotice that ends nothing to all live sessions of a user of this shard; no device gets it later."""
+
     def hold_links(self, seconds: float) -> bool:
         """See :class:`~lanying.bus.messages.HoldLinks`."""
 

@@ -162,15 +162,17 @@ class Shard:
         os_type: int,
         info: str,
         address: str,
+        push: tuple[str, str] = ("", ""),
     ) -> Session:
-        """A client whose token is good logs in (xsync 5.1).
+        """A client whose token is good logs in (xsync 5.1). ``push``: notifier and token vendor pushes go to.
 
         :raises Refused: the account does not allow it
         """
         tick = self.tick
         self.settle()
         self.policy.check_login(app, uid, epoch)
-        device, created = devices.admit(self.store, self, uid, guid, os_type, info, tick.now_ms, self.online(uid))
+        online = self.online(uid)
+        device, created = devices.admit(self.store, self, uid, guid, os_type, info, tick.now_ms, online, push)
         if created:
             self.mailboxes.start_device(tick.batch, uid, device.sn)
         tick.durable = True
@@ -328,6 +330,11 @@ class Shard:
         for session in victims:
             self._dismiss(session, notice, goodbye(session.connection.kind))
         return len(victims)
+
+    def inform(self, uid: int, notice: int) -> None:
+        """See :class:`~lanying.shard.ports.Work`."""
+        for session in self.registry.sessions(uid):
+            self.tick.send(session, frame.user_notice(self.next_mid(), uid, self.tick.now_ms, notice))
 
     def hold_links(self, seconds: float) -> bool:
         """See :class:`~lanying.bus.messages.HoldLinks`."""

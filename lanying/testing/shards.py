@@ -59,6 +59,7 @@ class LocalShard:
     store: MemoryStore = field(default_factory=MemoryStore)
     sessions: dict[int, list[int]] = field(default_factory=dict)
     kicks: list[tuple[int, int, int, int]] = field(default_factory=list)
+    informed: list[tuple[int, int]] = field(default_factory=list)
     batch: Batch = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,6 +96,9 @@ class LocalShard:
         gone = [sn for sn in self.online(uid) if sn != except_sn and device_sn in (0, sn)]
         self.sessions[uid] = [sn for sn in self.online(uid) if sn not in gone]
         return len(gone)
+
+    def inform(self, uid: int, notice: int) -> None:
+        self.informed.append((uid, notice))
 
     def online(self, uid: int) -> list[int]:
         return self.sessions.get(uid, [])

@@ -45,6 +45,24 @@ def test_numbers_are_never_given_again(shard: LocalShard) -> None:
     assert login(shard, "b") == (3, True)
 
 
+def test_the_push_token_of_a_login_is_kept_by_one_device(shard: LocalShard) -> None:
+    def bound() -> dict[int, tuple[str, str]]:
+        return {device.sn: (device.notifier, device.push_token) for device in devices.list_all(shard.store, UID)}
+
+    def enter(guid: str, *push: str) -> None:
+        devices.admit(shard.store, shard, UID, guid, 2, "", 1, push=push)  # type: ignore[arg-type]
+        shard.commit()
+
+    enter("a", "fcm", "t1")
+    enter("b", "", "t2")
+    assert bound() == {1: ("fcm", "t1"), 2: ("", "")}
+    enter("b", "fcm", "t1")
+    assert bound() == {1: ("", ""), 2: ("fcm", "t1")}
+    enter("a", "fcm", "t3")
+    enter("b", "", "")
+    assert bound() == {1: ("fcm", "t3"), 2: ("fcm", "t1")}
+
+
 def test_the_longest_unseen_makes_room_but_nobody_online(shard: LocalShard) -> None:
     most = limits.DEVICE_RECORDS_PER_USER
     for n in range(most):

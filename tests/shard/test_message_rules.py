@@ -178,3 +178,23 @@ def test_what_is_not_for_this_server_is_acknowledged_and_dropped(ns: int) -> Non
     a, other, b = alice.device(), alice.device("other"), bob.device()
     assert a.send(bob, ns=ns, payload=b"\x08\x01") in a.acknowledged
     assert other.metas == b.metas == []
+
+
+def test_changes_of_an_account_reach_the_users_devices_that_are_there_and_no_other() -> None:
+    sim, alice, bob = pair()
+    one, two, other = alice.device("one"), alice.device("two"), bob.device()
+    before = len(other.metas)
+
+    def informed(device: Device) -> list[int]:
+        return [UserNotice.FromString(meta.payload).type for meta in device.metas if meta.ns == Meta.USER_NOTICE]
+
+    sim.call(alice.shard.index, m.UpdateAccount(alice.uid, {"nick_name": "Al"}))
+    sim.call(alice.shard.index, m.UpdateAccount(alice.uid, {"nick_name": "Al"}))
+    assert informed(one) == informed(two) == [UserNotice.INFO_UPDATED]
+    sim.call(alice.shard.index, m.UpdateAccount(alice.uid, {"no_push": True}))
+    assert informed(one) == informed(two) == [UserNotice.INFO_UPDATED] * 2
+    assert not one.closed
+    assert len(other.metas) == before
+    late = alice.device("late")
+    assert informed(late) == []
+    assert other.texts == [] and one.send(bob, "still here") in one.acknowledged
