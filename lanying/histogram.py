@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from typing import Final
 
 SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
@@ -31,3 +32,23 @@ class Histogram:
             found[f"{name}:le={bound}"] = float(total)
         found[f"{name}:sum"] = self._sum
         return found
+
+
+def quantile(figures: Mapping[str, float], name: str, q: float) -> float | None:
+    """The q-quantile of ``NAME:le=BOUND`` counts, interpolated within its bucket as Prometheus does; None: nothing was observed.
+
+    Beyond the last bound it is that bound.
+    """
+    prefix = f"{name}:le="
+    buckets = sorted((float(key.removeprefix(prefix)), n) for key, n in figures.items() if key.startswith(prefix))
+    if not buckets or buckets[-1][1] <= 0:
+        return None
+    wanted = q * buckets[-1][1]
+    low = below = 0.0
+    for bound, count in buckets:
+        if bound == float("inf"):
+            break
+        if count >= wanted:
+            return low + (bound - low) * (wanted - below) / (count - below)
+        low, below = bound, count
+    return low

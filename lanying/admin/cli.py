@@ -11,9 +11,10 @@ from typing import Any
 import click
 import msgspec
 from rich.console import Console as Screen
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from lanying.admin import cli_local, contexts, render
+from lanying.admin import cli_local, contexts, render, top
 from lanying.admin.client import Address, Console
 from lanying.admin.commands import TABLE
 from lanying.admin.visit import Argument, Command, CommandError, Kind
@@ -117,14 +118,20 @@ def _pages(session: Session, console: Console, command: Command, arguments: dict
 
 def _stream(session: Session, console: Console, command: Command, arguments: dict[str, Any]) -> None:
     """Until the server ends or Ctrl-C."""
-    try:
-        for row in console.stream(command.name, arguments):
-            if session.as_json:
+    in_place = command.name == "top" and session.screen.is_terminal and not session.as_json
+    live = Live(console=session.screen, auto_refresh=False) if in_place else None
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        contextlib.closing(console.stream(command.name, arguments)) as stream,
+        live or contextlib.nullcontext(),
+    ):
+        for row in stream:
+            if live is not None:
+                live.update(top.screen(row), refresh=True)
+            elif session.as_json:
                 click.echo(msgspec.json.encode(row))
             else:
                 render.show(session.screen, command, row)
-    except KeyboardInterrupt:
-        return
 
 
 def _parameter(argument: Argument) -> click.Parameter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -109,7 +109,7 @@ class Console:
                 return Result(answer.result, answer.cursor)
         raise CommandError(408, "no answer")
 
-    def stream(self, command: str, arguments: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+    def stream(self, command: str, arguments: dict[str, Any] | None = None) -> Generator[dict[str, Any]]:
         """Rows as they come, until the server ends or the generator is closed, which cancels the command."""
         ask = Ask(next(self._numbers), command, arguments or {})
         try:

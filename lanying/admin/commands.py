@@ -18,6 +18,7 @@ from lanying.admin import (
     shards,
     status,
     tokens,
+    top,
     trace,
     users,
     why,
@@ -36,7 +37,7 @@ PASSWORD: Final = Argument("--password", "asked for without echo when not given"
 
 TABLE: Final = (
     Command("status", "every process with its state, CPU, memory and figures", status.status),
-    Command("top", "the same live, with rates per second", status.top, streams=True),
+    Command("top", "load, rates, latencies and slow readers, live", top.top, streams=True),
     Command(
         "doctor",
         "what is wrong with machine, disk, clock and settings, with the remedy",

@@ -9,13 +9,16 @@ from rich.console import Console
 from rich.table import Table
 
 from lanying import report
+from lanying.admin import top
 from lanying.admin.visit import Command
 
 
 def show(console: Console, command: Command, value: Any) -> None:
     """One result: a table for a list of maps, a list for a map, a line for a text."""
-    if command.name in ("status", "top"):
+    if command.name == "status":
         report.show(value, console)
+    elif command.name == "top":
+        console.print(top.screen(value))
     elif command.streams and isinstance(value, dict):
         console.print("  ".join(_cell(name, cell) for name, cell in value.items()), soft_wrap=True, markup=False)
     elif isinstance(value, list) and all(isinstance(row, dict) for row in value):

@@ -1125,6 +1125,20 @@ class Slow(msgspec.Struct, array_like=True, frozen=True):
     detail: str = ""
 
 
+class ListSlowReaders(Message, tag=366):
+    """Devices that do not take what they are sent. Result: list of :class:`SlowReader`, at most ``limit``, the worst first."""
+
+    limit: int
+
+
+class SlowReader(msgspec.Struct, array_like=True, frozen=True):
+    """``unsent``: bytes that wait for the device."""
+
+    uid: int
+    sn: int
+    unsent: int
+
+
 class PublicPage(msgspec.Struct, array_like=True, frozen=True):
     """Ids of public groups. ``next``: where to go on, 0 at the end."""
 
@@ -1500,6 +1514,7 @@ Request = (
     | GetReached
     | TraceUser
     | ListSlow
+    | ListSlowReaders
     | GroupPost
     | FetchEntries
     | FetchHistory

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final
 
 from lanying import limits
@@ -16,10 +17,12 @@ from lanying.bus.messages import (
     GetReached,
     ListGroups,
     ListSlow,
+    ListSlowReaders,
     Message,
     MessageTrace,
     MessageTraces,
     Slow,
+    SlowReader,
     Traced,
     TraceUser,
 )
@@ -63,6 +66,7 @@ class Inspection:
             GetReached: self.reached,
             TraceUser: self.trace,
             ListSlow: lambda request: list(self.slow),
+            ListSlowReaders: self.slow_readers,
             ListGroups: lambda request: groups.page(shard.store, request.app, request.after, request.limit),
         }
 
@@ -70,6 +74,12 @@ class Inspection:
         """Something took ``seconds``; kept when that is long."""
         if seconds >= limits.SLOW_S:
             self.slow.append(Slow(self._shard.now_ms, what, round(seconds * 1000, 1), detail))
+
+    def slow_readers(self, request: ListSlowReaders) -> list[SlowReader]:
+        """Whose socket takes too little; a look at each session is all it costs."""
+        behind = [session for session in self._shard.registry if session.unsent]
+        worst = nlargest(min(request.limit, limits.ADMIN_ROWS), behind, key=lambda session: len(session.unsent))
+        return [SlowReader(session.uid, session.sn, len(session.unsent)) for session in worst]
 
     # --- traces ---
 

@@ -121,6 +121,13 @@ def test_the_interactive_console_in_a_terminal(server, alice, tmp_path):
         terminal.shows("Go on? [y/N]")
         terminal.type("n", "Enter")
         terminal.shows("not done")
+        terminal.type("top", "Enter")
+        terminal.shows("p99")
+        first = terminal.screen()
+        until("it goes on", lambda: terminal.screen() != first, 30, terminal.screen)
+        assert terminal.screen().count("shard-1 ") == 1, "in place"
+        terminal.type("C-c")
+        until("it has ended", lambda: terminal.screen().rstrip().endswith("lanying>"), 30, terminal.screen)
         terminal.type("make coffee", "Enter")
         terminal.shows("No such command 'make'")
         terminal.type('users show "unfinished', "Enter")

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from lanying.gateway.metrics import COUNTERS, GAUGES, HISTOGRAMS, Metrics, ProcessCollector
-from lanying.histogram import Histogram
+from lanying.histogram import Histogram, quantile
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,6 +44,19 @@ def test_histograms_are_cumulative():
     assert 'lanying_commit_seconds_bucket{le="+Inf",process="shard-0"} 4.0' in shown
     assert 'lanying_commit_seconds_count{process="shard-0"} 4.0' in shown
     assert any(line.startswith('lanying_commit_seconds_sum{process="shard-0"} 3.006') for line in shown)
+
+
+def test_quantiles_of_a_histogram():
+    histogram = Histogram((0.001, 0.01))
+    assert quantile(histogram.figures("commit_seconds"), "commit_seconds", 0.5) is None
+    for seconds in (0.0005, 0.0005, 0.005, 0.005):
+        histogram.observe(seconds)
+    figures = histogram.figures("commit_seconds")
+    assert quantile(figures, "commit_seconds", 0.25) == pytest.approx(0.0005)
+    assert quantile(figures, "commit_seconds", 0.75) == pytest.approx(0.0055)
+    histogram.observe(3.0)
+    assert quantile(histogram.figures("commit_seconds"), "commit_seconds", 0.99) == 0.01
+    assert quantile(figures, "tick_seconds", 0.5) is None
 
 
 def test_nobody_there_is_an_empty_page():

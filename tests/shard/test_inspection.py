@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lanying import limits
-from lanying.bus.messages import ExplainMessage, GetReached, MessageTrace
+from lanying.bus.messages import ExplainMessage, GetReached, ListSlowReaders, MessageTrace
 from lanying.protocol.schema.xsync_pb2 import MessageOperation
 from lanying.testing.simulation import Simulation, User
 from tests.shard.test_aging import grown_old
@@ -87,3 +87,12 @@ def test_how_far_a_members_devices_are_in_a_group() -> None:
     assert reached == [(1, "acknowledged"), (2, "offline")]
     stranger = club.sim.user("stranger")
     assert stranger.shard.inspection.reached(GetReached(stranger.uid, club.gid, trace.seq)) == []
+
+
+def test_the_slowest_readers_come_first() -> None:
+    sim = Simulation(1)
+    devices = [sim.user(f"user{n}").device() for n in range(4)]
+    for device, unsent in zip(devices, (5, 0, 50, 20), strict=True):
+        device.session.unsent = bytes(unsent)
+    found = sim.shards[0].inspection.slow_readers(ListSlowReaders(2))
+    assert [(one.uid, one.unsent) for one in found] == [(devices[2].user.uid, 50), (devices[3].user.uid, 20)]
