@@ -448,9 +448,10 @@ class Shard:
         return [], []
 
     def store_cursors(self) -> None:
-        """Write positions and cursors that could wait; they need no flush."""
+        """Write positions and cursors that could wait; they need no flush. Memory lets go of them, so reads have to see them at once."""
         if self.mailboxes.unsettled:
             self.mailboxes.settle(self.tick.batch)
+            self.store.reveal(self.tick.batch)
 
     def end_loops(self) -> None:
         """Once a second: the ends of pull loops that found nothing to go along with (:data:`~lanying.shard.sync.OWED`)."""
