@@ -1209,7 +1209,10 @@ class RemoveFiles(Message, tag=303):
 
 
 class ListOldFiles(Message, tag=304):
-    """Look at the next records of a shard, behind ``after``, for those made before ``before_ms``. Result: :class:`OldFiles`."""
+    """Look at the next records of a shard, behind ``after``, for those made before ``before_ms`` or by a deleted account.
+
+    Result: :class:`OldFiles`.
+    """
 
     after: tuple[int, int]
     before_ms: int

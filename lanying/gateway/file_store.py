@@ -145,11 +145,11 @@ class FileStore:
         self.used_bytes = used
 
     async def expire(self) -> None:
-        """Delete files older than ``files.retention_days``: their bytes, then their records."""
+        """Delete files older than ``files.retention_days`` and those of deleted accounts: their bytes, then their records."""
         days = self._config.files.retention_days
-        if days:
-            for shard in range(self._shards.map.shards):
-                await self._expire(shard, self._now_ms() - days * DAY_MS)
+        before_ms = self._now_ms() - days * DAY_MS if days else 0
+        for shard in range(self._shards.map.shards):
+            await self._expire(shard, before_ms)
 
     async def _expire(self, shard: int, before_ms: int) -> None:
         place: tuple[int, int] | None = (0, 0)

@@ -12,8 +12,9 @@ from typing import Final
 import msgspec
 
 from lanying import limits
-from lanying.bus.messages import FileRecord, FileUsage
+from lanying.bus.messages import STATE_DELETED, FileRecord, FileUsage
 from lanying.errors import CallError
+from lanying.shard import accounts
 from lanying.shard.ports import Work
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
@@ -22,6 +23,8 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(FileRecord).decode
 _decode_usage: Final = msgspec.msgpack.Decoder(FileUsage).decode
 _BEHIND_ALL: Final = b"\xff" * 17
+_GROUP: Final = 2
+"""``to_type`` of what was uploaded for a group."""
 
 
 def get(store: Store, owner: int, number: int) -> FileRecord | None:
@@ -74,10 +77,19 @@ def remove(work: Work, keys: Sequence[tuple[int, int]]) -> int:
 
 
 def page(store: Store, after: tuple[int, int], before_ms: int) -> tuple[list[FileRecord], tuple[int, int] | None]:
-    """Those of the next records behind ``after`` that were made before ``before_ms``, and where to go on (None: the end)."""
+    """Those of the next records behind ``after`` that may go, and where to go on (None: the end).
+
+    What was made before ``before_ms`` goes, and what a deleted account uploaded; but not what it gave to a group.
+    """
     start = schema.pack_pair(*after) + b"\0"
     rows = list(store.scan(schema.FILES, start, _BEHIND_ALL, limit=limits.FILES_SCANNED))
-    found = [record for record in (_decode(row) for _, row in rows) if record.created_ms < before_ms]
+    records = [_decode(row) for _, row in rows]
+    gone = {owner for owner in {record.owner for record in records} if _deleted(store, owner)}
+    found = [
+        record
+        for record in records
+        if record.created_ms < before_ms or (record.owner in gone and record.to_type != _GROUP)
+    ]
     if len(rows) < limits.FILES_SCANNED:
         return found, None
     last = rows[-1][0]
@@ -90,6 +102,11 @@ def usages(store: Store, after: int) -> list[FileUsage]:
     return [
         _decode_usage(row) for _, row in store.scan(schema.FILE_USAGE, start, _BEHIND_ALL, limit=limits.FILES_SCANNED)
     ]
+
+
+def _deleted(store: Store, owner: int) -> bool:
+    account = accounts.load(store, owner)
+    return account is not None and account.info.state == STATE_DELETED
 
 
 def _put_usage(work: Work, found: FileUsage) -> None:

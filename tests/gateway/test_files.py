@@ -314,6 +314,25 @@ def test_old_files_go_with_all_that_was_made_of_them(make: Callable[..., Gateway
     assert files.used_bytes == 0
 
 
+def test_files_of_a_deleted_account_go_but_not_what_a_group_has(make: Callable[..., Gateway]) -> None:
+    gateway = make()
+    alice, bob = Person(gateway, "alice"), Person(gateway, "bob")
+    gid = gateway.data("POST", "/group/create", alice.token, json={"name": "g", "user_list": [bob.uid]})["group_id"]
+    own, others = alice.upload(picture()), bob.upload(picture())
+    ticket = gateway.data("GET", f"/file/upload/avatar/group?group_id={gid}", alice.token)
+    assert put(gateway, ticket["upload_url"], picture((64, 64)))["code"] == 200
+    files = gateway.services.files
+    gateway.run(files.expire())
+    assert len(stored(gateway)) == 3
+    assert gateway.data("POST", "/user/delete", alice.token, json={"password": "secret1"}) is True
+    gateway.run(files.expire())
+    assert len(stored(gateway)) == 2
+    assert bob.get(own).status_code == 404
+    assert bob.get(others).status_code == bob.get(ticket["download_url"]).status_code == 200
+    gateway.run(files.count())
+    assert files.used_bytes == len(picture()) + len(picture((64, 64)))
+
+
 def test_a_crash_between_record_and_bytes(gateway: Gateway, alice: Person) -> None:
     url = alice.upload(picture())
     [path] = stored(gateway)
