@@ -13,7 +13,7 @@
 #   --root         works on the tree below DIR, for example a mounted image
 #
 # Notes of what was changed: /var/lib/lanying-tune/changes, one line each, tab-separated:
-#   live PATH BEFORE · file PATH CHECKSUM · dir PATH · line PATH BEFORE AFTER
+#   live PATH BEFORE · file PATH CHECKSUM · dir PATH · line PATH BEFORE AFTER (tabs and backslashes of lines as \t and \\)
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -77,7 +77,7 @@ noted() { # noted KIND PATH: has it been changed by us?
 
 say() {
     changed=$((changed + 1))
-    if $dry; then echo "would $1"; else echo "$1"; fi
+    if $dry; then printf 'would %s\n' "$1"; else printf '%s\n' "$1"; fi
 }
 
 make_directory() { # with its parents, each noted
@@ -196,14 +196,22 @@ installed() { # installed TARGET CONTENT WHY
 change_line() { # change_line FILE BEFORE AFTER
     say "change $1: '$2' becomes '$3'"
     $dry && return
-    note line "$1" "$2" "$3"
+    note line "$1" "$(escaped "$2")" "$(escaped "$3")"
     replace_line "$root$1" "$2" "$3"
+}
+
+escaped() { # a line as one field: printf %b gives it back
+    printf '%s\n' "$1" | sed "s/\\\\/\\\\\\\\/g; s/$tab/\\\\t/g"
 }
 
 replace_line() { # in place, so that links, owner and mode stay
     BEFORE=$2 AFTER=$3 awk 'BEGIN { before = ENVIRON["BEFORE"]; after = ENVIRON["AFTER"] }
         !done && $0 == before { print after; done = 1; next } { print }' "$1" >"$state_dir/line.new"
-    cat "$state_dir/line.new" >"$1"
+    if [ -n "$(tail -c 1 "$1")" ]; then # it ends without a newline, as it did
+        printf '%s' "$(cat "$state_dir/line.new")" >"$1"
+    else
+        cat "$state_dir/line.new" >"$1"
+    fi
     rm "$state_dir/line.new"
 }
 
@@ -282,11 +290,12 @@ revert_one() { # revert_one KIND PATH BEFORE AFTER
             ;;
         dir) $dry || rmdir "$root$2" 2>/dev/null || true ;;
         line)
-            if grep -qxF -- "$4" "$root$2" 2>/dev/null; then
-                say "put back '$3' in $2"
-                $dry || replace_line "$root$2" "$4" "$3"
+            before=$(printf '%b' "$3") after=$(printf '%b' "$4")
+            if grep -qxF -- "$after" "$root$2" 2>/dev/null; then
+                say "put back '$before' in $2"
+                $dry || replace_line "$root$2" "$after" "$before"
             else
-                echo "left alone: $2 was changed since, the line '$4' is not there" >&2
+                echo "left alone: $2 was changed since, the line '$after' is not there" >&2
             fi
             ;;
     esac

@@ -97,6 +97,7 @@ async def mute(visit: Visit) -> object:
 async def unmute(visit: Visit) -> object:
     """Everybody may write again."""
     info = await _group(visit)
+    visit.will(f"let everybody write in {info.name} ({info.gid})")
     await visit.server.ask(info.gid, BanGroup(info.gid, info.owner, info.app, ADMIN_RIGHTS, 0), int)
     return f"everybody may write in {info.name} ({info.gid})"
 

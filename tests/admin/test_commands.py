@@ -1,6 +1,7 @@
 """Every command of the table against a live server of two shards, in the order an operator might meet them."""
 
 import asyncio
+import inspect
 import secrets
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lanying.admin.commands import COMMANDS, TABLE
-from lanying.admin.visit import CommandError
+from lanying.admin.visit import CommandError, Role
 from lanying.client import Client, LoggedOut, Message, outgoing
 from lanying.testing.poll import until
 
@@ -357,3 +358,11 @@ def test_every_command_explains_itself(command):
     assert command.help and command.help[0].islower() and not command.help.endswith(".")
     for argument in command.arguments:
         assert argument.help
+
+
+@pytest.mark.parametrize(
+    "command", [one for one in TABLE if one.role > Role.READ and not one.streams], ids=lambda c: c.name
+)
+def test_every_command_that_changes_something_has_a_dry_run(command):
+    """Without `will` it would be done when only asked what it would do."""
+    assert "visit.will(" in inspect.getsource(command.handler)

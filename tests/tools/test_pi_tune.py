@@ -179,3 +179,17 @@ def test_every_knob_has_its_row_in_the_documentation():
             if line and not line.startswith("#"):
                 name = line.split("|")[1 if table == "files.knobs" else 0].strip()
                 assert f"`{name}`" in page, name
+
+
+def test_lines_with_tabs_and_backslashes_and_files_without_a_last_newline_come_back(pi):
+    (pi / "etc/fstab").write_text(
+        "PARTUUID=1234-02\t/\text4\tdefaults\t0\t1\nUSB\t/srv/my\\040disk\text4\tdefaults\t0\t2"
+    )
+    (pi / "boot/firmware/cmdline.txt").write_text(CMDLINE.rstrip())
+    before = digest(pi)
+    for data in ("/var/lib/lanying", "/srv/my\\040disk/lanying"):
+        tune(pi, "--apply", "--data", data)
+        assert "defaults,noatime,commit=30\t0" in text(pi, "etc/fstab")
+        assert text(pi, "boot/firmware/cmdline.txt") == CMDLINE.rstrip() + " cgroup_enable=memory"
+        assert "left alone" not in tune(pi, "--revert")
+        assert digest(pi) == before
