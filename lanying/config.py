@@ -42,6 +42,8 @@ class Storage(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     cold_path: str = ""
     """Directory on another disk for messages older than ``hot_days``; empty: everything stays in the data directory."""
     hot_days: Positive = 30
+    backup_path: str = ""
+    """Directory of this machine, from the root on, that the admin page may back the server up into; empty: it may not."""
     min_free_bytes: Positive = 64 << 20
     """With less room on the disk new messages are refused and everything else goes on."""
 
@@ -311,6 +313,11 @@ def _check(source: str, values: dict[str, Any]) -> None:
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {_explain(source, values, error)}") from error
     _check_listen(source, checked)
+    backups = checked.storage.backup_path
+    if backups and not Path(backups).is_absolute():
+        raise ConfigError(
+            f"{source}: {_named(source, 'storage.backup_path')} = {backups!r}: write a path from the root on"
+        )
 
 
 def _check_apps(source: str, apps: object) -> None:

@@ -102,7 +102,7 @@ def unit_text(service: Service, config_file: Path) -> str:
         "config": str(service.config),
         "data": str(service.data),
         "profile": f" --profile {service.profile}" if service.profile else "",
-        "cold": f" {config.storage.cold_path}" if config.storage.cold_path else "",
+        "more": "".join(f" {path}" for path in (config.storage.cold_path, config.storage.backup_path) if path),
         "descriptors": str(machine.descriptors_needed(config.max_connections)),
         "protect_home": "read-only" if at_home else "yes",
         "capabilities": "CAP_NET_BIND_SERVICE" if config.address[1] < PRIVILEGED_PORTS else "",

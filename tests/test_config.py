@@ -137,3 +137,9 @@ def test_tables_of_apps_that_are_wrong(tmp_path, text, problem):
     file.write_text(text)
     with pytest.raises(ConfigError, match=problem):
         load(file, environment={})
+
+
+def test_a_directory_for_backups_is_a_path_from_the_root_on():
+    with pytest.raises(ConfigError, match="LANYING_STORAGE_BACKUP_PATH = 'backups': write a path from the root on"):
+        load(environment={"LANYING_STORAGE_BACKUP_PATH": "backups"})
+    assert load(environment={"LANYING_STORAGE_BACKUP_PATH": "/b"}).storage.backup_path == "/b"

@@ -51,11 +51,11 @@ def test_install_keeps_a_configuration_that_is_there(tmp_path):
     assert {"LimitNOFILE=1124", "AmbientCapabilities=CAP_NET_BIND_SERVICE"} <= {*lines(service)}
 
 
-def test_a_cold_store_may_be_written_too(tmp_path):
-    (tmp_path / "own.toml").write_text('[storage]\ncold_path = "/mnt/usb"\nhot_days = 30\n')
+def test_a_cold_store_and_backups_may_be_written_too(tmp_path):
+    (tmp_path / "own.toml").write_text('[storage]\ncold_path = "/mnt/usb"\nbackup_path = "/mnt/backup"\n')
     service = Service(tmp_path, "chat", "own.toml", "/srv/chat", "0.0.0.0:8480")
     install(service)
-    assert "ReadWritePaths=/srv/chat /mnt/usb" in lines(service)
+    assert "ReadWritePaths=/srv/chat /mnt/usb /mnt/backup" in lines(service)
 
 
 def test_a_configuration_that_cannot_start_installs_nothing(tmp_path):

@@ -14,11 +14,11 @@ import uvloop
 import zmq
 
 from lanying import limits
-from lanying.admin import keys
+from lanying.admin import keys, web
 from lanying.admin.endpoint import Endpoint
 from lanying.admin.server import Server
 from lanying.bus.call import Calls
-from lanying.bus.messages import Drain, Envelope, Heartbeat, LogLine, Message, Reply, Traced
+from lanying.bus.messages import Call, Drain, Envelope, Heartbeat, LogLine, Message, Reply, Traced
 from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
 from lanying.errors import LanyingError
@@ -69,6 +69,9 @@ class Process:
     def _envelope(self, message: Envelope) -> None:
         if isinstance(message, Reply):
             self.calls.answered(message)
+        elif isinstance(message, Call):
+            if (reply := web.answer(self.server, message)) is not None:
+                self.bus.send(message.caller, reply)
         elif isinstance(message, LogLine | Traced):
             self.server.followers.tell(message)
         elif isinstance(message, Drain):

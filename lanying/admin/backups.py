@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lanying.admin.jobs import Job
 from lanying.admin.visit import CommandError, Visit
 
 if TYPE_CHECKING:  # the engine and its tools are loaded when a backup is made: 15 MB most servers never need here
     from lanying.storage.progress import Advance
+
+BACKUP: Final = "backup to "
+"""Begins the titles of jobs that make one."""
 
 
 class _Progress:
@@ -38,17 +41,23 @@ def _destination(visit: Visit) -> Path:
     return path
 
 
-async def create(visit: Visit) -> object:
-    """Back the running server up into a directory of its machine; again into the same one only what is new is copied."""
-    server, destination = visit.server, _destination(visit)
-    visit.will(f"back up {server.data} into {destination}")
+def start(visit: Visit, destination: Path) -> Job:
+    """Begin to back the running server up into ``destination``."""
+    server = visit.server
 
     def work(job: Job) -> dict[str, object]:
         from lanying.storage.backup import Backup
 
         return dict(Backup(server.data, destination, progress=_Progress(job)).run(server.now_ms())._asdict())
 
-    job = server.jobs.start(visit, f"backup to {destination}", work)
+    return server.jobs.start(visit, f"{BACKUP}{destination}", work)
+
+
+async def create(visit: Visit) -> object:
+    """Back the running server up into a directory of its machine; again into the same one only what is new is copied."""
+    server, destination = visit.server, _destination(visit)
+    visit.will(f"back up {server.data} into {destination}")
+    job = start(visit, destination)
     return job.row() if visit.flag("background") else await server.jobs.follow(visit, job)
 
 

@@ -249,12 +249,7 @@ class Endpoint:
         shown = {
             key: "(hidden)" if key in secrets else bounded(value) for key, value in given.items() if value is not None
         }
-        try:
-            entry = self._server.audit.append(self._server.now_ms(), who, command.name, shown, bounded(outcome))
-        except OSError:
-            log.exception("event=audit_failed command=%r who=%s", command.name, who)
-            return
-        self.publish("audit", msgspec.to_builtins(entry))
+        self._server.record(who, command.name, shown, bounded(outcome))
 
     async def _answer(self, door: _Door, console: bytes, answer: Answer) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from lanying.runtime import App, RunDirectory
 from lanying.shardmap import ShardMap
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class Server:
@@ -97,6 +99,15 @@ class Server:
         if found is None:
             raise CommandError(10000, f"there is no user {who} in app {app.app_id}; `users search` finds names")
         return found
+
+    def record(self, who: str, command: str, arguments: dict[str, Any], outcome: str) -> None:
+        """Write a line of the audit log and tell who listens."""
+        try:
+            entry = self.audit.append(self.now_ms(), who, command, arguments, outcome)
+        except OSError:
+            log.exception("event=audit_failed command=%r who=%s", command, who)
+            return
+        self.publish("audit", msgspec.to_builtins(entry))
 
     def close(self) -> None:
         """Release everything."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 
 from lanying import limits
-from lanying.bus.messages import Call, Reply, Request, encode
+from lanying.bus.messages import AdminRequest, Call, Reply, Request, encode
 from lanying.bus.transport import Bus
 from lanying.clock import wall_ms
 from lanying.errors import CallError
@@ -25,7 +25,11 @@ class Calls:
         self._open: dict[int, tuple[Callable[[Reply], None], asyncio.TimerHandle, str, Call]] = {}
 
     def begin(
-        self, process: str, request: Request, done: Callable[[Reply], None], timeout_s: float = limits.CALL_TIMEOUT_S
+        self,
+        process: str,
+        request: Request | AdminRequest,
+        done: Callable[[Reply], None],
+        timeout_s: float = limits.CALL_TIMEOUT_S,
     ) -> None:
         """Send a request; ``done`` is called exactly once, with code 503 when no answer came in time."""
         self._last += 1
@@ -44,7 +48,9 @@ class Calls:
             if asked == process:
                 self._bus.send(process, call)
 
-    async def ask(self, process: str, request: Request, timeout_s: float = limits.CALL_TIMEOUT_S) -> bytes:
+    async def ask(
+        self, process: str, request: Request | AdminRequest, timeout_s: float = limits.CALL_TIMEOUT_S
+    ) -> bytes:
         """The result of a call, MessagePack.
 
         :raises CallError: refused by the callee, or code 503 when it did not answer in time

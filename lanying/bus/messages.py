@@ -127,6 +127,33 @@ class Traced(Message, tag=362):
     bytes: int
 
 
+class StartBackup(Message, tag=340):
+    """Gateway to admin process: back the server up into ``storage.backup_path``; while that runs, once is enough.
+
+    Result: :class:`JobInfo`.
+
+    :ivar address: where the admin who asks is, for the audit log
+    """
+
+    address: str
+
+
+class ListJobs(Message, tag=341):
+    """Gateway to admin process: what runs there or ran. Result: list of :class:`JobInfo`, the latest first."""
+
+
+class JobInfo(msgspec.Struct, array_like=True, frozen=True):
+    """Long work of the admin process. ``state``: running, done, failed or cancelled; ``percent`` None: not known."""
+
+    job: int
+    what: str
+    state: str
+    percent: int | None
+    now: str
+    who: str
+    started_ms: int
+
+
 class Compact(Message, tag=363):
     """Console to shard: rewrite the database without what was deleted, in the background."""
 
@@ -1592,10 +1619,14 @@ Request = (
     | HoldLinks
 )
 
+AdminRequest = StartBackup | ListJobs
+"""What the admin process is asked in a call; every :data:`Request` is for shards."""
+
 encode = msgspec.msgpack.Encoder().encode
 decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
 decode_bundle = msgspec.msgpack.Decoder(list[LinkMessage]).decode
 decode_request = msgspec.msgpack.Decoder(Request).decode
+decode_admin_request = msgspec.msgpack.Decoder(AdminRequest).decode
 
 
 def bundles(items: list[bytes]) -> list[bytes]:

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from lanying.gateway.endpoint import Services
 from lanying.gateway.metrics import Metrics, ProcessCollector
 from lanying.logs import setup
 from lanying.protocol.schema.xsync_pb2 import Status
-from lanying.runtime import EXIT_CONFIG, SUPERVISOR, Launch
+from lanying.runtime import ADMIN, EXIT_CONFIG, SUPERVISOR, Launch
 
 log = logging.getLogger("lanying.gateway")
 
@@ -48,7 +49,9 @@ class Process:
         self.bus = Bus(launch.name, launch.run, self._envelope)
         self.calls = Calls(self.bus)
         shards = BusShards(self.calls, launch.shard_map, launch.config.rest.call_timeout_ms / 1000)
-        self.services = Services(launch.config, launch.apps, shards, data=Path(launch.data))
+        self.services = Services(
+            launch.config, launch.apps, shards, data=Path(launch.data), ask_admin=partial(self.calls.ask, ADMIN)
+        )
         self.adopter = Adopter(build(self.services, self._metrics), loop)
         self.receiver = handoff.Receiver(launch.run.handoff(launch.name), self.accept, loop)
 

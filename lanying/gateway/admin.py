@@ -1,19 +1,24 @@
-"""What the admin page asks and no other client: status of the processes, groups of the app. Admin tokens only."""
+"""What the admin page asks and no other client: status of the processes, groups of the app, backups. Admin tokens only."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import psutil
 
 from lanying import control, limits
-from lanying.bus.messages import GroupInfo, GroupPage, ListGroups
+from lanying.bus.messages import GroupInfo, GroupPage, JobInfo, ListGroups, ListJobs, StartBackup
 from lanying.bus.shards import ask_shard
 from lanying.errors import LanyingError
 from lanying.gateway.codes import refuse
-from lanying.gateway.endpoint import GET, Endpoint, Page, Visit
+from lanying.gateway.endpoint import GET, POST, Endpoint, Page, Visit
 from lanying.runtime import RunDirectory
+
+MANIFEST: Final = "manifest.json"
+"""As in :mod:`lanying.storage.manifest`, which would load the database engine."""
 
 
 async def status(visit: Visit) -> object:
@@ -45,6 +50,36 @@ async def groups(visit: Visit) -> object:
     return Page(rows, {"cursor": f"{shard}-{behind}"} if shard < shards.map.shards else {})
 
 
+async def backups(visit: Visit) -> object:
+    """Where backups go (empty: switched off), when the last whole one was made (0: never), and the jobs since the server's start."""
+    _need_first_app(visit)
+    path = visit.services.config.storage.backup_path
+    jobs = msgspec.msgpack.decode(await visit.services.ask_admin(ListJobs()), type=list[JobInfo])
+    made_ms = await asyncio.to_thread(_made_ms, Path(path)) if path else 0
+    return {"path": path, "made_ms": made_ms, "jobs": [msgspec.structs.asdict(job) for job in jobs]}
+
+
+async def start_backup(visit: Visit) -> object:
+    """Back the server up into ``storage.backup_path``; the job, which goes on by itself."""
+    _need_first_app(visit)
+    job = msgspec.msgpack.decode(await visit.services.ask_admin(StartBackup(visit.address)), type=JobInfo)
+    return msgspec.structs.asdict(job)
+
+
+def _need_first_app(visit: Visit) -> None:
+    """Backups have the data of all apps: they are for who has the server."""
+    if visit.app.app_id != next(iter(visit.services.apps)):
+        raise refuse(10010, "this needs the admin token of the server's first app")
+
+
+def _made_ms(backup: Path) -> int:
+    """A backup's manifest is replaced when all of it is on the disk."""
+    try:
+        return int((backup / MANIFEST).stat().st_mtime * 1000)
+    except OSError:
+        return 0
+
+
 def _measured(pid: int | None) -> dict[str, Any]:
     """Memory and CPU time of a process; nothing of one that is gone."""
     try:
@@ -58,4 +93,6 @@ def _measured(pid: int | None) -> dict[str, Any]:
 ENDPOINTS: Final = (
     Endpoint(GET, "/admin/api/status", status, admin=True),
     Endpoint(GET, "/admin/api/groups", groups, admin=True),
+    Endpoint(GET, "/admin/api/backups", backups, admin=True),
+    Endpoint(POST, "/admin/api/backups", start_backup, admin=True),
 )

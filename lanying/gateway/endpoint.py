@@ -12,9 +12,11 @@ import msgspec
 from starlette.requests import Request
 
 from lanying import limits
+from lanying.bus.messages import AdminRequest
 from lanying.bus.shards import Shards
 from lanying.clock import monotonic, wall_ms
 from lanying.config import Config
+from lanying.errors import CallError
 from lanying.gateway.file_store import FileStore
 from lanying.gateway.params import Params
 from lanying.gateway.sms import provider
@@ -46,10 +48,16 @@ def requests(per_second: int) -> Guesses | None:
     return Guesses(burst, limits.GUESS_KEYS, limits.REQUEST_BURST_S) if per_second else None
 
 
+async def nobody(request: AdminRequest) -> bytes:
+    """Where there is no admin process."""
+    raise CallError(503, "there is no admin process here")
+
+
 class Services:
     """What all handlers share.
 
     :param data: the data directory, for files and the supervisor's control socket
+    :param ask_admin: asks the admin process; the MessagePack of its answer
     """
 
     def __init__(
@@ -60,6 +68,7 @@ class Services:
         now: Callable[[], float] = monotonic,
         now_ms: Callable[[], int] = wall_ms,
         data: Path = Path("data"),
+        ask_admin: Callable[[AdminRequest], Awaitable[bytes]] = nobody,
     ) -> None:
         per_minute = config.accounts.password_guesses_per_minute
         self.config = config
@@ -77,6 +86,7 @@ class Services:
         self.now_ms = now_ms
         self.notifiers = Notifiers(data)
         self.data = data
+        self.ask_admin = ask_admin
         self.files = FileStore(config, shards, data, now_ms)
 
 

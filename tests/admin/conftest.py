@@ -20,7 +20,8 @@ def free_port():
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    with Cluster(tmp_path_factory.mktemp("admin"), shards=2, admin_listen=f"127.0.0.1:{free_port()}") as cluster:
+    settings = {"admin_listen": f"127.0.0.1:{free_port()}", "storage_backup_path": tmp_path_factory.mktemp("backups")}
+    with Cluster(tmp_path_factory.mktemp("admin"), shards=2, **settings) as cluster:
         yield cluster
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from lanying.config import Discovery
 from lanying.gateway.pages import FOREVER, Site
-from tests.gateway.conftest import Gateway, SimulatedShards
+from lanying.tokens import ROLE_ADMIN, Identity, issue
+from tests.gateway.conftest import APPS, Gateway, SimulatedShards
 
 FIRST_LOAD_BYTES = 150_000
 LOADED_LATER = ("vendor/qrcode.js", "admin/", "style/admin.css")
@@ -100,6 +101,14 @@ def test_the_admin_page_is_for_admin_tokens(gateway: Gateway) -> None:
         assert gateway.code("GET", path) == 10003
         assert gateway.code("GET", path, token) == 10010
     assert gateway.code("GET", "/admin/api/status", gateway.admin()) == 503  # no supervisor here
+
+
+def test_backups_are_for_the_admin_of_the_first_app(gateway: Gateway) -> None:
+    other = issue(APPS[1].secret, Identity("other", 0, ROLE_ADMIN, 0))
+    for method in ("GET", "POST"):
+        assert gateway.code(method, "/admin/api/backups") == 10003
+        assert gateway.code(method, "/admin/api/backups", other, app="other") == 10010
+        assert gateway.code(method, "/admin/api/backups", gateway.admin()) == 503  # no admin process here
 
 
 def test_groups_of_the_app_by_pages(gateway: Gateway) -> None:

@@ -100,6 +100,11 @@ async function administer(admin, victim) {
   await accessible(admin, 'admin');
   await page.getByRole('link', { name: 'Groups' }).click();
   await page.getByRole('rowheader', { name: 'Astronomy club' }).first().waitFor();
+  await page.getByRole('link', { name: 'Server' }).click();
+  await page.getByRole('button', { name: 'Back up now' }).click();
+  await page.locator('.backups .state.ready').first().waitFor();
+  await page.getByText('Last whole one').waitFor();
+  await accessible(admin, 'backups of the admin page');
   await page.getByRole('link', { name: 'Users' }).click();
   const row = page.getByRole('row', { name: new RegExp(`^${victim.name} `) });
   const choose = async (action) => {
@@ -112,7 +117,7 @@ async function administer(admin, victim) {
   await choose('Lift ban');
   await row.getByText('active').waitFor();
   await accessible(admin, 'users of the admin page');
-  step('the admin page: figures, groups, a ban and its end');
+  step('the admin page: figures, groups, a backup, a ban and its end');
 }
 
 /** A picture file of some size, drawn by the browser. */

@@ -1,6 +1,7 @@
 // The server itself: where it is, which apps it has, how it is backed up.
 
 import { html, useEffect, useState } from '../vendor/preact.js';
+import { Backups } from './backups.js';
 import { w } from './words.js';
 
 export function Server({ rest }) {
@@ -13,7 +14,5 @@ export function Server({ rest }) {
   return html`<h2>${w('server')}</h2>
     <dl class="facts">${facts.map(([key, value]) => html`<dt>${w(key)}</dt><dd>${value}</dd>`)}</dl>
     <h2>${w('apps')}</h2><ul class="apps">${status.apps.map((app) => html`<li><code>${app}</code></li>`)}</ul>
-    <h2>${w('backups')}</h2><p>${w('backupText')}</p>
-    <pre tabindex="0">lanying-cluster backup create --data ${status.data} /media/backup/lanying
-lanying-cluster backup verify /media/backup/lanying</pre>`;
+    <h2>${w('backups')}</h2><${Backups} rest=${rest} data=${status.data} />`;
 }
