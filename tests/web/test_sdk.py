@@ -27,5 +27,13 @@ def test_sdk(cluster: Cluster) -> None:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
+def test_types_of_the_sdk() -> None:
+    need("typescript")
+    done = subprocess.run(
+        ["node_modules/.bin/tsc", "--project", "."], cwd=HERE, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
 def test_schema_is_that_of_the_server() -> None:
     assert web_schema.TARGET.read_text() == web_schema.source(), "run python tools/web_schema.py"

@@ -37,6 +37,13 @@ export function App() {
       setClient(newClient());
     });
   }, [client]);
+  useEffect(() => {
+    let told = false; // once: every later write fails as well
+    return client.on('storeFailed', () => {
+      if (!told) toast(t('storeFailed'), 'error');
+      told = true;
+    });
+  }, [client]);
   const leave = async () => {
     await client.logout();
     location.hash = '';

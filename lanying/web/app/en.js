@@ -13,7 +13,7 @@ export const EN = {
   sending: 'Sending', sent: 'Sent', delivered: 'Delivered', read: 'Read', failed: 'Not sent: {why}', retry: 'Try again', discard: 'Discard', edited: 'edited',
   recalledYou: 'You took back a message', recalledOther: '{name} took back a message', typing: 'typing…',
   reply: 'Reply', forward: 'Forward', forwardTo: 'Forward to', copy: 'Copy', edit: 'Edit', recall: 'Take back', remove: 'Delete for me', actions: 'Message actions', replyTo: 'Reply to {name}', editing: 'Edit message', copied: 'Copied', forwarded: 'Forwarded',
-  offline: 'No connection. What you write is sent as soon as the server is back.', connecting: 'Connecting…', reconnect: 'Connect now',
+  storeFailed: 'This browser cannot keep messages, its storage may be full. Leave this page open until everything is sent.', offline: 'No connection. What you write is sent as soon as the server is back.', connecting: 'Connecting…', reconnect: 'Connect now',
   otherTab: 'This chat is open in another tab.', useHere: 'Use it here', loggedOut: 'You were signed out.', loginExpired: 'Please sign in again.',
   addContact: 'Add a contact', contactName: 'Username or number', find: 'Find', sendRequest: 'Send request', requestSent: 'Request sent', requestText: 'Say who you are (optional)', requests: 'Requests', accept: 'Accept', decline: 'Decline', friends: 'Friends', groups: 'Groups', noContacts: 'Nobody here yet', noContactsText: 'Add people by their username.', noSuchUser: 'There is no such user.', thatIsYou: 'That is you.',
   write: 'Write', alias: 'Name for me', block: 'Block', unblock: 'Unblock', blocked: 'Blocked', deleteContact: 'Remove contact', save: 'Save', saved: 'Saved', number: 'Number',

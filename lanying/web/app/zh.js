@@ -13,7 +13,7 @@ export const ZH = {
   sending: '发送中', sent: '已发送', delivered: '已送达', read: '已读', failed: '未发送：{why}', retry: '重试', discard: '丢弃', edited: '已编辑',
   recalledYou: '你撤回了一条消息', recalledOther: '{name} 撤回了一条消息', typing: '正在输入…',
   reply: '回复', forward: '转发', forwardTo: '转发给', copy: '复制', edit: '编辑', recall: '撤回', remove: '从我这里删除', actions: '消息操作', replyTo: '回复 {name}', editing: '编辑消息', copied: '已复制', forwarded: '已转发',
-  offline: '网络已断开。你写的消息会在恢复后自动发送。', connecting: '正在连接…', reconnect: '立即连接',
+  storeFailed: '浏览器无法保存消息，存储空间可能已满。请在全部发送完成前不要关闭此页面。', offline: '网络已断开。你写的消息会在恢复后自动发送。', connecting: '正在连接…', reconnect: '立即连接',
   otherTab: '此聊天已在另一个标签页打开。', useHere: '在这里使用', loggedOut: '你已退出登录。', loginExpired: '请重新登录。',
   addContact: '添加联系人', contactName: '用户名或号码', find: '查找', sendRequest: '发送申请', requestSent: '申请已发送', requestText: '介绍一下自己（可选）', requests: '申请', accept: '接受', decline: '拒绝', friends: '好友', groups: '群组', noContacts: '这里还没有人', noContactsText: '通过用户名添加联系人。', noSuchUser: '没有这个用户。', thatIsYou: '这是你自己。',
   write: '发消息', alias: '备注名', block: '拉黑', unblock: '取消拉黑', blocked: '已拉黑', deleteContact: '删除联系人', save: '保存', saved: '已保存', number: '号码',

@@ -32,6 +32,7 @@ export class Client extends Emitter {
     this.rest.onExpired = () => this.#ended(undefined, new CallError(402, 'the login has expired'));
     this.storage = options.storage ?? globalThis.localStorage ?? new Map();
     this.uid = 0;
+    /** @type {Awaited<ReturnType<typeof openStore>>} */
     this.store = new MemoryStore();
     this.state = 'offline';
     this.conversations = new Conversations(this);
@@ -120,6 +121,7 @@ export class Client extends Emitter {
     this.rest.token = token;
     const found = await this.rest.discover().catch((error) => {
       if (error.code) throw error;
+      return null;
     });
     const address = found?.messages ?? `${this.rest.url.replace(/^http/, 'ws')}/xsync`;
     if (this.options.cache !== false) this.store = await openStore(`lanying-${new URL(this.rest.url).host}-${uid}`);

@@ -24,6 +24,8 @@ const RESTING = 60;
  * @property {boolean} end `from` is the beginning of the conversation
  * @property {number} order the newer the larger
  * @property {boolean} pinned
+ * @property {boolean} [checked] the newest page of the server was asked for
+ * @property {boolean} [asked] its last message was asked for since the connection was made
  * @property {import('./incoming.js').Message[]} messages in memory, oldest first; what is not sent yet at the end
  */
 

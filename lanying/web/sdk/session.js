@@ -221,6 +221,7 @@ export class Session {
     else if (command === COMMAND.SYNC) this.#sync(decode('SyncDL', payload));
   }
 
+  /** @param {Record<string, any>} answer a Provision */
   #provisioned({ status, xid }) {
     if (this.state !== 'login') return;
     if (status.code !== CODE.OK) {
@@ -236,6 +237,7 @@ export class Session {
     for (const { peer, before, amount } of this.pages) this.#askPage(peer, before, amount);
   }
 
+  /** @param {Record<string, any>} answer an UnreadDL */
   #unread({ unread }) {
     const list = unread.map(({ xid, n, type }) => ({ peer: xid?.uid ?? 0, pending: n, group: type === 2, internal: type === 0 }));
     this.owner.onUnread(list.filter((entry) => !entry.internal));

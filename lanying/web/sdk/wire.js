@@ -64,7 +64,9 @@ function varint(out, value) {
 }
 
 const TAGS = {};
-for (const [name, fields] of Object.entries(MESSAGES)) {
+/** @type {[string, Record<string, any>][]} */
+const ALL = Object.entries(MESSAGES);
+for (const [name, fields] of ALL) {
   TAGS[name] = {};
   for (const [field, [number, kind, repeated]] of Object.entries(fields)) TAGS[name][number] = [field, kind, repeated];
 }
