@@ -177,6 +177,7 @@ try {
   await alice.page.locator('.center-note', { hasText: 'You took back a message' }).waitFor();
   await bob.page.locator('.center-note', { hasText: 'took back a message' }).waitFor();
   await actions(alice, 'school fair', 'Edit');
+  await alice.page.waitForFunction(() => document.querySelector('.composer textarea')?.value.includes('Saturday'));
   await alice.page.getByLabel('Write a message').fill('Hi Bob! Are you coming to the school fair on Sunday?');
   await alice.page.getByLabel('Write a message').press('Enter');
   await sees(bob, 'Sunday');
