@@ -64,6 +64,7 @@ async def create(visit: Visit) -> object:
 async def verify(visit: Visit) -> object:
     """Read all of a backup: hashes, databases and their invariants."""
     server, destination = visit.server, _destination(visit)
+    visit.will(f"read all of {destination}")
 
     def work(job: Job) -> dict[str, object]:
         from lanying.storage.check import check
