@@ -62,6 +62,8 @@ class Accounts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     open_registration: bool = False
     strangers_may_chat: bool = True
     """False: only friends may send messages to each other."""
+    max_users: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Accounts of an app that may log in; 0: any number."""
     token_lifetime_s: Positive = limits.TOKEN_LIFETIME_S
     password_min_chars: Positive = 6
     argon2_memory_kib: Annotated[int, msgspec.Meta(ge=8)] = 19_456
@@ -136,6 +138,7 @@ class AppOverrides(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     name: str = ""
     open_registration: bool | None = None
     strangers_may_chat: bool | None = None
+    max_users: Annotated[int, msgspec.Meta(ge=0)] | None = None
     rest_url: str = ""
     message_url: str = ""
     rtc_url: str = ""
@@ -198,7 +201,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "sms": Sms,
     "rest": Rest,
 }
-_OWN_ACCOUNTS = ("open_registration", "strangers_may_chat")
+_OWN_ACCOUNTS = ("open_registration", "strangers_may_chat", "max_users")
 """Fields of ``[accounts]`` that an app may have its own of."""
 
 AT_RUN_TIME = (

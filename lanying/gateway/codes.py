@@ -58,6 +58,7 @@ MEANINGS: Final[dict[int, str]] = {
     20025: "this QR text has expired, ask for a new one",
     40000: "unknown app; send the header app_id with the id this server was set up with",
     40001: "registration is closed; ask the administrator for an account",
+    40002: "this app has as many users as it may; ask the administrator for an account",
     99997: "unknown app; this server was set up with another app_id",
 }
 

@@ -21,6 +21,7 @@ from lanying.gateway.file_store import FileStore
 from lanying.gateway.params import Params
 from lanying.gateway.sms import provider
 from lanying.gateway.throttle import Guesses
+from lanying.gateway.user_cap import UserCap
 from lanying.notifiers import Notifiers
 from lanying.passwords import Passwords
 from lanying.runtime import App
@@ -75,6 +76,7 @@ class Services:
         self.apps = {app.app_id: app for app in apps}
         self.shards = shards
         self.passwords = Passwords(config.accounts)
+        self.user_cap = UserCap(config, now)
         self.sms = provider(config.sms)
         self.sms_requests = Guesses(SMS_PER_MINUTE, limits.GUESS_KEYS)
         self.code_requests = Guesses(CODES_PER_MINUTE, limits.GUESS_KEYS)

@@ -15,7 +15,6 @@ import msgspec
 from lanying import limits
 from lanying.bus.messages import (
     CancelBroadcast,
-    CountUsers,
     GetGroups,
     GetPage,
     GroupView,
@@ -26,13 +25,13 @@ from lanying.bus.messages import (
     Posted,
     StartBroadcast,
     Unread,
-    UserCount,
 )
 from lanying.bus.shards import ask
 from lanying.errors import CallError
 from lanying.gateway.auth import authenticate, is_admin
 from lanying.gateway.codes import refuse
 from lanying.gateway.endpoint import GET, POST, UPDATE, Endpoint, Page, Visit
+from lanying.gateway.user_cap import users
 from lanying.ids import MAX_ENTITY_ID
 from lanying.protocol.schema.xsync_pb2 import (
     XID,
@@ -114,7 +113,7 @@ async def broadcast(visit: Visit) -> object:
     body.is_system = True
     shards = visit.services.shards
     app = visit.app.app_id
-    counts = await asyncio.gather(*(_count(visit, shard) for shard in range(shards.map.shards)))
+    counts = await asyncio.gather(*(users(shards, shard, app) for shard in range(shards.map.shards)))
     number = await ask(shards, 0, StartBroadcast(app, body.SerializeToString()), int)
     return Page({"send_num": sum(counts), "success": True}, {"broadcast_id": number})
 
@@ -272,16 +271,6 @@ def _once(draft: Draft, target: int) -> int:
         return 0
     text = f"{draft.transaction} {draft.to_group} {target}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1 | 1
-
-
-async def _count(visit: Visit, shard: int) -> int:
-    total, after = 0, 0
-    while True:
-        answer = await visit.services.shards.call(shard, CountUsers(visit.app.app_id, after))
-        found = msgspec.msgpack.decode(answer, type=UserCount)
-        total, after = total + found.count, found.next
-        if not after:
-            return total
 
 
 async def _is_group(visit: Visit, entity_id: int) -> bool:

@@ -72,7 +72,7 @@ async def register_many(visit: Visit) -> object:
 
 
 async def create(visit: Visit, name: str, password: str) -> int:
-    """A new account. :raises CallError: 10002 not a name or password, 10004 taken"""
+    """A new account. :raises CallError: 10002 not a name or password, 10004 taken, 40002 the app is full"""
     services, app = visit.services, visit.app.app_id
     reason = username_error(name)
     if reason is not None:
@@ -80,8 +80,13 @@ async def create(visit: Visit, name: str, password: str) -> int:
     services.passwords.check_new(password)
     if await handles.find(visit, name):
         raise refuse(10004)
-    password_hash = await services.passwords.hash(password)
-    return await ask_name(services.shards, app, name, ClaimAccount(app, name, password_hash), int)
+    await services.user_cap.take(services.shards, app)
+    try:
+        password_hash = await services.passwords.hash(password)
+        return await ask_name(services.shards, app, name, ClaimAccount(app, name, password_hash), int)
+    except BaseException:
+        services.user_cap.give_back(app)
+        raise
 
 
 def _need_open(visit: Visit) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from lanying.config import AppOverrides
 from lanying.testing.simulation import User
-from tests.gateway.conftest import Gateway
+from tests.gateway.conftest import Gateway, SimulatedShards
 from tests.gateway.test_contract import CALLS, REFUSED, World, every, name, request
 
 
@@ -88,3 +88,23 @@ def test_strangers_may_chat_in_one_app_and_not_in_another(make: Any) -> None:
     (one, _), (two, _) = (world.gateway.register(who, app="other") for who in ("one", "two"))
     device = User(simulation, one, "one", "other").device()
     assert device.send(two, "hello") in device.refused
+
+
+def test_an_app_has_only_so_many_users(make: Any) -> None:
+    gateway: Gateway = make(apps={"app": AppOverrides(max_users=3)})
+    gateway.shards = gateway.services.shards = SimulatedShards(gateway.services.config)
+
+    def enter(name: str, app: str = "app") -> int:
+        return gateway.code("POST", "/user/register/v2", app=app, json={"username": name, "password": "secret1"})
+
+    assert [enter(name) for name in ("one_1", "two_2", "one_1", "three_3", "four_4")] == [200, 200, 10004, 200, 40002]
+    assert [enter(f"other{n}", "other") for n in range(5)] == [200] * 5
+    row = {"username": "five_5", "password": "secret1"}
+    [batch] = gateway.data("POST", "/user/register/batch", gateway.admin(), json=[row])
+    assert batch["success"] is False
+    login = {"name": "two_2", "password": "secret1"}
+    token = gateway.data("POST", "/token/user", json=login)["token"]
+    assert gateway.data("POST", "/user/delete", token, json={"password": "secret1"}) is True
+    assert enter("six_6") == 40002  # not counted again yet
+    gateway.now += 61
+    assert [enter("seven_7"), enter("eight_8")] == [200, 40002]
