@@ -104,9 +104,13 @@ class Console:
     ) -> Result:  # fmt: skip
         """One page of a command's result. :raises CommandError: refused, failed, or no answer"""
         ask = Ask(next(self._numbers), command, arguments or {}, dry, cursor, limit, timeout_s)
-        for answer in self._answers(ask, timeout_s):
-            if isinstance(answer, Done):
-                return Result(answer.result, answer.cursor)
+        try:
+            for answer in self._answers(ask, timeout_s):
+                if isinstance(answer, Done):
+                    return Result(answer.result, answer.cursor)
+        except KeyboardInterrupt:
+            self._say(Cancel(ask.id))
+            raise
         raise CommandError(408, "no answer")
 
     def stream(self, command: str, arguments: dict[str, Any] | None = None) -> Generator[dict[str, Any]]:

@@ -19,7 +19,7 @@ from zmq.auth.asyncio import AsyncioAuthenticator
 
 from lanying import limits
 from lanying.admin.commands import COMMANDS
-from lanying.admin.keys import Ring
+from lanying.admin.keys import Console, Ring
 from lanying.admin.messages import (
     Alive,
     Answer,
@@ -160,12 +160,14 @@ class Endpoint:
     def _identify(self, door: _Door, frame: zmq.Frame) -> tuple[str, Role] | None:
         if door.ring is None:
             return LOCAL, Role.ADMIN
-        console = door.ring().console(str(frame.get("User-Id")))
+        console = registered(door.ring, str(frame.get("User-Id")))
         return None if console is None else (console.name, Role[console.role.upper()])
 
     async def _begin(self, door: _Door, console: bytes, ask: Ask, identity: tuple[str, Role] | None) -> None:
         if identity is None:  # since it connected
-            await self._answer(door, console, Failed(ask.id, 402, "this key was removed; ask for a new one"))
+            await self._answer(
+                door, console, Failed(ask.id, 402, "this key is not registered any more; ask for a new one")
+            )
             return
         who, role = identity
         if (console, ask.id) in door.running:
@@ -187,6 +189,10 @@ class Endpoint:
         command = COMMANDS.get(ask.command)
         try:
             visit, command = self._visit(door, console, ask, who, role)
+            if role < command.role:
+                raise CommandError(
+                    402, f"{command.name} needs the role {command.role.name.lower()}, this key has {role.name.lower()}"
+                )
             async with asyncio.timeout(None if command.streams else min(ask.deadline_s, limits.ADMIN_DEADLINE_S)):
                 answer: Answer = await self._perform(door, console, ask, command, visit)
             outcome = "done"
@@ -217,10 +223,6 @@ class Endpoint:
         command = COMMANDS.get(ask.command)
         if command is None:
             raise CommandError(404, f"there is no command {ask.command!r}; `help` lists them")
-        if role < command.role:
-            raise CommandError(
-                402, f"{command.name} needs the role {command.role.name.lower()}, this key has {role.name.lower()}"
-            )
         loop = asyncio.get_running_loop()
 
         def progress(done: float, total: float, text: str) -> None:
@@ -281,10 +283,23 @@ class _Doorkeeper:
 
     def callback(self, domain: str, key: bytes) -> bool:
         """Is it a registered key? ``key``: Z85 text."""
-        console = self._ring().console(key.decode("ascii", "replace"))
+        console = registered(self._ring, key.decode("ascii", "replace"))
         if console is None:
             log.warning("event=console_refused key=%s reason='not a registered key'", key.decode("ascii", "replace"))
         return console is not None
+
+
+def registered(ring: Callable[[], Ring], key: str) -> Console | None:
+    """The console of a key. While the file of keys cannot be read nobody is let in, and the endpoint goes on."""
+    try:
+        console = ring().console(key)
+    except LanyingError as error:
+        log.error("event=keys_unreadable error=%r", str(error))
+        return None
+    if console is not None and console.role.upper() not in Role.__members__:
+        log.error("event=keys_unreadable error='%s has the role %r, which there is not'", console.name, console.role)
+        return None
+    return console
 
 
 def bounded(value: Any) -> Any:

@@ -79,7 +79,7 @@ class Failed(Message, tag="failed"):
 
 
 class Event(Message, tag="event"):
-    """Something happened: ``topic`` process, job or audit."""
+    """Something happened: ``topic`` is job (one ended) or audit (a line was written)."""
 
     topic: str
     time_ms: int

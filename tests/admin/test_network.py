@@ -4,6 +4,7 @@ import json
 import os
 import stat
 
+import msgspec
 import pytest
 import zmq
 
@@ -45,6 +46,7 @@ def test_a_read_key_that_tries_to_ban_is_refused_and_recorded(server, address):
             found.run("users ban", {"user": "nobody"})
         entry = found.run("audit list", limit=1000).value[-1]
     assert (entry["who"], entry["command"]) == ("curious", "users ban") and entry["outcome"].startswith("refused")
+    assert entry["arguments"] == {"user": "nobody"}, "whom he tried to ban"
 
 
 def test_a_console_without_a_key_is_not_answered(server, address):
@@ -72,8 +74,41 @@ def test_a_removed_key_is_refused_on_its_open_connection(server, address):
     with console(address, keys.add(server.data, "leaver", Role.ADMIN)) as found:
         assert found.run("status").value["state"] == "ready"
         assert keys.remove(server.data, "leaver")
-        with pytest.raises(CommandError, match="this key was removed"):
+        with pytest.raises(CommandError, match="not registered any more"):
             found.run("status")
+
+
+@pytest.mark.parametrize("damage", [b"{", b'"admin"', b""])
+def test_while_the_keys_cannot_be_read_nobody_comes_in_and_afterwards_they_do(server, address, damage):
+    ticket, file = keys.add(server.data, "careful", Role.ADMIN), server.data / keys.FILE
+    whole = file.read_bytes()
+    with console(address, ticket) as found:
+        assert found.run("status").value["state"] == "ready"
+        file.write_bytes(damage)
+        try:
+            with pytest.raises(CommandError, match="not registered any more"):
+                found.run("status")
+        finally:
+            file.write_bytes(whole)
+        assert found.run("status").value["state"] == "ready"
+    until("it is logged", lambda: "event=keys_unreadable" in server.log(), 30)
+    with console(address, ticket) as again:
+        assert again.run("status").value["state"] == "ready"
+
+
+def test_a_role_there_is_not_is_none(server, address):
+    ticket, file = keys.add(server.data, "odd", Role.ADMIN), server.data / keys.FILE
+    whole = file.read_bytes()
+    with console(address, ticket) as found:
+        assert found.run("status").value["state"] == "ready"
+        ring = keys.load(server.data)
+        odd = [msgspec.structs.replace(one, role="boss" if one.name == "odd" else one.role) for one in ring.consoles]
+        keys.save(server.data, msgspec.structs.replace(ring, consoles=tuple(odd)))
+        try:
+            with pytest.raises(CommandError, match="not registered any more"):
+                found.run("status")
+        finally:
+            file.write_bytes(whole)
 
 
 def test_live_events_come_over_tcp_too(server, address):
