@@ -120,6 +120,12 @@ async function administer(admin, victim) {
   step('the admin page: figures, groups, a backup, a ban and its end');
 }
 
+/** Open a menu and choose. */
+async function chosen({ page }, button, action) {
+  await button.click();
+  await page.getByRole('menuitem', { name: action, exact: true }).click();
+}
+
 /** A picture file of some size, drawn by the browser. */
 const picture = async ({ page }) =>
   Buffer.from(await page.evaluate(async () => {
@@ -198,6 +204,25 @@ try {
   await alice.page.locator('.voice').waitFor();
   step('a voice message');
   await say(bob, 'What a view! ⛰️');
+  await alice.page.getByLabel('Attach a file').setInputFiles({ name: 'plan.txt', mimeType: 'text/plain', buffer: Buffer.from('nine o\'clock') });
+  const plan = bob.page.locator('a.file', { hasText: 'plan.txt' });
+  await plan.getByText('12 B').waitFor();
+  assert.equal(await plan.getAttribute('download'), 'plan.txt');
+  await bob.page.getByLabel('Write a message').fill('Per');
+  await alice.page.locator('.chat-title', { hasText: 'typing…' }).waitFor();
+  await bob.page.getByLabel('Write a message').fill('');
+  await alice.page.getByRole('button', { name: 'Search in this chat' }).click();
+  await alice.page.getByRole('searchbox', { name: 'Search in this chat' }).fill('SUNDAY');
+  await alice.page.getByText('2 found').waitFor();
+  await alice.page.locator('.in-chat').getByRole('button', { name: 'Close' }).click();
+  await bob.page.goto(`${url}/#/settings`);
+  await say(alice, 'Did you see my plan?');
+  await alice.page.locator('.message', { hasText: 'my plan?' }).getByRole('img', { name: 'Delivered' }).waitFor();
+  await bob.page.getByLabel('Change picture').setInputFiles({ name: 'me.png', mimeType: 'image/png', buffer: await picture(bob) });
+  await bob.page.waitForFunction(() => document.querySelector('.me .avatar img')?.naturalWidth > 0);
+  await bob.page.goto(`${url}/#/chats`);
+  await openChat(bob, alice.name);
+  step('a file, typing, search, a delivered mark, a picture of oneself');
   await shot(alice, 'chat-desktop');
   await shot(bob, 'chat-phone');
   await accessible(alice, 'chat');
@@ -235,8 +260,34 @@ try {
   await alice.page.locator('.member-list li').nth(2).waitFor();
   await shot(alice, 'group-desktop');
   await accessible(alice, 'group');
+  const member = (name, action) => chosen(alice, alice.page.locator('.member-list').getByRole('button', { name: `Actions: ${name}` }), action);
+  await member(bob.name, 'Make admin');
+  await alice.page.locator('.member-list li', { hasText: bob.name }).getByText('Admin', { exact: true }).waitFor();
+  await alice.page.getByRole('button', { name: 'New announcement' }).click();
+  await alice.page.getByLabel('Title').fill('Saturn');
+  await alice.page.getByLabel('Text', { exact: true }).fill('On Friday, from the roof.');
+  await alice.page.locator('.panel form').getByRole('button', { name: 'Save' }).click();
+  await alice.page.locator('.announcement', { hasText: 'from the roof' }).waitFor();
+  await member(carol.name, 'Mute');
+  await alice.page.locator('.toast', { hasText: 'Muted' }).waitFor();
+  await say(carol, 'Nobody will read this');
+  await carol.page.locator('.message', { hasText: 'Nobody will read' }).getByRole('alert').waitFor();
+  await carol.page.getByRole('button', { name: 'Discard' }).click();
+  await Promise.all([alice.page.waitForResponse(/group\/unban/), member(carol.name, 'Unmute')]);
   await alice.page.locator('.panel').getByRole('button', { name: 'Close' }).click();
-  step('a group of three');
+  step('a group of three: roles, an announcement, muting');
+
+  await carol.page.goto(`${url}/#/contacts`);
+  await alice.page.getByLabel('Write a message').fill(`Is this for you, @${carol.name}`);
+  await alice.page.getByRole('option', { name: `@${carol.name}` }).click();
+  await alice.page.getByLabel('Write a message').press('Enter');
+  await carol.page.goto(`${url}/#/chats`);
+  await carol.page.locator('.row-preview em', { hasText: '[@you]' }).waitFor();
+  await openChat(carol, 'Astronomy club');
+  await actions(alice, 'Jupiter', 'Forward');
+  await alice.page.getByRole('dialog').getByRole('button', { name: bob.name }).click();
+  await alice.page.locator('.toast', { hasText: 'Forwarded' }).waitFor();
+  step('a mention, a forwarded message');
 
   await bob.context.setOffline(true);
   bob.network.up = false;
@@ -261,6 +312,7 @@ try {
   await openChat(second, 'Astronomy club');
   for (const text of ['Welcome to the club!', 'Jupiter', 'Bring warm clothes', 'Will do']) await sees(second, text);
   await openChat(second, bob.name);
+  await sees(second, 'Jupiter');
   await sees(second, 'Sunday works even better');
   await second.page.locator('.picture img').waitFor();
   step('a second device sees the same');
@@ -301,6 +353,13 @@ try {
   await plain.page.getByRole('button', { name: 'Record a voice message' }).click();
   await plain.page.getByText('Browsers allow the microphone on https pages only').waitFor();
   step('without https, voice is explained');
+
+  await plain.page.locator('.chat-title').click();
+  await plain.page.getByRole('button', { name: 'Block', exact: true }).click();
+  await plain.page.locator('.card-page', { hasText: 'Blocked' }).waitFor();
+  await plain.page.getByRole('button', { name: 'Unblock' }).click();
+  await plain.page.getByRole('button', { name: 'Block', exact: true }).waitFor();
+  step('blocking, and its end');
 
   await many(await person('many'), step);
   assert.deepEqual(complaints, [], 'errors of the page');

@@ -28,6 +28,7 @@ export function MessageList({ conversation, query, onAnswer }) {
 
   const remember = () => {
     const element = box.current;
+    if (!element) return; // gone while a page was awaited
     const row = [...element.querySelectorAll('[data-key]')].find((one) => one.offsetTop + one.offsetHeight > element.scrollTop);
     if (row) state.current.anchor = { key: row.dataset.key, top: row.offsetTop - element.scrollTop };
   };
@@ -42,16 +43,18 @@ export function MessageList({ conversation, query, onAnswer }) {
   });
   useEffect(() => {
     // Pictures that load and keyboards that open change heights.
+    const element = box.current;
     const observer = new ResizeObserver(() => {
-      if (state.current.bottom && lastKey === null) box.current.scrollTop = box.current.scrollHeight;
+      if (state.current.bottom && lastKey === null) element.scrollTop = element.scrollHeight;
     });
-    observer.observe(box.current);
-    observer.observe(box.current.firstElementChild);
+    observer.observe(element);
+    observer.observe(element.firstElementChild);
     return () => observer.disconnect();
   }, [lastKey]);
 
   const scrolled = async () => {
     const element = box.current;
+    if (!element) return; // browsers tell of scrolling in the next frame, when the list may be gone
     const below = element.scrollHeight - element.scrollTop - element.clientHeight;
     state.current.bottom = below < 60;
     remember();
