@@ -125,8 +125,7 @@ def test_a_file_system_that_went_read_only(tmp_path: Path) -> None:
             talking.cancel()
             await crowd.leave()
             assert crowd.acknowledged == acknowledged
-            # For some milliseconds the kernel answers fdatasync with success though its journal is gone (seen on 6.18): of what was
-            # acknowledged meanwhile nobody can know.
+            # In the moment it breaks some flushes return success though their data is gone afterwards; docs/testing.md says what is known.
             assert len(crowd.ledger.posts) - len(promised) < MEANWHILE
             crowd.ledger.posts = promised
             return crowd
