@@ -20,6 +20,10 @@ export function Paged({ rest, path, columns, row, id }) {
   }, []);
   const again = () => load('').catch(() => {});
   const shown = list.filter((item) => !query || `${item.username ?? item.name} ${item[id]}`.toLowerCase().includes(query.toLowerCase()));
+  // Whoever is looked for may be on a later page: go on until there is a match or the end.
+  useEffect(() => {
+    if (query && !shown.length && cursor) load(cursor).catch(() => {});
+  }, [query, list]);
   return html`<input type="search" value=${query} placeholder=${w('find')} aria-label=${w('find')} onInput=${(event) => setQuery(event.target.value)} />
     <div class="table"><table>
       <thead><tr>${columns.map((key) => html`<th scope="col">${w(key)}</th>`)}</tr></thead>
