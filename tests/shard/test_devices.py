@@ -4,9 +4,11 @@ import pytest
 
 from lanying import limits
 from lanying.bus import messages as m
+from lanying.protocol.connection import XSYNC, Connection
 from lanying.shard import devices
 from lanying.shard.store import schema
 from lanying.testing.shards import LocalCluster, LocalShard
+from lanying.testing.simulation import Simulation
 
 UID = 1_024_000
 
@@ -61,6 +63,17 @@ def test_the_push_token_of_a_login_is_kept_by_one_device(shard: LocalShard) -> N
     enter("a", "fcm", "t3")
     enter("b", "", "")
     assert bound() == {1: ("fcm", "t3"), 2: ("fcm", "t1")}
+
+
+def test_a_shard_keeps_the_push_token_of_a_login() -> None:
+    sim = Simulation(1)
+    alice = sim.user("alice")
+    push = ("fcm", "t1")
+    session = alice.shard.admit(sim.next_fd(), Connection(XSYNC), alice.app, alice.uid, 0, "guid", 2, "", "test", push)
+    sim.commit(alice.shard)
+    found = devices.get(alice.shard.store, alice.uid, session.sn)
+    assert found is not None
+    assert (found.notifier, found.push_token) == push
 
 
 def test_the_longest_unseen_makes_room_but_nobody_online(shard: LocalShard) -> None:
