@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from lanying.admin.jobs import Job
 from lanying.admin.visit import CommandError, Visit
+from lanying.runtime import cold_path
 
 if TYPE_CHECKING:  # the engine and its tools are loaded when a backup is made: 15 MB most servers never need here
     from lanying.storage.progress import Advance
@@ -48,7 +49,9 @@ def start(visit: Visit, destination: Path) -> Job:
     def work(job: Job) -> dict[str, object]:
         from lanying.storage.backup import Backup
 
-        return dict(Backup(server.data, destination, progress=_Progress(job)).run(server.now_ms())._asdict())
+        cold = cold_path(server.data, server.config.storage.cold_path)
+        backup = Backup(server.data, destination, cold_path=cold, progress=_Progress(job))
+        return dict(backup.run(server.now_ms())._asdict())
 
     return server.jobs.start(visit, f"{BACKUP}{destination}", work)
 

@@ -1,5 +1,6 @@
 """Backups asked for by the admin page: over REST, the gateway and the bus, into the directory of the configuration only."""
 
+import asyncio
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,8 @@ from lanying.admin.server import Server
 from lanying.bus.messages import Call, JobInfo, ListJobs, StartBackup, encode
 from lanying.config import Config, Storage
 from lanying.gateway import admin as gateway
+from lanying.runtime import COLD_FILE
+from lanying.shardmap import ShardMap
 from lanying.storage import manifest
 from lanying.storage.check import check
 from lanying.storage.progress import Silent
@@ -77,6 +80,22 @@ def test_a_call_nobody_waits_for_does_nothing(bare):
 def test_a_call_that_is_none_is_answered(bare):
     assert web.answer(bare, Call(9, "gateway", 2000, b"\x93")).code == 500
     assert web.answer(bare, Call(9, "gateway", 2000, encode(ListJobs()))).body == b"\x90"
+
+
+def test_a_backup_has_the_cold_stores_too(bare, tmp_path):
+    """One whose disk is not there is no backup: the job fails and says so."""
+    ShardMap.even(1).save(tmp_path)
+    (tmp_path / COLD_FILE).write_text(f"{tmp_path / 'usb'}\n")
+    bare.config = Config(storage=Storage(backup_path=str(tmp_path / "b")))
+
+    async def start():
+        assert web.answer(bare, Call(9, "gateway", 2000, encode(StartBackup("192.0.2.1")))).code == 200
+        job = bare.jobs.get(1)
+        await asyncio.wait_for(job.ended.wait(), 30)
+        return job.row()
+
+    row = asyncio.run(start())
+    assert row["state"] == "failed" and "the cold store is not there" in row["now"], row
 
 
 def test_one_backup_at_a_time(bare, monkeypatch):
