@@ -25,10 +25,12 @@ from lanying import limits
 class LinkSender:
     """Numbers of one outgoing link."""
 
-    __slots__ = ("acknowledged", "last", "patience", "progress_at", "sent", "trimmed")
+    __slots__ = ("acknowledged", "held", "last", "patience", "progress_at", "sent", "trimmed")
 
-    def __init__(self, last: int, oldest: int) -> None:
-        """:param last: highest number ever assigned, :param oldest: lowest number still in the outbox (``last + 1`` when empty)"""
+    def __init__(self, last: int, oldest: int, *, held: bool = False) -> None:
+        """:param last: highest number ever assigned, :param oldest: lowest number still in the outbox (``last + 1`` when empty)
+        :param held: send nothing until the peer has said what it knows (:mod:`lanying.shard.outbox`)"""
+        self.held = held
         assert oldest <= last + 1
         self.last = last
         self.acknowledged = self.sent = self.trimmed = oldest - 1
@@ -42,7 +44,7 @@ class LinkSender:
 
     def committed(self, first: int, count: int, now: float) -> int:
         """``count`` new messages from number ``first`` on are in the outbox. How many of them may be sent from memory now."""
-        if self.sent != first - 1:
+        if self.held or self.sent != first - 1:
             return 0
         room = limits.LINK_WINDOW - (self.sent - self.acknowledged)
         direct = max(0, min(count, room))
@@ -54,6 +56,8 @@ class LinkSender:
 
     def lagging(self) -> tuple[int, int] | None:
         """First number and count to read from the outbox and send, if anything may be sent."""
+        if self.held:
+            return None
         room = limits.LINK_WINDOW - (self.sent - self.acknowledged)
         count = min(self.last - self.sent, room)
         return (self.sent + 1, count) if count > 0 else None

@@ -90,7 +90,9 @@ class Mailboxes:
         batch.put(schema.QUEUE, head.key + schema.pack_u64(seq), meta)
         if listed:
             head.last_mid = mid
-            head.flags &= ~schema.UNLISTED
+            if head.flags & schema.UNLISTED:
+                head.flags &= ~schema.UNLISTED
+                self._urgent[head] = None
             batch.put(schema.HISTORY, head.key + schema.pack_u64(mid), schema.HISTORY_VALUE.pack(seq, 0))
         if head.stored:
             self._dirty[head] = None

@@ -6,6 +6,10 @@ What a tick owes a shard is one *bundle* with one number: one row and one item o
 
 Rows: ``outbox`` keeps every bundle until its shard acknowledged it; ``links`` keeps the highest number given
 out and committed per shard (:mod:`lanying.shard.store.schema`).
+
+A power failure below durability ``fsync`` may take our newest numbers while the other shard has kept what came under them. Given out
+again they would be taken for repetitions, and the messages be lost. So in these modes nothing is sent after a start until the other
+shard has said what it knows, and bundles made meanwhile are numbered anew behind that.
 """
 
 from __future__ import annotations
@@ -28,8 +32,10 @@ class Outbox:
     :ivar untold: shards whose bundles are committed here and not acknowledged yet, see :meth:`acknowledge`
     """
 
-    def __init__(self, store: Store, index: int, shards: int) -> None:
+    def __init__(self, store: Store, index: int, shards: int, *, may_forget: bool = False) -> None:
+        """:param may_forget: a power failure may have taken what was sent"""
         self._store = store
+        self._found: dict[int, int] = {}
         self._index = index
         self.senders: dict[int, LinkSender] = {}
         self.receivers: dict[int, LinkReceiver] = {}
@@ -42,7 +48,8 @@ class Outbox:
             start = schema.pack_outbox(peer, 0)
             rows = list(store.scan(schema.OUTBOX, start, schema.pack_outbox(peer + 1, 0), limit=1))
             oldest = schema.unpack_u64(rows[0][0][2:])[0] if rows else last + 1
-            self.senders[peer] = LinkSender(last, oldest)
+            self.senders[peer] = LinkSender(last, oldest, held=may_forget)
+            self._found[peer] = last
             self.receivers[peer] = LinkReceiver(_number(store, b"in", peer))
 
     def greet(self, tick: Tick) -> None:
@@ -93,9 +100,16 @@ class Outbox:
         for peer in tuple(self.untold):
             self._tell(tick, peer)
 
-    def acknowledged(self, message: LinkAck, now: float) -> None:
-        """A shard has committed what it was sent."""
-        self.senders[message.source].acknowledge(message.number, message.rewind, now)
+    def acknowledged(self, tick: Tick, peer: int, number: int, rewind: bool) -> None:
+        """A shard has committed what it was sent up to ``number``; ``rewind`` is also the greeting that wants an answer."""
+        sender = self.senders[peer]
+        if sender.held:
+            sender.held = False
+            if number > self._found[peer]:
+                self._renumber(tick.batch, peer, number)
+        sender.acknowledge(number, rewind, tick.now)
+        if rewind:
+            self._tell(tick, peer)
 
     @property
     def lagging(self) -> bool:
@@ -106,10 +120,13 @@ class Outbox:
         """Unacknowledged messages by shard, for ``status``."""
         return {f"link_{peer}_depth": float(sender.depth) for peer, sender in self.senders.items()}
 
-    def clock(self, now: float) -> None:
-        """Once a second: go back on links that do not move."""
-        for sender in self.senders.values():
-            sender.tick(now)
+    def clock(self, tick: Tick) -> None:
+        """Once a second: go back on links that do not move, ask again who has not answered."""
+        for peer, sender in self.senders.items():
+            if sender.held and tick.now - sender.progress_at > limits.LINK_RESEND_MAX_S:
+                sender.progress_at = tick.now
+                tick.envelopes.append((shard_name(peer), LinkAck(self._index, self.receivers[peer].seen, rewind=True)))
+            sender.tick(tick.now)
 
     def _send(self, tick: Tick, peer: int, first: int, items: list[bytes]) -> None:
         self.untold.discard(peer)
@@ -126,6 +143,20 @@ class Outbox:
         start, stop = schema.pack_outbox(peer, sender.trimmed + 1), schema.pack_outbox(peer, sender.acknowledged + 1)
         batch.delete_range(schema.OUTBOX, start, stop)
         sender.trimmed = sender.acknowledged
+
+    def _renumber(self, batch: Batch, peer: int, known: int) -> None:
+        """What was made since the start goes behind ``known``; what was there before is known to the other shard."""
+        sender = self.senders[peer]
+        first, shift = self._found[peer] + 1, known - self._found[peer]
+        keys = [schema.pack_outbox(peer, number) for number in range(first, sender.last + 1)]
+        rows = self._store.get_many(schema.OUTBOX, keys)
+        batch.delete_range(schema.OUTBOX, schema.pack_outbox(peer, 0), schema.pack_outbox(peer, known + 1))
+        for number, row in enumerate(rows, known + 1):
+            assert row is not None
+            batch.put(schema.OUTBOX, schema.pack_outbox(peer, number), row)
+        sender.last += shift
+        sender.trimmed = known
+        batch.put(schema.LINKS, b"out" + schema.pack_u16(peer), schema.pack_u64(sender.last))
 
     def _read(self, peer: int, first: int, count: int) -> list[bytes]:
         rows = self._store.get_many(schema.OUTBOX, [schema.pack_outbox(peer, n) for n in range(first, first + count)])

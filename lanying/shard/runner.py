@@ -408,7 +408,7 @@ class Runner:
             self.lag_seconds.observe(lag)
             shard.inspection.took("lag", lag)
         self._second_due = now + 1.0
-        shard.outbox.clock(now)
+        shard.outbox.clock(shard.tick)
         shard.end_loops()
         shard.store_cursors()
         shard.maintain()

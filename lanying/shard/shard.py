@@ -117,7 +117,7 @@ class Shard:
         self._links_held_until = 0.0
         self.registry = Registry()
         self.mailboxes = Mailboxes(self.store, lambda gid: self.shard_of(gid) == index)
-        self.outbox = Outbox(self.store, index, shard_map.shards)
+        self.outbox = Outbox(self.store, index, shard_map.shards, may_forget=config.storage.durability != "fsync")
         self.tick = Tick(store.batch())
         self.delivery = Delivery(self)
         self.policy = Policy(self, config)
@@ -230,7 +230,7 @@ class Shard:
 
     def link_batch(self, message: LinkBatch) -> None:
         """Link messages of another shard: each applied once, acknowledged after the commit."""
-        self.outbox.senders[message.source].acknowledge(message.committed, False, self.tick.now)
+        self.outbox.acknowledged(self.tick, message.source, message.committed, False)
         if self.tick.now < self._links_held_until:
             return  # they come again
         skip = self.outbox.receivers[message.source].fresh(message.first, len(message.items), message.oldest)
@@ -247,7 +247,7 @@ class Shard:
 
     def link_ack(self, message: LinkAck) -> None:
         """Another shard has committed what we sent."""
-        self.outbox.acknowledged(message, self.tick.now)
+        self.outbox.acknowledged(self.tick, message.source, message.number, message.rewind)
 
     def call(self, message: Call) -> None:
         """A request; its reply leaves after this tick's commit."""

@@ -129,5 +129,5 @@ class _Drain:
         self._now += seconds
         for shard in self._shards.values():
             shard.turn(self._now, self._now_ms)
-            shard.outbox.clock(self._now)
+            shard.outbox.clock(shard.tick)
             shard.outbox.acknowledge(shard.tick)

@@ -109,7 +109,7 @@ class Simulation:
         for shard in self.shards:
             shard.turn(self.now, self.now_ms)
             shard.end_loops()
-            shard.outbox.clock(self.now)
+            shard.outbox.clock(shard.tick)
         self.run()
 
     def call(self, index: int, request: Request) -> bytes:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from lanying.config import Config
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Status, SyncDL
 from lanying.testing.simulation import Simulation, User
 
 
-def pair(shards: int) -> tuple[Simulation, User, User]:
-    sim = Simulation(shards)
+def pair(shards: int, config: Config | None = None) -> tuple[Simulation, User, User]:
+    sim = Simulation(shards, config)
     alice = sim.user("alice")
     name = next(
         n

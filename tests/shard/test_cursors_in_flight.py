@@ -7,6 +7,7 @@ import pytest
 from lanying import limits
 from lanying.config import Config, Storage
 from lanying.shard.retention import DAY_MS
+from lanying.shard.store import schema
 from lanying.testing.simulation import Simulation
 from tests.shard.test_chat import pair
 
@@ -52,3 +53,18 @@ def test_retention_takes_no_cursor_back_that_was_stored_in_the_same_second() -> 
     shard.store_cursors()
     sim.run()
     assert shard.mailboxes.cursor(bob.uid, phone.sn, alice.uid) == 6
+
+
+def test_a_conversation_that_came_back_on_the_list_stays_there_after_a_crash() -> None:
+    sim, alice, bob = pair(1)
+    a, b = alice.device(), bob.device()
+    a.send(bob, "first")
+    head = bob.shard.mailboxes.head(bob.uid, alice.uid)
+    head.flags |= schema.UNLISTED
+    bob.shard.mailboxes.changed(head)
+    bob.shard.tick.durable = True
+    sim.run()
+    a.send(bob, "second")
+    assert b.texts == ["first", "second"]
+    sim.crash(bob.shard.index)
+    assert not bob.shard.mailboxes.head(bob.uid, alice.uid).flags & schema.UNLISTED

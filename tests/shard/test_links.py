@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lanying import limits
 from lanying.bus.link import LinkReceiver, LinkSender
 from lanying.bus.messages import Barred, Deliver, bundles, decode_bundle, encode
+from lanying.config import Config, Storage
+from lanying.storage.verify import verify_links, verify_store
 from tests.shard.test_chat import pair
 
 
@@ -194,6 +197,54 @@ def test_an_acknowledgement_rides_with_a_bundle_the_other_way() -> None:
     assert bob.shard.outbox.untold == set()
     sim.carry()
     assert there.depth == 0
+
+
+@pytest.mark.parametrize("lost", [1, 2, 5])
+@pytest.mark.parametrize("made", [0, 1, 3])
+def test_numbers_lost_with_the_power_are_not_given_out_again(lost: int, made: int) -> None:
+    sim, alice, bob = pair(2, Config(storage=Storage(durability="os")))
+    a = alice.device()
+    a.send(bob, "known")
+    index, peer = alice.shard.index, bob.shard.index
+    flush, sim.stores[index].flush = sim.stores[index].flush, lambda: None  # the kernel has not written it yet
+    for number in range(lost):
+        a.send(bob, f"lost by the sender {number}")
+    sim.stores[index].flush = flush
+    sim.hold.add(f"shard-{index}")
+    sim.now_ms += 5_000
+    sim.crash(index)
+    a = alice.device()
+    for number in range(made):  # before the other shard could say what it knows
+        a.send(bob, f"new {number}")
+    assert len(a.acknowledged) == made
+    sim.hold.clear()
+    sim.run()
+    a.send(bob, "last")
+    expected = ["known", *(f"lost by the sender {n}" for n in range(lost)), *(f"new {n}" for n in range(made)), "last"]
+    assert bob.device().texts == expected
+    assert verify_links(sim.stores) == []
+    assert not [problem for problem in verify_store(sim.stores[index], index) if "outbox" in problem]
+    sim.crash(index)  # and again, with rows of before and after in the outbox
+    sim.run()
+    alice.device().send(bob, "end")
+    assert bob.device("second").history_texts(alice) == [*expected, "end"]
+    assert alice.shard.outbox.senders[peer].depth == 0
+
+
+def test_a_greeting_that_got_lost_is_said_again() -> None:
+    sim, alice, bob = pair(2, Config(storage=Storage(durability="interval")))
+    alice.device().send(bob, "known")
+    index, peer = alice.shard.index, f"shard-{bob.shard.index}"
+    sim.crash(index)
+    sim.hold.add(peer)
+    sim.commit(alice.shard)
+    assert sim.drop(peer) > 0
+    sim.hold.clear()
+    alice.device().send(bob, "waits")
+    assert bob.device().texts == ["known"]
+    for _ in range(3):
+        sim.advance(limits.LINK_RESEND_MAX_S + 1)
+    assert bob.device("second").history_texts(alice) == ["known", "waits"]
 
 
 def test_a_lost_acknowledgement_is_told_again() -> None:
