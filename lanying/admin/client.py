@@ -139,7 +139,11 @@ class Console:
             socket.setsockopt(zmq.CURVE_PUBLICKEY, ticket.public.encode())
             socket.setsockopt(zmq.CURVE_SECRETKEY, ticket.secret.encode())
             socket.setsockopt(zmq.CURVE_SERVERKEY, ticket.server_public.encode())
-        socket.connect(endpoint)
+        try:
+            socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self._context.destroy(linger=0)
+            raise ConfigError(f"{endpoint} is no address to connect to ({error}): give --server HOST:PORT") from error
         return socket
 
     def _say(self, question: Question) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lanying.admin.visit import CommandError, Page, Visit
+from lanying.admin.visit import CommandError, Page, Visit, entity_id
 from lanying.bus.messages import (
     BanGroup,
     DestroyGroup,
@@ -42,7 +42,7 @@ def shown(info: GroupInfo) -> dict[str, Any]:
 
 async def _group(visit: Visit) -> GroupInfo:
     app, text = visit.server.app(visit.text("app")), visit.text("group")
-    gid = int(text) if text.isdecimal() else 0
+    gid = entity_id(text)
     found = await visit.server.ask(gid, GetGroups(0, app.app_id, [gid]), list[GroupView]) if gid else []
     if not found:
         raise CommandError(20001, f"there is no group {text} in app {app.app_id}; `groups list` shows them")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from lanying.admin.visit import Visit
+from lanying.admin.visit import CommandError, Visit
 from lanying.bus.messages import LogControl, LogLine
 from lanying.logs import LEVELS
 from lanying.runtime import ADMIN
@@ -21,7 +21,7 @@ async def tail(visit: Visit) -> AsyncIterator[dict[str, Any]]:
     only, user = visit.text("process"), visit.text("user")
     if user:
         user = f"uid={(await server.user(server.app(visit.text('app')), user)).uid}"
-    names = [row["name"] for row in (await server.control({"do": "status"}))["processes"]]
+    names = await _processes(visit)
     with server.followers.queue(LogLine) as lines:
         while True:
             for name in names:
@@ -49,9 +49,17 @@ async def tail(visit: Visit) -> AsyncIterator[dict[str, Any]]:
 async def level(visit: Visit) -> object:
     """Set how much is logged, of everything or of one module, in all processes or one, until they start again."""
     module, wanted = visit.text("module"), visit.text("level")
-    names = [row["name"] for row in (await visit.server.control({"do": "status"}))["processes"]]
-    chosen = [name for name in names if visit.text("process") in ("", name)]
+    chosen = await _processes(visit)
     visit.will(f"log {module or 'everything'} at level {wanted} in {', '.join(chosen)}")
     for name in chosen:
         visit.server.send(name, LogControl(module, wanted))
     return {"module": module or "(all)", "level": wanted, "processes": chosen}
+
+
+async def _processes(visit: Visit) -> list[str]:
+    """The process that was named, or all. :raises CommandError: there is none of that name"""
+    names = [row["name"] for row in (await visit.server.control({"do": "status"}))["processes"]]
+    only = visit.text("process")
+    if only and only not in names:
+        raise CommandError(404, f"there is no process {only}; there are: {', '.join(names)}")
+    return [only] if only else names

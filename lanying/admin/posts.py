@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lanying.admin.visit import CommandError, Visit
+from lanying.admin.visit import CommandError, Visit, entity_id
 from lanying.bus.messages import GetGroups, GroupView, Notify, Post, Posted, StartBroadcast
 from lanying.protocol.schema.xsync_pb2 import MessageBody
 
@@ -11,7 +11,7 @@ async def send(visit: Visit) -> object:
     """A text from the server, or in the name of a user (by the rules for his devices)."""
     server, app = visit.server, visit.server.app(visit.text("app"))
     sender = (await server.user(app, visit.text("from"))).uid if visit.text("from") else 0
-    to = int(visit.text("to")) if visit.text("to").isdecimal() else 0
+    to = entity_id(visit.text("to"))
     groups = await server.ask(to, GetGroups(0, app.app_id, [to]), list[GroupView]) if to else []
     if groups and not sender:
         raise CommandError(10002, "a group has no messages of the server: say with --from in whose name")

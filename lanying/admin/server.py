@@ -14,7 +14,7 @@ from lanying import control
 from lanying.admin.audit import Audit
 from lanying.admin.followers import Followers
 from lanying.admin.jobs import Jobs
-from lanying.admin.visit import CommandError
+from lanying.admin.visit import CommandError, entity_id
 from lanying.bus.messages import AccountInfo, FindName, Message, Request
 from lanying.bus.shards import Shards, accounts, ask, ask_name
 from lanying.clock import wall_ms
@@ -92,7 +92,7 @@ class Server:
 
     async def user(self, app: App, who: str) -> AccountInfo:
         """A user by id or name. :raises CommandError: 10000"""
-        uid = int(who) if who.isdecimal() else 0
+        uid = entity_id(who)
         if not uid:
             uid = await ask_name(self.shards, app.app_id, who, FindName(app.app_id, who), int)
         found = (await accounts(self.shards, app.app_id, [uid])).get(uid) if uid else None

@@ -8,6 +8,7 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 from lanying.errors import LanyingError
+from lanying.ids import MAX_ENTITY_ID
 
 if TYPE_CHECKING:
     from lanying.admin.server import Server
@@ -72,6 +73,11 @@ class CommandError(LanyingError):
 
 class WouldDo(LanyingError):
     """A dry run has come to the point where something would change; the text says what."""
+
+
+def entity_id(text: str) -> int:
+    """A user's or group's id as somebody typed it; 0 when it is none."""
+    return int(text) if text.isdecimal() and len(text) <= len(str(MAX_ENTITY_ID)) else 0
 
 
 @dataclass(slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lanying.admin.visit import CommandError, Visit
+from lanying.admin.visit import CommandError, Visit, entity_id
 from lanying.bus.messages import ExplainMessage, GetReached, MessageTrace, MessageTraces
-from lanying.ids import MAX_ENTITY_ID, message_time_ms
+from lanying.ids import message_time_ms
 
 
 async def why(visit: Visit) -> object:
@@ -66,9 +66,9 @@ async def _user(visit: Visit) -> int:
 
 def _group(visit: Visit) -> int:
     text = visit.text("group")
-    if text and not (text.isdecimal() and int(text) <= MAX_ENTITY_ID):
+    if text and not entity_id(text):
         raise CommandError(10002, f"--group is a group id, not {text!r}; `groups list` shows them")
-    return int(text or 0)
+    return entity_id(text)
 
 
 def _is_timeline(trace: MessageTrace) -> bool:

@@ -55,6 +55,9 @@ def test_a_password_is_asked_for_without_echo(admin):
         (["users", "show"], 2, "Missing argument 'USER'"),
         (["--server", "127.0.0.1:1", "status"], 1, "--server needs --key FILE"),
         (["--context", "moon", "status"], 1, "no context 'moon'"),
+        (["users", "show", "9" * 20], 1, f"there is no user {'9' * 20}"),
+        (["groups", "show", "9" * 20], 1, f"there is no group {'9' * 20}"),
+        (["log", "level", "debug", "--process", "tower"], 1, "there is no process tower; there are: shard-0"),
     ],
 )
 def test_errors_have_a_code_and_a_remedy(admin, tmp_path, arguments, code, says):

@@ -12,6 +12,7 @@ from lanying.admin import keys
 from lanying.admin.client import Address, Console
 from lanying.admin.messages import Ask, encode
 from lanying.admin.visit import CommandError, Role
+from lanying.errors import ConfigError
 from lanying.testing.poll import until
 
 
@@ -94,6 +95,13 @@ def test_while_the_keys_cannot_be_read_nobody_comes_in_and_afterwards_they_do(se
     until("it is logged", lambda: "event=keys_unreadable" in server.log(), 30)
     with console(address, ticket) as again:
         assert again.run("status").value["state"] == "ready"
+
+
+def test_an_address_that_is_none_is_said():
+    pair = keys.new_pair()
+    ticket = keys.Ticket("x", "read", pair.public, pair.secret, pair.public)
+    with pytest.raises(ConfigError, match="give --server HOST:PORT"), console("moon", ticket):
+        pass
 
 
 def test_a_role_there_is_not_is_none(server, address):
