@@ -219,7 +219,7 @@ def test_trace_shows_frames_without_what_people_wrote(server, console, run):
     asyncio.run(scene())
 
 
-def test_top_and_log_streams(server, console, run):
+def test_top_and_log_levels(server, console, run):
     rows = console.stream("top")
     assert next(rows)["state"] == "ready"
     server.kill("gateway")  # figures that begin again are no negative rates
@@ -228,13 +228,29 @@ def test_top_and_log_streams(server, console, run):
         assert all(rate >= 0 for rate in row["per_s"].values()), row
     server.wait_all_ready()
     rows.close()
-    tested.update({"top", "log tail"})
+    tested.add("top")
     assert run("log level", level="debug", module="lanying.shard")["level"] == "debug"
-    lines = console.stream("log tail", {"process": "gateway"})
-    server.kill("gateway")  # the line of its drain or start comes from the next one
-    server.wait_all_ready()
     run("log level", level="info", module="lanying.shard")
-    lines.close()
+
+
+def test_log_tail_shows_lines_about_one_user_as_they_are_written(server, console, run):
+    who = name("tail")
+    uid = run("users create", username=who, password=PASSWORD)["uid"]
+
+    async def scene():
+        rows = console.stream("log tail", {"user": who})
+        tested.add("log tail")
+        first = asyncio.create_task(asyncio.to_thread(next, rows))
+        async with asyncio.timeout(30):
+            while not first.done():  # following begins while he comes and goes
+                async with Client(server.url) as client:
+                    await client.login(who, PASSWORD)
+        row = first.result()
+        rows.close()
+        assert row["process"].startswith("shard-") and row["level"] == "info"
+        assert f"uid={uid}" in row["text"] and row["text"].startswith(("event=opened", "event=closed"))
+
+    asyncio.run(scene())
 
 
 def test_settings(run):
