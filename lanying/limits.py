@@ -88,8 +88,9 @@ RETENTION_PAUSE_MS: Final = 3_600_000
 
 # --- commit ----------------------------------------------------------------------------------------------------
 COMMIT_INTERVAL_MS: Final = 1.0
-"""Shortest time between two commits under load. A message takes two commits, so this adds 1 ms to it on average. 2 instead of 1 saves a sixth of the
-CPU time at 1,000 messages per second and costs 1 to 2 ms at p99 (measured: 381 and 459 µs, 9.2 to 10.2 and 8.1 ms); saturated they are alike."""
+"""Shortest time between two commits under load. A message takes two commits, so this adds 1 ms to it on average. 2 instead of 1 saves
+a sixth of the CPU time at 1,000 messages per second and costs 1 to 2 ms at p99 (measured: 381 and 459 µs, 9.2 to 10.2 and 8.1 ms);
+saturated they are alike."""
 FLUSH_INLINE_S: Final = 0.0015
 """While flushes are quicker than this the loop waits for them itself instead of a thread."""
 TICK_BYTES: Final = 4 * 1024 * 1024
