@@ -4,6 +4,8 @@ Wire shape: a blob is a run of ``u32 length (big-endian) + MessagePack``; each p
 whose first element is the class's tag. Link messages and call bodies are encoded the same way inside their envelope,
 so an outbox row holds bytes that are spliced into any number of resends unparsed.
 
+One file, however long, because it is the list of who tells whom what.
+
 A new field goes to the end with a default: during a restart old and new processes talk to each other.
 """
 

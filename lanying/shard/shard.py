@@ -2,7 +2,7 @@
 
 Events are an admitted login, a client frame, a lost connection and an envelope from the bus. Each changes memory and
 the current tick. ``seal`` ends the tick: rows that changed go into its batch, the batch is written, and pull loops
-answer from what is written.
+answer from what is written. Over 400 lines: it is the one place where all parts of a shard meet, and each has its own module already.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from lanying.errors import DataDirectoryError
+from lanying.private import write_private
 from lanying.runtime import shard_name
 from lanying.shard.store.base import Store
 from lanying.shard.store.cold import MARK, open_cold
@@ -87,14 +88,7 @@ def free_bytes(path: Path) -> int:
 
 def write_file(path: Path, content: bytes) -> None:
     """Owner-only; on stable storage when this returns, and a crash before leaves the old file."""
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(path)
+    write_private(path, content)
     sync_directory(path.parent)
 
 
