@@ -31,9 +31,9 @@ FOUNDATION = {
     ),
 }
 """No package; they import only each other."""
-PROCESSES = ("router", "shard", "gateway", "services", "admin")
+PROCESSES = ("router", "shard", "gateway", "push", "services", "admin")
 """They meet on the bus and never import each other."""
-PURE = ("protocol", "bus.messages", "bus.records", "bus.link", "children", "client.session")
+PURE = ("protocol", "bus.messages", "bus.records", "bus.link", "children", "client.session", "push.decision")
 """No loop, no sockets, no processes, no clock."""
 IMPURE = {"asyncio", "uvloop", "zmq", "socket", "select", "selectors", "subprocess", "threading", "time"}
 EDGES = {

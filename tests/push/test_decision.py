@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanying import push
-from lanying.push import Conversation, Letter, Recipient, decide, within
+from lanying.push import decision
+from lanying.push.decision import Conversation, Letter, Recipient, decide, within
 
 BOB = Recipient(7, badge=2)
 FRIEND = Conversation()
@@ -41,13 +41,13 @@ def test_the_plain_case():
         (but(no_push_start_hour=12, no_push_end_hour=13), FRIEND, HELLO),
         (but(no_push_start_hour=22, no_push_end_hour=13), FRIEND, HELLO),
         (BOB, Conversation(muted=True), HELLO),
-        (BOB, group(mute_mode=push.MUTE_BLOCK), HELLO),
-        (BOB, group(push_mode=push.PUSH_NONE), saying(mentionAll=True)),
-        (BOB, group(push_mode=push.PUSH_ADMIN), saying(mentionList=[7])),
-        (BOB, group(push_mode=push.PUSH_MENTION), HELLO),
-        (BOB, group(push_mode=push.PUSH_MENTION), saying(mentionList=[8])),
-        (BOB, group(push_mode=push.PUSH_MENTION), Letter("TEXT", "x", "Al", from_admin=True)),
-        (BOB, group(push_mode=push.PUSH_ADMIN_OR_MENTION), HELLO),
+        (BOB, group(mute_mode=decision.MUTE_BLOCK), HELLO),
+        (BOB, group(push_mode=decision.PUSH_NONE), saying(mentionAll=True)),
+        (BOB, group(push_mode=decision.PUSH_ADMIN), saying(mentionList=[7])),
+        (BOB, group(push_mode=decision.PUSH_MENTION), HELLO),
+        (BOB, group(push_mode=decision.PUSH_MENTION), saying(mentionList=[8])),
+        (BOB, group(push_mode=decision.PUSH_MENTION), Letter("TEXT", "x", "Al", from_admin=True)),
+        (BOB, group(push_mode=decision.PUSH_ADMIN_OR_MENTION), HELLO),
         (BOB, FRIEND, Letter("COMMAND", "x", "Alice")),
     ],
 )
@@ -61,12 +61,12 @@ def test_nothing_is_pushed(recipient, conversation, letter):
         (but(no_push_start_hour=13, no_push_end_hour=12), FRIEND, HELLO),
         (but(no_push_start_hour=12, no_push_end_hour=12), FRIEND, HELLO),
         (BOB, group(), HELLO),
-        (BOB, group(push_mode=push.PUSH_ADMIN), Letter("TEXT", "x", "Al", from_admin=True)),
-        (BOB, group(push_mode=push.PUSH_MENTION), saying(mentionList=[8, 7])),
-        (BOB, group(push_mode=push.PUSH_MENTION), saying(mentionList=["7"])),
-        (BOB, group(push_mode=push.PUSH_MENTION), saying(mentionAll=True)),
-        (BOB, group(push_mode=push.PUSH_ADMIN_OR_MENTION), saying(mentionAll=True)),
-        (BOB, group(push_mode=push.PUSH_ADMIN_OR_MENTION), Letter("TEXT", "x", "Al", from_admin=True)),
+        (BOB, group(push_mode=decision.PUSH_ADMIN), Letter("TEXT", "x", "Al", from_admin=True)),
+        (BOB, group(push_mode=decision.PUSH_MENTION), saying(mentionList=[8, 7])),
+        (BOB, group(push_mode=decision.PUSH_MENTION), saying(mentionList=["7"])),
+        (BOB, group(push_mode=decision.PUSH_MENTION), saying(mentionAll=True)),
+        (BOB, group(push_mode=decision.PUSH_ADMIN_OR_MENTION), saying(mentionAll=True)),
+        (BOB, group(push_mode=decision.PUSH_ADMIN_OR_MENTION), Letter("TEXT", "x", "Al", from_admin=True)),
     ],
 )
 def test_something_is_pushed(recipient, conversation, letter):
@@ -80,7 +80,7 @@ def test_something_is_pushed(recipient, conversation, letter):
     [
         (but(no_sounds=True), FRIEND, HELLO),
         (but(silence_start_time=11, silence_end_time=13), FRIEND, HELLO),
-        (BOB, group(mute_mode=push.MUTE_ALERT), HELLO),
+        (BOB, group(mute_mode=decision.MUTE_ALERT), HELLO),
         (BOB, FRIEND, saying(silence=True)),
     ],
 )
@@ -102,11 +102,11 @@ def test_config_has_the_last_word_about_texts():
 
 def test_details_are_hidden_whatever_the_message_wants():
     found = decide(but(no_push_detail=True), FRIEND, saying(title="T", pushMessage="P", pushMessageLocKey="k"), NOON)
-    assert (found.title, found.body, found.loc_key) == ("Alice", push.HIDDEN, "")
+    assert (found.title, found.body, found.loc_key) == ("Alice", decision.HIDDEN, "")
 
 
 @pytest.mark.parametrize(
-    ("kind", "body"), [*push.PLACEHOLDERS.items(), ("TEXT", push.HIDDEN), ("SOMETHING_NEW", push.HIDDEN)]
+    ("kind", "body"), [*decision.PLACEHOLDERS.items(), ("TEXT", decision.HIDDEN), ("SOMETHING_NEW", decision.HIDDEN)]
 )
 def test_content_without_text_has_a_placeholder(kind, body):
     assert decide(BOB, FRIEND, Letter(kind, "", "Alice"), NOON).body == body
@@ -114,7 +114,7 @@ def test_content_without_text_has_a_placeholder(kind, body):
 
 def test_texts_have_a_longest_length():
     found = decide(BOB, FRIEND, Letter("TEXT", "x" * 5000, "A" * 500), NOON)
-    assert (len(found.title), len(found.body)) == (push.TITLE_CHARS, push.BODY_CHARS)
+    assert (len(found.title), len(found.body)) == (decision.TITLE_CHARS, decision.BODY_CHARS)
 
 
 @given(st.integers(0, 23), st.integers(0, 23), st.integers(0, 23))
@@ -134,7 +134,7 @@ MORE = ("show_begin_time", "show_end_time", "ios", "android", "mentionAll", "men
 @given(st.dictionaries(st.sampled_from(KEYS + MORE), JSON).map(json.dumps) | st.text(), st.booleans())
 def test_any_config_is_survived(config, hidden):
     letter = Letter("TEXT", "hello", "Alice", config)
-    for conversation in (FRIEND, group(push_mode=push.PUSH_MENTION)):
+    for conversation in (FRIEND, group(push_mode=decision.PUSH_MENTION)):
         found = decide(but(no_push_detail=hidden), conversation, letter, NOON)
         if found is not None:
             assert found.body
