@@ -315,6 +315,10 @@ ADMIN_ROWS: Final = 1000
 """Rows of one page."""
 ADMIN_DEADLINE_S: Final = 24 * 3600.0
 """Longest a command may take: a backup of a large disk."""
+ADMIN_COMMAND_S: Final = 30.0
+"""What a command gets when nobody says otherwise: most are one call to a shard."""
+ADMIN_LONG_S: Final = 3600.0
+"""What work gets that reads or writes a whole disk; ``--timeout`` gives more."""
 ADMIN_ALIVE_S: Final = 2.0
 """A console says this often that it is still there; three times silent cancels its work."""
 ADMIN_JOBS: Final = 3

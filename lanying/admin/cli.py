@@ -41,7 +41,8 @@ class Session:
     address: Address
     as_json: bool = False
     yes: bool = False
-    timeout_s: float = 30.0
+    timeout_s: float | None = None
+    """None: as the command says."""
     limit: int = 100
     screen: Screen = field(default_factory=lambda: Screen(highlight=False))
     notes: Screen = field(default_factory=lambda: Screen(stderr=True, highlight=False))
@@ -58,15 +59,16 @@ def execute(session: Session, command: Command, arguments: dict[str, Any]) -> No
             arguments[argument.key] = click.prompt(
                 argument.key.capitalize(), hide_input=True, confirmation_prompt=True, err=True
             )
+    timeout_s = session.timeout_s or command.deadline_s
     bar = _Bar(session)
     with Console(session.address, bar) as console, contextlib.closing(bar):
         if command.streams:
             _stream(session, console, command, arguments)
             return
         if command.destructive and not session.yes:
-            would = console.run(command.name, arguments, dry=True, timeout_s=session.timeout_s).value["would"]
+            would = console.run(command.name, arguments, dry=True, timeout_s=timeout_s).value["would"]
             click.confirm(f"{would}. Go on?", abort=True, err=True)
-        _pages(session, console, command, arguments)
+        _pages(session, console, command, arguments, timeout_s)
 
 
 class _Bar:
@@ -93,12 +95,12 @@ class _Bar:
             self._bar.stop()
 
 
-def _pages(session: Session, console: Console, command: Command, arguments: dict[str, Any]) -> None:
+def _pages(session: Session, console: Console, command: Command, arguments: dict[str, Any], timeout_s: float) -> None:
     """All pages for a script, the first for a person."""
     cursor = ""
     rows: list[Any] = []
     while True:
-        result = console.run(command.name, arguments, cursor=cursor, limit=session.limit, timeout_s=session.timeout_s)
+        result = console.run(command.name, arguments, cursor=cursor, limit=session.limit, timeout_s=timeout_s)
         cursor = result.cursor
         if not session.as_json or (not cursor and not rows):
             break
@@ -193,7 +195,9 @@ def _common() -> list[click.Option]:
         click.Option(["--json", "as_json"], is_flag=True, help="JSON instead of tables, all pages, no progress."),
         click.Option(["--yes"], is_flag=True, help="Do not ask before a destructive command."),
         click.Option(["--limit"], type=click.IntRange(1, 1000), help="Rows of a page (default 100)."),
-        click.Option(["--timeout"], type=click.FloatRange(0.1), help="Seconds it may take (default 30)."),
+        click.Option(
+            ["--timeout"], type=click.FloatRange(0.1), help="Seconds it may take (default: as the command says)."
+        ),
     ]
 
 
@@ -243,7 +247,7 @@ def cli(
     if context.obj is None:  # from the interactive console it is there already
         if context.invoked_subcommand in ("context", "keygen", "keys"):
             return
-        context.obj = Session(contexts.address(name, data, server, key), as_json, yes, timeout or 30.0, limit or 100)
+        context.obj = Session(contexts.address(name, data, server, key), as_json, yes, timeout, limit or 100)
     if context.invoked_subcommand is None:
         from lanying.admin.repl import interact
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from lanying import limits
 from lanying.admin import (
     apps,
     backups,
@@ -192,6 +193,7 @@ TABLE: Final = (
         (Argument("shard", "its number", Kind.NUMBER),),
         Role.ADMIN,
         destructive=True,
+        deadline_s=shards.RESTART_S + limits.ADMIN_COMMAND_S,
     ),
     Command(
         "shards move",
@@ -237,8 +239,22 @@ TABLE: Final = (
         ),
         Role.OPERATE,
     ),
-    Command("backup create", "back the running server up", backups.create, (DESTINATION, BACKGROUND), Role.OPERATE),
-    Command("backup verify", "read all of a backup", backups.verify, (DESTINATION, BACKGROUND), Role.OPERATE),
+    Command(
+        "backup create",
+        "back the running server up",
+        backups.create,
+        (DESTINATION, BACKGROUND),
+        Role.OPERATE,
+        deadline_s=limits.ADMIN_LONG_S,
+    ),
+    Command(
+        "backup verify",
+        "read all of a backup",
+        backups.verify,
+        (DESTINATION, BACKGROUND),
+        Role.OPERATE,
+        deadline_s=limits.ADMIN_LONG_S,
+    ),
     Command(
         "compact",
         "rewrite the databases without what was deleted",
@@ -246,6 +262,7 @@ TABLE: Final = (
         (BACKGROUND,),
         Role.ADMIN,
         destructive=True,
+        deadline_s=limits.ADMIN_LONG_S,
     ),
     Command("jobs list", "long work, the latest first", jobs.list_all),
     Command(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
+from lanying import limits
 from lanying.errors import LanyingError
 from lanying.ids import MAX_ENTITY_ID
 
@@ -144,6 +145,7 @@ class Command:
     :ivar destructive: the console asks first, showing what :meth:`Visit.will` says
     :ivar streams: the handler is an asynchronous generator
     :ivar columns: order of a table's columns; others are shown with ``--json`` only
+    :ivar deadline_s: what the console gives it without ``--timeout``
     """
 
     name: str
@@ -154,3 +156,4 @@ class Command:
     destructive: bool = False
     streams: bool = False
     columns: tuple[str, ...] = ()
+    deadline_s: float = limits.ADMIN_COMMAND_S

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from lanying.admin import cli
+from lanying.admin.client import Result
 from lanying.testing.poll import until
 
 PASSWORD = "correct-horse1"
@@ -141,3 +143,20 @@ def test_the_interactive_console_in_a_terminal(server, alice, tmp_path):
         assert f"users ban {alice}" in (tmp_path / "lanying/history").read_text()
     finally:
         terminal.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "seconds"),
+    [("shards restart 1", 90), ("users list", 30), ("compact", 3600), ("compact --timeout 5", 5)],
+)
+def test_a_command_has_a_deadline_of_its_own(monkeypatch, line, seconds):
+    given = []
+
+    class Nobody(cli.Console):
+        def run(self, command, arguments=None, *, timeout_s=0.0, **_):
+            given.append(timeout_s)
+            return Result([])
+
+    monkeypatch.setattr(cli, "Console", Nobody)
+    assert cli.run(cli.cli, ["--yes", "--json", *line.split()]) == 0
+    assert given == [seconds]
