@@ -17,6 +17,7 @@ import msgspec
 from lanying import clock, config
 from lanying.datadir import DataDirectory
 from lanying.runtime import cold_path
+from lanying.shardmap import wanted_map
 
 if TYPE_CHECKING:
     from lanying.storage.progress import Progress
@@ -98,21 +99,37 @@ def restore(file: Path | None, data: str | None, as_json: bool, source: Path) ->
     _tell(as_json, result, f"restored {done.size:,} bytes into {place}; start with --shards {done.shards} or none")
 
 
-@click.command(short_help="Move the data to another number of shards.")
+@click.command(short_help="Move the data to other shards.")
 @_config
 @_data
 @_json
-@click.option("--shards", type=int, required=True, metavar="M", help="How many there will be.")
+@click.option("--shards", type=int, metavar="M", help="This many, with the slots dealt out evenly.")
+@click.option("--slots", metavar="LIST", help="Only these slots, like 0-99,512; they go to the shard of --to.")
+@click.option("--to", type=int, metavar="SHARD", help="Where --slots go.")
+@click.option("--drain", type=int, metavar="SHARD", help="This shard's slots go to the others.")
 @click.option("--keep-old", is_flag=True, help="Leave the old directories (shard-N.before-VERSION).")
 @click.option("--cancel", is_flag=True, help="Give up an interrupted one; not any more once it exchanges directories.")
-def reshard(file: Path | None, data: str | None, as_json: bool, shards: int, keep_old: bool, cancel: bool) -> None:
-    """Move all data of a stopped server to M shards. An interrupted run goes on with the same command; until it
-    exchanges directories at the end the old data can be started as ever. Needs as much free room as the data takes."""
+def reshard(
+    file: Path | None,
+    data: str | None,
+    as_json: bool,
+    shards: int | None,
+    slots: str | None,
+    to: int | None,
+    drain: int | None,
+    keep_old: bool,
+    cancel: bool,
+) -> None:
+    """Move the data of a stopped server: to M shards, some slots to a shard, or everything away from a shard. An
+    interrupted run goes on with `reshard` alone; until it exchanges directories at the end the old data can be started
+    as ever. Needs as much free room as the data takes. `lanying-admin shards move` does the same to a running server."""
+    from lanying.storage.directory import need_map
     from lanying.storage.reshard import Reshard
 
     place = _place(file, data)
     with _locked(place), _progress(as_json) as progress:
-        work = Reshard(place, shards, config.load(file), progress=progress, keep_old=keep_old)
+        wanted = wanted_map(need_map(place), shards, slots, to, drain)
+        work = Reshard(place, wanted, config.load(file), progress=progress, keep_old=keep_old)
         if cancel:
             work.cancel()
         else:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import msgspec
 
-from lanying.errors import DataDirectoryError
+from lanying.errors import DataDirectoryError, ReshardError
 from lanying.ids import SLOTS
+from lanying.limits import MAX_SHARDS
 
 FILE_NAME = "shardmap.json"
 
@@ -20,6 +22,39 @@ FILE_NAME = "shardmap.json"
 def slot_of_name(app_id: str, name: str) -> int:
     """Hash slot of a user name of an app. Names are compared case-insensitively."""
     return zlib.crc32(f"{app_id}\0{name.casefold()}".encode()) % SLOTS
+
+
+def wanted_map(
+    now: ShardMap, shards: int | None = None, slots: str | None = None, to: int | None = None, drain: int | None = None
+) -> ShardMap | None:
+    """The map somebody asks for: so many shards, or these slots to that shard, or a shard without any; None: nothing.
+
+    :raises ReshardError: two things at once, half of one, or impossible
+    """
+    if (slots is None) != (to is None):
+        raise ReshardError("slots and where they go belong together: --slots 0-99 --to 2")
+    asked = [choice is not None for choice in (shards, slots, drain)]
+    if sum(asked) > 1:
+        raise ReshardError("one thing at a time: --shards, or --slots with --to, or a shard to drain")
+    if shards is not None:
+        return ShardMap.even(shards)
+    if slots is not None and to is not None:
+        return now.moved(parse_slots(slots), to)
+    return None if drain is None else now.drained(drain)
+
+
+def parse_slots(text: str) -> set[int]:
+    """Slots as somebody writes them: ``0-99,512``. :raises ReshardError: not like that"""
+    found: set[int] = set()
+    for piece in text.split(","):
+        first, dash, last = piece.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ReshardError(f"{piece.strip()!r} is no slot and no range of slots; write them like 0-99,512")
+        slots = range(int(first), int(last or first) + 1)
+        if not slots or slots[-1] >= SLOTS:
+            raise ReshardError(f"{piece.strip()} names no slots: they are 0 to {SLOTS - 1}; write them like 0-99,512")
+        found.update(slots)
+    return found
 
 
 class ShardMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +67,9 @@ class ShardMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def even(cls, shards: int) -> ShardMap:
-        """Slots dealt out in turn, the map of a new data directory."""
+        """Slots dealt out in turn, the map of a new data directory. :raises ReshardError: no such number of shards"""
+        if not 1 <= shards <= MAX_SHARDS:
+            raise ReshardError(f"{shards} shards: between 1 and {MAX_SHARDS}")
         return cls(shards=shards, slots=tuple(slot % shards for slot in range(SLOTS)))
 
     def shard_of(self, entity_id: int) -> int:
@@ -46,6 +83,37 @@ class ShardMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def slots_of(self, shard: int) -> list[int]:
         """Slots of one shard."""
         return [slot for slot, owner in enumerate(self.slots) if owner == shard]
+
+    def moved(self, slots: Collection[int], to: int) -> ShardMap:
+        """The map with these slots on shard ``to``. :raises ReshardError: there is no such shard"""
+        self._need(to)
+        return self._with(to if slot in slots else owner for slot, owner in enumerate(self.slots))
+
+    def drained(self, shard: int) -> ShardMap:
+        """The map with the slots of ``shard`` dealt to the others, the fewest first; those without any stay empty too.
+
+        :raises ReshardError: there is no such shard, or no other has slots
+        """
+        self._need(shard)
+        counts = {other: self.slots.count(other) for other in {*self.slots} - {shard}}
+        if not counts:
+            raise ReshardError(f"shard {shard} has all slots: give others some first (--shards, or --slots and --to)")
+        slots = list(self.slots)
+        for slot in self.slots_of(shard):
+            slots[slot] = fewest = min(counts, key=counts.__getitem__)
+            counts[fewest] += 1
+        return self._with(slots)
+
+    def differences(self, other: ShardMap) -> int:
+        """How many slots are on another shard there."""
+        return sum(mine != theirs for mine, theirs in zip(self.slots, other.slots, strict=True))
+
+    def _need(self, shard: int) -> None:
+        if not 0 <= shard < self.shards:
+            raise ReshardError(f"there is no shard {shard}; there are 0 to {self.shards - 1}")
+
+    def _with(self, slots: Iterable[int]) -> ShardMap:
+        return msgspec.structs.replace(self, slots=tuple(slots))
 
     def save(self, data: Path) -> None:
         """Write the file so that a crash leaves the old or the new one, never a part."""

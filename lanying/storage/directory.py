@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -76,8 +77,12 @@ def opened_tiered(data: Path, shards: int, cold_path: str) -> Iterator[tuple[lis
 
 
 def tree_bytes(path: Path) -> int:
-    """Size of all files below a directory."""
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    """Size of all files below a directory; those that a running server deletes meanwhile do not count."""
+    size = 0
+    for file in path.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            size += file.stat().st_size if file.is_file() else 0
+    return size
 
 
 def free_bytes(path: Path) -> int:

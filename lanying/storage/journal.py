@@ -1,13 +1,14 @@
-"""How far a resharding got: ``reshard.json`` in the data directory, format 1.
+"""How far a resharding got: ``reshard.json`` in the data directory, format 2.
 
-``{"format": 1, "before": old number of shards, "shards": new one, "version": of the new shard map,
-"sources": [sequence number of each old database], "step": "copy" | "verify" | "switch" | "clean",
+``{"format": 2, "before": old number of shards, "shards": new one, "slots": the new shard map's, "version": of that map,
+"keep_old": whether old directories stay, "sources": [sequence number of each old database],
+"step": "copy" | "verify" | "switch" | "clean",
 "shard": old shard being copied, "family": …, "after": hex of the last key copied,
 "rows": {family: copied so far}, "sums": {family: …}}``
 
 Replaced as a whole with every entry (old or new, never a part), after what it says is on stable storage. A sum is the
 sum of the CRC-32 of key and value of every row, modulo 2^64: the same for the same rows in any order and any number of
-databases.
+databases. Format 1 had neither ``slots`` (they were dealt evenly) nor ``keep_old``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from lanying.errors import ReshardError
+from lanying.shardmap import ShardMap
 from lanying.storage.directory import sync_directory, write_file
 
 FILE_NAME = "reshard.json"
@@ -31,13 +33,15 @@ class Journal(msgspec.Struct, forbid_unknown_fields=True):
     shards: int
     version: int
     sources: list[int]
+    slots: tuple[int, ...] = ()
+    keep_old: bool = False
     step: str = COPY
     shard: int = 0
     family: str = ""
     after: str = ""
     rows: dict[str, int] = {}
     sums: dict[str, int] = {}
-    format: int = 1
+    format: int = 2
 
     @classmethod
     def load(cls, data: Path) -> Journal | None:
@@ -52,9 +56,15 @@ class Journal(msgspec.Struct, forbid_unknown_fields=True):
             return None
         except msgspec.DecodeError as error:
             raise ReshardError(f"{path}: damaged ({error}); finish with the release that began") from error
-        if found.format != 1:
+        if found.format not in (1, 2):
             raise ReshardError(f"{path}: format {found.format}; finish with the release that began")
         return found
+
+    @property
+    def map(self) -> ShardMap:
+        """The new shard map."""
+        slots = self.slots or ShardMap.even(self.shards).slots
+        return ShardMap(shards=self.shards, slots=slots, version=self.version)
 
     def save(self, data: Path) -> None:
         """Make this the entry that counts."""

@@ -1,4 +1,4 @@
-"""Moves a stopped server's data to another number of shards.
+"""Moves a stopped server's data to another shard map: other numbers of shards, other owners of slots.
 
 Steps, each of which can be interrupted and is gone on with by the same command:
 
@@ -8,7 +8,7 @@ copy     every row of a user, group or slot to the shard that gets its slot, int
          what is in a cold store comes back (and moves again later)
 verify   rows and sums per family are the same before and after, every new store keeps its invariants
 switch   ``shard-<n>`` to ``shard-<n>.before-<version>``, the new directories in their place, then the new shard map;
-         meanwhile ``reshard.switching`` refuses a start
+         meanwhile ``reshard.switching`` says that what is there fits no map, and a start finishes this first
 clean    the old directories are deleted
 =======  ===============================================================================================================
 
@@ -23,12 +23,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from lanying.config import Config
 from lanying.datadir import SWITCHING_FILE
 from lanying.errors import ReshardError
-from lanying.limits import MAX_SHARDS
 from lanying.runtime import cold_path
 from lanying.shard.mailbox import Mailboxes
 from lanying.shard.retention import RETAINED
@@ -66,18 +63,32 @@ class Outcome(NamedTuple):
     problems: list[str]
 
 
+def need_room(data: Path, shards: int, config: Config) -> int:
+    """Bytes that will be copied, about. :raises ReshardError: there is not so much room"""
+    size = sum(directory.tree_bytes(directory.shard_path(data, index)) for index in range(shards))
+    if place := cold_path(data, config.storage.cold_path):
+        size += COLD_GROWS * sum(directory.tree_bytes(cold_place(place, index)) for index in range(shards))
+    needed, free = size + config.storage.min_free_bytes, directory.free_bytes(data)
+    if free < needed:
+        raise ReshardError(
+            f"{data}: the data is copied, which needs {needed >> 20} MiB free, there are {free >> 20} MiB; "
+            "make room or move the directory to a larger disk"
+        )
+    return size
+
+
 class Reshard:
     """One resharding of one (locked) data directory.
 
-    :param shards: how many there will be
+    :param wanted: which shard gets which slot; None: go on with what is under way
     :param keep_old: leave the old directories
-    :raises ReshardError: another one is under way, or there is no room
+    :raises ReshardError: another one is under way, or nothing would move
     """
 
     def __init__(
         self,
         data: Path,
-        shards: int,
+        wanted: ShardMap | None,
         config: Config,
         *,
         progress: Progress | None = None,
@@ -91,20 +102,31 @@ class Reshard:
         self._cold_path = cold_path(data, config.storage.cold_path)
         self._point = point
         self._old = directory.need_map(data)
-        self._journal = Journal.load(data)
-        if not 1 <= shards <= MAX_SHARDS:
-            raise ReshardError(f"--shards {shards}: between 1 and {MAX_SHARDS}")
-        if self._journal is not None and self._journal.shards != shards:
+        self._journal = journal = Journal.load(data)
+        if wanted is None:
+            if journal is None:
+                raise ReshardError(f"{data}: no resharding is under way; say where the data shall go (--help)")
+            wanted = journal.map
+        if journal is not None and (journal.shards, journal.map.slots) != (wanted.shards, wanted.slots):
             raise ReshardError(
-                f"{data}: a resharding to {self._journal.shards} shards is under way; finish it with "
-                f"--shards {self._journal.shards}, or give it up with --cancel"
+                f"{data}: a resharding to {journal.shards} shards is under way, with other owners of slots; "
+                "finish it with `lanying-cluster reshard` and nothing else, or give it up with --cancel"
             )
         if set(placement.PLACES) != set(schema.FAMILIES):
             raise ReshardError("this release does not know how to move all of its data (placement.py)")
-        if self._journal is None and shards == self._old.shards:
-            raise ReshardError(f"{data}: has {shards} shards already")
-        self._shards = shards
+        if journal is None and (wanted.shards, wanted.slots) == (self._old.shards, self._old.slots):
+            raise ReshardError(f"{data}: every slot is there already, on {wanted.shards} shards")
+        if journal is not None and journal.step == SWITCH and not self._is_switching:
+            journal.step = VERIFY  # a server may have run since
+        self._wanted = wanted
+        self._shards = wanted.shards
         self._problems: list[str] = []
+
+    @property
+    def _is_switching(self) -> bool:
+        """Directories were exchanged, some or all."""
+        assert self._journal is not None
+        return (self._data / SWITCHING_FILE).exists() or self._old.version >= self._journal.version
 
     def run(self, now_ms: int) -> Outcome:
         """Do everything that is left to do."""
@@ -123,9 +145,10 @@ class Reshard:
         """Give up what is under way. :raises ReshardError: it is too far: only going on leads to a whole directory"""
         if self._journal is None:
             raise ReshardError(f"{self._data}: no resharding is under way")
-        if self._journal.step in (SWITCH, CLEAN):
+        if self._is_switching:
             raise ReshardError(
-                f"{self._data}: the new data is complete and taking its place; finish with --shards {self._shards}"
+                f"{self._data}: the new data is complete and taking its place; `lanying-cluster reshard` finishes that, "
+                "and so does a start"
             )
         for index in range(self._shards):
             directory.remove_tree(self._new_path(index, self._journal.version))
@@ -144,7 +167,7 @@ class Reshard:
             delivered = drain(sources, self._old, self._config, now_ms, self._progress)
             self._point("delivered")
             journal = self._begin(databases)
-            new_map = msgspec.structs.replace(ShardMap.even(self._shards), version=journal.version)
+            new_map = journal.map
             targets_at = [self._new_path(index, journal.version) for index in range(self._shards)]
             with directory.opened(targets_at) as targets:
                 _Copy(sources, targets, self._old, new_map, journal, self._data, self._progress, self._point).run()
@@ -164,23 +187,12 @@ class Reshard:
         version = self._old.version + 1
         for index in range(self._shards):
             directory.remove_tree(self._new_path(index, version))
-        self._check_room()
-        self._journal = journal = Journal(self._old.shards, self._shards, version, sequences)
+        need_room(self._data, self._old.shards, self._config)
+        self._journal = journal = Journal(
+            self._old.shards, self._shards, version, sequences, self._wanted.slots, self._keep_old
+        )
         journal.save(self._data)
         return journal
-
-    def _check_room(self) -> None:
-        needed = sum(directory.tree_bytes(directory.shard_path(self._data, index)) for index in range(self._old.shards))
-        if self._cold_path:
-            cold = [cold_place(self._cold_path, index) for index in range(self._old.shards)]
-            needed += COLD_GROWS * sum(directory.tree_bytes(place) for place in cold)
-        needed += self._config.storage.min_free_bytes
-        free = directory.free_bytes(self._data)
-        if free < needed:
-            raise ReshardError(
-                f"{self._data}: the data is copied, which needs {needed >> 20} MiB free, there are {free >> 20} MiB; "
-                "make room or move the directory to a larger disk"
-            )
 
     def _compare(self, targets: list[RocksStore], new_map: ShardMap, journal: Journal) -> None:
         advance = self._progress.step("compare", sum(journal.rows.values()))
@@ -231,7 +243,7 @@ class Reshard:
                 new.rename(here)
                 self._point(f"put in place {index}")
         directory.sync_directory(self._data)
-        msgspec.structs.replace(ShardMap.even(self._shards), version=journal.version).save(self._data)
+        journal.map.save(self._data)
         directory.sync_directory(self._data)
         self._point("map saved")
         journal.step = CLEAN
@@ -243,7 +255,7 @@ class Reshard:
             self._put_cold_away(journal)
         (self._data / SWITCHING_FILE).unlink(missing_ok=True)
         self._point("cleaning")
-        if not self._keep_old:
+        if not (self._keep_old or journal.keep_old):
             for old in self._data.glob(f"shard-*.before-{journal.version}"):
                 directory.remove_tree(old)
             if self._cold_path and Path(self._cold_path).is_dir():

@@ -50,14 +50,21 @@ class Simulation:
 
     :param shards: how many
     :param stores: other stores than empty ones in memory, one per shard
+    :param shard_map: another than the even one
     :ivar hold: process names whose envelopes are kept back until they leave this set
     """
 
     def __init__(
-        self, shards: int = 2, config: Config | None = None, *, stores: list[Any] | None = None, now_ms: int = START_MS
+        self,
+        shards: int = 2,
+        config: Config | None = None,
+        *,
+        stores: list[Any] | None = None,
+        shard_map: ShardMap | None = None,
+        now_ms: int = START_MS,
     ) -> None:
         self.config = config or Config()
-        self.map = ShardMap.even(shards)
+        self.map = shard_map or ShardMap.even(shards)
         self.now = 1000.0
         self.now_ms = now_ms
         self.hold: set[str] = set()

@@ -17,6 +17,7 @@ from lanying.shard.store import cold, schema
 from lanying.shard.store.cold import cold_place, with_cold
 from lanying.shard.store.rocks import RocksStore
 from lanying.shard.store.tiers import TieredStore
+from lanying.shardmap import ShardMap
 from lanying.storage import directory, manifest
 from lanying.storage.backup import LINKS, Backup
 from lanying.storage.check import check, verify_data
@@ -171,7 +172,7 @@ def test_an_interrupted_restore_empties_only_its_own(place: Path, tmp_path: Path
 def test_resharding_brings_everything_back_and_it_moves_again(place: Path, tmp_path: Path) -> None:
     data, disk = place / "data", place / "disk"
     expected = look(data, disk)
-    Reshard(data, 3, config(disk)).run(LATER_MS)
+    Reshard(data, ShardMap.even(3), config(disk)).run(LATER_MS)
     assert list(disk.iterdir()) == [], "the old cold stores fit nobody any more"
     assert problems(data, disk, tmp_path) == []
     assert look(data, disk) == expected
@@ -192,14 +193,14 @@ def test_an_interrupted_end_of_resharding_never_deletes_new_cold_stores(place: P
             raise Interrupted(name)
 
     with pytest.raises(Interrupted):
-        Reshard(data, 3, config(disk), point=point).run(LATER_MS)
+        Reshard(data, ShardMap.even(3), config(disk), point=point).run(LATER_MS)
     if stop == "cleaning":
         lock = DataDirectory(data)
         lock.prepare(Config(), 3)
         lock.close()
         with running(data, disk, 62) as sim:
             age(sim, 6)
-    Reshard(data, 3, config(disk)).run(LATER_MS)
+    Reshard(data, ShardMap.even(3), config(disk)).run(LATER_MS)
     assert look(data, disk) == expected
     assert problems(data, disk, tmp_path) == []
 
@@ -230,4 +231,4 @@ def test_a_disk_that_is_lost_is_given_up_and_a_new_one_begun(place: Path, tmp_pa
 def test_resharding_without_the_disk_is_refused(place: Path) -> None:
     (place / "disk").rename(place / "away")
     with pytest.raises(StoreError, match="mount the disk"):
-        Reshard(place / "data", 3, config(place / "disk")).run(LATER_MS)
+        Reshard(place / "data", ShardMap.even(3), config(place / "disk")).run(LATER_MS)

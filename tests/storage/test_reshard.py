@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lanying.bus.messages import AddFile, FileRecord, StartBroadcast
 from lanying.config import Config
 from lanying.datadir import DataDirectory
 from lanying.errors import DataDirectoryError, ReshardError
+from lanying.ids import SLOTS
 from lanying.protocol.schema.xsync_pb2 import MessageBody
 from lanying.shard import files
 from lanying.shard.store import schema
@@ -18,7 +20,7 @@ from lanying.shardmap import ShardMap
 from lanying.storage import directory, placement
 from lanying.storage.check import verify_data
 from lanying.storage.drain import under_way
-from lanying.storage.progress import Silent
+from lanying.storage.progress import Point, Silent
 from lanying.storage.reshard import Reshard
 from lanying.storage.verify import verify_links, verify_store
 from lanying.testing.simulation import START_MS
@@ -47,12 +49,16 @@ def data(built: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(built, tmp_path / "data"))
 
 
-def move(data: Path, shards: int, stop_at: str = "") -> None:
+def interrupted(where: str) -> Point:
     def point(name: str) -> None:
-        if name == stop_at:
+        if name == where:
             raise Interrupted(name)
 
-    Reshard(data, shards, Config(), point=point).run(LATER_MS)
+    return point
+
+
+def move(data: Path, shards: int, stop_at: str = "") -> None:
+    Reshard(data, ShardMap.even(shards), Config(), point=interrupted(stop_at)).run(LATER_MS)
 
 
 def look(data: Path, later: int) -> dict[str, town.Seen]:
@@ -69,7 +75,7 @@ def test_everybody_finds_everything_again(data: Path, tmp_path: Path) -> None:
     with directory.opened([data / "shard-0", data / "shard-1"]) as stores:
         pending = under_way(stores)
         assert pending
-    done = Reshard(data, 4, Config()).run(LATER_MS)
+    done = Reshard(data, ShardMap.even(4), Config()).run(LATER_MS)
     assert (done.before, done.after, done.delivered) == (2, 4, pending)
     expected = look(data, 2)
     histories = str(expected)
@@ -78,7 +84,7 @@ def test_everybody_finds_everything_again(data: Path, tmp_path: Path) -> None:
     )
     assert {len(pages) for _, _, _, pages in expected.values()} == {len(town.NAMES) + 1}, "and a group"
     for shards in (3, 1, 4):
-        Reshard(data, shards, Config()).run(LATER_MS)
+        Reshard(data, ShardMap.even(shards), Config()).run(LATER_MS)
         assert look(data, 2) == expected
     found = ShardMap.load(data)
     assert found is not None and (found.shards, found.version) == (4, 5)
@@ -148,7 +154,7 @@ def moved(built: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, to
     passed: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lanying.storage.reshard.JOURNAL_EVERY", 40)
-        Reshard(data, 3, Config(), point=passed.append).run(LATER_MS)
+        Reshard(data, ShardMap.even(3), Config(), point=passed.append).run(LATER_MS)
     assert {*passed} - {f"noted {n}" for n in range(100)} <= {*POINTS, "put in place 1"}
     assert {*POINTS} <= {*passed}
     return look(data, 2)
@@ -188,31 +194,104 @@ def test_interrupted_during_the_switch_a_start_is_refused(data: Path) -> None:
     with pytest.raises(DataDirectoryError, match="reshard"):
         lock.prepare(Config(), 2)
     lock.close()
-    with pytest.raises(ReshardError, match="finish with --shards 4"):
-        Reshard(data, 4, Config()).cancel()
+    with pytest.raises(ReshardError, match=r"taking its place; .lanying-cluster reshard. finishes"):
+        Reshard(data, ShardMap.even(4), Config()).cancel()
     move(data, 4)
     lock = DataDirectory(data)
     assert lock.prepare(Config(), 4)[0].shards == 4
     lock.close()
 
 
+def test_interrupted_right_before_the_switch_what_a_server_changes_is_moved_too(data: Path) -> None:
+    with pytest.raises(Interrupted):
+        move(data, 4, stop_at="verified")
+    assert not (data / "reshard.switching").exists()
+    with town.running(data, 1) as sim:
+        everybody = list(town.people(sim).values())
+        everybody[0].device("phone").send(everybody[1], "at the last moment")
+    Reshard(data, None, Config()).run(LATER_MS)
+    with town.running(data, 2) as sim:
+        everybody = list(town.people(sim).values())
+        assert "at the last moment" in everybody[1].device("phone").history_texts(everybody[0])
+
+
+def test_a_shard_is_drained_serves_without_slots_and_is_filled_again(data: Path, tmp_path: Path) -> None:
+    move(data, 3)
+    expected = look(data, 2)
+    drained = directory.need_map(data).drained(1)
+    with pytest.raises(Interrupted):
+        Reshard(data, drained, Config(), point=interrupted("put in place 1")).run(LATER_MS)
+    Reshard(data, None, Config()).run(LATER_MS)
+    assert (directory.need_map(data).slots, directory.need_map(data).version) == (drained.slots, 3)
+    assert look(data, 3) == expected
+    assert verify_data(data, tmp_path, Silent())[1] == []
+    with directory.opened([data / "shard-1"]) as (empty,):
+        assert not [family for family in placement.OWNED for _ in empty.scan(family, b"", b"\xff" * 40)]
+    with town.running(data, 4) as sim:
+        alice, bob = (town.people(sim)[name] for name in town.NAMES[:2])
+        strangers = [sim.user(f"later{number}") for number in range(30)]
+        assert {user.shard.index for user in strangers} == {0, 2}, "new users are where slots are"
+        alice.device("phone").send(strangers[0], "hello")
+        gid = sim.group(bob, *strangers[:5])
+        bob.device("phone").send(gid, "hello all", type=MessageBody.GROUPCHAT)
+        sim.call(1, StartBroadcast("lanying", MessageBody(type=MessageBody.CHAT, content="to all").SerializeToString()))
+        sim.run()
+        for shard in sim.shards:
+            while shard.broadcasts.running:
+                shard.broadcasts.step()
+                sim.run()
+        assert "hello" in strangers[0].device("phone").history_texts(alice)
+        assert alice.device("phone").history_texts(0) == ["to all"], "a broadcast begun by a shard without users"
+    assert verify_data(data, tmp_path, Silent())[1] == []
+    expected = look(data, 5)
+    move(data, 3)
+    assert directory.need_map(data).slots == ShardMap.even(3).slots
+    assert look(data, 6) == expected
+    assert verify_data(data, tmp_path, Silent())[1] == []
+
+
+def test_chosen_slots_go_where_they_are_sent(data: Path, tmp_path: Path) -> None:
+    with town.running(data) as sim:
+        alice = town.people(sim)["user0"].uid
+    before = directory.need_map(data)
+    wanted = before.moved({alice % SLOTS}, 1 - before.shard_of(alice))
+    expected = None
+    for slots in (wanted, before):
+        Reshard(data, slots, Config()).run(LATER_MS)
+        assert directory.need_map(data).shard_of(alice) == slots.shard_of(alice)
+        expected = expected or look(data, 2)
+        assert look(data, 2) == expected
+        assert verify_data(data, tmp_path, Silent())[1] == []
+
+
+def test_a_journal_of_the_release_before_is_gone_on_with(data: Path) -> None:
+    with pytest.raises(Interrupted):
+        move(data, 3, stop_at="put away 0")
+    file = data / "reshard.json"
+    old = msgspec.json.decode(file.read_bytes()) | {"format": 1}
+    del old["slots"], old["keep_old"]
+    file.write_bytes(msgspec.json.encode(old))
+    Reshard(data, None, Config()).run(LATER_MS)
+    assert directory.need_map(data).slots == ShardMap.even(3).slots
+
+
 def test_it_can_be_given_up(data: Path) -> None:
     with pytest.raises(Interrupted):
         move(data, 4, stop_at="copied")
     with pytest.raises(ReshardError, match=r"to 4 shards is under way.*--cancel"):
-        Reshard(data, 3, Config())
-    Reshard(data, 4, Config()).cancel()
+        Reshard(data, ShardMap.even(3), Config())
+    Reshard(data, ShardMap.even(4), Config()).cancel()
     assert not list(data.glob("*reshard*"))
     with pytest.raises(ReshardError, match="no resharding"):
-        Reshard(data, 4, Config()).cancel()
+        Reshard(data, ShardMap.even(4), Config()).cancel()
     move(data, 3)
 
 
 def test_refusals_name_the_remedy(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ReshardError, match="has 2 shards already"):
-        Reshard(data, 2, Config())
-    with pytest.raises(ReshardError, match="between 1 and 64"):
-        Reshard(data, 65, Config())
+    with pytest.raises(ReshardError, match="is there already, on 2 shards"):
+        Reshard(data, ShardMap.even(2), Config())
+    with pytest.raises(ReshardError, match="no resharding is under way"):
+        Reshard(data, None, Config())
     monkeypatch.setattr(directory, "free_bytes", lambda path: 1000)
     with pytest.raises(ReshardError, match="make room"):
         move(data, 4)
@@ -231,12 +310,14 @@ def test_a_copy_that_differs_is_not_used(data: Path) -> None:
         store.write(batch)
     with pytest.raises(ReshardError, match=r"queue: .* the old data is untouched"):
         move(data, 3)
-    Reshard(data, 3, Config()).cancel()
+    Reshard(data, ShardMap.even(3), Config()).cancel()
     move(data, 3)
 
 
 def test_old_directories_can_be_kept(data: Path) -> None:
-    Reshard(data, 3, Config(), keep_old=True).run(LATER_MS)
+    with pytest.raises(Interrupted):
+        Reshard(data, ShardMap.even(3), Config(), keep_old=True, point=interrupted("cleaning")).run(LATER_MS)
+    Reshard(data, None, Config()).run(LATER_MS)
     assert sorted(path.name for path in data.glob("*before*")) == ["shard-0.before-2", "shard-1.before-2"]
     with directory.opened([data / "shard-0.before-2", data / "shard-1.before-2"]) as stores:
         assert [verify_store(store, index) for index, store in enumerate(stores)] == [[], []]

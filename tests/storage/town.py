@@ -41,8 +41,7 @@ def running(data: Path, later: int = 0) -> Iterator[Simulation]:
     with directory.opened(paths) as stores:
         for store in stores:
             store.flush = lambda: None  # type: ignore[method-assign]  # nobody pulls the plug here
-        sim = Simulation(shard_map.shards, stores=list(stores), now_ms=START_MS + later * LATER_MS)
-        assert sim.map.slots == shard_map.slots
+        sim = Simulation(shard_map.shards, stores=list(stores), shard_map=shard_map, now_ms=START_MS + later * LATER_MS)
         yield sim
         for shard in sim.shards:
             shard.store_cursors()
