@@ -233,6 +233,34 @@ BROADCAST_COUNTED: Final = 2000
 BROADCASTS_KEPT: Final = 50
 """Broadcasts that are over and still listed."""
 
+# --- pushes ----------------------------------------------------------------------------------------------------
+PUSHES_OWED: Final = 20_000
+"""Pushes a shard owes while the push process or a vendor is away: 8 MB in memory and 1 MB on disk. With more the oldest tenth goes."""
+PUSH_AGE_MS: Final = 24 * 3_600_000
+"""Who has not been told by then is told nothing: the message is old, and waits in his mailbox."""
+PUSH_USERS_KNOWN: Final = 200_000
+"""Users per shard of whom is remembered whether a device of theirs is bound; with more all are looked up again."""
+PUSHES_TAKEN: Final = 64
+"""Pushes a shard hands out at a time."""
+PUSHES_AT_ONCE: Final = 64
+"""Pushes the push process works on at the same time: each is a question or two to shards and a request to a vendor."""
+PUSHES_PER_VENDOR: Final = 32
+"""Of these, for one notifier: a slow vendor leaves room for the others."""
+PUSHES_WAITING: Final = 100_000
+"""Pushes of vendors that do not answer, kept by the push process (30 MB); more stay with the shards."""
+PUSH_POLL_S: Final = 5.0
+"""A shard that has not said that it owes something is asked this often."""
+PUSH_RETRY_FIRST_S: Final = 2.0
+PUSH_RETRY_MAX_S: Final = 300.0
+"""A vendor that does not answer is left alone this long: doubles from try to try."""
+PUSH_TASKS_KEPT: Final = 1000
+PUSH_TASK_LIFETIME_MS: Final = 7 * 86_400_000
+"""Tasks one shard keeps, and how long."""
+PUSH_ORDER_CHARS: Final = 8192
+"""A task's message as JSON: vendors refuse payloads above 4 KB."""
+RECENT_PUSHES: Final = 5000
+"""What became of pushes, per shard, for `why`: 1 MB."""
+
 # --- files -----------------------------------------------------------------------------------------------------
 FILES_PER_USER: Final = 100_000
 """Records of one user, 200 bytes each."""

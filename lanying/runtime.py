@@ -35,6 +35,7 @@ SUPERVISOR = "supervisor"
 ROUTER = "router"
 GATEWAY = "gateway"
 ADMIN = "admin"
+PUSH = "push"
 
 OBJECTS = "files/objects"
 INCOMING = "files/incoming"
@@ -84,6 +85,7 @@ class Launch(msgspec.Struct, frozen=True):
 
     :ivar name: process name (``router``, ``gateway``, ``shard-0`` …)
     :ivar cpu: core to pin to, None for none
+    :ivar push: there is a push process, shards note what they owe it
     :ivar fds: inherited descriptors by name: ``listener`` (router: the public port), ``metrics`` (gateway: loopback listener)
     """
 
@@ -95,6 +97,7 @@ class Launch(msgspec.Struct, frozen=True):
     cpu: int | None = None
     index: int = -1
     fds: dict[str, int] = {}
+    push: bool = False
 
     @classmethod
     def read(cls) -> Launch:

@@ -129,6 +129,12 @@ class Traced(Message, tag=362):
     bytes: int
 
 
+class PushesWait(Message, tag=370):
+    """Shard to push process: something is owed, ask with :class:`TakePushes`. May get lost: the push process asks anyway, now and then."""
+
+    source: int
+
+
 class StartBackup(Message, tag=340):
     """Gateway to admin process: back the server up into ``storage.backup_path``; while that runs, once is enough.
 
@@ -359,6 +365,7 @@ Envelope = (
     | Traced
     | Compact
     | Reconfigure
+    | PushesWait
 )
 """A bare :class:`Deliver` or :class:`GroupDeliver` is a live one: for connected devices, allowed to get lost."""
 
@@ -1116,11 +1123,28 @@ class MessageTrace(msgspec.Struct, array_like=True):
     removed_ms: int = 0
 
 
+class PushTold(msgspec.Struct, array_like=True, frozen=True):
+    """What became of a push: for ``why``.
+
+    :ivar sn: device, 0: all of the user's
+    :ivar channel: vendor, empty: none was told
+    :ivar what: in words
+    """
+
+    mid: int
+    uid: int
+    sn: int
+    channel: str
+    what: str
+    time_ms: int
+
+
 class MessageTraces(msgspec.Struct, array_like=True):
-    """``next``: the peer to go on after, 0: all conversations were looked at."""
+    """``next``: the peer to go on after, 0: all conversations were looked at; ``pushes``: what is known of pushes for it."""
 
     traces: list[MessageTrace]
     next: int = 0
+    pushes: list[PushTold] = []
 
 
 class GetReached(Message, tag=365):
@@ -1382,6 +1406,7 @@ class PushTargets(Message, tag=274):
 
     :ivar uids: these users, else all behind ``after``; with ``tags`` who has one of them, with ``push_tokens`` whose
         settings have one of them
+    :ivar task: these users are owed this task's push with the same commit, 0: they are only counted
     """
 
     app: str
@@ -1389,6 +1414,7 @@ class PushTargets(Message, tag=274):
     tags: list[str] = []
     push_tokens: list[str] = []
     after: int = 0
+    task: int = 0
 
 
 class PushTargetsPage(msgspec.Struct, array_like=True, frozen=True):
@@ -1396,6 +1422,152 @@ class PushTargetsPage(msgspec.Struct, array_like=True, frozen=True):
 
     counts: dict[str, int]
     next: int
+
+# --- pushes: what shards owe the push process ------------------------------------------------------------------------------
+
+
+class TakePushes(Message, tag=371):
+    """Push process to shard: what is owed behind ``after`` of this ``epoch``. Result: :class:`TakenPushes`. Takes nothing away."""
+
+    epoch: int
+    after: int
+
+
+class OwedPush(msgspec.Struct, array_like=True, frozen=True):
+    """User ``uid`` is owed a push; one row of ``pushes``.
+
+    :ivar mid: the message, or the push task
+    :ivar peer: conversation of the message: a user, a group, 0 the server
+    :ivar seq: its position in there, 0: a push task
+    :ivar group: the conversation is a group's
+    """
+
+    uid: int
+    mid: int
+    peer: int
+    seq: int
+    group: bool
+    since_ms: int
+
+
+class TakenPushes(msgspec.Struct, array_like=True, frozen=True):
+    """In the order they came to be owed. ``epoch`` changes when a shard starts again; ``after``: where to go on; ``more``: at once."""
+
+    epoch: int
+    after: int
+    rows: list[OwedPush]
+    more: bool
+
+
+class PushDone(msgspec.Struct, array_like=True, frozen=True):
+    """A push has come to its end, or (not ``final``) has to wait longer.
+
+    :ivar gone: devices whose token is dead, with the token
+    :ivar shown: a vendor took it, so the badge has gone up
+    """
+
+    uid: int
+    mid: int
+    told: list[PushTold]
+    gone: list[tuple[int, str]] = []
+    shown: bool = False
+    final: bool = True
+
+
+class FinishPushes(Message, tag=372):
+    """Push process to the shard that owed them. Result: True."""
+
+    done: list[PushDone]
+
+
+class GetPushFacts(Message, tag=373):
+    """What decides about a push to ``uid``, of whom the shard asked has the account. Result: :class:`PushFacts`; 10000 he is gone."""
+
+    uid: int
+    mid: int
+    peer: int
+    seq: int
+
+
+class PushFacts(msgspec.Struct, array_like=True, frozen=True):
+    """The recipient, now.
+
+    :ivar devices: serial number, notifier and token of those that are bound
+    :ivar meta: the message as it is in his mailbox; empty: recalled or removed, or of a group
+    :ivar seen: a device of his has acknowledged it
+    :ivar muted: he wants no pushes of this friend
+    :ivar alias: what he calls this friend
+    """
+
+    info: AccountInfo
+    badge: int
+    devices: list[tuple[int, str, str]]
+    meta: bytes = b""
+    seen: bool = False
+    muted: bool = False
+    alias: str = ""
+
+
+class GetGroupPushFacts(Message, tag=374):
+    """The same of a message in group ``gid``, asked of the group's shard. Result: :class:`GroupPushFacts`; 20001 there is none."""
+
+    gid: int
+    mid: int
+    seq: int
+    uid: int
+
+
+class GroupPushFacts(msgspec.Struct, array_like=True, frozen=True):
+    """The message in its group.
+
+    :ivar meta: empty: recalled
+    :ivar member: the recipient still is one
+    :ivar card: name card of the sender
+    """
+
+    meta: bytes
+    member: bool
+    push_mode: int = 0
+    mute_mode: int = 0
+    from_admin: bool = False
+    card: str = ""
+
+
+class PushTask(msgspec.Struct, array_like=True):
+    """Record in ``push_tasks``: a push a back end ordered.
+
+    :ivar order: JSON of the request's ``message``
+    :ivar targets: devices by channel
+    :ivar sent: of these, taken by the vendor
+    """
+
+    task_id: int
+    app: str
+    order: str
+    created_ms: int
+    targets: dict[str, int] = {}
+    sent: dict[str, int] = {}
+
+
+class PutPushTask(Message, tag=375):
+    """Keep a task, on the shard of its id. Result: True; 10002 it is too long, 503 there are too many."""
+
+    task: PushTask
+
+
+class GetPushTask(Message, tag=376):
+    """Result: a :class:`PushTask`, None when there is none of this app (empty: of any)."""
+
+    task_id: int
+    app: str = ""
+
+
+class CountPushTask(Message, tag=377):
+    """Add to a task's counts; one that is gone is none to count for. Result: True."""
+
+    task_id: int
+    targets: dict[str, int] = {}
+    sent: dict[str, int] = {}
 
 
 class PutCode(Message, tag=270):
@@ -1615,6 +1787,13 @@ Request = (
     | SetBadge
     | BindPush
     | PushTargets
+    | TakePushes
+    | FinishPushes
+    | GetPushFacts
+    | GetGroupPushFacts
+    | PutPushTask
+    | GetPushTask
+    | CountPushTask
     | PutCode
     | ReadCode
     | CheckCode

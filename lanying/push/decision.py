@@ -1,7 +1,7 @@
 """Who is pushed a message he has not seen, and with what text (rest-api.md section 5). Pure.
 
-The push service asks :func:`decide` for every message that waits for a user without a connected device, and sends the
-answer to the vendors of his devices.
+The push process asks :func:`decide` for every message that waits for a user without a connected device and :func:`order` for
+every user a back end wants told, and sends the answer to the vendors of his devices.
 """
 
 from __future__ import annotations
@@ -67,7 +67,13 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 class Push(msgspec.Struct, frozen=True):
-    """What vendors are told. ``loc_key`` and ``loc_args`` replace the body on devices that know the key."""
+    """What vendors are told. ``loc_key`` and ``loc_args`` replace the body on devices that know the key.
+
+    :ivar ios: block of the platform, as the sender wrote it; ``android`` likewise
+    :ivar ext: for the app, with the push
+    :ivar image: address of a picture
+    :ivar data_only: for the app alone, nothing is shown
+    """
 
     title: str
     body: str
@@ -79,6 +85,9 @@ class Push(msgspec.Struct, frozen=True):
     show_end_time: int = 0
     ios: dict[str, Any] = {}
     android: dict[str, Any] = {}
+    ext: dict[str, Any] = {}
+    image: str = ""
+    data_only: bool = False
 
 
 def decide(recipient: Recipient, conversation: Conversation, letter: Letter, hour: int) -> Push | None:
@@ -107,6 +116,33 @@ def decide(recipient: Recipient, conversation: Conversation, letter: Letter, hou
         show_end_time=_number(config.get("show_end_time"), 0),
         ios=ios,
         android=android,
+    )
+
+
+def order(recipient: Recipient, message: dict[str, Any], channel: str, hour: int) -> Push | None:
+    """The push a back end ordered, for one vendor, None for none.
+
+    :param message: as checked by the REST API; a vendor's own block goes over ``android``
+    """
+    if recipient.no_push or within(hour, recipient.no_push_start_hour, recipient.no_push_end_hour):
+        return None
+    badge = _text(message.get("badge")) or "+1"
+    number = int(badge.removeprefix("+"))
+    data_only = message.get("type") == "cmd"
+    return Push(
+        title=_text(message.get("title"))[:TITLE_CHARS],
+        body=(_text(message.get("big_text")) or _text(message.get("body")))[:BODY_CHARS],
+        badge=recipient.badge + number if badge.startswith("+") else number,
+        silent=data_only
+        or recipient.no_sounds
+        or within(hour, recipient.silence_start_time, recipient.silence_end_time),
+        show_begin_time=_number(message.get("show_begin_time"), 0),
+        show_end_time=_number(message.get("show_end_time"), 0),
+        ios=_object(message.get("ios")),
+        android=_object(message.get("android")) | _object(message.get(channel)),
+        ext=_object(message.get("ext")),
+        image=_text(message.get("attachment_url")),
+        data_only=data_only,
     )
 
 

@@ -51,6 +51,8 @@ class Process:
         self.store = with_cold(hot, place, launch.index)
         find = partial(open_cold, place, launch.index, hot) if place else None
         self.runner = Runner(launch.index, launch.shard_map, launch.config, self.store, launch.run, self.stop, find)
+        if launch.push:
+            self.runner.shard.pushes.begin()
         self.receiver = handoff.Receiver(launch.run.handoff(launch.name), self.accept, loop)
 
     def start(self) -> None:

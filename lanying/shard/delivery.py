@@ -263,6 +263,8 @@ class Delivery:
             head = shard.mailboxes.head(message.uid, message.peer)
             head.flags |= schema.KNOWN
             self.put(head, message.mid, message.meta, listed=message.listed, sn=0)
+            if message.listed and shard.pushes.on:
+                shard.pushes.message(head, message.mid)
 
     def show(self, uid: int, peer: int, meta: bytes, except_sn: int = 0) -> None:
         """To a user's connected devices only, not stored (xsync 5.8: typing, signals, user notices)."""

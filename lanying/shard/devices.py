@@ -150,6 +150,13 @@ def bind_push(work: Work, uid: int, sn: int, notifier: str, device_token: str) -
             _free(work, uid, device, (notifier, device_token))
 
 
+def unbind_push(work: Work, uid: int, sn: int, device_token: str) -> None:
+    """The vendor says this token is dead; one that was bound meanwhile stays."""
+    device = get(work.store, uid, sn)
+    if device is not None and device.push_token == device_token:
+        _save(work, uid, msgspec.structs.replace(device, notifier="", push_token=""))
+
+
 def _free(out: Writes, uid: int, device: Device, push: tuple[str, str]) -> None:
     """Another device has this push token now: pushes go to one of them only."""
     if (device.notifier, device.push_token) == push:

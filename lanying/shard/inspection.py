@@ -21,6 +21,7 @@ from lanying.bus.messages import (
     Message,
     MessageTrace,
     MessageTraces,
+    PushTold,
     Slow,
     SlowReader,
     Traced,
@@ -52,6 +53,7 @@ class Inspection:
 
     :ivar recent: the latest messages accepted here: id, owner of the mailbox, peer, wall ms
     :ivar removed: the latest messages taken out of a mailbox: id, owner, peer, wall ms, how
+    :ivar pushes: what became of the latest pushes owed here
     :ivar slow: the latest things that took long
     """
 
@@ -59,6 +61,7 @@ class Inspection:
         self._shard = shard
         self.recent: deque[tuple[int, int, int, int]] = deque(maxlen=limits.RECENT_MESSAGES)
         self.removed: deque[tuple[int, int, int, int, str]] = deque(maxlen=limits.RECENT_REMOVED)
+        self.pushes: deque[PushTold] = deque(maxlen=limits.RECENT_PUSHES)
         self.slow: deque[Slow] = deque(maxlen=limits.SLOW_KEPT)
         self.traced: dict[int, tuple[float, str]] = {}
         self.handlers: dict[type[Message], Callable[[Any], object]] = {
@@ -132,7 +135,7 @@ class Inspection:
             trace.removed_how, trace.removed_ms = removed.get(place, ("", 0))
             if trace.state != "removed" or place in accepted or place in removed:
                 found.append(trace)
-        return MessageTraces(found, following)
+        return MessageTraces(found, following, self._shard.pushes.told(mid))
 
     def _peers(self, owner: int, mid: int, after: int) -> tuple[list[int], int]:
         """Conversations of a mailbox whose history has the message, among the next ones, and where to go on."""

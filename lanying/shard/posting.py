@@ -106,7 +106,10 @@ class Posting:
         if not mid:
             mid = shard.next_mid()
             stored = frame.meta(mid, SYSTEM, 0, uid, now_ms, Meta.MESSAGE, payload)
-            shard.delivery.put(shard.mailboxes.head(uid, SYSTEM), mid, stored, listed=True, sn=0)
+            head = shard.mailboxes.head(uid, SYSTEM)
+            shard.delivery.put(head, mid, stored, listed=True, sn=0)
+            if shard.pushes.on:
+                shard.pushes.message(head, mid)
             shard.delivery.remember_sent(author, client_mid, mid, checksum)
             shard.messages += 1
         return Posted(mid, now_ms)

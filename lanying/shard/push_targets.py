@@ -1,8 +1,9 @@
-"""How many devices of this shard a push to an audience would go to, by notifier. Pure."""
+"""Whom of this shard a push to an audience goes to, and how many devices that are, by notifier. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from lanying import limits
 from lanying.bus.messages import STATE_NORMAL, PushTargets, PushTargetsPage
@@ -12,8 +13,11 @@ from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 
 
-def count(store: Store, wanted: PushTargets) -> PushTargetsPage:
-    """Devices with a vendor token, of users who want pushes and are meant; looks at a bounded number of users."""
+def count(store: Store, wanted: PushTargets, order: Callable[[int, int], None]) -> PushTargetsPage:
+    """Devices with a vendor token, of users who want pushes and are meant; looks at a bounded number of users.
+
+    :param order: is told each of these users and the task, if there is one
+    """
     found: Counter[str] = Counter()
     if wanted.uids:
         uids, last = [uid for uid in wanted.uids if 0 < uid <= MAX_ENTITY_ID], 0
@@ -31,5 +35,8 @@ def count(store: Store, wanted: PushTargets) -> PushTargetsPage:
             continue
         if tokens and account.info.push_token not in tokens:
             continue
-        found.update(device.notifier for device in devices.list_all(store, uid) if device.push_token)
+        notifiers = [device.notifier for device in devices.list_all(store, uid) if device.push_token]
+        found.update(notifiers)
+        if wanted.task and notifiers:
+            order(uid, wanted.task)
     return PushTargetsPage(dict(found), last)

@@ -471,6 +471,7 @@ class Runner:
             **self.tick_seconds.figures("tick_seconds"),
             **self.lag_seconds.figures("lag_seconds"),
             **shard.outbox.depths(),
+            **shard.pushes.figures(),
             **self._store.sizes(),
             **({"moved": float(shard.aging.moved)} if shard.aging else {}),
         }

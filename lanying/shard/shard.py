@@ -29,6 +29,7 @@ from lanying.bus.messages import (
     LinkMessage,
     Message,
     NoticeFor,
+    PushTargets,
     Reply,
     Request,
     Resign,
@@ -47,7 +48,7 @@ from lanying.protocol.connection import Connection, goodbye
 from lanying.protocol.frame import FrameError, parse_frame
 from lanying.protocol.schema.xsync_pb2 import ConversationUnread, Frame, Meta, Provision, Status, SyncUL
 from lanying.runtime import shard_name
-from lanying.shard import accounts, calls, devices, group_reading, history, marks
+from lanying.shard import accounts, calls, devices, group_reading, history, marks, push_targets
 from lanying.shard.aging import Aging, Background, at_once
 from lanying.shard.broadcasts import Broadcasts
 from lanying.shard.delivery import Delivery
@@ -57,6 +58,7 @@ from lanying.shard.mailbox import Conversation, Mailboxes
 from lanying.shard.outbox import Outbox
 from lanying.shard.policy import Policy
 from lanying.shard.posting import Posting
+from lanying.shard.pushes import Pushes
 from lanying.shard.registry import Registry
 from lanying.shard.retention import Retention
 from lanying.shard.session import Session
@@ -124,12 +126,15 @@ class Shard:
         self.timelines = Timelines(self)
         self.inspection = Inspection(self)
         self.posting = Posting(self)
+        self.pushes = Pushes(self)
         self.broadcasts = Broadcasts(self)
         self._handlers: dict[type[Message], Callable[[Any], object]] = {
             **self.timelines.handlers,
             **self.posting.handlers,
             **self.broadcasts.handlers,
             **self.inspection.handlers,
+            **self.pushes.handlers,
+            PushTargets: lambda request: push_targets.count(self.store, request, self.pushes.order),
             Joined: lambda request: self.timelines.joined(request.uid),
             SetState: self._set_state,
         }
@@ -289,10 +294,14 @@ class Shard:
     def put(self, family: str, key: bytes, value: bytes) -> None:
         """See :class:`~lanying.shard.ports.Work`."""
         self.tick.batch.put(family, key, value)
+        if family == schema.DEVICES:
+            self.pushes.device_changed(key)
 
     def delete(self, family: str, key: bytes) -> None:
         """See :class:`~lanying.shard.ports.Work`."""
         self.tick.batch.delete(family, key)
+        if family == schema.DEVICES:
+            self.pushes.device_changed(key)
 
     def notice(self, uid: int, sender: int, ns: int, payload: bytes) -> None:
         """See :class:`~lanying.shard.ports.Work`."""

@@ -260,6 +260,8 @@ class Timelines:
             shard.mailboxes.changed(tip)
         shard.tick.durable = True
         shard.tick.groups.setdefault(gid, []).append(message)
+        if message.listed and shard.pushes.on:
+            shard.pushes.group_message(gid, message.mid, message.seq, self._members(gid), message.author)
 
     def offer(self, gid: int, messages: list[GroupDeliver]) -> None:
         """After the write: one frame for all devices that are up to date, the same bytes to each."""

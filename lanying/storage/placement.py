@@ -47,6 +47,8 @@ PLACES: Final = {
     schema.READERS: BY_ID,
     schema.FILES: BY_ID,
     schema.FILE_USAGE: BY_ID,
+    schema.PUSHES: BY_ID,
+    schema.PUSH_TASKS: BY_ID,
     schema.BROADCASTS: STAYS,
     schema.OUTBOX: STAYS,
     schema.LINKS: STAYS,

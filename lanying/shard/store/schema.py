@@ -40,6 +40,8 @@ family          key                            value
 ``files``       uid u64, number u64            record: :class:`lanying.bus.messages.FileRecord`, of who uploaded it
 ``file_usage``  uid u64                        record: :class:`lanying.bus.messages.FileUsage`
 ``broadcasts``  id u64                         record: :class:`lanying.shard.broadcasts.Job`, this shard's part of it
+``pushes``      uid u64, mid u64               record: :class:`lanying.bus.messages.OwedPush`, until the push process is done with it
+``push_tasks``  task id u64                    record: :class:`lanying.bus.messages.PushTask`
 ``outbox``      shard u16, number u64          MessagePack array of link messages owed to that shard
 ``links``       b"in"/b"out", shard u16        u64: highest number committed from / given to that shard
 =============== ============================== =====================================================================
@@ -81,6 +83,8 @@ FILES: Final = "files"
 FILE_USAGE: Final = "file_usage"
 CODES: Final = "codes"
 BROADCASTS: Final = "broadcasts"
+PUSHES: Final = "pushes"
+PUSH_TASKS: Final = "push_tasks"
 OUTBOX: Final = "outbox"
 LINKS: Final = "links"
 
@@ -111,6 +115,8 @@ FAMILIES: Final = (
     FILE_USAGE,
     CODES,
     BROADCASTS,
+    PUSHES,
+    PUSH_TASKS,
 )
 
 pack_u16 = struct.Struct(">H").pack
