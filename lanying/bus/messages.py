@@ -1423,6 +1423,7 @@ class PushTargetsPage(msgspec.Struct, array_like=True, frozen=True):
     counts: dict[str, int]
     next: int
 
+
 # --- pushes: what shards owe the push process ------------------------------------------------------------------------------
 
 

@@ -290,7 +290,9 @@ class Pushes:
         self._order = [entry for entry in self._order if entry[1] in self._owed]
         self.dropped += count
         log.warning(
-            "event=pushes_dropped count=%d remedy='%s'", count, "is the push process up? `lanying-cluster status` and its log"
+            "event=pushes_dropped count=%d remedy='%s'",
+            count,
+            "is the push process up? `lanying-cluster status` and its log",
         )
 
     def _count_up(self, uid: int) -> None:

@@ -368,4 +368,3 @@ def test_old_tasks_make_room(sim: Simulation, monkeypatch: pytest.MonkeyPatch) -
     assert kept == [False, False, True, True, True]
     with pytest.raises(CallError):
         ask(sim, 1024, PutPushTask(PushTask(1024, "lanying", "x" * (limits.PUSH_ORDER_CHARS + 1), 0)))
-
