@@ -24,6 +24,8 @@ PLACEHOLDERS: Final = {
     "RTC": "[Call]",
 }
 """What stands for content without a text."""
+VENDOR_BLOCKS: Final = ("huawei", "vivo", "xiaomi", "oppo", "flyme", "fcm")
+"""Platform blocks of an order."""
 SILENT_TYPES: Final = frozenset(("COMMAND", "ACTION"))
 """Kinds of content people do not read: never pushed."""
 
@@ -67,12 +69,15 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 class Push(msgspec.Struct, frozen=True):
-    """What vendors are told. ``loc_key`` and ``loc_args`` replace the body on devices that know the key.
+    """What vendors are told.
 
-    :ivar ios: block of the platform, as the sender wrote it; ``android`` likewise
-    :ivar ext: for the app, with the push
-    :ivar image: address of a picture
-    :ivar data_only: for the app alone, nothing is shown
+    :ivar silent: without a sound
+    :ivar loc_key: replaces the body, with ``loc_args``, on devices that know the key
+    :ivar show_begin_time: seconds since 1970, 0 for at once; ``show_end_time``: 0 for a day
+    :ivar vendors: the platform blocks ``huawei``, ``vivo``, ``xiaomi``, ``oppo``, ``flyme`` and ``fcm``; they override ``android``
+    :ivar ext: handed to the application
+    :ivar data_only: wakes the application and shows nothing
+    :ivar image: address of a picture, empty: none
     """
 
     title: str
@@ -85,9 +90,10 @@ class Push(msgspec.Struct, frozen=True):
     show_end_time: int = 0
     ios: dict[str, Any] = {}
     android: dict[str, Any] = {}
+    vendors: dict[str, dict[str, Any]] = {}
     ext: dict[str, Any] = {}
-    image: str = ""
     data_only: bool = False
+    image: str = ""
 
 
 def decide(recipient: Recipient, conversation: Conversation, letter: Letter, hour: int) -> Push | None:
@@ -119,10 +125,10 @@ def decide(recipient: Recipient, conversation: Conversation, letter: Letter, hou
     )
 
 
-def order(recipient: Recipient, message: dict[str, Any], channel: str, hour: int) -> Push | None:
-    """The push a back end ordered, for one vendor, None for none.
+def order(recipient: Recipient, message: dict[str, Any], hour: int) -> Push | None:
+    """The push a back end ordered, None for none.
 
-    :param message: as checked by the REST API; a vendor's own block goes over ``android``
+    :param message: as checked by the REST API
     """
     if recipient.no_push or within(hour, recipient.no_push_start_hour, recipient.no_push_end_hour):
         return None
@@ -139,10 +145,11 @@ def order(recipient: Recipient, message: dict[str, Any], channel: str, hour: int
         show_begin_time=_number(message.get("show_begin_time"), 0),
         show_end_time=_number(message.get("show_end_time"), 0),
         ios=_object(message.get("ios")),
-        android=_object(message.get("android")) | _object(message.get(channel)),
+        android=_object(message.get("android")),
+        vendors={name: _object(message[name]) for name in VENDOR_BLOCKS if name in message},
         ext=_object(message.get("ext")),
-        image=_text(message.get("attachment_url")),
         data_only=data_only,
+        image=_text(message.get("attachment_url")),
     )
 
 

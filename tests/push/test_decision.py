@@ -146,28 +146,27 @@ def test_any_config_is_survived(config, hidden):
 
 
 def test_an_order_is_pushed_as_it_is_written():
-    push = decision.order(BOB, {"title": "Sale", "body": "today", "ext": {"page": 3}}, "fcm", NOON)
+    push = decision.order(BOB, {"title": "Sale", "body": "today", "ext": {"page": 3}}, NOON)
     assert push == decision.Push("Sale", "today", badge=3, ext={"page": 3})
 
 
 @pytest.mark.parametrize(("badge", "shown"), [("5", 5), ("+4", 6), ("0", 0)])
 def test_an_order_sets_the_badge_or_adds_to_it(badge, shown):
-    assert decision.order(BOB, {"title": "x", "badge": badge}, "apns", NOON).badge == shown
+    assert decision.order(BOB, {"title": "x", "badge": badge}, NOON).badge == shown
 
 
-def test_a_vendors_block_goes_over_the_one_of_android():
-    message = {"title": "x", "android": {"sound": "a", "channel_id": "c"}, "huawei": {"sound": "h"}}
-    assert decision.order(BOB, message, "huawei", NOON).android == {"sound": "h", "channel_id": "c"}
-    assert decision.order(BOB, message, "oppo", NOON).android == {"sound": "a", "channel_id": "c"}
+def test_the_blocks_of_platforms_go_along():
+    push = decision.order(BOB, {"title": "x", "android": {"sound": "a"}, "huawei": {"sound": "h"}}, NOON)
+    assert (push.android, push.vendors, push.ios) == ({"sound": "a"}, {"huawei": {"sound": "h"}}, {})
 
 
 def test_a_command_is_for_the_app_alone():
-    push = decision.order(BOB, {"type": "cmd"}, "fcm", NOON)
+    push = decision.order(BOB, {"type": "cmd"}, NOON)
     assert push.data_only and push.silent
 
 
 def test_nobody_is_told_anything_who_wants_no_pushes_now():
-    assert decision.order(but(no_push=True), {"title": "x"}, "fcm", NOON) is None
-    assert decision.order(but(no_push_start_hour=12, no_push_end_hour=13), {"title": "x"}, "fcm", NOON) is None
+    assert decision.order(but(no_push=True), {"title": "x"}, NOON) is None
+    assert decision.order(but(no_push_start_hour=12, no_push_end_hour=13), {"title": "x"}, NOON) is None
     quiet = but(silence_start_time=12, silence_end_time=13)
-    assert decision.order(quiet, {"title": "x"}, "fcm", NOON).silent
+    assert decision.order(quiet, {"title": "x"}, NOON).silent
