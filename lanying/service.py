@@ -94,8 +94,7 @@ def uninstall(service: Service) -> list[str]:
 def unit_text(service: Service, config_file: Path) -> str:
     """The unit of this installation."""
     config = load(config_file, environment={}, profile=service.profile)
-    prefixes = {Path(service.python).absolute(), Path(sys.prefix).absolute(), Path(__file__).absolute()}
-    at_home = any(path.is_relative_to("/home") for path in prefixes)
+    at_home = any(path.is_relative_to("/home") for path in _program(service))
     values = {
         "user": service.user,
         "python": service.python,
@@ -120,11 +119,18 @@ def _check(service: Service) -> None:
         raise ConfigError("this system has no systemd: use `lanying-cluster start --daemon` from your init scripts")
     if any(part in (" ", "\n", "%") for path in (service.data, service.config) for part in str(path)):
         raise ConfigError(f"{service.data}, {service.config}: paths of a service may have no spaces or %")
-    if service.live and any(Path(path).absolute().is_relative_to("/root") for path in (service.python, __file__)):
+    hidden = [path for path in _program(service) if path.is_relative_to("/root")]
+    if service.live and hidden:
         raise ConfigError(
-            f"the user {service.user} cannot run {service.python}, /root is root's alone: "
-            "install lanying elsewhere, for example in /opt/lanying, and run its install-service"
+            f"the user {service.user} cannot run {hidden[0]}, /root is root's alone: install lanying elsewhere with the "
+            "system's Python, for example /usr/bin/python3 -m venv /opt/lanying, and run its install-service"
         )
+
+
+def _program(service: Service) -> list[Path]:
+    """What the service's user has to be able to read. A virtual environment's Python is a link to the one it was made with."""
+    python = Path(service.python)
+    return [python.absolute(), python.resolve(), Path(sys.prefix).absolute(), Path(__file__).absolute()]
 
 
 def _make_user(service: Service) -> list[str]:

@@ -1,8 +1,10 @@
 """The systemd unit, without systemd: what is written, and what systemd's own tools say of it where they are installed."""
 
+import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +106,13 @@ def test_systemd_rates_the_unit_as_well_confined(service):
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-300:]
+
+
+def test_a_python_that_the_service_user_cannot_reach_is_refused(monkeypatch, tmp_path):
+    """ProtectHome hides /root from the service: also when the virtual environment is elsewhere and only its Python is there."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    python = tmp_path / "python3"
+    python.symlink_to("/root/.pyenv/versions/3.11.7/bin/python3.11")
+    with pytest.raises(ConfigError, match=r"cannot run /root/\.pyenv.*/usr/bin/python3 -m venv /opt/lanying"):
+        install(Service(Path("/"), "chat", tmp_path / "lanying.toml", tmp_path / "data", "", python=str(python)))
