@@ -315,6 +315,28 @@ RESERVED_DESCRIPTORS: Final = 1024
 MAX_SHARDS: Final = 64
 """Six bits of every message id name its shard."""
 
+# --- vendors of pushes -------------------------------------------------------------------------------------------
+VENDOR_PAYLOAD_BYTES: Final = 4096
+"""Largest payload of APNs, FCM and Huawei; the others take at least as much."""
+VENDOR_ANSWER_BYTES: Final = 64 * 1024
+"""Largest answer of a vendor that is read: they are a few hundred bytes."""
+VENDOR_TIMEOUT_S: Final = 15.0
+"""For one request with its answer. Vendors answer within a second; abroad, on a mobile uplink, within a few."""
+VENDOR_REQUESTS: Final = 32
+"""Requests under way to one vendor; the next ones wait. Enough for 100 pushes a second at 300 ms each."""
+VENDOR_CONNECTIONS: Final = 8
+"""Connections to one vendor that are kept open; over HTTP/2 one carries all requests."""
+VENDOR_IDLE_S: Final = 600.0
+"""A kept connection nobody used for this long is closed. Apple takes frequent reconnecting for an attack."""
+VENDOR_RETRY_S: Final = 30.0
+"""Next attempt when the vendor does not say when."""
+VENDOR_RETRY_MAX_S: Final = 3600.0
+"""Longest wait a vendor may ask for."""
+VENDOR_LOGIN_AGAIN_S: Final = 60.0
+"""A refused login is not tried again earlier: nothing has changed, and vendors count logins."""
+VENDOR_KEEP_S: Final = 86_400
+"""How long vendors keep a push for a device that is off, unless its ``show_end_time`` is earlier."""
+
 # --- client SDK ------------------------------------------------------------------------------------------------
 CLIENT_LOGIN_TIMEOUT_S: Final = 15.0
 """From the TCP connection to an answered login; the server itself gives up after ``LOGIN_TIMEOUT_S``."""

@@ -31,7 +31,14 @@ class Secret(msgspec.Struct, frozen=True):
 
 
 class Notifier(msgspec.Struct, frozen=True):
-    """One notifier. ``environment``: 0 development, 1 production; ``app_id``: the vendor's; ``secret``: encrypted."""
+    """One notifier; docs/push.md says what a vendor's fields are.
+
+    :ivar environment: 0 development, 1 production
+    :ivar app_id: the vendor's
+    :ivar secret: encrypted
+    :ivar endpoint: base URL instead of the vendor's own: a regional host, a proxy, a test
+    :ivar login_endpoint: the same for the host that gives access tokens, where that is another one
+    """
 
     app: str
     name: str
@@ -39,6 +46,8 @@ class Notifier(msgspec.Struct, frozen=True):
     environment: int
     app_id: str
     secret: str
+    endpoint: str = ""
+    login_endpoint: str = ""
 
 
 class Notifiers:
@@ -71,7 +80,17 @@ class Notifiers:
             ) from error
         return msgspec.json.decode(plain, type=Secret)
 
-    def put(self, app: str, name: str, provider: int, environment: int, app_id: str, secret: Secret) -> None:
+    def put(
+        self,
+        app: str,
+        name: str,
+        provider: int,
+        environment: int,
+        app_id: str,
+        secret: Secret,
+        endpoint: str = "",
+        login_endpoint: str = "",
+    ) -> None:
         """Add a notifier, or replace the one of this app and name."""
         from cryptography.fernet import Fernet
 
@@ -80,7 +99,7 @@ class Notifiers:
         sealed = Fernet(self._key.read_bytes()).encrypt(msgspec.json.encode(secret)).decode()
         self._refresh()
         others = [it for it in self._known if (it.app, it.name) != (app, name)]
-        self._save([*others, Notifier(app, name, provider, environment, app_id, sealed)])
+        self._save([*others, Notifier(app, name, provider, environment, app_id, sealed, endpoint, login_endpoint)])
 
     def remove(self, app: str, name: str) -> bool:
         """Remove a notifier; was it there?"""

@@ -35,9 +35,10 @@ PROCESSES = ("router", "shard", "gateway", "push", "services", "admin")
 """They meet on the bus and never import each other."""
 PURE = ("protocol", "bus.messages", "bus.records", "bus.link", "children", "client.session", "push.decision")
 """No loop, no sockets, no processes, no clock."""
-IMPURE = {"asyncio", "uvloop", "zmq", "socket", "select", "selectors", "subprocess", "threading", "time"}
+IMPURE = {"asyncio", "uvloop", "zmq", "socket", "select", "selectors", "subprocess", "threading", "time", "httpx"}
 EDGES = {
     "router": {"__main__", "listener"},
+    "push.vendors": {"sender"},
     "shard": {"__main__", "commit", "runner", "worker", "store.rocks", "store.cold"},
 }
 """Everything else in these packages is pure."""

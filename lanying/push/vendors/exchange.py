@@ -1,0 +1,168 @@
+"""What the vendors share: requests, answers, and what became of a push. Pure.
+
+A :class:`Vendor` is made of a notifier and lives as long as it. The sender asks it, in this order::
+
+    login(now)     an Access, or the Request whose Answer access() reads
+    request(…)     the push as a Request
+    stale(answer)  the vendor does not take the access token any more: log in again and repeat, once
+    outcome(…)     what became of the push
+"""
+
+from __future__ import annotations
+
+import email.utils
+import enum
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from lanying import limits
+from lanying.errors import ConfigError
+from lanying.notifiers import Notifier, Secret
+from lanying.push.decision import Push
+
+JSON: Final = {"content-type": "application/json"}
+FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
+
+
+class State(enum.StrEnum):
+    """What became of a push."""
+
+    SENT = "sent"
+    GONE = "gone"
+    LATER = "later"
+    REFUSED = "refused"
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The vendor's answer to a push.
+
+    :ivar state: ``SENT``: the vendor has it; ``GONE``: the token is dead, unbind it; ``LATER``: try again; ``REFUSED``: it never will
+    :ivar reason: the vendor's word or the error, for people
+    :ivar retry_after_s: of ``LATER``
+    """
+
+    state: State
+    reason: str = ""
+    retry_after_s: float = 0.0
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A device: its token, and the notifier with its secret that reaches it."""
+
+    notifier: Notifier
+    secret: Secret
+    token: str
+
+
+class Request(msgspec.Struct, frozen=True):
+    """An HTTP POST."""
+
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An HTTP answer; names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+    def json(self) -> dict[str, Any]:
+        """The body if it is a JSON object, else nothing."""
+        try:
+            found = msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+class Access(msgspec.Struct, frozen=True):
+    """What proves who we are, until a time in seconds since 1970."""
+
+    token: str = ""
+    until: float = float("inf")
+
+
+class Vendor:
+    """What differs between vendors. Everything here is pure; ``now`` is seconds since 1970.
+
+    :raises ConfigError: (constructor) fields of the notifier are missing or malformed; the text names them
+    """
+
+    name: ClassVar[str]
+    base: ClassVar[str]
+    http2: ClassVar[bool] = False
+    token: ClassVar[re.Pattern[str]]
+    """What a device token looks like. They come from users."""
+
+    def __init__(self, notifier: Notifier, secret: Secret) -> None:
+        self.url = notifier.endpoint.rstrip("/") or self.base
+        self.certificate = ""
+        """Client certificate with its key, in PEM."""
+
+    def login(self, now: float) -> Request | Access:
+        """How to get an access token; vendors without log in like this."""
+        return Access()
+
+    def access(self, answer: Answer, now: float) -> Access | Outcome:
+        """The access token of a login's answer."""
+        raise NotImplementedError
+
+    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | None:
+        """The push for a device; None: it is too large even with an empty body."""
+        raise NotImplementedError
+
+    def stale(self, answer: Answer) -> bool:
+        """Was the access token not taken?"""
+        return answer.status == 401
+
+    def outcome(self, answer: Answer, now: float) -> Outcome:
+        """What the answer to a push means."""
+        raise NotImplementedError
+
+
+def by_status(answer: Answer, reason: str, now: float) -> Outcome:
+    """What an HTTP status means when the vendor says nothing better."""
+    if answer.status == 429 or answer.status >= 500:
+        return later(answer, reason, now)
+    return Outcome(State.REFUSED, reason or f"HTTP {answer.status}")
+
+
+def later(answer: Answer, reason: str, now: float, wait_s: float = limits.VENDOR_RETRY_S) -> Outcome:
+    """Try again when ``Retry-After`` says, else after ``wait_s``."""
+    asked = answer.headers.get("retry-after", "").strip()
+    if asked.isdecimal() and asked.isascii() and len(asked) < 10:
+        wait_s = int(asked)
+    elif asked:
+        try:
+            wait_s = email.utils.parsedate_to_datetime(asked).timestamp() - now
+        except (ValueError, OverflowError):
+            pass
+    wait_s = min(max(wait_s, 1.0), limits.VENDOR_RETRY_MAX_S)
+    return Outcome(State.LATER, reason or f"HTTP {answer.status}", wait_s)
+
+
+def bearer(answer: Answer, now: float) -> Access | Outcome:
+    """The access token of an OAuth 2 answer (RFC 6749 section 5), renewed a tenth of its life before it ends."""
+    found = answer.json()
+    token, life_s = found.get("access_token"), found.get("expires_in")
+    if answer.status == 200 and isinstance(token, str) and token:
+        life_s = float(life_s) if isinstance(life_s, int | float) else 3600.0
+        return Access(token, now + life_s * 0.9)
+    reason = str(found.get("error_description") or found.get("error") or f"HTTP {answer.status}")
+    return by_status(answer, f"login refused: {reason}", now)
+
+
+def required(notifier: Notifier, fields: dict[str, str]) -> None:
+    """:raises ConfigError: a field, by the name of its option, is empty or would break a header"""
+    missing = [option for option, value in fields.items() if not value]
+    if missing:
+        raise ConfigError(f"notifier {notifier.name}: {' and '.join(missing)} missing; see docs/push.md, Vendors")
+    broken = [option for option, value in fields.items() if not re.fullmatch(r"[!-~]+", value)]
+    if broken:
+        raise ConfigError(f"notifier {notifier.name}: {' and '.join(broken)} must be printable ASCII without spaces")

@@ -1,0 +1,230 @@
+"""The edge against a real server that plays the vendors."""
+
+import asyncio
+import contextlib
+import socket
+
+import msgspec
+import pytest
+
+from lanying import limits
+from lanying.notifiers import Secret
+from lanying.push.decision import Push
+from lanying.push.vendors import Outcome, State, Vendors
+from tests.push.vendors.keys import APNS_TOKEN, NOW, PUSH, account, certificate, target_of
+from tests.push.vendors.play import NEVER, stage
+
+FCM_TOKEN = "dA1_-x:APA91b" + "Z" * 130
+OAUTH = "/oauth/token"
+FCM = "/v1/projects/my-project/messages:send"
+APNS = f"/3/device/{APNS_TOKEN}"
+
+
+@pytest.fixture
+def play(tmp_path, monkeypatch):
+    """Runs a conversation, ``async def conversation(play, vendors)``, against the server."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "tls.pem"))
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(conversation, **options):
+        async def whole():
+            async with stage(tmp_path) as playing, contextlib.aclosing(Closing(**options)) as vendors:
+                await conversation(playing, vendors)
+
+        asyncio.run(whole())
+
+    return run
+
+
+class Closing(Vendors):
+    def __init__(self, **options):
+        self.now = NOW
+        super().__init__(clock=lambda: self.now, timeout_s=options.get("timeout_s", 30))
+
+    async def aclose(self):
+        await self.close()
+
+
+def fcm(play):
+    return target_of("fcm", FCM_TOKEN, Secret(certificate=account(token_uri=play.url + OAUTH)), endpoint=play.url)
+
+
+def access(token, seconds=3600):
+    return {"access_token": token, "expires_in": seconds, "token_type": "Bearer"}
+
+
+def bearers(play, path=FCM):
+    return [headers["authorization"] for _version, asked, headers, _body in play.asked if asked == path]
+
+
+def test_apple_is_spoken_to_over_one_http2_connection(play):
+    async def conversation(play, vendors):
+        play.on(APNS, {}, (410, {"reason": "Unregistered"}, {}))
+        target = target_of("apns", APNS_TOKEN, endpoint=play.url)
+        assert await vendors.send(target, PUSH, "m-1") == Outcome(State.SENT)
+        assert await vendors.send(target, PUSH, "m-2") == Outcome(State.GONE, "Unregistered")
+        (version, _path, first, body), (_, _, second, _) = play.asked
+        assert version == "2" and first["apns-topic"] == "com.example.app" and "你好" in body.decode()
+        assert first["authorization"] == second["authorization"]
+        assert first["apns-collapse-id"] == "m-1"
+
+    play(conversation)
+
+
+def test_apple_gets_a_new_token_when_the_old_one_has_expired(play):
+    async def conversation(play, vendors):
+        expired = (403, {"reason": "ExpiredProviderToken"}, {})
+        play.on(APNS, {}, expired, {}, expired)
+        target = target_of("apns", APNS_TOKEN, endpoint=play.url)
+        assert (await vendors.send(target, PUSH, "m")).state is State.SENT
+        vendors.now += 1
+        assert (await vendors.send(target, PUSH, "m")).state is State.SENT
+        assert len(set(bearers(play, APNS))) == 2
+        refused = await vendors.send(target, PUSH, "m")
+        assert (refused.state, refused.reason) == (State.REFUSED, "ExpiredProviderToken")
+
+    play(conversation)
+
+
+def test_a_client_certificate_is_shown(play):
+    async def conversation(play, vendors):
+        play.on(APNS, {})
+        target = target_of("apns", APNS_TOKEN, Secret(certificate=certificate()), endpoint=play.url)
+        assert (await vendors.send(target, PUSH, "m")).state is State.SENT
+        assert "authorization" not in play.asked[0][2]
+
+    play(conversation)
+
+
+def test_an_access_token_serves_until_shortly_before_it_runs_out(play):
+    async def conversation(play, vendors):
+        play.on(OAUTH, access("a", 1000), access("b", 1000))
+        play.on(FCM, {"name": "1"})
+        for _ in range(2):
+            assert (await vendors.send(fcm(play), PUSH, "m")).state is State.SENT
+        vendors.now += 901
+        assert (await vendors.send(fcm(play), PUSH, "m")).state is State.SENT
+        assert play.paths() == [OAUTH, FCM, FCM, OAUTH, FCM]
+        assert bearers(play) == ["Bearer a", "Bearer a", "Bearer b"]
+
+    play(conversation)
+
+
+def test_many_pushes_at_once_log_in_once(play):
+    async def conversation(play, vendors):
+        play.on(OAUTH, access("a"))
+        play.on(FCM, {"name": "1"})
+        found = await asyncio.gather(*(vendors.send(fcm(play), PUSH, f"m{n}") for n in range(50)))
+        assert {it.state for it in found} == {State.SENT}
+        assert play.paths().count(OAUTH) == 1 and play.paths().count(FCM) == 50
+
+    play(conversation)
+
+
+def test_a_token_that_is_not_taken_is_renewed_once(play):
+    async def conversation(play, vendors):
+        play.on(OAUTH, access("a"), access("b"), access("c"))
+        play.on(FCM, (401, {}, {}), {"name": "1"}, (401, {}, {}))
+        assert (await vendors.send(fcm(play), PUSH, "m")).state is State.SENT
+        assert bearers(play) == ["Bearer a", "Bearer b"]
+        assert (await vendors.send(fcm(play), PUSH, "m")).state is State.REFUSED
+        assert bearers(play)[2:] == ["Bearer b", "Bearer c"]
+
+    play(conversation)
+
+
+def test_a_refused_login_is_said_and_not_repeated_at_once(play):
+    async def conversation(play, vendors):
+        play.on(OAUTH, (401, {"error": "invalid_client"}, {}), access("a"))
+        play.on(FCM, {"name": "1"})
+        for _ in range(3):
+            assert await vendors.send(fcm(play), PUSH, "m") == Outcome(State.REFUSED, "login refused: invalid_client")
+        assert play.paths() == [OAUTH]
+        vendors.now += limits.VENDOR_LOGIN_AGAIN_S + 1
+        assert (await vendors.send(fcm(play), PUSH, "m")).state is State.SENT
+
+    play(conversation)
+
+
+def test_too_many_requests_are_for_later(play):
+    async def conversation(play, vendors):
+        play.on(OAUTH, access("a"))
+        play.on(FCM, (429, {"error": {"message": "slow down"}}, {"retry-after": "77"}))
+        assert await vendors.send(fcm(play), PUSH, "m") == Outcome(State.LATER, "slow down", 77)
+
+    play(conversation)
+
+
+def test_a_slow_answer_and_an_endless_one_are_for_later(play):
+    async def conversation(play, vendors):
+        play.on(APNS, NEVER, b"x" * (limits.VENDOR_ANSWER_BYTES + 1))
+        target = target_of("apns", APNS_TOKEN, endpoint=play.url)
+        slow = await vendors.send(target, PUSH, "m")
+        assert slow == Outcome(State.LATER, "TimeoutError: no answer within 2 s", limits.VENDOR_RETRY_S)
+        # The connection that was given up does not keep the next push from being sent.
+        endless = await vendors.send(target, PUSH, "m")
+        assert endless.state is State.LATER and "more than 65536 bytes" in endless.reason
+
+    play(conversation, timeout_s=2)
+
+
+def test_nobody_there_and_a_connection_that_dies_are_for_later(play):
+    async def conversation(play, vendors):
+        with socket.create_server(("127.0.0.1", 0)) as nobody:
+            free = nobody.getsockname()[1]
+        gone = await vendors.send(target_of("apns", APNS_TOKEN, endpoint=f"http://127.0.0.1:{free}"), PUSH, "m")
+        assert gone.state is State.LATER and gone.reason.startswith("ConnectError")
+
+        async def die(_reader, writer):
+            writer.close()
+
+        async with await asyncio.start_server(die, "127.0.0.1", 0) as dying:
+            port = dying.sockets[0].getsockname()[1]
+            target = target_of("apns", APNS_TOKEN, endpoint=f"http://127.0.0.1:{port}")
+            dead = await vendors.send(target, PUSH, "m")
+        assert dead.state is State.LATER and dead.reason
+
+    play(conversation)
+
+
+def test_a_login_nobody_answers_keeps_other_pushes_from_waiting_for_it(play):
+    async def conversation(play, vendors):
+        play.on(OAUTH, NEVER)
+        found = await asyncio.gather(*(vendors.send(fcm(play), PUSH, "m") for _ in range(5)))
+        assert {it.state for it in found} == {State.LATER}
+        assert play.paths() == [OAUTH]
+
+    play(conversation, timeout_s=1)
+
+
+def test_bad_tokens_notifiers_and_times_never_reach_the_vendor(play):
+    async def conversation(play, vendors):
+        bad = target_of("apns", "../secret", endpoint=play.url)
+        assert (await vendors.send(bad, PUSH, "m")).state is State.GONE
+        unfit = await vendors.send(target_of("fcm", FCM_TOKEN, Secret(), endpoint=play.url), PUSH, "m")
+        assert unfit.state is State.REFUSED and "service account" in unfit.reason
+        target = target_of("apns", APNS_TOKEN, endpoint=play.url)
+        late = await vendors.send(target, Push("A", "B", 1, show_end_time=int(NOW)), "m")
+        assert late == Outcome(State.REFUSED, "its show_end_time has passed")
+        large = await vendors.send(target, Push("A", "B", 1, ext={"a": "x" * 5000}), "m")
+        assert large.state is State.REFUSED and "4096" in large.reason
+        assert play.asked == []
+
+    play(conversation)
+
+
+def test_a_changed_notifier_gets_a_line_of_its_own_and_the_old_one_ends_its_work(play):
+    async def conversation(play, vendors):
+        old = target_of("apns", APNS_TOKEN, endpoint=play.url)
+        notifier = msgspec.structs.replace(old.notifier, secret="changed", app_id="com.example.new")
+        new = msgspec.structs.replace(old, notifier=notifier)
+        play.on(APNS, NEVER, {})
+        waiting = asyncio.ensure_future(vendors.send(old, PUSH, "m"))
+        while not play.asked:  # noqa: ASYNC110 - the server runs in this loop
+            await asyncio.sleep(0)
+        assert (await vendors.send(new, PUSH, "m")).state is State.SENT
+        assert [headers["apns-topic"] for _v, _p, headers, _b in play.asked] == ["com.example.app", "com.example.new"]
+        assert "no answer" in (await waiting).reason
+
+    play(conversation, timeout_s=2)
