@@ -21,7 +21,9 @@ from lanying.errors import ConfigError
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-AppId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
+APP_ID_PATTERN = "^[A-Za-z0-9_-]{1,64}$"
+APP_ID_RULE = "an app id is 1 to 64 letters, digits, _ and -"
+AppId = Annotated[str, msgspec.Meta(pattern=APP_ID_PATTERN)]
 
 PREFIX = "LANYING_"
 NOT_SETTINGS = ("LANYING_FAILPOINT",)
@@ -327,8 +329,8 @@ def _check_apps(source: str, apps: object) -> None:
     if not isinstance(apps, dict) or not all(isinstance(own, dict) for own in apps.values()):
         raise ConfigError(f"{source}: apps are tables of a file: write [apps.APP_ID] and the keys of this app below")
     for app_id, own in apps.items():
-        if not 0 < len(app_id) <= 64 or not re.fullmatch("[A-Za-z0-9_-]+", app_id):
-            raise ConfigError(f"{source}: [apps.{app_id}]: an app id is 1 to 64 letters, digits, _ and -")
+        if not re.fullmatch(APP_ID_PATTERN, app_id):
+            raise ConfigError(f"{source}: [apps.{app_id}]: {APP_ID_RULE}")
         for key in own:
             if key not in AppOverrides.__struct_fields__:
                 allowed = ", ".join(AppOverrides.__struct_fields__)

@@ -9,29 +9,24 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 import shutil
 import time
 from pathlib import Path
 
-import msgspec
-
+from lanying import apps
 from lanying.config import Config
 from lanying.errors import DataDirectoryError, ShardCountError
 from lanying.private import write_private
-from lanying.runtime import COLD_FILE, App, RunDirectory, cold_path
+from lanying.runtime import COLD_FILE, RunDirectory, cold_path
 from lanying.shardmap import ShardMap
 
-APPS_FILE = "apps.json"
-TOKEN_FILE = "admin-token"
 LOCK_FILE = "lock"
 LOG_FILE = "log/lanying.log"
 SWITCHING_FILE = "reshard.switching"
 """There while `lanying-cluster reshard` exchanges the shards' directories: what is there fits no shard map."""
-KEY_BYTES = 32
 LOCK_WAIT_S = 5.0
 """Children of a killed supervisor take a moment to go."""
-_OURS = {LOCK_FILE, "run", "log", "lost+found", APPS_FILE, TOKEN_FILE}
+_OURS = {LOCK_FILE, "run", "log", "lost+found", apps.FILE, apps.TOKEN_FILE}
 """What may be there before the shard map is: it is written last."""
 
 
@@ -88,7 +83,7 @@ class DataDirectory:
 
     def _check(self, shards: int) -> None:
         if self._shard_map is None:
-            names = {entry.name for entry in self.path.iterdir() if not entry.name.startswith(f"{TOKEN_FILE}.")}
+            names = {entry.name for entry in self.path.iterdir() if not entry.name.startswith(f"{apps.TOKEN_FILE}.")}
             foreign = sorted(names - _OURS)
             if foreign:
                 raise DataDirectoryError(
@@ -110,7 +105,7 @@ class DataDirectory:
     @property
     def token_file(self) -> Path:
         """Where the admin token is."""
-        return self.path / TOKEN_FILE
+        return self.path / apps.TOKEN_FILE
 
     @property
     def log_file(self) -> Path:
@@ -122,7 +117,7 @@ class DataDirectory:
         """Whether a server has been started here before."""
         return self._shard_map is not None
 
-    def prepare(self, config: Config, shards: int) -> tuple[ShardMap, tuple[App, ...]]:
+    def prepare(self, config: Config, shards: int) -> tuple[ShardMap, tuple[apps.App, ...]]:
         """Everything a start needs from here; on the first start it is written.
 
         :param shards: number of shards of a new directory
@@ -135,44 +130,32 @@ class DataDirectory:
             )
         try:
             RunDirectory(self.path).create()
-            apps = self._prepare_apps(config)
+            served = self._prepare_apps(config)
             if self._shard_map is None:
                 self._shard_map = ShardMap.even(shards)
                 self._shard_map.save(self.path)
             if config.storage.cold_path:
                 place = cold_path(self.path, config.storage.cold_path)
                 write_private(self.path / COLD_FILE, place.encode() + b"\n")
-            return self._shard_map, apps
+            return self._shard_map, served
         except OSError as error:
             raise DataDirectoryError(
                 f"{self.path}: {error.strerror}; make room or give another directory with --data"
             ) from error
 
-    def _prepare_apps(self, config: Config) -> tuple[App, ...]:
-        apps = _load_apps(self.path / APPS_FILE)
-        if not apps:
-            apps = (App(config.app_id, config.app_name, secrets.token_hex(KEY_BYTES)),)
-            self._write_apps(apps)
-        if apps[0].app_id != config.app_id:
+    def _prepare_apps(self, config: Config) -> tuple[apps.App, ...]:
+        known = found = apps.load(self.path) or (apps.new(config.app_id, config.app_name),)
+        if known[0].app_id != config.app_id:
             raise DataDirectoryError(
-                f"{self.path}: serves app_id {apps[0].app_id!r}, the configuration says {config.app_id!r}; "
+                f"{self.path}: serves app_id {known[0].app_id!r}, the configuration says {config.app_id!r}; "
                 "set app_id back, or give another directory with --data"
             )
-        new = [app_id for app_id in config.apps if app_id not in {app.app_id for app in apps}]
-        if new:
-            apps = (*apps, *(App(app_id, app_id, secrets.token_hex(KEY_BYTES)) for app_id in new))
-            self._write_apps(apps)
-        for app in apps:
-            file = self.token_file if app is apps[0] else self.path / f"{TOKEN_FILE}.{app.app_id}"
-            if not file.exists():
-                write_private(file, _admin_token(app).encode() + b"\n")
-        names = {apps[0].app_id: config.app_name} | {
-            app_id: own.name for app_id, own in config.apps.items() if own.name
-        }
-        return tuple(msgspec.structs.replace(app, name=names.get(app.app_id, app.name)) for app in apps)
-
-    def _write_apps(self, apps: tuple[App, ...]) -> None:
-        write_private(self.path / APPS_FILE, msgspec.json.format(msgspec.json.encode(apps)) + b"\n")
+        there = {app.app_id for app in known}
+        known = (*known, *(apps.new(app_id, app_id) for app_id in config.apps if app_id not in there))
+        if known != found or not (self.path / apps.FILE).exists():
+            apps.save(self.path, known)
+        apps.write_tokens(self.path, known)
+        return apps.settle(config, known)
 
     def close(self) -> None:
         """Give the lock back. The sockets go, and a directory made only for a start that was refused."""
@@ -188,23 +171,6 @@ class DataDirectory:
                 pass
         os.close(self._lock_fd)
         self._lock_fd = -1
-
-
-def _load_apps(file: Path) -> tuple[App, ...]:
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=tuple[App, ...])
-    except FileNotFoundError:
-        return ()
-    except msgspec.DecodeError as error:
-        raise DataDirectoryError(
-            f"{file}: damaged ({error}); restore it from a backup, tokens are signed with its keys"
-        ) from error
-
-
-def _admin_token(app: App) -> str:
-    from lanying import tokens  # PyJWT stays out of the memory of every later start
-
-    return tokens.issue(app.secret, tokens.Identity(app.app_id, 0, tokens.ROLE_ADMIN, app.admin_epoch))
 
 
 def _try_lock(fd: int) -> bool:

@@ -373,6 +373,8 @@ ADMIN_ALIVE_S: Final = 2.0
 """A console says this often that it is still there; three times silent cancels its work."""
 ADMIN_JOBS: Final = 3
 """Jobs that run at once: each holds a thread of the admin process, which needs some for everything else."""
+APPS: Final = 256
+"""On one server: each is a key in the memory of every process, and a row of every list."""
 AUDIT_CHARS: Final = 500
 """Of a text argument in the audit log; a longer one is cut."""
 AUDIT_ITEMS: Final = 50

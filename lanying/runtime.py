@@ -3,7 +3,7 @@
 Data directory (mode 0700)::
 
     shardmap.json        which shard owns which slot
-    apps.json            app ids, their signing keys (mode 0600)
+    apps.json            apps: ids, signing keys, settings of added ones (mode 0600; :mod:`lanying.apps`)
     admin-token          admin token of the first app (mode 0600); admin-token.<app id>: of another one
     admin-keys.json      keys of consoles that come over the network (mode 0600)
     audit.log            what was done through the console, hash-chained (mode 0600)
@@ -28,6 +28,7 @@ from typing import Final
 import msgspec
 
 from lanying import failpoints
+from lanying.apps import App, Apps, load, settle
 from lanying.config import Config
 from lanying.shardmap import ShardMap
 
@@ -62,24 +63,6 @@ def shard_name(index: int) -> str:
     return f"shard-{index}"
 
 
-class App(msgspec.Struct, frozen=True):
-    """One app id served here.
-
-    :ivar key: secret that signs its tokens, hexadecimal
-    :ivar admin_epoch: tokens of role admin with a smaller epoch are revoked
-    """
-
-    app_id: str
-    name: str
-    key: str
-    admin_epoch: int = 0
-
-    @property
-    def secret(self) -> bytes:
-        """The signing key as bytes."""
-        return bytes.fromhex(self.key)
-
-
 class Launch(msgspec.Struct, frozen=True):
     """Everything a child process is told at its start, as JSON on file descriptor 0 (never on the command line: it has keys).
 
@@ -101,8 +84,13 @@ class Launch(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls) -> Launch:
-        """The launch record of this process; pins the process to its core."""
+        """The launch record of this process, with the apps that were added since the server started; pins the process to its core.
+
+        :raises DataDirectoryError: the list of apps is damaged
+        """
         launch = msgspec.json.decode(sys.stdin.buffer.read(), type=cls)
+        now = settle(launch.config, load(Path(launch.data)))
+        launch = msgspec.structs.replace(launch, apps=now or launch.apps)
         failpoints.here(launch.name)
         if launch.cpu is not None:
             os.sched_setaffinity(0, {launch.cpu})
@@ -113,9 +101,9 @@ class Launch(msgspec.Struct, frozen=True):
         """The sockets of this server."""
         return RunDirectory(Path(self.data))
 
-    def app(self, app_id: str) -> App | None:
-        """An app by its id."""
-        return next((app for app in self.apps if app.app_id == app_id), None)
+    def app_list(self) -> Apps:
+        """The apps of this server, and those that will be added while this process runs."""
+        return Apps(self.apps, self.config, Path(self.data))
 
 
 class RunDirectory:

@@ -28,6 +28,7 @@ import msgspec
 import uvloop
 
 from lanying import __version__, clock, machine
+from lanying.apps import App
 from lanying.bus.messages import Envelope, Heartbeat
 from lanying.bus.transport import Bus
 from lanying.children import Announce, Children, Command, Finish, Signal, Spawn, State, explain_exit
@@ -36,7 +37,7 @@ from lanying.control import ControlEndpoint
 from lanying.datadir import DataDirectory
 from lanying.failpoints import failpoint
 from lanying.notify import Notifier
-from lanying.runtime import ADMIN, GATEWAY, ROUTER, SUPERVISOR, App, Launch, RunDirectory, shard_name
+from lanying.runtime import ADMIN, GATEWAY, ROUTER, SUPERVISOR, Launch, RunDirectory, shard_name
 from lanying.shardmap import ShardMap
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from lanying.apps import App
 from lanying.config import AppOverrides, Config
 from lanying.datadir import DataDirectory
 from lanying.errors import DataDirectoryError, ShardCountError
-from lanying.runtime import App, RunDirectory
+from lanying.runtime import RunDirectory
 from lanying.shardmap import ShardMap
 from lanying.tokens import ROLE_ADMIN, verify
 

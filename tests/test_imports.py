@@ -26,6 +26,7 @@ FOUNDATION = {
             "failpoints",
             "profiles",
             "private",
+            "apps",
             "words",
         )
     ),

@@ -37,7 +37,9 @@ class Process:
         self.bus = Bus(launch.name, launch.run, self._envelope)
         self.calls = Calls(self.bus)
         data = Path(launch.data)
-        self.server = Server(launch.config, launch.apps, BusShards(self.calls, launch.shard_map), data, self._send)
+        self.server = Server(
+            launch.config, launch.app_list(), BusShards(self.calls, launch.shard_map), data, self._send
+        )
         self.endpoint = Endpoint(self.server, partial(keys.load, data))
         self.server.publish = self.endpoint.publish
 

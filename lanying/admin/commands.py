@@ -33,6 +33,8 @@ BACKGROUND: Final = Argument(
     "--background", "return at once; `jobs list` shows how far it is", Kind.FLAG, required=False
 )
 DESTINATION: Final = Argument("destination", "a directory of the server's machine, from the root on")
+YES_NO: Final = ("yes", "no")
+ADDRESSES: Final = (("rest", "the REST API"), ("message", "messages"), ("rtc", "calls"))
 LEVEL: Final = ("debug", "info", "warning", "error")
 PASSWORD: Final = Argument("--password", "asked for without echo when not given", Kind.SECRET)
 
@@ -169,7 +171,24 @@ TABLE: Final = (
         destructive=True,
     ),
     Command("apps list", "apps of the server with what differs for each", apps.list_all),
-    Command("apps add", "how an app is added", apps.add, (Argument("app-id", "its id"),)),
+    Command("apps show", "what an app runs with", apps.show, (Argument("app", "its id"),)),
+    Command(
+        "apps add",
+        "add an app to the running server, for good",
+        apps.add,
+        (
+            Argument("app-id", "1 to 64 letters, digits, _ and -"),
+            Argument("--name", "what people call it", required=False),
+            Argument("--open-registration", "may anybody create an account?", required=False, choices=YES_NO),
+            Argument("--strangers-may-chat", "no: only friends may", required=False, choices=YES_NO),
+            Argument("--max-users", "0: any number", Kind.NUMBER, required=False),
+            *(
+                Argument(f"--{what}-url", f"address told to clients for {told}", required=False)
+                for what, told in ADDRESSES
+            ),
+        ),
+        Role.ADMIN,
+    ),
     Command(
         "tokens issue",
         "a token that speaks for a user",

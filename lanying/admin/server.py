@@ -15,12 +15,13 @@ from lanying.admin.audit import Audit
 from lanying.admin.followers import Followers
 from lanying.admin.jobs import Jobs
 from lanying.admin.visit import CommandError, entity_id
+from lanying.apps import App, Apps
 from lanying.bus.messages import AccountInfo, FindName, Message, Request
 from lanying.bus.shards import Shards, accounts, ask, ask_name
 from lanying.clock import wall_ms
 from lanying.config import Config
 from lanying.passwords import Passwords
-from lanying.runtime import App, RunDirectory
+from lanying.runtime import RunDirectory
 from lanying.shardmap import ShardMap
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ class Server:
     def __init__(
         self,
         config: Config,
-        apps: tuple[App, ...],
+        apps: Apps,
         shards: Shards,
         data: Path,
         send: Callable[[str, Message], None],
@@ -46,7 +47,7 @@ class Server:
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         self.config = config
-        self.apps = {app.app_id: app for app in apps}
+        self.apps = apps
         self.shards = shards
         self.data = data
         self.run = RunDirectory(data)

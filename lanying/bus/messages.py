@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from lanying import limits
+from lanying.config import AppOverrides
 
 
 class Message(msgspec.Struct, array_like=True):
@@ -1691,6 +1692,13 @@ class CountUsers(Message, tag=317):
     after: int
 
 
+class AddApp(Message, tag=380):
+    """An app was added to the running server, with settings of its own. Result: true. A shard that starts later reads them itself."""
+
+    app: str
+    own: AppOverrides
+
+
 class UserCount(msgspec.Struct, array_like=True, frozen=True):
     """``next``: where to go on, 0 at the end."""
 
@@ -1708,6 +1716,7 @@ Request = (
     | ListBroadcasts
     | CancelBroadcast
     | CountUsers
+    | AddApp
     | CheckFile
     | AddFile
     | GetFile

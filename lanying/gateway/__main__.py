@@ -50,7 +50,7 @@ class Process:
         self.calls = Calls(self.bus)
         shards = BusShards(self.calls, launch.shard_map, launch.config.rest.call_timeout_ms / 1000)
         self.services = Services(
-            launch.config, launch.apps, shards, data=Path(launch.data), ask_admin=partial(self.calls.ask, ADMIN)
+            launch.config, launch.app_list(), shards, data=Path(launch.data), ask_admin=partial(self.calls.ask, ADMIN)
         )
         self.adopter = Adopter(build(self.services, self._metrics), loop)
         self.receiver = handoff.Receiver(launch.run.handoff(launch.name), self.accept, loop)

@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lanying import limits
+from lanying.apps import App
 from lanying.bus.call import request_id
 from lanying.errors import CallError
 from lanying.gateway import (
@@ -50,7 +51,6 @@ from lanying.gateway.endpoint import Endpoint, Page, Raw, Services, Visit
 from lanying.gateway.metrics import Metrics
 from lanying.gateway.params import parse
 from lanying.gateway.throttle import Guesses
-from lanying.runtime import App
 
 log = logging.getLogger(__name__)
 

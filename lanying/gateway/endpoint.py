@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ import msgspec
 from starlette.requests import Request
 
 from lanying import limits
+from lanying.apps import App
 from lanying.bus.messages import AdminRequest
 from lanying.bus.shards import Shards
 from lanying.clock import monotonic, wall_ms
@@ -24,7 +25,6 @@ from lanying.gateway.throttle import Guesses
 from lanying.gateway.user_cap import UserCap
 from lanying.notifiers import Notifiers
 from lanying.passwords import Passwords
-from lanying.runtime import App
 
 GET: Final = ("GET",)
 POST: Final = ("POST",)
@@ -64,7 +64,7 @@ class Services:
     def __init__(
         self,
         config: Config,
-        apps: tuple[App, ...],
+        apps: Mapping[str, App],
         shards: Shards,
         now: Callable[[], float] = monotonic,
         now_ms: Callable[[], int] = wall_ms,
@@ -73,7 +73,7 @@ class Services:
     ) -> None:
         per_minute = config.accounts.password_guesses_per_minute
         self.config = config
-        self.apps = {app.app_id: app for app in apps}
+        self.apps = apps
         self.shards = shards
         self.passwords = Passwords(config.accounts)
         self.user_cap = UserCap(config, now)

@@ -37,7 +37,7 @@ class Process:
         self._gateway = Sender(launch.run.handoff(GATEWAY), loop)
         self._listener = Listener(
             socket.socket(fileno=launch.fds["listener"]),
-            Doorkeeper(launch.apps, launch.shard_map),
+            Doorkeeper(launch.app_list(), launch.shard_map),
             self._shards,
             self._gateway,
             loop,

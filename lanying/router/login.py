@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 from google.protobuf.message import DecodeError
 
 from lanying import limits, tokens
+from lanying.apps import App
 from lanying.bus.records import Login
 from lanying.errors import TokenError
 from lanying.protocol.schema.xsync_pb2 import Provision, Status, SyncUL
-from lanying.runtime import App
 from lanying.shardmap import ShardMap
 
 INFO_CHARS: Final = 1024
@@ -65,12 +65,12 @@ def claimed_app(token: str) -> str:
 
 
 class Doorkeeper:
-    """Decides on logins, for all apps of this server."""
+    """Decides on logins, for all apps of this server, those that are added while it runs included."""
 
-    __slots__ = ("_keys", "_shard_of")
+    __slots__ = ("_apps", "_shard_of")
 
-    def __init__(self, apps: Iterable[App], shard_map: ShardMap) -> None:
-        self._keys = {app.app_id: app.secret for app in apps}
+    def __init__(self, apps: Mapping[str, App], shard_map: ShardMap) -> None:
+        self._apps = apps
         self._shard_of = shard_map.shard_of
 
     def decide(self, payload: bytes, kind: int, address: str, leftover: bytes) -> Handoff | Refuse:
@@ -118,11 +118,10 @@ class Doorkeeper:
         return Handoff(self._shard_of(uid), login)
 
     def _verify(self, token: str) -> tokens.Identity:
-        app = claimed_app(token)
-        key = self._keys.get(app)
-        if key is None:
+        app = self._apps.get(claimed_app(token))
+        if app is None:
             raise TokenError("token of an app unknown here")
-        return tokens.verify(key, token)
+        return tokens.verify(app.secret, token)
 
 
 def refuse_sync(payload: bytes) -> tuple[int, int, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from lanying import limits, words
-from lanying.bus.messages import STATE_BANNED, STATE_FROZEN, PeerState
+from lanying.bus.messages import STATE_BANNED, STATE_FROZEN, AddApp, PeerState
 from lanying.config import Config
 from lanying.errors import CallError
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
@@ -50,15 +50,25 @@ class Policy:
     def __init__(self, work: Work, config: Config) -> None:
         self._work = work
         self._config = config
-        self._anybody = config.accounts.strangers_may_chat and all(
-            config.accounts_of(app).strangers_may_chat for app in config.apps
-        )
+        self._anybody = self._everywhere_anybody()
         self._per_user = config.policy.user_messages_per_s
         self._per_group = config.policy.group_messages_per_s
         self._groups: dict[int, Rate] = {}
         self._mask = config.policy.mask_words
         file = config.policy.words_file
         self.words = words.WordFilter(words.read(file)) if file else None
+
+    def add_app(self, request: AddApp) -> bool:
+        """An app was added while we run."""
+        self._config.apps[request.app] = request.own
+        self._anybody = self._everywhere_anybody()
+        return True
+
+    def _everywhere_anybody(self) -> bool:
+        config = self._config
+        return config.accounts.strangers_may_chat and all(
+            config.accounts_of(app).strangers_may_chat for app in config.apps
+        )
 
     def count_send(self, rate: Rate, now: float) -> None:
         """A user sends something. :raises Refused: too much in this second"""

@@ -16,6 +16,7 @@ from typing import Any
 from lanying import limits
 from lanying.bus.messages import (
     STATE_DELETED,
+    AddApp,
     Barred,
     Broadcast,
     Call,
@@ -137,6 +138,7 @@ class Shard:
             PushTargets: lambda request: push_targets.count(self.store, request, self.pushes.order),
             Joined: lambda request: self.timelines.joined(request.uid),
             SetState: self._set_state,
+            AddApp: self.policy.add_app,
         }
         self.retention = Retention(self.store, self.mailboxes, config.storage.retention_days)
         self.aging: Aging | None = None

@@ -15,14 +15,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
-from lanying import __version__
+from lanying import __version__, apps
 from lanying.control import is_listening
-from lanying.datadir import APPS_FILE, TOKEN_FILE, DataDirectory
+from lanying.datadir import DataDirectory
 from lanying.errors import BackupError
 from lanying.notifiers import KEY_FILE, LIST_FILE
-from lanying.runtime import OBJECTS, App, RunDirectory
+from lanying.runtime import OBJECTS, RunDirectory
 from lanying.shard.store.cold import cold_place
 from lanying.shardmap import FILE_NAME as MAP_FILE
 from lanying.shardmap import ShardMap
@@ -79,7 +77,7 @@ class Backup:
         self._point = point
         self._map = directory.need_map(self._data)
         self._cold = self._cold_stores(cold_path)
-        self._apps = msgspec.json.decode((self._data / APPS_FILE).read_bytes(), type=tuple[App, ...])
+        self._apps = apps.load(self._data)
         self._before = self._check_destination()
         self._copied = 0
 
@@ -174,7 +172,7 @@ class Backup:
     def _small_files(self) -> list[File]:
         if ShardMap.load(self._data) != self._map:
             raise BackupError(f"{self._data}: was resharded a moment ago; try again")
-        paths = {name: self._data / name for name in (MAP_FILE, APPS_FILE, TOKEN_FILE, LIST_FILE, KEY_FILE)}
+        paths = {name: self._data / name for name in (MAP_FILE, apps.FILE, apps.TOKEN_FILE, LIST_FILE, KEY_FILE)}
         if self._config_file is not None:
             paths[CONFIG_FILE] = self._config_file
         return [File(name, path, path.stat().st_size) for name, path in paths.items() if path.exists()]

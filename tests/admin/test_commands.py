@@ -314,9 +314,23 @@ def test_messages_from_the_console(server, run):
     refused(run, 404, "jobs cancel", job="b1")
 
 
-def test_apps(run):
+def test_apps(server, run):
     assert [row["app"] for row in run("apps list")] == ["lanying"]
-    assert "[apps.shop]" in refused(run, 10010, "apps add", app_id="shop")
+    assert "cannot be removed" in run("apps add", dry=True, app_id="shop")["would"]
+    added = run("apps add", app_id="shop", name="The Shop", open_registration="yes", max_users=3)
+    assert (added["app"], added["open_registration"], added["until_restart"]) == ("shop", True, [])
+    assert run("apps show", app="shop")["max_users"] == 3
+    assert "there is an app shop" in refused(run, 10002, "apps add", app_id="shop")
+    assert "1 to 64 letters" in refused(run, 10002, "apps add", app_id="my shop")
+    assert "max_users" in refused(run, 10002, "apps add", app_id="other", max_users=-1)
+    refused(run, 40000, "apps show", app="other")
+    uid = run("users create", username="seller", password=PASSWORD, app="shop")["uid"]
+
+    async def scene():
+        async with Client(server.url, app_id="shop") as seller:
+            assert await seller.login("seller", PASSWORD) == uid
+
+    asyncio.run(scene())
 
 
 def test_a_shard_is_restarted(run):

@@ -14,6 +14,7 @@ import pytest
 
 from docs import try_it
 from lanying import limits, tokens
+from lanying.apps import App
 from lanying.client import (
     CallError,
     Client,
@@ -31,10 +32,8 @@ from lanying.client import (
     Typing,
     outgoing,
 )
-from lanying.datadir import APPS_FILE
 from lanying.errors import LanyingError
 from lanying.protocol.schema.xsync_pb2 import MessageOperation, Meta, RosterNotice, Status
-from lanying.runtime import App
 from lanying.shardmap import ShardMap
 from lanying.testing.cluster import Cluster
 
@@ -265,7 +264,7 @@ def test_expired_and_foreign_tokens_are_refused(cluster: Cluster) -> None:
     async def scenario() -> None:
         client = await enter(cluster, await person(cluster))
         uid = client.uid
-        (app,) = msgspec.json.decode((cluster.data / APPS_FILE).read_bytes(), type=tuple[App, ...])
+        (app,) = msgspec.json.decode((cluster.data / "apps.json").read_bytes(), type=tuple[App, ...])
         expired = tokens.issue(app.secret, tokens.Identity("lanying", uid, tokens.ROLE_USER, 0, int(time.time()) - 1))
         other = await enter(cluster, await person(cluster))
         assert other.session

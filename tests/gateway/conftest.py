@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from lanying.apps import App
 from lanying.bus.messages import Request
 from lanying.config import Accounts, Config
 from lanying.gateway.app import build
 from lanying.gateway.endpoint import Services
-from lanying.runtime import App
 from lanying.shardmap import ShardMap
 from lanying.testing.shards import LocalCluster, Notice
 from lanying.testing.simulation import Simulation
@@ -65,7 +65,7 @@ class Gateway:
         self.data_directory = Path(self._directory.name)
         self.services = Services(
             Config(accounts=accounts, **config),
-            APPS,
+            {app.app_id: app for app in APPS},
             self.shards,
             lambda: self.now,
             lambda: 2_000_000_000_000,

@@ -17,9 +17,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from lanying.apps import App
 from lanying.bus import handoff
 from lanying.config import Accounts, Config
-from lanying.runtime import GATEWAY, App, Launch, shard_name
+from lanying.runtime import GATEWAY, Launch, shard_name
 from lanying.shardmap import ShardMap
 
 APP = App("app", "Our School", "11" * 32)

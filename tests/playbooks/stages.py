@@ -15,12 +15,12 @@ from typing import Any
 
 import httpx
 
+from lanying.apps import App
 from lanying.bus.messages import Request
 from lanying.config import Accounts, Config
 from lanying.gateway.app import build
 from lanying.gateway.endpoint import Services
 from lanying.protocol.schema.xsync_pb2 import Meta, SyncDL
-from lanying.runtime import App
 from lanying.shardmap import ShardMap
 from lanying.testing.cluster import Cluster
 from lanying.testing.playbook import Line
@@ -53,7 +53,7 @@ class SimulatedStage:
         config = config or Config(accounts=accounts)
         self.simulation = Simulation(4, config, now_ms=2_000_000_000_000)
         self._services = Services(
-            config, (APP,), SimulatedShards(self.simulation), lambda: 1.0, lambda: self.simulation.now_ms
+            config, {APP.app_id: APP}, SimulatedShards(self.simulation), lambda: 1.0, lambda: self.simulation.now_ms
         )
         self._app = build(self._services)
         self._loop = asyncio.new_event_loop()

@@ -15,6 +15,7 @@ import pytest
 import uvloop
 
 from lanying import limits
+from lanying.apps import App
 from lanying.bus import handoff
 from lanying.bus.records import Login, Visitor
 from lanying.protocol import frame as frames
@@ -25,7 +26,6 @@ from lanying.protocol.websocket import TEXT, encode_frame
 from lanying.router.listener import Listener
 from lanying.router.login import Doorkeeper
 from lanying.router.throttle import Throttle
-from lanying.runtime import App
 from lanying.shardmap import ShardMap
 from tests.router.test_login import KEY, UID, token
 
@@ -67,7 +67,7 @@ class World:
         self.socket = listening
         self.router = Listener(
             listening,
-            Doorkeeper([App("school", "School", KEY.hex())], shard_map),
+            Doorkeeper({"school": App("school", "School", KEY.hex())}, shard_map),
             {0: self.senders[0], 1: self.senders[1]},
             self.senders[-1],
             self.loop,

@@ -8,17 +8,19 @@ from base64 import urlsafe_b64encode
 import pytest
 
 from lanying import tokens
+from lanying.apps import App
 from lanying.bus.records import Login
 from lanying.protocol.connection import SOCKETIO
 from lanying.protocol.schema.xsync_pb2 import Provision, Status, SyncUL
 from lanying.router.login import NOT_LOGGED_IN, Doorkeeper, Handoff, Refuse, refuse_sync
-from lanying.runtime import App
 from lanying.shardmap import ShardMap
 
 KEY = bytes(range(32))
 OTHER_KEY = bytes(range(32, 64))
 UID = 5_000_003
-DOORKEEPER = Doorkeeper((App("school", "School", KEY.hex()), App("club", "Club", OTHER_KEY.hex())), ShardMap.even(4))
+DOORKEEPER = Doorkeeper(
+    {"school": App("school", "School", KEY.hex()), "club": App("club", "Club", OTHER_KEY.hex())}, ShardMap.even(4)
+)
 
 
 def token(key: bytes = KEY, app: str = "school", uid: int = UID, role: int = tokens.ROLE_USER, expires: int = 0) -> str:

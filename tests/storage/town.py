@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from lanying.apps import App
 from lanying.bus.messages import GroupInfo, Seat
 from lanying.ids import slot_of
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation
-from lanying.runtime import App
 from lanying.shard import accounts, groups
 from lanying.shardmap import ShardMap
 from lanying.storage import directory
