@@ -390,5 +390,8 @@ SLOW_S: Final = 0.1
 """A turn, a flush or a wake-up that takes longer goes to the slow log."""
 TRACE_S: Final = 3600.0
 """Longest a trace or a tail lasts without being asked for again."""
+WATCHED_USERS: Final = 16
+WATCH_S: Final = 3600.0
+"""Users with a log level of their own, and for how long: each frame of theirs is a line."""
 LOG_LINE_CHARS: Final = 2000
 """Longest log line a console is shown."""

@@ -249,12 +249,17 @@ TABLE: Final = (
     ),
     Command(
         "log level",
-        "how much is logged, until the processes start again",
+        "how much is logged, until the processes start again; about one user, for a while",
         logs.level,
         (
             Argument("level", "debug, info, warning or error", choices=LEVEL),
             Argument("--module", "a module, for example lanying.shard (default: everything)", required=False),
             Argument("--process", "one process (default: all)", required=False),
+            Argument("--user", "lines about this user: debug logs each of his frames", Kind.USER, required=False),
+            Argument(
+                "--minutes", "with --user: how long, up to 60; 0: no more", Kind.NUMBER, required=False, default=30
+            ),
+            APP,
         ),
         Role.OPERATE,
     ),

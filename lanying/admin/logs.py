@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+from lanying import limits, logs
 from lanying.admin.visit import CommandError, Visit
 from lanying.bus.messages import LogControl, LogLine
 from lanying.logs import LEVELS
@@ -47,13 +48,36 @@ async def tail(visit: Visit) -> AsyncIterator[dict[str, Any]]:
 
 
 async def level(visit: Visit) -> object:
-    """Set how much is logged, of everything or of one module, in all processes or one, until they start again."""
+    """Set how much is logged, of everything or one module, in all processes or one, until they start again; about one user for a while."""
     module, wanted = visit.text("module"), visit.text("level")
     chosen = await _processes(visit)
+    if visit.text("user"):
+        return await _level_of_user(visit, wanted, chosen)
     visit.will(f"log {module or 'everything'} at level {wanted} in {', '.join(chosen)}")
     for name in chosen:
         visit.server.send(name, LogControl(module, wanted))
     return {"module": module or "(all)", "level": wanted, "processes": chosen}
+
+
+async def _level_of_user(visit: Visit, wanted: str, chosen: list[str]) -> object:
+    server, minutes, most = visit.server, visit.number("minutes"), int(limits.WATCH_S / 60)
+    if visit.text("module"):
+        raise CommandError(10002, "--user and --module exclude each other: one is about a user, the other about code")
+    if not 0 <= minutes <= most:
+        raise CommandError(10002, f"--minutes is 1 to {most}, or 0 to end it")
+    info = await server.user(server.app(visit.text("app")), visit.text("user"))
+    logs.watching()
+    if minutes and info.uid not in logs.watched and len(logs.watched) >= limits.WATCHED_USERS:
+        others = ", ".join(map(str, logs.watched))
+        raise CommandError(
+            10010, f"{limits.WATCHED_USERS} users have a level already ({others}): end one with --minutes 0"
+        )
+    how = f"for {minutes} minutes" if minutes else "no more"
+    visit.will(f"log lines about {info.username} ({info.uid}) at level {wanted} {how} in {', '.join(chosen)}")
+    logs.watch(info.uid, wanted, minutes * 60)  # ours is the list of all who have one
+    for name in chosen:
+        server.send(name, LogControl(level=wanted, uid=info.uid, watch_s=minutes * 60))
+    return {"uid": info.uid, "level": wanted, "minutes": minutes, "processes": chosen}
 
 
 async def _processes(visit: Visit) -> list[str]:

@@ -98,12 +98,15 @@ class LogControl(Message, tag=360):
 
     :ivar level: debug, info, warning, error; empty to leave it
     :ivar tail_s: seconds from now, 0 to leave it
+    :ivar uid: not 0: the level is for lines about this user, for ``watch_s`` (0: it ends)
     """
 
     module: str = ""
     level: str = ""
     tail_s: float = 0.0
     to: str = ""
+    uid: int = 0
+    watch_s: float = 0.0
 
 
 class LogLine(Message, tag=361):

@@ -199,7 +199,9 @@ class Bus:
 
     def _control_log(self, message: LogControl) -> None:
         """Every process on the bus can be told how much to log and to whom."""
-        if message.level:
+        if message.uid:
+            logs.watch(message.uid, message.level, message.watch_s)
+        elif message.level:
             logs.set_level(message.module, message.level)
         if message.to:
 

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lanying import limits
+from lanying import limits, logs
 from lanying.apps import App
 from lanying.bus.call import request_id
 from lanying.errors import CallError
@@ -77,6 +77,7 @@ ENDPOINTS: Final = (
 
 _numbers = itertools.count(1)
 """Every request has an id: in its answer, in the log of the gateway, and in that of a shard that fails on it."""
+_CALLER: Final = "lanying.uid"
 _NO_APP: Final = App("", "", "")
 _DEFAULT_HEADERS: Final = b"app_id, access-token, content-type, user_id, group_id"
 
@@ -101,6 +102,11 @@ def _route(services: Services, figures: Metrics, endpoint: Endpoint) -> Callable
         code, response = await _respond(services, endpoint, request)
         response.headers["x-request-id"] = name
         figures.count(endpoint.path, code, services.now() - started)
+        if logs.watched:
+            uid = request.scope.get(_CALLER, 0)
+            logs.about(
+                log, logging.DEBUG, uid, "event=request uid=%d path=%s code=%d request=%s", endpoint.path, code, name
+            )
         return response
 
     return route
@@ -116,6 +122,7 @@ async def _respond(services: Services, endpoint: Endpoint, request: Request) -> 
         _count(services.by_address, visit.address, services.now())
         if endpoint.token:
             await authenticate(visit, admin=endpoint.admin)
+            request.scope[_CALLER] = visit.uid
             if not visit.admin:
                 _count(services.by_token, visit.token, services.now())
         return 200, _success(await endpoint.handler(visit))

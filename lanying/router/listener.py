@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from lanying import limits
+from lanying import limits, logs
 from lanying.bus.handoff import Accepted, Lost, Result, Sender
 from lanying.bus.records import Login, Visitor, encode
 from lanying.clock import monotonic
@@ -231,18 +231,16 @@ class Listener:
                     self._close(guest)
                     return
             elif isinstance(action, ToShard):
+                if logs.watched:
+                    text = "event=login uid=%d address=%s shard=%d"
+                    logs.about(log, logging.DEBUG, action.login.uid, text, guest.arrival.address, action.shard)
                 self._hand_over(guest, self._shards[action.shard], action.login)
             elif isinstance(action, ToGateway):
                 self._hand_over(guest, self._gateway, action.visitor)
             elif isinstance(action, Refusal):
                 self.counts["refused"] += 1
-                log.info(
-                    "event=login_refused address=%s uid=%d code=%d reason=%r",
-                    guest.arrival.address,
-                    action.uid,
-                    action.code,
-                    action.reason,
-                )
+                text = "event=login_refused uid=%d address=%s code=%d reason=%r"
+                logs.about(log, logging.INFO, action.uid, text, guest.arrival.address, action.code, action.reason)
             else:
                 assert isinstance(action, Close)
                 self.counts["closed_" + action.why] += 1

@@ -14,7 +14,7 @@ from typing import Any
 
 import uvloop
 
-from lanying import limits
+from lanying import limits, logs
 from lanying.bus import handoff
 from lanying.bus.messages import Heartbeat
 from lanying.errors import LanyingError, StoreError
@@ -87,6 +87,14 @@ class Process:
                 (login.notifier, login.device_token),
             )
         except Refused as refused:
+            logs.about(
+                log,
+                logging.DEBUG,
+                login.uid,
+                "event=login_refused uid=%d code=%d reason=%r",
+                refused.code,
+                refused.reason,
+            )
             return handoff.Refused(refused.code, refused.reason)
         except StoreError:
             raise

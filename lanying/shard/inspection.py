@@ -6,12 +6,13 @@ everything else is read from the store.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final
 
-from lanying import limits
+from lanying import limits, logs
 from lanying.bus.messages import (
     ExplainMessage,
     GetReached,
@@ -40,6 +41,8 @@ from lanying.shard.tick import Tick
 if TYPE_CHECKING:
     from lanying.shard.shard import Shard
 
+log = logging.getLogger(__name__)
+
 MARKS: Final = (
     (schema.READ_BY_OWNER, "read by owner"),
     (schema.READ_BY_PEER, "read by peer"),
@@ -55,6 +58,7 @@ class Inspection:
     :ivar removed: the latest messages taken out of a mailbox: id, owner, peer, wall ms, how
     :ivar pushes: what became of the latest pushes owed here
     :ivar slow: the latest things that took long
+    :ivar watching: somebody is traced, or has a log level of his own: frames of this tick are looked at
     """
 
     def __init__(self, shard: Shard) -> None:
@@ -64,6 +68,7 @@ class Inspection:
         self.pushes: deque[PushTold] = deque(maxlen=limits.RECENT_PUSHES)
         self.slow: deque[Slow] = deque(maxlen=limits.SLOW_KEPT)
         self.traced: dict[int, tuple[float, str]] = {}
+        self.watching = False
         self.handlers: dict[type[Message], Callable[[Any], object]] = {
             ExplainMessage: self.explain,
             GetReached: self.reached,
@@ -87,12 +92,12 @@ class Inspection:
     # --- traces ---
 
     def tick(self, tick: Tick) -> Tick:
-        """The tick to gather into: one that reports while a user is traced."""
-        if not self.traced:
-            return tick
-        now = self._shard.tick.now
-        self.traced = {uid: entry for uid, entry in self.traced.items() if entry[0] > now}
-        return _ReportingTick(tick, self) if self.traced else tick
+        """The tick to gather into: one that reports while a user is watched."""
+        if self.traced:
+            now = self._shard.tick.now
+            self.traced = {uid: entry for uid, entry in self.traced.items() if entry[0] > now}
+        self.watching = bool(self.traced) or logs.watching()
+        return _ReportingTick(tick, self) if self.watching else tick
 
     def trace(self, request: TraceUser) -> int:
         """Begin or end reporting a user's frames."""
@@ -104,17 +109,30 @@ class Inspection:
         return len(self._shard.registry.sessions(request.uid))
 
     def received(self, session: Session, data: bytes) -> None:
-        """A frame came from a traced user (or another one: the caller looks only whether anybody is traced)."""
+        """A frame came from a watched user (or another one: the caller looks only whether anybody is watched)."""
         self.report(session, "in", data)
 
     def report(self, session: Session, direction: str, data: bytes) -> None:
-        """Tell who traces this user about a frame."""
-        entry = self.traced.get(session.uid)
+        """Tell who traces this user about a frame, and the log if he has a level of his own that takes it."""
+        uid, sn, size = session.uid, session.sn, len(data)
+        entry, logged = self.traced.get(uid), logs.wants(uid, logging.DEBUG)
+        if entry is None and not logged:
+            return
+        what = describe(data, direction == "in")
         if entry is not None:
-            message = Traced(
-                session.uid, session.sn, self._shard.now_ms, direction, describe(data, direction == "in"), len(data)
-            )
+            message = Traced(uid, sn, self._shard.now_ms, direction, what, size)
             self._shard.tick.envelopes.append((entry[1], message))
+        if logged:
+            logs.about(
+                log,
+                logging.DEBUG,
+                uid,
+                "event=frame uid=%d sn=%d direction=%s bytes=%d what=%r",
+                sn,
+                direction,
+                size,
+                what,
+            )
 
     # --- one message ---
 
@@ -210,7 +228,7 @@ class Inspection:
 
 
 class _ReportingTick(Tick):
-    """A tick that reports what traced users are sent."""
+    """A tick that reports what watched users are sent."""
 
     __slots__ = ("_inspection",)
 

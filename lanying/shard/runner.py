@@ -18,7 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from lanying import limits
+from lanying import limits, logs
 from lanying.bus.call import Calls
 from lanying.bus.messages import (
     Call,
@@ -57,6 +57,11 @@ _IN_OUT = select.EPOLLIN | select.EPOLLOUT
 
 
 _STATUS_NAMES = {int(number): name for name, number in Status.ErrorCode.items()}
+
+
+def about(session: Session, text: str, *values: object) -> None:
+    """A line about a session's user."""
+    logs.about(log, logging.INFO, session.uid, text, *values)
 
 
 class Runner:
@@ -120,7 +125,7 @@ class Runner:
     def adopt(self, session: Session, leftover: bytes) -> None:
         """Serve an admitted session's socket; ``leftover`` was read before it came here. Part of the current turn."""
         self._sessions[session.fd] = session
-        log.info("event=opened uid=%d sn=%d address=%s app=%s", session.uid, session.sn, session.address, session.app)
+        about(session, "event=opened uid=%d sn=%d address=%s app=%s", session.sn, session.address, session.app)
         self._epoll.register(session.fd, select.EPOLLIN)
         if leftover:
             self._feed(session, leftover)
@@ -166,7 +171,7 @@ class Runner:
             for frame in connection.receive(data):
                 shard.received(session, frame)
         except ProtocolError as error:
-            log.info("event=protocol_error uid=%d code=%d reason=%r", session.uid, error.close_code, error.reason)
+            about(session, "event=protocol_error uid=%d code=%d reason=%r", error.close_code, error.reason)
             shard.tick.send_raw(session, close_frame(error.close_code, error.reason))
             shard.left(session)
             shard.tick.closing.append(session)
@@ -196,7 +201,7 @@ class Runner:
             session.unsent = data[sent:]
             self._epoll.modify(fd, _IN_OUT)
         if len(session.unsent) > limits.OUT_HARD_BYTES:
-            log.info("event=slow_reader uid=%d sn=%d unsent=%d", session.uid, session.sn, len(session.unsent))
+            about(session, "event=slow_reader uid=%d sn=%d unsent=%d", session.sn, len(session.unsent))
             self._close(session)
 
     def _writable(self, session: Session) -> None:
@@ -220,7 +225,7 @@ class Runner:
         self.shard.left(session)
         if fd < 0:
             return
-        log.info("event=closed uid=%d sn=%d", session.uid, session.sn)
+        about(session, "event=closed uid=%d sn=%d", session.sn)
         session.fd = -1
         session.unsent = b""
         del self._sessions[fd]

@@ -202,7 +202,7 @@ class Shard:
         """A frame of a client."""
         if session.left:
             return
-        if self.inspection.traced:
+        if self.inspection.watching:
             self.inspection.received(session, data)
         try:
             command, payload = parse_frame(data)

@@ -253,6 +253,43 @@ def test_log_tail_shows_lines_about_one_user_as_they_are_written(server, console
     asyncio.run(scene())
 
 
+def test_the_log_level_of_one_user(server, console, run):
+    who, peer = name("loud"), name("peer")
+    uid, other = (run("users create", username=one, password=PASSWORD)["uid"] for one in (who, peer))
+    assert "--minutes is 1 to 60" in refused(run, 10002, "log level", level="debug", user=who, minutes=61)
+    assert "exclude each other" in refused(run, 10002, "log level", level="debug", user=who, module="lanying")
+    set_to = run("log level", level="debug", user=who, minutes=5)
+    assert (set_to["uid"], set_to["level"]) == (uid, "debug")
+
+    def told(text):
+        return [line for line in server.log_file.read_text().splitlines() if f" uid={uid} " in line and text in line]
+
+    async def scene():
+        async with Client(server.url) as client:
+            await client.login(who, PASSWORD)
+            await client.send_text(other, "my diary is under the bed")
+            await client.rest("GET", "/user/profile")
+
+    def everything():
+        asyncio.run(scene())
+        wanted = (" router lanying.users event=login ", " gateway lanying.users event=request ", "direction=out")
+        return all(told(text) for text in (*wanted, f"to {other}, ", "acknowledgement"))
+
+    until("router, gateway and shard log what he does", everything, 60)
+    assert (
+        "diary" not in server.log_file.read_text()
+        and f" uid={other} sn=1 direction=" not in server.log_file.read_text()
+    )
+    run("log level", level="debug", user=who, minutes=0)
+
+    def nothing():
+        before = len(told("direction="))
+        asyncio.run(scene())
+        return len(told("direction=")) == before
+
+    until("it has ended", nothing, 60)
+
+
 def test_settings(run):
     rows = run("config show", text="durability")
     assert [(row["key"], row["value"], row["set"]) for row in rows] == [("storage.durability", "fsync", False)]

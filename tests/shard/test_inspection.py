@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lanying import limits
+from lanying import limits, logs
 from lanying.bus.messages import ExplainMessage, GetReached, ListSlowReaders, MessageTrace
 from lanying.protocol.schema.xsync_pb2 import MessageOperation
 from lanying.testing.simulation import Simulation, User
@@ -96,3 +96,27 @@ def test_the_slowest_readers_come_first() -> None:
         device.session.unsent = bytes(unsent)
     found = sim.shards[0].inspection.slow_readers(ListSlowReaders(2))
     assert [(one.uid, one.unsent) for one in found] == [(devices[2].user.uid, 50), (devices[3].user.uid, 20)]
+
+
+def test_the_log_of_one_user_has_his_frames_without_what_he_writes(caplog: pytest.LogCaptureFixture) -> None:
+    sim = Simulation(1)
+    alice, bob, carol = sim.user("alice"), sim.user("bob"), sim.user("carol")
+    a, b, c = alice.device(), bob.device(), carol.device()
+    logs.watch(alice.uid, "debug", 60)
+    try:
+        a.send(carol, "the tick before begins to look")
+        caplog.clear()
+        mid = a.acknowledged[a.send(bob, "a secret for bob")]
+        b.send(alice, "a secret for alice")
+        c.send(bob, "nobody looks")
+    finally:
+        logs.watched.clear()
+    lines = [record.getMessage() for record in caplog.records if record.name == "lanying.users"]
+    assert lines and all(f"uid={alice.uid} sn={a.session.sn} direction=" in line for line in lines), lines
+    told = "\n".join(lines)
+    assert f"to {bob.uid}, " in told and f" is {mid}'" in told and f" of {bob.uid}: 1 entries" in told, told
+    assert "secret" not in caplog.text and "nobody" not in caplog.text
+    a.send(bob, "and it ends with the next tick")
+    count = len(caplog.records)
+    a.send(bob, "as nothing was")
+    assert len(caplog.records) == count and not alice.shard.inspection.watching
