@@ -37,6 +37,7 @@ class Notifier(msgspec.Struct, frozen=True):
     :ivar app_id: the vendor's
     :ivar secret: encrypted
     :ivar endpoint: base URL instead of the vendor's own: a regional host, a proxy, a test
+    :ivar package: name of the Android package
     :ivar login_endpoint: the same for the host that gives access tokens, where that is another one
     """
 
@@ -48,6 +49,7 @@ class Notifier(msgspec.Struct, frozen=True):
     secret: str
     endpoint: str = ""
     login_endpoint: str = ""
+    package: str = ""
 
 
 class Notifiers:
@@ -90,6 +92,7 @@ class Notifiers:
         secret: Secret,
         endpoint: str = "",
         login_endpoint: str = "",
+        package: str = "",
     ) -> None:
         """Add a notifier, or replace the one of this app and name."""
         from cryptography.fernet import Fernet
@@ -99,7 +102,9 @@ class Notifiers:
         sealed = Fernet(self._key.read_bytes()).encrypt(msgspec.json.encode(secret)).decode()
         self._refresh()
         others = [it for it in self._known if (it.app, it.name) != (app, name)]
-        self._save([*others, Notifier(app, name, provider, environment, app_id, sealed, endpoint, login_endpoint)])
+        self._save(
+            [*others, Notifier(app, name, provider, environment, app_id, sealed, endpoint, login_endpoint, package)]
+        )
 
     def remove(self, app: str, name: str) -> bool:
         """Remove a notifier; was it there?"""

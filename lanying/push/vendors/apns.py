@@ -16,7 +16,18 @@ import jwt
 from lanying.errors import ConfigError
 from lanying.notifiers import Notifier, Secret
 from lanying.push.decision import Push
-from lanying.push.vendors.exchange import Access, Answer, Outcome, Request, State, Vendor, by_status, later, required
+from lanying.push.vendors.exchange import (
+    TOO_LARGE,
+    Access,
+    Answer,
+    Outcome,
+    Request,
+    State,
+    Vendor,
+    by_status,
+    later,
+    required,
+)
 from lanying.push.vendors.payload import fit, flag, header_text, json_bytes, keep_s, text
 
 TOKEN_LIFE_S: Final = 50 * 60
@@ -55,11 +66,11 @@ class Apns(Vendor):
         signed = jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": self._key_id})
         return Access(signed, now + TOKEN_LIFE_S)
 
-    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | None:
+    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
         """The headers say how, the payload says what."""
         shown = fit(lambda body: payload(push, body), push.body)
         if shown is None:
-            return None
+            return TOO_LARGE
         headers = {
             "apns-topic": self._topic,
             "apns-push-type": "background" if push.data_only else "alert",

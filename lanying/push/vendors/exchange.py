@@ -49,6 +49,10 @@ class Outcome(msgspec.Struct, frozen=True):
     retry_after_s: float = 0.0
 
 
+TOO_LARGE: Final = Outcome(State.REFUSED, "more than this vendor takes, even without its text")
+NO_DATA: Final = Outcome(State.REFUSED, "this vendor delivers nothing to applications but what it shows")
+
+
 class Target(msgspec.Struct, frozen=True):
     """A device: its token, and the notifier with its secret that reaches it."""
 
@@ -113,8 +117,8 @@ class Vendor:
         """The access token of a login's answer."""
         raise NotImplementedError
 
-    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | None:
-        """The push for a device; None: it is too large even with an empty body."""
+    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
+        """The push for a device, or why there cannot be one: :data:`TOO_LARGE`, :data:`NO_DATA`."""
         raise NotImplementedError
 
     def stale(self, answer: Answer) -> bool:
@@ -131,6 +135,18 @@ def by_status(answer: Answer, reason: str, now: float) -> Outcome:
     if answer.status == 429 or answer.status >= 500:
         return later(answer, reason, now)
     return Outcome(State.REFUSED, reason or f"HTTP {answer.status}")
+
+
+def by_code(codes: Mapping[int, State], code: object, reason: str, answer: Answer, now: float) -> Outcome:
+    """What a vendor's own code means: as in ``codes``, else refused. Without one the answer is not the vendor's."""
+    text = str(code)
+    if isinstance(code, bool) or not re.fullmatch(r"-?[0-9]{1,9}", text):
+        return later(answer, reason, now) if answer.status == 200 else by_status(answer, reason, now)
+    state = codes.get(int(text), State.REFUSED)
+    if state is State.SENT:
+        return Outcome(state)
+    said = f"{text} {reason}".rstrip()
+    return later(answer, said, now) if state is State.LATER else Outcome(state, said)
 
 
 def later(answer: Answer, reason: str, now: float, wait_s: float = limits.VENDOR_RETRY_S) -> Outcome:
@@ -158,6 +174,14 @@ def bearer(answer: Answer, now: float) -> Access | Outcome:
     return by_status(answer, f"login refused: {reason}", now)
 
 
+def token_of(answer: Answer, holder: object, name: str, reason: str, until: float, now: float) -> Access | Outcome:
+    """The access token of a vendor that has its own kind of login."""
+    token = holder.get(name) if isinstance(holder, dict) else None
+    if answer.status == 200 and isinstance(token, str) and token:
+        return Access(token, until)
+    return by_status(answer, f"login refused: {reason or f'HTTP {answer.status}'}", now)
+
+
 def required(notifier: Notifier, fields: dict[str, str]) -> None:
     """:raises ConfigError: a field, by the name of its option, is empty or would break a header"""
     missing = [option for option, value in fields.items() if not value]
@@ -166,3 +190,9 @@ def required(notifier: Notifier, fields: dict[str, str]) -> None:
     broken = [option for option, value in fields.items() if not re.fullmatch(r"[!-~]+", value)]
     if broken:
         raise ConfigError(f"notifier {notifier.name}: {' and '.join(broken)} must be printable ASCII without spaces")
+
+
+def digits(notifier: Notifier) -> None:
+    """:raises ConfigError: the app id is not the number it is at this vendor"""
+    if not re.fullmatch(r"[0-9]{1,18}", notifier.app_id):
+        raise ConfigError(f"notifier {notifier.name}: --app-id is a number, as the vendor's console shows it")

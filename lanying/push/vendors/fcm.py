@@ -20,6 +20,7 @@ from lanying.push.decision import Push
 from lanying.push.vendors.exchange import (
     FORM,
     JSON,
+    TOO_LARGE,
     Access,
     Answer,
     Outcome,
@@ -80,12 +81,12 @@ class Fcm(Vendor):
         """As OAuth 2 has it."""
         return bearer(answer, now)
 
-    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | None:
+    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
         """The token does not count for the size of the payload."""
 
         shown = fit(lambda body: message(push, body, collapse_id, now), push.body)
         if shown is None:
-            return None
+            return TOO_LARGE
         body = json_bytes({"message": {"token": token} | message(push, shown, collapse_id, now)})
         headers = JSON | {"authorization": f"Bearer {access}"}
         return Request(f"{self.url}/v1/projects/{self._account.project_id}/messages:send", headers, body)

@@ -10,8 +10,15 @@ from lanying.notifiers import PROVIDERS, Notifier, Secret
 from lanying.push.vendors.apns import Apns
 from lanying.push.vendors.exchange import Vendor
 from lanying.push.vendors.fcm import Fcm
+from lanying.push.vendors.flyme import Flyme
+from lanying.push.vendors.huawei import Huawei
+from lanying.push.vendors.oppo import Oppo
+from lanying.push.vendors.vivo import Vivo
+from lanying.push.vendors.xiaomi import Xiaomi
 
-KINDS: Final[dict[int, type[Vendor]]] = {PROVIDERS[kind.name]: kind for kind in (Apns, Fcm)}
+KINDS: Final[dict[int, type[Vendor]]] = {
+    PROVIDERS[kind.name]: kind for kind in (Apns, Huawei, Xiaomi, Flyme, Vivo, Oppo, Fcm)
+}
 
 
 def make(notifier: Notifier, secret: Secret) -> Vendor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bisect
+import hashlib
+import itertools
 import re
 import zlib
 from collections.abc import Callable
@@ -33,9 +35,22 @@ def fit(build: Callable[[str], object], body: str, most: int = limits.VENDOR_PAY
     return body[:kept] + "…" if kept >= 0 else None
 
 
+def fits(text: str, most: int = limits.VENDOR_PAYLOAD_BYTES) -> bool:
+    """At most so many bytes of UTF-8?"""
+    return len(text.encode()) <= most
+
+
 def shorten(text: str, most: int) -> str:
     """At most this many characters."""
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def shorten_wide(text: str, most: int) -> str:
+    """At most this many columns: what is not ASCII takes two."""
+    widths = list(itertools.accumulate(1 if letter.isascii() else 2 for letter in text))
+    if not widths or widths[-1] <= most:
+        return text
+    return text[: bisect.bisect_right(widths, most - 2)] + "…"
 
 
 def block(push: Push, vendor: str) -> dict[str, Any]:
@@ -73,6 +88,11 @@ def header_text(value: str, most: int = 64) -> str:
 def number_of(collapse_id: str) -> int:
     """A positive 31-bit number that stands for a collapse id where vendors want one."""
     return zlib.crc32(collapse_id.encode()) & 0x7FFFFFFF or 1
+
+
+def once(collapse_id: str, token: str) -> str:
+    """By what a vendor tells a repetition: the push and the device, as vendors do not say that they look at the device too."""
+    return hashlib.sha256(f"{collapse_id} {token}".encode()).hexdigest()[:32]
 
 
 def keep_s(push: Push, now: float, most: int = limits.VENDOR_KEEP_S, least: int = 60) -> int:

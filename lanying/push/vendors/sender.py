@@ -121,8 +121,8 @@ class Line:
             if isinstance(access, Outcome):
                 return access
             request = self.vendor.request(token, push, collapse_id, access.token, self._clock())
-            if request is None:
-                return Outcome(State.REFUSED, f"more than {limits.VENDOR_PAYLOAD_BYTES} bytes even without its text")
+            if isinstance(request, Outcome):
+                return request
             answer = await self._perform(request)
             if stale is not None or not self.vendor.stale(answer):
                 return self.vendor.outcome(answer, self._clock())

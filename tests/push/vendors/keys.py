@@ -17,6 +17,8 @@ from lanying.push.vendors import Target
 NOW = 1_700_000_000.0
 PUSH = Push("Alice", "Hello, Bob! 你好", 3)
 APNS_TOKEN = "0a" * 32
+TOKEN = "CN_8fa0618f178145d8c2a44091a1326411"
+"""Of any vendor but Apple."""
 
 
 def pem_of(key):
@@ -74,8 +76,9 @@ def secret_of(provider):
     }.get(provider, Secret("key", "secret", ""))
 
 
-def notifier_of(provider, app_id="com.example.app", environment=1, endpoint="", login_endpoint=""):
-    return Notifier("app", provider, PROVIDERS[provider], environment, app_id, "sealed", endpoint, login_endpoint)
+def notifier_of(provider, app_id="", environment=1, **options):
+    app_id = app_id or ("com.example.app" if provider == "apns" else "1234567")
+    return Notifier("app", provider, PROVIDERS[provider], environment, app_id, "sealed", **options)
 
 
 def target_of(provider, token, secret=None, **fields):

@@ -1,6 +1,7 @@
 import json
 
 import jwt
+import msgspec
 import pytest
 
 from lanying import limits
@@ -8,7 +9,7 @@ from lanying.errors import ConfigError
 from lanying.notifiers import Secret
 from lanying.push.decision import Push
 from lanying.push.vendors.apns import Apns
-from lanying.push.vendors.exchange import Answer, State
+from lanying.push.vendors.exchange import TOO_LARGE, Answer, State
 from tests.push.vendors.keys import APNS_TOKEN, NOW, PUSH, certificate, notifier_of, p256, pem_of, rsa_key, secret_of
 
 
@@ -96,7 +97,7 @@ def test_a_long_body_is_shortened_to_what_apple_takes(letter):
 
 
 def test_what_does_not_fit_without_its_body_is_no_request():
-    assert request(Push("A", "B", 1, ext={"a": "x" * 4096})) is None
+    assert request(Push("A", "B", 1, ext={"a": "x" * 4096})) is TOO_LARGE
 
 
 def test_the_token_is_signed_and_renewed_before_apple_refuses_it():
@@ -133,7 +134,7 @@ def test_a_certificate_stands_for_the_token():
 )
 def test_an_error_says_what_is_missing(secret, app_id, complaint):
     with pytest.raises(ConfigError) as caught:
-        Apns(notifier_of("apns", app_id=app_id), secret)
+        Apns(msgspec.structs.replace(notifier_of("apns"), app_id=app_id), secret)
     assert complaint in str(caught.value)
 
 

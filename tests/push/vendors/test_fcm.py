@@ -8,7 +8,7 @@ from lanying import limits
 from lanying.errors import ConfigError
 from lanying.notifiers import Secret
 from lanying.push.decision import Push
-from lanying.push.vendors.exchange import Access, Answer, State
+from lanying.push.vendors.exchange import TOO_LARGE, Access, Answer, State
 from lanying.push.vendors.fcm import Fcm
 from tests.push.vendors.keys import NOW, PUSH, account, notifier_of, p256, pem_of, rsa_key, secret_of
 
@@ -90,7 +90,7 @@ def test_a_long_body_is_shortened_so_that_all_but_the_token_fits():
     assert found["notification"]["body"].endswith("好…")
     del found["token"]
     assert len(json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()) <= limits.VENDOR_PAYLOAD_BYTES
-    assert request(Push("A", "B", 1, ext={"a": "x" * 4096})) is None
+    assert request(Push("A", "B", 1, ext={"a": "x" * 4096})) is TOO_LARGE
 
 
 def test_the_login_is_signed_by_the_service_account():

@@ -11,7 +11,7 @@ from lanying import limits
 from lanying.notifiers import Secret
 from lanying.push.decision import Push
 from lanying.push.vendors import Outcome, State, Vendors
-from tests.push.vendors.keys import APNS_TOKEN, NOW, PUSH, account, certificate, target_of
+from tests.push.vendors.keys import APNS_TOKEN, NOW, PUSH, TOKEN, account, certificate, target_of
 from tests.push.vendors.play import NEVER, stage
 
 FCM_TOKEN = "dA1_-x:APA91b" + "Z" * 130
@@ -208,7 +208,7 @@ def test_bad_tokens_notifiers_and_times_never_reach_the_vendor(play):
         late = await vendors.send(target, Push("A", "B", 1, show_end_time=int(NOW)), "m")
         assert late == Outcome(State.REFUSED, "its show_end_time has passed")
         large = await vendors.send(target, Push("A", "B", 1, ext={"a": "x" * 5000}), "m")
-        assert large.state is State.REFUSED and "4096" in large.reason
+        assert large.state is State.REFUSED and "more than this vendor takes" in large.reason
         assert play.asked == []
 
     play(conversation)
@@ -228,3 +228,51 @@ def test_a_changed_notifier_gets_a_line_of_its_own_and_the_old_one_ends_its_work
         assert "no answer" in (await waiting).reason
 
     play(conversation, timeout_s=2)
+
+
+HUAWEI = "/v1/1234567/messages:send"
+OPPO = "/server/v1/message/notification/unicast"
+OTHERS = {
+    "huawei": ("/oauth2/v3/token", access("a"), HUAWEI, {"code": "80200003"}, {"code": "80000000"}),
+    "vivo": ("/message/auth", {"result": 0, "authToken": "a"}, "/message/send", {"result": 10000}, {"result": 0}),
+    "oppo": ("/server/v1/auth", {"code": 0, "data": {"auth_token": "a"}}, OPPO, {"code": 11}, {"code": 0}),
+}
+
+
+@pytest.mark.parametrize("vendor", OTHERS)
+def test_the_others_log_in_and_renew_their_token_once(play, vendor):
+    login, granted, path, stale, sent = OTHERS[vendor]
+
+    async def conversation(play, vendors):
+        play.on(login, granted)
+        play.on(path, sent, stale, sent)
+        target = target_of(vendor, TOKEN, endpoint=play.url, login_endpoint=play.url)
+        for _ in range(2):
+            assert (await vendors.send(target, PUSH, "m")).state is State.SENT
+        assert play.paths() == [login, path, path, login, path]
+        assert {version for version, *_ in play.asked} == {"1.1"}
+
+    play(conversation)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "path", "sent", "gone"),
+    [
+        ("xiaomi", "/v3/message/regid", {"code": 0}, {"code": 66007}),
+        (
+            "flyme",
+            "/garcia/api/server/push/varnished/pushByPushId",
+            {"code": "200", "value": {}},
+            {"code": "200", "value": {"110003": [TOKEN]}},
+        ),
+    ],
+)
+def test_two_need_no_login(play, vendor, path, sent, gone):
+    async def conversation(play, vendors):
+        play.on(path, sent, gone)
+        target = target_of(vendor, TOKEN, endpoint=play.url)
+        assert (await vendors.send(target, PUSH, "m")).state is State.SENT
+        assert (await vendors.send(target, PUSH, "m")).state is State.GONE
+        assert play.paths() == [path, path]
+
+    play(conversation)
