@@ -150,3 +150,17 @@ def check_pair(notifier: Notifier, pem: bytes) -> None:
         ) from error
     if certificate.public_key() != key.public_key():
         raise ConfigError(f"notifier {notifier.name}: the key in --certificate belongs to another certificate")
+
+
+def pem_of_p12(content: bytes, password: str) -> str:
+    """Certificate and key of a ``.p12`` file in PEM. :raises ConfigError: it is none, or the password is another one"""
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
+
+    try:
+        key, certificate, _others = pkcs12.load_key_and_certificates(content, password.encode() or None)
+    except ValueError as error:
+        raise ConfigError(f"--certificate: {error}; --secret-file holds the password of a .p12 file") from error
+    if key is None or certificate is None:
+        raise ConfigError("--certificate: this .p12 file has no certificate with its key; export both")
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return (certificate.public_bytes(Encoding.PEM) + pem).decode()
