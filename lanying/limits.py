@@ -326,8 +326,9 @@ VENDOR_REQUESTS: Final = 32
 """Requests under way to one vendor; the next ones wait. Enough for 100 pushes a second at 300 ms each."""
 VENDOR_CONNECTIONS: Final = 8
 """Connections to one vendor that are kept open; over HTTP/2 one carries all requests."""
-VENDOR_IDLE_S: Final = 600.0
-"""A kept connection nobody used for this long is closed. Apple takes frequent reconnecting for an attack."""
+VENDOR_IDLE_S: Final = 240.0
+"""A kept connection nobody used for this long is closed: home routers forget idle ones after five minutes. Apple does not like
+a connection per push."""
 VENDOR_RETRY_S: Final = 30.0
 """Next attempt when the vendor does not say when."""
 VENDOR_RETRY_MAX_S: Final = 3600.0

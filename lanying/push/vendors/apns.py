@@ -102,7 +102,9 @@ class Apns(Vendor):
 
 def payload(push: Push, body: str) -> dict[str, Any]:
     """https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification"""
-    ext = {"ext": push.ext} if push.ext else {}
+    ext: dict[str, Any] = {"ext": push.ext} if push.ext else {}
+    if push.image:
+        ext["image"] = push.image
     if push.data_only:
         return {"aps": {"content-available": 1}} | ext
     ios = push.ios
@@ -114,6 +116,8 @@ def payload(push: Push, body: str) -> dict[str, Any]:
     aps: dict[str, Any] = {"alert": alert, "badge": push.badge}
     if not push.silent:
         aps["sound"] = text(ios, "sound") or "default"
+    if push.image:
+        aps["mutable-content"] = 1  # the application's service extension fetches it
     aps |= {name: 1 for name in ("content-available", "mutable-content") if flag(ios, name.replace("-", "_"))}
     aps |= {name: found for name in ("category", "thread-id") if (found := text(ios, name.replace("-", "_")))}
     return {"aps": aps} | ext

@@ -129,7 +129,8 @@ def message(push: Push, body: str, collapse_id: str, now: float) -> dict[str, An
     if push.loc_key:
         shown |= {"body_loc_key": push.loc_key, "body_loc_args": push.loc_args}
     android["notification"] = {name: value for name, value in shown.items() if value not in ("", 0)}
-    return {"notification": {"title": push.title, "body": body}} | found
+    image = {"image": push.image} if push.image else {}
+    return {"notification": {"title": push.title, "body": body} | image} | found
 
 
 def error_of(answer: Answer) -> tuple[str, str]:

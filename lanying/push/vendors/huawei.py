@@ -105,6 +105,7 @@ def message(push: Push, body: str, collapse_id: str, now: float) -> dict[str, An
         "title": push.title,
         "body": body,
         "click_action": {"type": 1, "intent": opens} if opens else {"type": 3},
+        "image": push.image if push.image.startswith("https://") else "",
         "tag": collapse_id,
         "channel_id": text(ours, "channel_id"),
         "importance": "LOW" if push.silent else "",

@@ -43,14 +43,13 @@ class Vendors:
         """
         try:
             line = await self._line(target)
+            if not line.vendor.token.fullmatch(target.token):
+                return Outcome(State.GONE, f"this is no token of {line.vendor.name}")
+            if 0 < push.show_end_time <= self._clock():
+                return Outcome(State.REFUSED, "its show_end_time has passed")
+            return await line.send(target.token, push, collapse_id)
         except ConfigError as error:
             return Outcome(State.REFUSED, str(error))
-        if not line.vendor.token.fullmatch(target.token):
-            return Outcome(State.GONE, f"this is no token of {line.vendor.name}")
-        if 0 < push.show_end_time <= self._clock():
-            return Outcome(State.REFUSED, "its show_end_time has passed")
-        try:
-            return await line.send(target.token, push, collapse_id)
         except Exception as error:  # noqa: BLE001 - below are three protocol libraries: whatever one raises, the push is kept
             return broken(target.notifier, error)
 
@@ -84,18 +83,8 @@ class Line:
         self._login = asyncio.Lock()
         self._gate = asyncio.Semaphore(limits.VENDOR_REQUESTS)
         self._busy, self._closed = 0, False
-        self._client = httpx.AsyncClient(
-            http1=not vendor.http2,
-            http2=vendor.http2,
-            headers=HEADERS,
-            timeout=None,
-            verify=trust(vendor.certificate),
-            limits=httpx.Limits(
-                max_connections=limits.VENDOR_REQUESTS,
-                max_keepalive_connections=limits.VENDOR_CONNECTIONS,
-                keepalive_expiry=limits.VENDOR_IDLE_S,
-            ),
-        )
+        self._trust = trust(vendor.certificate)
+        self._client = self._connect()
 
     async def send(self, token: str, push: Push, collapse_id: str) -> Outcome:
         """:raises Exception: of the network; the access token is renewed once when the vendor does not take it"""
@@ -156,9 +145,17 @@ class Line:
     async def _perform(self, request: Request) -> Answer:
         """:raises OSError: no answer in time, or too much of it; :raises httpx.HTTPError: no connection"""
         try:
+            return await self._once(request)
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError, httpx.LocalProtocolError):
+            # A kept connection the vendor has closed shows it only now. Once more, on another one.
+            return await self._once(request)
+
+    async def _once(self, request: Request) -> Answer:
+        client = self._client
+        try:
             async with (
                 asyncio.timeout(self._timeout_s),
-                self._client.stream("POST", request.url, headers=request.headers, content=request.body) as answer,
+                client.stream("POST", request.url, headers=request.headers, content=request.body) as answer,
             ):
                 body = b""
                 async for part in answer.aiter_raw():
@@ -167,7 +164,24 @@ class Line:
                         raise OSError(f"an answer of more than {limits.VENDOR_ANSWER_BYTES} bytes")
                 return Answer(answer.status_code, answer.headers, body)
         except TimeoutError as error:
+            if client is self._client:
+                # The connection may be dead without knowing (a router that forgot it), and HTTP/2 would go on using it.
+                self._client = self._connect()
+                await client.aclose()
             raise TimeoutError(f"no answer within {self._timeout_s:g} s") from error
+
+    def _connect(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            http2=self.vendor.http2,
+            headers=HEADERS,
+            timeout=None,
+            verify=self._trust,
+            limits=httpx.Limits(
+                max_connections=limits.VENDOR_REQUESTS,
+                max_keepalive_connections=limits.VENDOR_CONNECTIONS,
+                keepalive_expiry=limits.VENDOR_IDLE_S,
+            ),
+        )
 
 
 def broken(notifier: Notifier, error: Exception) -> Outcome:

@@ -21,7 +21,8 @@ class Play:
     """Answers by path, in the order they were given; the last one again and again."""
 
     def __init__(self):
-        self.asked, self._answers, self.url = [], {}, ""
+        self.asked, self.ports, self._answers, self.url = [], [], {}, ""
+        """``ports``: of the client, in the order of the requests: its connections."""
 
     def on(self, path, *answers):
         """``answers``: JSON values, or (status, JSON value, headers), or bytes, or :data:`NEVER`."""
@@ -32,6 +33,7 @@ class Play:
 
     async def answer(self, request):
         self.asked.append((request.scope["http_version"], request.url.path, request.headers, await request.body()))
+        self.ports.append(request.client.port)
         answers = self._answers[request.url.path]
         found = answers.pop(0) if len(answers) > 1 else answers[0]
         if found is NEVER:

@@ -73,6 +73,11 @@ def test_the_ios_block_and_the_loc_key_are_mapped():
     assert headers["apns-collapse-id"] == "mine" and headers["apns-expiration"] == str(int(NOW) + 600)
 
 
+def test_a_picture_is_for_the_applications_extension():
+    found = sent(Push("A", "B", 1, image="https://example.com/1.png"))
+    assert found["image"] == "https://example.com/1.png" and found["aps"]["mutable-content"] == 1
+
+
 def test_a_silent_push_has_no_sound_and_data_alone_shows_nothing():
     assert "sound" not in sent(Push("A", "B", 1, silent=True, ios={"sound": "ding.caf"}))["aps"]
     data = request(Push("A", "B", 1, data_only=True, ext={"a": 1}))

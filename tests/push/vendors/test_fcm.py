@@ -75,6 +75,10 @@ def test_googles_block_overrides_the_android_one():
     }
 
 
+def test_a_picture_is_shown():
+    assert sent(Push("A", "B", 1, image="https://e.com/1.png"))["notification"]["image"] == "https://e.com/1.png"
+
+
 def test_silent_pushes_and_data():
     shown = sent(Push("A", "B", 1, silent=True, android={"sound": "a"}))["android"]["notification"]
     assert shown == {"tag": "m-1", "notification_count": 1, "notification_priority": "PRIORITY_LOW"}

@@ -74,6 +74,12 @@ def test_huaweis_block_overrides_the_android_one():
     }
 
 
+def test_a_picture_is_shown_if_huawei_takes_its_address():
+    https, http = (Push("A", "B", 1, image=f"{scheme}://e.com/1.png") for scheme in ("https", "http"))
+    assert sent(https)["android"]["notification"]["image"] == "https://e.com/1.png"
+    assert "image" not in sent(http)["android"]["notification"]
+
+
 def test_silent_pushes_and_data():
     silent = sent(Push("A", "B", 1, silent=True, android={"sound": "/raw/a"}))["android"]["notification"]
     assert silent["importance"] == "LOW" and "sound" not in silent

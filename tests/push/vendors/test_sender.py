@@ -68,6 +68,9 @@ def test_apple_is_spoken_to_over_one_http2_connection(play):
         assert version == "2" and first["apns-topic"] == "com.example.app" and "你好" in body.decode()
         assert first["authorization"] == second["authorization"]
         assert first["apns-collapse-id"] == "m-1"
+        play.on(APNS, {})
+        await asyncio.gather(*(vendors.send(target, PUSH, f"m{n}") for n in range(50)))
+        assert len(play.ports) == 52 and len(set(play.ports)) == 1
 
     play(conversation)
 
@@ -162,9 +165,10 @@ def test_a_slow_answer_and_an_endless_one_are_for_later(play):
         target = target_of("apns", APNS_TOKEN, endpoint=play.url)
         slow = await vendors.send(target, PUSH, "m")
         assert slow == Outcome(State.LATER, "TimeoutError: no answer within 2 s", limits.VENDOR_RETRY_S)
-        # The connection that was given up does not keep the next push from being sent.
         endless = await vendors.send(target, PUSH, "m")
         assert endless.state is State.LATER and "more than 65536 bytes" in endless.reason
+        # A connection that fell silent is given up: the next push has another one.
+        assert len(set(play.ports)) == 2
 
     play(conversation, timeout_s=2)
 
@@ -184,6 +188,31 @@ def test_nobody_there_and_a_connection_that_dies_are_for_later(play):
             target = target_of("apns", APNS_TOKEN, endpoint=f"http://127.0.0.1:{port}")
             dead = await vendors.send(target, PUSH, "m")
         assert dead.state is State.LATER and dead.reason
+
+    play(conversation)
+
+
+def test_a_kept_connection_that_was_closed_costs_no_push(play):
+    async def conversation(play, vendors):
+        answer = b'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{"code":0}'
+        connections = []
+
+        async def once(reader, writer):
+            """Answers the first request of a connection, and closes it at the second."""
+            connections.append(writer)
+            for part in (answer, b""):
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+                writer.write(part)
+            writer.close()
+
+        async with await asyncio.start_server(once, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            target = target_of("xiaomi", TOKEN, endpoint=f"http://127.0.0.1:{port}")
+            for _ in range(2):
+                assert (await vendors.send(target, PUSH, "m")).state is State.SENT
+            assert len(connections) == 2
+            await vendors.close()
 
     play(conversation)
 
