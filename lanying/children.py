@@ -26,7 +26,7 @@ from math import inf
 from typing import Any, Final
 
 from lanying import limits
-from lanying.runtime import ADMIN, EXIT_CONFIG, GATEWAY, ROUTER
+from lanying.runtime import ADMIN, EXIT_CONFIG, GATEWAY, PUSH, ROUTER
 
 EXIT_FAILED: Final = 1
 LATE_S: Final = 1.0
@@ -44,8 +44,6 @@ class State(StrEnum):
     STOPPING = "stopping"
     GONE = "gone"
     DRAINING = "draining"
-    MOVING = "moving"
-    """Slots move between two runs; only :mod:`lanying.supervisor` says so."""
     OVER = "over"
 
 
@@ -113,7 +111,7 @@ def backoff(delay: float, served_s: float) -> float:
 
 def drain_stage(name: str) -> int:
     """Position in a drain: nobody new, then no requests, then the shards with everything acknowledged on disk."""
-    return {ROUTER: 0, GATEWAY: 1, ADMIN: 1}.get(name, 2)
+    return {ROUTER: 0, GATEWAY: 1, ADMIN: 1, PUSH: 1}.get(name, 2)
 
 
 def explain_exit(status: int) -> str:
@@ -155,17 +153,19 @@ class Children:
     def __contains__(self, name: object) -> bool:
         return name in self._children
 
-    @property
-    def all_ready(self) -> bool:
-        """Every child is."""
-        return all(child.state is State.READY for child in self._children.values())
-
     def start(self) -> list[Command]:
         """Everything but the router."""
         assert self.state is State.IDLE
         self.state = State.STARTING
         first = [name for name in self._children if name != ROUTER]
         return [Spawn(name) for name in first or self._children]
+
+    def add(self, name: str) -> list[Command]:
+        """One more child, of a server that is ready; nothing for one there already is."""
+        if self.state is not State.READY or name in self._children:
+            return []
+        self._children[name] = Child(name)
+        return [Spawn(name)]
 
     def spawned(self, name: str, pid: int, now: float) -> None:
         """A command :class:`Spawn` was performed."""
@@ -189,7 +189,7 @@ class Children:
     def _another_is_ready(self) -> list[Command]:
         if self.state is not State.STARTING:
             return []
-        if self.all_ready:
+        if all(child.state is State.READY for child in self._children.values()):
             self.state = State.READY
             return [Announce()]
         router = self._children.get(ROUTER)

@@ -10,9 +10,10 @@ from typing import Final
 import click
 import msgspec
 
-from lanying import config
+from lanying import config, control
 from lanying.errors import ConfigError
 from lanying.notifiers import PROVIDERS, Notifier, Notifiers, Secret
+from lanying.runtime import RunDirectory
 
 _PATH = click.Path(path_type=Path)
 _config = click.option("--config", "file", type=_PATH, help="TOML file; see docs/configuration.md.")
@@ -78,6 +79,12 @@ def add(
         raise click.UsageError(str(error)) from error
     notifiers.put(app, name, number, environment, app_id, secret, endpoint, login_endpoint, package)
     click.echo(f"notifier {name} of app {app} is set")
+    try:
+        control.ask(RunDirectory(notifiers.data), {"do": "push"})
+    except control.NotRunning:
+        pass  # its next start finds it
+    except control.NoAnswer as error:
+        click.echo(f"restart the server, then it sends pushes: {error}", err=True)
 
 
 @notifier.command("test")

@@ -253,6 +253,8 @@ PUSH_POLL_S: Final = 5.0
 PUSH_RETRY_FIRST_S: Final = 2.0
 PUSH_RETRY_MAX_S: Final = 300.0
 """A vendor that does not answer is left alone this long: doubles from try to try."""
+PUSH_TASK_STEP: Final = 200
+"""Accounts one shard looks at per second for a push to all, as for a broadcast, and only while it owes less than half of what it may."""
 PUSH_TASKS_KEPT: Final = 1000
 PUSH_TASK_LIFETIME_MS: Final = 7 * 86_400_000
 """Tasks one shard keeps, and how long."""
@@ -329,14 +331,12 @@ VENDOR_CONNECTIONS: Final = 8
 VENDOR_IDLE_S: Final = 240.0
 """A kept connection nobody used for this long is closed: home routers forget idle ones after five minutes. Apple does not like
 a connection per push."""
-VENDOR_RETRY_S: Final = 30.0
-"""Next attempt when the vendor does not say when."""
+VENDOR_RETRY_S: Final = 2.0
+"""Next attempt when the vendor does not say when; the push process waits longer from try to try (``PUSH_RETRY_MAX_S``)."""
 VENDOR_RETRY_MAX_S: Final = 3600.0
 """Longest wait a vendor may ask for."""
 VENDOR_LOGIN_AGAIN_S: Final = 60.0
 """A refused login is not tried again earlier: nothing has changed, and vendors count logins."""
-VENDOR_ACCESS_MAX_S: Final = 30 * 86_400.0
-"""Longest life of an access token that is believed; they live from an hour to a day."""
 VENDOR_KEEP_S: Final = 86_400
 """How long vendors keep a push for a device that is off, unless its ``show_end_time`` is earlier."""
 

@@ -56,10 +56,16 @@ class Notifiers:
     """The notifiers of a data directory."""
 
     def __init__(self, data: Path) -> None:
+        self.data = data
         self._list = data / LIST_FILE
         self._key = data / KEY_FILE
         self._stamp: tuple[int, int] | None = None
         self._known: list[Notifier] = []
+
+    def any(self) -> bool:
+        """Has any app one? :raises ConfigError: the list is damaged"""
+        self._refresh()
+        return bool(self._known)
 
     def of(self, app: str) -> list[Notifier]:
         """Those of an app, by name."""

@@ -1,8 +1,7 @@
 """What a console and the admin endpoint tell each other: MessagePack maps with a ``do``, one per ZeroMQ message.
 
 Console to endpoint: :class:`Ask`, :class:`Alive`, :class:`Cancel`. Endpoint to console, any number for one ask, the last
-one :class:`Done`, :class:`Failed` or :class:`Again`: :class:`Progress`, :class:`Rows`.
-Live events on the PUB socket are two frames: topic, :class:`Event`.
+one :class:`Done` or :class:`Failed`: :class:`Progress`, :class:`Rows`. Live events on the PUB socket are two frames: topic, :class:`Event`.
 """
 
 from __future__ import annotations
@@ -79,15 +78,6 @@ class Failed(Message, tag="failed"):
     message: str
 
 
-class Again(Message, tag="again"):
-    """It has begun and takes this process with it: ask ``command`` for the result when the server is back, in about ``seconds``."""
-
-    id: int
-    command: str
-    text: str
-    seconds: float
-
-
 class Event(Message, tag="event"):
     """Something happened: ``topic`` is job (one ended) or audit (a line was written)."""
 
@@ -97,7 +87,7 @@ class Event(Message, tag="event"):
 
 
 Question = Ask | Alive | Cancel
-Answer = Progress | Rows | Done | Failed | Again
+Answer = Progress | Rows | Done | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _questions = msgspec.msgpack.Decoder(Question)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lanying.admin.visit import CommandError, Visit, entity_id
-from lanying.bus.messages import ExplainMessage, GetReached, MessageTrace, MessageTraces
+from lanying.bus.messages import ExplainMessage, GetReached, MessageTrace, MessageTraces, PushTold
 from lanying.ids import message_time_ms
 
 
@@ -36,6 +36,7 @@ async def why(visit: Visit) -> object:
             where = f"member {user} of group {trace.owner}"
             nobody = "has no devices yet, or is not a member"
             steps += [_step(where, what) for what in map(_of_device, devices)] or [_step(where, nobody)]
+    steps += [_of_push(told) for answer in answers for told in answer.pushes if user in (0, told.uid)]
     return {
         "message": mid,
         "made_ms": message_time_ms(mid),
@@ -88,6 +89,11 @@ def _of_device(found: tuple[int, str]) -> str:
         "waiting": f"device {sn} is connected and has not been sent it: it has not asked for older entries yet",
         "offline": f"waits for device {sn}, which is offline",
     }[state]
+
+
+def _of_push(told: PushTold) -> dict[str, Any]:
+    where = f"push to {told.uid}" + (f", device {told.sn}" if told.sn else "")
+    return _step(where, f"{told.what} ({told.channel})" if told.channel else told.what, told.time_ms)
 
 
 def story(trace: MessageTrace) -> list[dict[str, Any]]:

@@ -1410,7 +1410,6 @@ class PushTargets(Message, tag=274):
 
     :ivar uids: these users, else all behind ``after``; with ``tags`` who has one of them, with ``push_tokens`` whose
         settings have one of them
-    :ivar task: these users are owed this task's push with the same commit, 0: they are only counted
     """
 
     app: str
@@ -1418,7 +1417,6 @@ class PushTargets(Message, tag=274):
     tags: list[str] = []
     push_tokens: list[str] = []
     after: int = 0
-    task: int = 0
 
 
 class PushTargetsPage(msgspec.Struct, array_like=True, frozen=True):
@@ -1565,6 +1563,16 @@ class GetPushTask(Message, tag=376):
 
     task_id: int
     app: str = ""
+
+
+class OrderPushes(Message, tag=378):
+    """Owe the users of this shard that ``targets`` means the push of a task, a few at a time. Result: True, once this is kept.
+
+    Record in ``push_orders``: ``targets.after`` is how far it has come.
+    """
+
+    task_id: int
+    targets: PushTargets
 
 
 class CountPushTask(Message, tag=377):
@@ -1805,6 +1813,7 @@ Request = (
     | GetPushFacts
     | GetGroupPushFacts
     | PutPushTask
+    | OrderPushes
     | GetPushTask
     | CountPushTask
     | PutCode

@@ -23,12 +23,19 @@ COUNTERS: Final = {
     "commits": "Commits that were flushed.",
     "turns": "Turns of the event loop.",
     "requests": "REST requests.",
+    "pushes_sent": "Pushes a vendor took, by channel.",
+    "pushes_gone": "Pushes to tokens the vendor says are dead, by channel.",
+    "pushes_refused": "Pushes a vendor will never take, by channel.",
+    "pushes_later": "Pushes a vendor did not take this time, by channel.",
+    "pushes_unsent": "Pushes that were owed and not wanted any more.",
+    "pushes_dropped": "Pushes given up because a shard owed too many.",
 }
 """Everything else that is no histogram is a gauge."""
 HISTOGRAMS: Final = {
     "commit_seconds": "From the end of a tick to its flush.",
     "tick_seconds": "Deciding and writing a tick.",
     "lag_seconds": "How late the event loop was.",
+    "push_seconds": "A vendor's answer to a push.",
 }
 GAUGES: Final = {
     "sessions": "Devices logged in.",
@@ -36,6 +43,8 @@ GAUGES: Final = {
     "disk_bytes": "Size of the database.",
     "cold_bytes": "Size of the cold store.",
     "memory_bytes": "Write buffers.",
+    "pushes_owed": "Pushes owed to the push process.",
+    "pushes_waiting": "Pushes that wait for a vendor.",
     "up": "1 while the process is ready.",
     "restarts": "Starts after the first.",
 }

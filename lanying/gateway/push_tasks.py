@@ -1,7 +1,8 @@
 """Pushes a back end orders, and the vendors' certificates (rest-api.md section 5).
 
-A task is checked, its targets are counted and kept for a week. **Nothing is sent to vendors yet**: that is the push service's
-work, and until it runs ``sent`` and ``received`` stay 0. Without any notifier of the app the answer is 12006.
+A task is kept for a week on the shard of its id; every shard owes its part of the audience the push, and the push process sends it:
+at least once. ``sent`` counts what vendors took. ``received`` stays 0: vendors tell of receipts only where one has registered an address
+with them, and there is none. Without any notifier of the app the answer is 12006.
 """
 
 from __future__ import annotations
@@ -15,8 +16,16 @@ from typing import Any, Final
 import msgspec
 
 from lanying import limits
-from lanying.bus.messages import PushTargets, PushTargetsPage
-from lanying.bus.shards import ask_shard
+from lanying.bus.messages import (
+    CountPushTask,
+    GetPushTask,
+    OrderPushes,
+    PushTargets,
+    PushTargetsPage,
+    PushTask,
+    PutPushTask,
+)
+from lanying.bus.shards import ask, ask_shard
 from lanying.gateway import code_book, handles
 from lanying.gateway.codes import refuse
 from lanying.gateway.endpoint import GET, POST, Endpoint, Visit
@@ -25,14 +34,14 @@ from lanying.ids import MAX_ENTITY_ID
 from lanying.notifiers import PROVIDERS
 
 MOST_TARGETS: Final = 500
-TASK: Final = "push-task"
 REQUEST: Final = "push-request"
-_TASK_LIFETIME_MS: Final = 7 * 86_400_000
 _REQUEST_LIFETIME_MS: Final = 86_400_000
 _BADGE: Final = re.compile(r"\+?[0-9]{1,5}")
 _CHANNELS: Final = (*PROVIDERS, "mxpush")
 _AUDIENCES: Final = ("tag", "alias", "user_id", "push_token")
-_STRATEGIES: Final = ("combined", "mxpush_only", "ospush_only")
+OWN_CHANNEL: Final = "mxpush_only"
+"""Vendors are left out. There is no channel but theirs: nobody is told."""
+_STRATEGIES: Final = ("combined", OWN_CHANNEL, "ospush_only")
 _SEQUENCE: Final = frozenset(("ups", "fcm", "huawei", "xiaomi", "oppo", "vivo", "meizu"))
 
 
@@ -63,15 +72,16 @@ async def notify(visit: Visit) -> object:
         before = await code_book.read(visit, REQUEST, request_id)
         if before is not None:
             return {"task_id": int(before)}
-    counts = await _count(visit, kind, targets)
-    names = {number: channel for channel, number in PROVIDERS.items()}
-    by_channel: Counter[str] = Counter()
-    for notifier, number in counts.items():
-        if notifier in channels:
-            by_channel[names[channels[notifier]]] += number
     task_id = secrets.randbelow(MAX_ENTITY_ID) + 1
-    row = msgspec.json.encode(by_channel).decode()
-    await code_book.keep(visit, TASK, row, _TASK_LIFETIME_MS, str(task_id))
+    shards = visit.services.shards
+    order = msgspec.json.encode(params.mapping("message")).decode()
+    task = PushTask(task_id, visit.app.app_id, order, visit.services.now_ms())
+    await ask(shards, task_id, PutPushTask(task), bool)
+    if setting.text("distribution_strategy", "combined") != OWN_CHANNEL:
+        wanted = await _wanted(visit, kind, targets)
+        counts = await _count(visit, wanted)
+        await ask(shards, task_id, CountPushTask(task_id, targets=_by_channel(channels, counts)), bool)
+        await asyncio.gather(*(ask_shard(shards, at, OrderPushes(task_id, it), bool) for at, it in wanted))
     if request_id:
         await code_book.keep(visit, REQUEST, str(task_id), _REQUEST_LIFETIME_MS, request_id)
     return {"task_id": task_id}
@@ -81,14 +91,30 @@ async def details(visit: Visit) -> object:
     """What became of tasks; those nobody knows any more are left out."""
     rows = []
     for task_id in visit.params.some_entities("list")[: limits.REST_ROWS]:
-        found = await code_book.read(visit, TASK, str(task_id))
+        request = GetPushTask(task_id, visit.app.app_id)
+        found = msgspec.msgpack.decode(
+            await visit.services.shards.call(visit.services.shards.map.shard_of(task_id), request), type=PushTask | None
+        )
         if found is not None:
-            targets = msgspec.json.decode(found, type=dict[str, int])
             row = {"task_id": task_id}
             for channel in _CHANNELS:
-                row |= {f"{channel}_target": targets.get(channel, 0), f"{channel}_sent": 0, f"{channel}_received": 0}
+                row |= {
+                    f"{channel}_target": found.targets.get(channel, 0),
+                    f"{channel}_sent": found.sent.get(channel, 0),
+                    f"{channel}_received": 0,
+                }
             rows.append(row)
     return rows
+
+
+def _by_channel(channels: dict[str, int], counts: Counter[str]) -> dict[str, int]:
+    """Devices by channel, of those by notifier."""
+    names = {number: channel for channel, number in PROVIDERS.items()}
+    found: Counter[str] = Counter()
+    for notifier, number in counts.items():
+        if notifier in channels:
+            found[names[channels[notifier]]] += number
+    return dict(found)
 
 
 def _audience(params: Params) -> tuple[str, list[str]]:
@@ -139,32 +165,37 @@ def _object(params: Params, name: str, default: dict[str, Any] | None = None) ->
     return Params(params.mapping(name, default))
 
 
-async def _count(visit: Visit, kind: str, members: list[str]) -> Counter[str]:
-    """Devices by notifier."""
+async def _wanted(visit: Visit, kind: str, members: list[str]) -> list[tuple[int, PushTargets]]:
+    """The audience, shard by shard."""
     shards, app = visit.services.shards, visit.app.app_id
     if kind == "alias":
         found = await asyncio.gather(*(handles.find(visit, handles.ALIAS + alias) for alias in members))
         members, kind = [str(uid) for uid in found if uid], "user_id"
-    if kind == "user_id":
-        by_shard: dict[int, list[int]] = {}
-        for uid in {int(member) for member in members if member.isdecimal() and member.isascii() and len(member) < 19}:
-            by_shard.setdefault(shards.map.shard_of(uid), []).append(uid)
-        orders = [(shard, PushTargets(app, uids=uids)) for shard, uids in by_shard.items()]
-    else:
+    if kind != "user_id":
         tags, tokens = (members if kind == "tag" else []), (members if kind == "push_token" else [])
-        orders = [(shard, PushTargets(app, tags=tags, push_tokens=tokens)) for shard in range(shards.map.shards)]
+        return [(at, PushTargets(app, tags=tags, push_tokens=tokens)) for at in range(shards.map.shards)]
+    by_shard: dict[int, list[int]] = {}
+    for uid in {int(member) for member in members if member.isdecimal() and member.isascii() and len(member) < 19}:
+        by_shard.setdefault(shards.map.shard_of(uid), []).append(uid)
+    return [(at, PushTargets(app, uids=uids)) for at, uids in by_shard.items()]
 
-    async def of_shard(shard: int, order: PushTargets) -> Counter[str]:
+
+async def _count(visit: Visit, wanted: list[tuple[int, PushTargets]]) -> Counter[str]:
+    """Devices by notifier."""
+
+    async def of_shard(shard: int, targets: PushTargets) -> Counter[str]:
         counts: Counter[str] = Counter()
+        after = 0
         while True:
-            page = await ask_shard(shards, shard, order, PushTargetsPage)
+            request = msgspec.structs.replace(targets, after=after)
+            page = await ask_shard(visit.services.shards, shard, request, PushTargetsPage)
             counts.update(page.counts)
-            if not page.next:
+            after = page.next
+            if not after:
                 return counts
-            order.after = page.next
 
     total: Counter[str] = Counter()
-    for counts in await asyncio.gather(*(of_shard(*order) for order in orders)):
+    for counts in await asyncio.gather(*(of_shard(*order) for order in wanted)):
         total.update(counts)
     return total
 

@@ -1,4 +1,14 @@
-"""What vendors are told of messages nobody has seen: pushes.
+"""Pushes: vendors are told of messages nobody has seen.
 
-:mod:`~lanying.push.decision` says who is pushed what (pure), :mod:`lanying.push.vendors` tells the vendors.
+    shard: a message for an absent user is committed, with a row owed (lanying.shard.pushes)
+      │ TakePushes                              ▲ FinishPushes: sent, refused, dead tokens
+      ▼                                         │
+    service ── GetPushFacts ──▶ letters, decision ──▶ channel ──▶ vendors
+
+``service``  takes what shards owe, asks what decides, tells them the end
+``letters``  a shard's words as the decision wants them (pure)
+``decision`` who is pushed what (pure)
+``channel``  the queue of one notifier: a vendor that does not answer is left alone for a while
+``vendors``  how each vendor is told
+``__main__`` the process; it runs when an app has a notifier
 """

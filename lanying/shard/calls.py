@@ -13,7 +13,7 @@ import msgspec
 from lanying.bus import messages as m
 from lanying.errors import CallError
 from lanying.protocol.schema import xsync_pb2 as pb
-from lanying.shard import accounts, codes, devices, files, group_calls, roster
+from lanying.shard import accounts, codes, devices, files, group_calls, push_targets, roster
 from lanying.shard.later import Later
 from lanying.shard.ports import Work
 
@@ -148,6 +148,7 @@ HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
     m.SetPushAlias: lambda work, r: accounts.set_push_alias(work, r.uid, r.alias),
     m.SetBadge: _set_badge,
     m.BindPush: _bind_push,
+    m.PushTargets: lambda work, r: push_targets.count(work.store, r),
     m.PutCode: _put_code,
     m.ReadCode: lambda work, r: codes.read(work, r.app, r.kind, r.code, r.take),
     m.CheckCode: lambda work, r: codes.check(work, r.app, r.kind, r.code, r.answer),

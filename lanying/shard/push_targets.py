@@ -1,9 +1,8 @@
-"""Whom of this shard a push to an audience goes to, and how many devices that are, by notifier. Pure."""
+"""Whom of this shard a push of a back end is for, and how many devices that are, by notifier. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 from lanying import limits
 from lanying.bus.messages import STATE_NORMAL, PushTargets, PushTargetsPage
@@ -13,20 +12,29 @@ from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 
 
-def count(store: Store, wanted: PushTargets, order: Callable[[int, int], None]) -> PushTargetsPage:
-    """Devices with a vendor token, of users who want pushes and are meant; looks at a bounded number of users.
+def count(store: Store, wanted: PushTargets) -> PushTargetsPage:
+    """Devices of those that are meant; looks at a bounded number of users."""
+    found, last = find(store, wanted, limits.ACCOUNTS_SCANNED)
+    counts: Counter[str] = Counter()
+    for notifiers in found.values():
+        counts.update(notifiers)
+    return PushTargetsPage(dict(counts), last)
 
-    :param order: is told each of these users and the task, if there is one
+
+def find(store: Store, wanted: PushTargets, most: int) -> tuple[dict[int, list[str]], int]:
+    """Users with a vendor token who want pushes and are meant, with the notifiers of their devices, and where to go on (0: the end).
+
+    :param most: users looked at
     """
-    found: Counter[str] = Counter()
     if wanted.uids:
         uids, last = [uid for uid in wanted.uids if 0 < uid <= MAX_ENTITY_ID], 0
     else:
         start = schema.pack_u64(min(wanted.after, MAX_ENTITY_ID) + 1)
-        rows = store.scan(schema.ACCOUNTS, start, b"\xff" * 8, limit=limits.ACCOUNTS_SCANNED)
+        rows = store.scan(schema.ACCOUNTS, start, b"\xff" * 8, limit=most)
         uids = [schema.unpack_u64(key)[0] for key, _ in rows]
-        last = uids[-1] if len(uids) == limits.ACCOUNTS_SCANNED else 0
+        last = uids[-1] if len(uids) == most else 0
     tags, tokens = set(wanted.tags), set(wanted.push_tokens)
+    found: dict[int, list[str]] = {}
     for uid in uids:
         account = accounts.load(store, uid)
         if account is None or account.info.app != wanted.app or account.info.state != STATE_NORMAL:
@@ -36,7 +44,6 @@ def count(store: Store, wanted: PushTargets, order: Callable[[int, int], None]) 
         if tokens and account.info.push_token not in tokens:
             continue
         notifiers = [device.notifier for device in devices.list_all(store, uid) if device.push_token]
-        found.update(notifiers)
-        if wanted.task and notifiers:
-            order(uid, wanted.task)
-    return PushTargetsPage(dict(found), last)
+        if notifiers:
+            found[uid] = notifiers
+    return found, last

@@ -29,6 +29,7 @@ from lanying.bus.messages import (
     GetPushTask,
     GroupPushFacts,
     Message,
+    OrderPushes,
     OwedPush,
     PushDone,
     PushesWait,
@@ -42,7 +43,7 @@ from lanying.bus.messages import (
 from lanying.errors import CallError
 from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.runtime import PUSH
-from lanying.shard import accounts, devices, groups, roster
+from lanying.shard import accounts, devices, groups, push_targets, roster
 from lanying.shard.mailbox import Conversation
 from lanying.shard.store import schema
 
@@ -53,6 +54,7 @@ log = logging.getLogger(__name__)
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_owed: Final = msgspec.msgpack.Decoder(OwedPush).decode
+_decode_order: Final = msgspec.msgpack.Decoder(OrderPushes).decode
 _decode_task: Final = msgspec.msgpack.Decoder(PushTask).decode
 
 
@@ -74,12 +76,14 @@ class Pushes:
         self._awaited = False
         self._bound: set[int] = set()
         self._unbound: set[int] = set()
+        self._orders: list[OrderPushes] = []
         self.handlers: dict[type[Message], Callable[[Any], object]] = {
             TakePushes: self.take,
             FinishPushes: self.finish,
             GetPushFacts: self.facts,
             GetGroupPushFacts: self.group_facts,
             PutPushTask: self.put_task,
+            OrderPushes: self.order,
             GetPushTask: self.task,
             CountPushTask: self.count_task,
         }
@@ -93,6 +97,7 @@ class Pushes:
         rows = [_decode_owed(row) for _, row in self._shard.store.scan(schema.PUSHES, b"", b"\xff" * 17)]
         for row in sorted(rows, key=lambda row: (row.since_ms, row.mid)):
             self._note(row)
+        self._orders = [_decode_order(row) for _, row in self._shard.store.scan(schema.PUSH_ORDERS, b"", b"\xff" * 9)]
 
     # --- a message is kept ----------------------------------------------------------------------------------------------
 
@@ -107,10 +112,6 @@ class Pushes:
         for uid in members - self._unbound:
             if uid != author and not self._shard.registry.sessions(uid) and self._is_bound(uid):
                 self._owe(uid, mid, gid, seq, True)
-
-    def order(self, uid: int, task: int) -> None:
-        """A back end wants this user told."""
-        self._owe(uid, task, 0, 0, False)
 
     def device_changed(self, key: bytes) -> None:
         """A row of ``devices`` is written: its owner may be bound now, or not any more."""
@@ -217,6 +218,29 @@ class Pushes:
         task = None if row is None else _decode_task(row)
         return task if task is not None and request.app in ("", task.app) else None
 
+    def order(self, request: OrderPushes) -> bool:
+        """A back end wants some of our users told."""
+        self.begin()
+        self._orders.append(request)
+        self._keep(request)
+        return True
+
+    def step(self) -> None:
+        """Once a second: the next few users of the oldest order (call in a tick of its own or after ``settle``)."""
+        if not self._orders or len(self._owed) >= limits.PUSHES_OWED // 2:
+            return
+        shard, order = self._shard, self._orders[0]
+        shard.settle()
+        found, order.targets.after = push_targets.find(shard.store, order.targets, limits.PUSH_TASK_STEP)
+        for uid in found:
+            self._owe(uid, order.task_id, 0, 0, False)
+        if order.targets.after:
+            self._keep(order)
+        else:
+            del self._orders[0]
+            shard.delete(schema.PUSH_ORDERS, schema.pack_u64(order.task_id))
+        shard.tick.durable = True
+
     def count_task(self, request: CountPushTask) -> bool:
         """Add to a task's counts."""
         task = self.task(GetPushTask(request.task_id))
@@ -234,13 +258,17 @@ class Pushes:
         found = [told for told in self._shard.inspection.pushes if told.mid == mid]
         waits = {(told.uid, told.mid) for told in found}
         owed = [row for key, row in self._owed.items() if row.mid == mid and key not in waits]
-        return [*found, *(PushTold(mid, row.uid, 0, "", "a push is owed", row.since_ms) for row in owed)]
+        told = [*found, *(PushTold(mid, row.uid, 0, "", "a push is owed", row.since_ms) for row in owed)]
+        return told[: limits.ADMIN_ROWS]
 
     def figures(self) -> dict[str, float]:
         """For ``status``."""
         return {"pushes_owed": float(len(self._owed)), "pushes_dropped": float(self.dropped)} if self.on else {}
 
     # --- inside ----------------------------------------------------------------------------------------------------------------
+
+    def _keep(self, order: OrderPushes) -> None:
+        self._shard.put(schema.PUSH_ORDERS, schema.pack_u64(order.task_id), _encode(order))
 
     def _is_bound(self, uid: int) -> bool:
         """Has a device of this user a vendor token? Looked up once, as long as his devices stay as they are."""

@@ -30,7 +30,6 @@ from lanying.bus.messages import (
     LinkMessage,
     Message,
     NoticeFor,
-    PushTargets,
     Reply,
     Request,
     Resign,
@@ -49,7 +48,7 @@ from lanying.protocol.connection import Connection, goodbye
 from lanying.protocol.frame import FrameError, parse_frame
 from lanying.protocol.schema.xsync_pb2 import ConversationUnread, Frame, Meta, Provision, Status, SyncUL
 from lanying.runtime import shard_name
-from lanying.shard import accounts, calls, devices, group_reading, history, marks, push_targets
+from lanying.shard import accounts, calls, devices, group_reading, history, marks
 from lanying.shard.aging import Aging, Background, at_once
 from lanying.shard.broadcasts import Broadcasts
 from lanying.shard.delivery import Delivery
@@ -135,7 +134,6 @@ class Shard:
             **self.broadcasts.handlers,
             **self.inspection.handlers,
             **self.pushes.handlers,
-            PushTargets: lambda request: push_targets.count(self.store, request, self.pushes.order),
             Joined: lambda request: self.timelines.joined(request.uid),
             SetState: self._set_state,
             AddApp: self.policy.add_app,
@@ -473,6 +471,7 @@ class Shard:
         """A small step of what has time: deletes what is older than the retention allows, moves what is old."""
         self.retention.step(self.tick.batch, self.tick.now_ms)
         self.broadcasts.step()
+        self.pushes.step()
         if self.aging is not None and self.tick.now >= self._links_held_until:  # a backup pictures both tiers then
             self.aging.step(self.tick.now_ms)
 

@@ -21,7 +21,7 @@ EVERYWHERE: Final = "everywhere"
 """Wanted on the shard of a user and on those of his groups, and the row does not say which: every shard gets it."""
 STAYS: Final = "stays"
 """Belongs to the shard, not to its users: ``meta`` is merged, ``broadcasts`` are done and ``outbox`` and ``links`` empty when
-slots move, and what ``borders`` keep apart comes together again."""
+slots move, what ``borders`` keep apart comes together again, and ``push_orders`` end where they are."""
 
 PLACES: Final = {
     schema.META: STAYS,
@@ -49,6 +49,7 @@ PLACES: Final = {
     schema.FILE_USAGE: BY_ID,
     schema.PUSHES: BY_ID,
     schema.PUSH_TASKS: BY_ID,
+    schema.PUSH_ORDERS: STAYS,
     schema.BROADCASTS: STAYS,
     schema.OUTBOX: STAYS,
     schema.LINKS: STAYS,

@@ -20,6 +20,7 @@ from lanying.bus.messages import (
     GroupPushFacts,
     MessageTraces,
     Notify,
+    OrderPushes,
     OwedPush,
     PushDone,
     PushFacts,
@@ -339,8 +340,12 @@ def test_a_task_is_owed_to_its_audience_and_counts(sim: Simulation) -> None:
     bob, carol = absent(sim, "bob"), absent(sim, "carol", bound=False)
     task = PushTask(4711, bob.app, '{"title":"x"}', sim.now_ms)
     ask(sim, task.task_id, PutPushTask(task))
-    page = ask(sim, bob.uid, PushTargets(bob.app, uids=[bob.uid, carol.uid], task=task.task_id), PushTargetsPage)
-    assert page.counts == {TOKEN[0]: 1}
+    wanted = PushTargets(bob.app, uids=[bob.uid, carol.uid])
+    assert ask(sim, bob.uid, wanted, PushTargetsPage).counts == {TOKEN[0]: 1}
+    assert owed(sim, bob) == [], "counted is not ordered"
+    ask(sim, bob.uid, OrderPushes(task.task_id, wanted))
+    bob.shard.maintain()
+    sim.run()
     [row] = owed(sim, bob)
     assert (row.mid, row.seq) == (4711, 0) and facts(sim, row).devices
     assert owed(sim, carol) == []
@@ -353,10 +358,31 @@ def test_a_task_is_owed_to_its_audience_and_counts(sim: Simulation) -> None:
     assert ask(sim, 4712, CountPushTask(4712, sent={"apns": 1})), "a task that is gone is none to count for"
 
 
-def test_counted_only_nobody_is_owed_anything(sim: Simulation) -> None:
-    bob = absent(sim, "bob")
-    ask(sim, bob.uid, PushTargets(bob.app, uids=[bob.uid]), PushTargetsPage)
-    assert owed(sim, bob) == []
+def test_an_order_to_all_goes_on_step_by_step_over_a_crash_and_waits_while_much_is_owed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "PUSH_TASK_STEP", 2)
+    monkeypatch.setattr(limits, "PUSHES_OWED", 8)
+    sim = Simulation(1)
+    people = [absent(sim, f"user{n}") for n in range(7)]
+    sim.call(0, OrderPushes(4711, PushTargets("lanying")))
+
+    def owing(steps: int) -> set[int]:
+        for _ in range(steps):
+            sim.shards[0].maintain()
+            sim.run()
+        return {row.uid for row in taken(sim, people[0]).rows}
+
+    assert len(owing(1)) == 2
+    sim.crash(0)
+    switch_on(sim)
+    assert len(owing(1)) == 4
+    assert len(owing(3)) == 4, "half of what may be owed is owed"
+    first = owing(0)
+    for uid in first:
+        sim.call(0, FinishPushes([PushDone(uid, 4711, [])]))
+    assert owing(3) == {user.uid for user in people} - first
+    assert list(sim.stores[0].scan(schema.PUSH_ORDERS, b"", b"\xff" * 9)) == []
 
 
 def test_old_tasks_make_room(sim: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:

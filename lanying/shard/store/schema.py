@@ -42,6 +42,7 @@ family          key                            value
 ``broadcasts``  id u64                         record: :class:`lanying.shard.broadcasts.Job`, this shard's part of it
 ``pushes``      uid u64, mid u64               record: :class:`lanying.bus.messages.OwedPush`, until the push process is done with it
 ``push_tasks``  task id u64                    record: :class:`lanying.bus.messages.PushTask`
+``push_orders`` task id u64                    record: :class:`lanying.bus.messages.OrderPushes`, until all it means are owed a push
 ``outbox``      shard u16, number u64          MessagePack array of link messages owed to that shard
 ``links``       b"in"/b"out", shard u16        u64: highest number committed from / given to that shard
 =============== ============================== =====================================================================
@@ -85,6 +86,7 @@ CODES: Final = "codes"
 BROADCASTS: Final = "broadcasts"
 PUSHES: Final = "pushes"
 PUSH_TASKS: Final = "push_tasks"
+PUSH_ORDERS: Final = "push_orders"
 OUTBOX: Final = "outbox"
 LINKS: Final = "links"
 
@@ -117,6 +119,7 @@ FAMILIES: Final = (
     BROADCASTS,
     PUSHES,
     PUSH_TASKS,
+    PUSH_ORDERS,
 )
 
 pack_u16 = struct.Struct(">H").pack

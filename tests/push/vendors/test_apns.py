@@ -157,10 +157,10 @@ def answer(status, reason="", **headers):
         (answer(400, "DeviceTokenNotForTopic"), State.REFUSED, 0),
         (answer(403, "InvalidProviderToken"), State.REFUSED, 0),
         (answer(413, "PayloadTooLarge"), State.REFUSED, 0),
-        (answer(429, "TooManyRequests"), State.LATER, 30),
+        (answer(429, "TooManyRequests"), State.LATER, limits.VENDOR_RETRY_S),
         (answer(429, "TooManyProviderTokenUpdates"), State.LATER, 1200),
         (answer(503, "ServiceUnavailable", **{"retry-after": "7"}), State.LATER, 7),
-        (answer(500, "InternalServerError"), State.LATER, 30),
+        (answer(500, "InternalServerError"), State.LATER, limits.VENDOR_RETRY_S),
         (Answer(200 + 102, {}, b"<html>"), State.REFUSED, 0),
     ],
 )

@@ -183,9 +183,9 @@ BAD_FIELD = {
         (answer(429, "QUOTA_EXCEEDED"), State.LATER, 60),
         (answer(429, "QUOTA_EXCEEDED", **{"retry-after": "90"}), State.LATER, 90),
         (answer(503, "UNAVAILABLE", **{"retry-after": "Tue, 14 Nov 2023 22:15:00 GMT"}), State.LATER, 100),
-        (answer(500, "INTERNAL", **{"retry-after": "soon"}), State.LATER, 30),
+        (answer(500, "INTERNAL", **{"retry-after": "soon"}), State.LATER, limits.VENDOR_RETRY_S),
         (answer(503, **{"retry-after": "999999999"}), State.LATER, 3600),
-        (Answer(502, {}, b"<html>"), State.LATER, 30),
+        (Answer(502, {}, b"<html>"), State.LATER, limits.VENDOR_RETRY_S),
         (Answer(400, {}, b'{"error":"text"}'), State.REFUSED, 0),
     ],
 )

@@ -1,0 +1,116 @@
+"""The queue of one notifier. Its pushes go to the vendor a few at a time; when the vendor does not answer or wants less, all of
+them rest, one tries again after a while, and when it gets through the others follow. Other notifiers go on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+
+from lanying import limits
+from lanying.bus.messages import OwedPush, PushTold
+from lanying.clock import monotonic
+from lanying.push.decision import Push
+
+Key = tuple[str, str]
+"""App and name of a notifier."""
+
+
+class Parcel:
+    """A push for one device."""
+
+    __slots__ = ("key", "push", "sn", "token")
+
+    def __init__(self, key: Key, sn: int, token: str, push: Push) -> None:
+        self.key, self.sn, self.token, self.push = key, sn, token, push
+
+
+class Entry:
+    """A push a shard owes, until it is done.
+
+    :ivar parcels: what is left to send; None: not known (any more), ask
+    :ivar settled: devices that are done
+    :ivar told: what the shard has not been told yet
+    :ivar gone: devices whose token is dead, with the token
+    :ivar waits: why it was said to wait
+    :ivar sent: devices by channel whose vendor took it
+    :ivar shown: a vendor took it
+    :ivar ahead: counts for the badges of those behind it
+    """
+
+    __slots__ = ("ahead", "gone", "index", "parcels", "row", "sent", "settled", "shown", "told", "waits")
+
+    def __init__(self, index: int, row: OwedPush) -> None:
+        self.index, self.row = index, row
+        self.parcels: list[Parcel] | None = None
+        self.settled: set[int] = set()
+        self.told: list[PushTold] = []
+        self.gone: list[tuple[int, str]] = []
+        self.waits = ""
+        self.sent: dict[str, int] = {}
+        self.shown = self.ahead = False
+
+
+class Channel:
+    """One notifier's.
+
+    :param work: sends the first parcel of an entry
+    :param spawn: starts a task
+    """
+
+    def __init__(
+        self,
+        key: Key,
+        work: Callable[[Channel, Entry], Awaitable[None]],
+        spawn: Callable[[Coroutine[None, None, None], str], object],
+    ) -> None:
+        self.key = key
+        self._work, self._spawn = work, spawn
+        self._queue: deque[Entry] = deque()
+        self._workers = 0
+        self._rests_until = 0.0
+        self._pause_s = 0.0
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def add(self, entry: Entry) -> None:
+        """One more."""
+        if self._resting or len(self._queue) >= 2 * limits.PUSHES_PER_VENDOR:
+            entry.parcels = None  # the facts would be old, and a long queue large
+        self._queue.append(entry)
+        self._start()
+
+    def worked(self) -> None:
+        """The vendor answers."""
+        self._pause_s = 0.0
+        self._start()
+
+    def rest(self, asked_s: float) -> None:
+        """The vendor does not answer, or wants to be left alone (at least ``asked_s`` seconds)."""
+        if not self._resting:
+            self._pause_s = min(max(2 * self._pause_s, limits.PUSH_RETRY_FIRST_S), limits.PUSH_RETRY_MAX_S)
+        self._rests_until = max(self._rests_until, monotonic() + max(asked_s, self._pause_s))
+
+    @property
+    def _resting(self) -> bool:
+        return monotonic() < self._rests_until
+
+    def _start(self) -> None:
+        most = 1 if self._pause_s else limits.PUSHES_PER_VENDOR
+        for _ in range(min(len(self._queue), most - self._workers)):
+            self._workers += 1
+            self._spawn(self._run(), f"channel {self.key[1]}")
+
+    async def _run(self) -> None:
+        try:
+            while self._queue:
+                if self._pause_s and self._workers > 1:
+                    return  # one is enough to try
+                pause_s = self._rests_until - monotonic()
+                if pause_s > 0:
+                    await asyncio.sleep(pause_s)
+                else:
+                    await self._work(self, self._queue.popleft())
+        finally:
+            self._workers -= 1
