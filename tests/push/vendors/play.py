@@ -45,15 +45,19 @@ class Play:
 
 
 @contextlib.asynccontextmanager
-async def stage(directory):
-    """A playing server on a port of its own; ``SSL_CERT_FILE`` has to name ``directory / "tls.pem"``."""
+async def stage(directory, strangers=True):
+    """A playing server on a port of its own; ``SSL_CERT_FILE`` has to name ``directory / "tls.pem"``.
+
+    :param strangers: serve also clients without a certificate
+    """
     play = Play()
     file = directory / "tls.pem"
     file.write_text(certificate())
     config = hypercorn.config.Config()
     config.certfile = config.keyfile = str(file)
-    config.verify_mode = ssl.CERT_OPTIONAL
-    config.ca_certs = str(file)
+    if not strangers:
+        config.verify_mode = ssl.CERT_REQUIRED
+        config.ca_certs = str(file)
     config.graceful_timeout = 0
     config.errorlog = None
     listener = socket.create_server(("127.0.0.1", 0))

@@ -27,9 +27,9 @@ def play(tmp_path, monkeypatch):
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
 
-    def run(conversation, **options):
+    def run(conversation, strangers=True, **options):
         async def whole():
-            async with stage(tmp_path) as playing, contextlib.aclosing(Closing(**options)) as vendors:
+            async with stage(tmp_path, strangers) as playing, contextlib.aclosing(Closing(**options)) as vendors:
                 await conversation(playing, vendors)
 
         asyncio.run(whole())
@@ -96,8 +96,10 @@ def test_a_client_certificate_is_shown(play):
         target = target_of("apns", APNS_TOKEN, Secret(certificate=certificate()), endpoint=play.url)
         assert (await vendors.send(target, PUSH, "m")).state is State.SENT
         assert "authorization" not in play.asked[0][2]
+        stranger = target_of("apns", APNS_TOKEN, endpoint=play.url, package="another.notifier")
+        assert (await vendors.send(stranger, PUSH, "m")).state is State.LATER
 
-    play(conversation)
+    play(conversation, strangers=False)
 
 
 def test_an_access_token_serves_until_shortly_before_it_runs_out(play):
