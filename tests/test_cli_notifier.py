@@ -105,7 +105,7 @@ def test_a_test_push_says_what_the_vendor_answers(notifier, tmp_path, monkeypatc
     assert json.loads(asked[0][3])["aps"]["alert"] == {"title": "lanying", "body": "This is a test."}
     assert gone.exit_code == 1
     assert json.loads(gone.output) == {
-        "notifier": "apple", "state": "gone", "reason": "Unregistered", "retry_after_s": 0.0,
+        "notifier": "apple", "state": "gone", "reason": "Unregistered", "retry_after_s": 0.0, "device": False,
     }  # fmt: skip
     assert (
         later.exit_code == 1

@@ -36,9 +36,10 @@ class Entry:
     :ivar sent: devices by channel whose vendor took it
     :ivar shown: a vendor took it
     :ivar ahead: counts for the badges of those behind it
+    :ivar throttled: how often the vendor has said that the device has had too many
     """
 
-    __slots__ = ("ahead", "gone", "index", "parcels", "row", "sent", "settled", "shown", "told", "waits")
+    __slots__ = ("ahead", "gone", "index", "parcels", "row", "sent", "settled", "shown", "throttled", "told", "waits")
 
     def __init__(self, index: int, row: OwedPush) -> None:
         self.index, self.row = index, row
@@ -49,6 +50,7 @@ class Entry:
         self.waits = ""
         self.sent: dict[str, int] = {}
         self.shown = self.ahead = False
+        self.throttled = 0
 
 
 class Channel:

@@ -201,8 +201,8 @@ class Service:
         if ready:
             self._route(entry)
 
-    async def _again(self, entry: Entry) -> None:
-        await asyncio.sleep(RETRY_S)
+    async def _again(self, entry: Entry, seconds: float = RETRY_S) -> None:
+        await asyncio.sleep(seconds)
         await self._slots.acquire()
         await self._begin(entry)
 
@@ -308,16 +308,27 @@ class Service:
             outcome = await self._send(target, entry, parcel)
         self.counts[f"pushes_{outcome.state}:channel={name}"] += 1
         if outcome.state is State.LATER:
-            channel.rest(outcome.retry_after_s)
             if entry.waits != outcome.reason:
                 entry.waits = outcome.reason
                 self._note(entry, parcel.sn, name, f"waits, the vendor does not take it: {outcome.reason}")
                 self._say(entry, final=False)
-            channel.add(entry)
+            if outcome.device:
+                self._throttle(channel, entry, outcome.retry_after_s)
+            else:
+                channel.rest(outcome.retry_after_s)
+                channel.add(entry)
             return
         channel.worked()
         self._settle(entry, parcel, name, outcome)
         self._route(entry)
+
+    def _throttle(self, channel: Channel, entry: Entry, seconds: float) -> None:
+        """This device has had too many: its push waits, longer from try to try, and the others go on."""
+        channel.worked()
+        entry.parcels = None
+        wait_s = max(seconds, min(seconds * 2**entry.throttled, limits.PUSH_RETRY_MAX_S))
+        entry.throttled += 1
+        self._spawn(self._again(entry, wait_s), f"push {entry.row.mid} again")
 
     async def _send(self, target: Target, entry: Entry, parcel: Parcel) -> Outcome:
         started = monotonic()

@@ -270,6 +270,34 @@ def test_while_a_vendor_refuses_to_answer_one_push_tries(play: Play) -> None:
     play(conversation)
 
 
+def test_a_device_that_has_had_too_many_waits_alone(play: Play) -> None:
+    async def conversation(stage: Stage) -> None:
+        bob, carol = stage.absent("bob", "busy"), stage.absent("carol", "calm")
+        alice = stage.sim.user("alice").device()
+        often = Outcome(State.LATER, "TooManyRequests", 3600, device=True)
+        stage.vendors.answers["busy"] = [often]
+        mid = stage.write(alice, bob)
+        await eventually("the busy device was tried", lambda: stage.told(mid))
+        other = stage.write(alice, carol)
+        await eventually("the other is told", lambda: stage.told(other) == [(1, "fcm", "pushed")])
+        assert stage.vendors.tokens() == ["busy", "calm"]
+        assert stage.told(mid) == [(1, "fcm", "waits, the vendor does not take it: TooManyRequests")]
+
+    play(conversation)
+
+
+def test_a_device_that_has_had_too_many_is_told_in_the_end(play: Play) -> None:
+    async def conversation(stage: Stage) -> None:
+        bob, alice = stage.absent("bob", "busy"), stage.sim.user("alice").device()
+        stage.vendors.answers["busy"] = [*[Outcome(State.LATER, "TooManyRequests", 0.01, device=True)] * 3, SENT]
+        mid = stage.write(alice, bob)
+        await stage.done()
+        assert stage.vendors.tokens() == ["busy"] * 4
+        assert stage.told(mid)[-1] == (1, "fcm", "pushed")
+
+    play(conversation)
+
+
 def test_what_is_recalled_while_it_waits_is_not_pushed(play: Play) -> None:
     async def conversation(stage: Stage) -> None:
         bob, alice = stage.absent("bob", "phone"), stage.sim.user("alice").device()

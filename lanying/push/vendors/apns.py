@@ -95,6 +95,8 @@ class Apns(Vendor):
         reason = str(answer.json().get("reason", ""))
         if answer.status == 410 or reason == "BadDeviceToken":
             return Outcome(State.GONE, reason or "Unregistered")
+        if reason == "TooManyRequests":
+            return later(answer, reason, now, device=True)
         if reason == "TooManyProviderTokenUpdates":
             return later(answer, reason, now, UPDATES_S)
         return by_status(answer, reason, now)

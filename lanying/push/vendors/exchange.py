@@ -42,11 +42,13 @@ class Outcome(msgspec.Struct, frozen=True):
     :ivar state: ``SENT``: the vendor has it; ``GONE``: the token is dead, unbind it; ``LATER``: try again; ``REFUSED``: it never will
     :ivar reason: the vendor's word or the error, for people
     :ivar retry_after_s: of ``LATER``
+    :ivar device: of ``LATER``: only this device has had too many, others go on
     """
 
     state: State
     reason: str = ""
     retry_after_s: float = 0.0
+    device: bool = False
 
 
 TOO_LARGE: Final = Outcome(State.REFUSED, "more than this vendor takes, even without its text")
@@ -149,7 +151,9 @@ def by_code(codes: Mapping[int, State], code: object, reason: str, answer: Answe
     return later(answer, said, now) if state is State.LATER else Outcome(state, said)
 
 
-def later(answer: Answer, reason: str, now: float, wait_s: float = limits.VENDOR_RETRY_S) -> Outcome:
+def later(
+    answer: Answer, reason: str, now: float, wait_s: float = limits.VENDOR_RETRY_S, device: bool = False
+) -> Outcome:
     """Try again when ``Retry-After`` says, else after ``wait_s``."""
     asked = answer.headers.get("retry-after", "").strip()
     if asked.isdecimal() and asked.isascii() and len(asked) < 10:
@@ -160,7 +164,7 @@ def later(answer: Answer, reason: str, now: float, wait_s: float = limits.VENDOR
         except (ValueError, OverflowError):
             pass
     wait_s = min(max(wait_s, 1.0), limits.VENDOR_RETRY_MAX_S)
-    return Outcome(State.LATER, reason or f"HTTP {answer.status}", wait_s)
+    return Outcome(State.LATER, reason or f"HTTP {answer.status}", wait_s, device)
 
 
 def bearer(answer: Answer, now: float) -> Access | Outcome:

@@ -103,8 +103,8 @@ class Fcm(Vendor):
         reason = f"{code}: {about}" if code and about else code or about
         if code == "UNREGISTERED" or (code == "INVALID_ARGUMENT" and "registration token" in about.lower()):
             return Outcome(State.GONE, reason)
-        if code == "QUOTA_EXCEEDED":
-            return later(answer, reason, now, QUOTA_S)
+        if code == "QUOTA_EXCEEDED":  # 240 a minute for a device, 600,000 for all: it is the device's
+            return later(answer, reason, now, QUOTA_S, device=True)
         return by_status(answer, reason, now)
 
 

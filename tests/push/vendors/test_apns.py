@@ -183,3 +183,9 @@ def test_only_hexadecimal_tokens_get_into_the_path(token):
 
 def test_tokens_of_any_length_apple_may_choose_do():
     assert Apns.token.fullmatch(APNS_TOKEN) and Apns.token.fullmatch("AB" * 80)
+
+
+def test_too_many_requests_are_the_devices_and_too_many_tokens_are_ours():
+    assert apns().outcome(answer(429, "TooManyRequests"), NOW).device
+    assert not apns().outcome(answer(429, "TooManyProviderTokenUpdates"), NOW).device
+    assert not apns().outcome(answer(503, "ServiceUnavailable"), NOW).device

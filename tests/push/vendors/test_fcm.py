@@ -203,3 +203,8 @@ def test_a_new_token_helps_only_against_our_own_being_refused():
 @pytest.mark.parametrize("token", ["", "short", "a b" * 20, "x" * 5000, TOKEN + "\n", "好" * 100])
 def test_tokens_that_are_none(token):
     assert not Fcm.token.fullmatch(token) and Fcm.token.fullmatch(TOKEN)
+
+
+def test_a_quota_is_the_devices():
+    assert fcm().outcome(answer(429, "QUOTA_EXCEEDED"), NOW).device
+    assert not fcm().outcome(answer(503, "UNAVAILABLE"), NOW).device
