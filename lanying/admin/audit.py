@@ -2,8 +2,8 @@
 
 ``DATA/audit.log``, one JSON object a line: ``time`` (ms), ``who``, ``command``, ``arguments`` (secrets left out), ``outcome``,
 ``previous`` (the hash of the line before, 64 zeros for the first) and ``hash``: SHA-256 of the line without it. Lines are only appended;
-a changed, removed or inserted line breaks the chain from there on. Who may write the file can cut its end off unseen: keep the
-last hash elsewhere.
+a changed, removed or inserted line breaks the chain from there on. While the server runs it knows its last line: an end that was cut
+off, or another file in its place, is seen too. Across a restart it is not: keep the last hash elsewhere.
 """
 
 from __future__ import annotations
@@ -46,10 +46,19 @@ class Audit:
         self._fd = -1
         self._last = ""
 
+    @property
+    def last(self) -> str:
+        """Hash of the last line this process wrote; empty before the first."""
+        return self._last
+
     def append(self, time_ms: int, who: str, command: str, arguments: dict[str, Any], outcome: str) -> Entry:
         """Write a line and flush it to the disk. :raises OSError: it could not be written"""
+        if (
+            self._fd >= 0 and not self._in_place()
+        ):  # removed or replaced: what goes to the old file nobody would ever read
+            self.close()
         if self._fd < 0:
-            self._last = last_hash(self._path)
+            self._last = self._last or last_hash(self._path)
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             if not _ends_with_a_line(self._path):  # a crash cut it short: the next entry gets a line of its own
                 os.write(self._fd, b"\n")
@@ -58,6 +67,13 @@ class Audit:
         os.fdatasync(self._fd)
         self._last = entry.hash
         return entry
+
+    def _in_place(self) -> bool:
+        """Is the open file the one under its name?"""
+        try:
+            return os.path.samestat(os.fstat(self._fd), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         """Close the file."""
@@ -78,9 +94,12 @@ def read(path: Path) -> Iterator[tuple[int, Entry | None]]:
                 yield number, None
 
 
-def verify(path: Path) -> tuple[int, str, str]:
-    """Number of good lines, the last hash, and what is wrong with the line behind them (empty: nothing)."""
-    previous, good = FIRST, 0
+def verify(path: Path, written: str = "") -> tuple[int, str, str]:
+    """Number of good lines, the last hash, and what is wrong with the line behind them (empty: nothing).
+
+    :param written: hash of a line that has to be there
+    """
+    previous, good, found = FIRST, 0, not written
     for number, entry in read(path):
         if entry is None:
             return good, previous, f"line {number} is not an entry: cut short by a crash, or tampered with"
@@ -89,7 +108,8 @@ def verify(path: Path) -> tuple[int, str, str]:
         if entry.sealed().hash != entry.hash:
             return good, previous, f"line {number} was changed after it was written"
         previous, good = entry.hash, number
-    return good, previous, ""
+        found = found or entry.hash == written
+    return good, previous, "" if found else "the end was cut off: the last line this server wrote is not there"
 
 
 def _ends_with_a_line(path: Path) -> bool:

@@ -34,7 +34,8 @@ async def list_all(visit: Visit) -> object:
 
 async def verify(visit: Visit) -> object:
     """Is the chain of hashes whole?"""
-    good, last, wrong = await asyncio.to_thread(audit.verify, visit.server.data / "audit.log")
+    log = visit.server.audit
+    good, last, wrong = await asyncio.to_thread(audit.verify, visit.server.data / "audit.log", log.last)
     if wrong:
         raise CommandError(500, f"{good} entries are good, then: {wrong}")
     return {"entries": good, "last_hash": last, "whole": True}

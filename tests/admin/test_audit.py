@@ -67,3 +67,20 @@ def test_after_a_line_that_a_crash_cut_short_the_next_one_is_whole(log):
     *_, cut, last = (entry for _, entry in audit.read(log))
     assert cut is None and last.command == "compact" and last.hash == audit.last_hash(log)
     assert "line 6 is not an entry" in audit.verify(log)[2]
+
+
+def test_a_writer_sees_its_end_cut_off_and_does_not_write_into_a_removed_file(log):
+    writer = Audit(log)
+    writer.append(6, "local", "compact", {}, "done")
+    assert audit.verify(log, writer.last)[2] == ""
+    cut = log.with_name("cut")
+    cut.write_bytes(b"".join(lines(log)[:2]))
+    cut.replace(log)  # whole by itself, and another file
+    assert audit.verify(log)[2] == "" and "cut off" in audit.verify(log, writer.last)[2]
+    writer.append(7, "local", "users ban", {"user": "eve"}, "done")
+    assert lines(log)[-1].count(b"eve") == 1
+    assert audit.verify(log)[::2] == (2, "line 3 does not continue line 2: lines were removed or inserted")
+    log.unlink()
+    writer.append(8, "local", "compact", {}, "done")
+    assert "line 1 does not continue" in audit.verify(log)[2]
+    writer.close()
