@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import click
 import msgspec
-from rich.console import Console as Screen
+from click.shell_completion import CompletionItem
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from lanying import limits
 from lanying.admin import cli_local, contexts, render, top
-from lanying.admin.client import Address, Console
+from lanying.admin.client import Console
 from lanying.admin.commands import TABLE
+from lanying.admin.session import Session, Target
 from lanying.admin.visit import Argument, Command, CommandError, Kind
 from lanying.errors import LanyingError
 
@@ -26,26 +29,9 @@ EXIT_CODES = {
     2: "unknown command, option or argument",
     3: "not running, or not reachable",
     4: "not allowed for this key",
-    130: "interrupted",
+    130: "interrupted, or answered with no",
 }
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())
-
-
-@dataclass
-class Session:
-    """What the options say, and the connection once it is made.
-
-    :ivar screen: for people; progress and questions go to standard error
-    """
-
-    address: Address
-    as_json: bool = False
-    yes: bool = False
-    timeout_s: float | None = None
-    """None: as the command says."""
-    limit: int = 100
-    screen: Screen = field(default_factory=lambda: Screen(highlight=False))
-    notes: Screen = field(default_factory=lambda: Screen(stderr=True, highlight=False))
 
 
 def execute(session: Session, command: Command, arguments: dict[str, Any]) -> None:
@@ -61,7 +47,7 @@ def execute(session: Session, command: Command, arguments: dict[str, Any]) -> No
             )
     timeout_s = session.timeout_s or command.deadline_s
     bar = _Bar(session)
-    with Console(session.address, bar) as console, contextlib.closing(bar):
+    with Console(session.target.address(), bar) as console, contextlib.closing(bar):
         if command.streams:
             _stream(session, console, command, arguments)
             return
@@ -96,26 +82,32 @@ class _Bar:
 
 
 def _pages(session: Session, console: Console, command: Command, arguments: dict[str, Any], timeout_s: float) -> None:
-    """All pages for a script, the first for a person."""
-    cursor = ""
-    rows: list[Any] = []
-    while True:
-        result = console.run(command.name, arguments, cursor=cursor, limit=session.limit, timeout_s=timeout_s)
-        cursor = result.cursor
-        if not session.as_json or (not cursor and not rows):
-            break
-        rows += result.value
-        if not cursor:
-            result.value = rows
-            break
+    """All pages for a script; for a person the first, and the next ones while he wants them."""
+    page = partial(console.run, command.name, arguments, limit=session.limit, timeout_s=timeout_s)
+    result = page()
     if session.as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(result.value)))
+        value = result.value
+        while result.cursor:
+            result = page(cursor=result.cursor)
+            value += result.value
+        click.echo(msgspec.json.format(msgspec.json.encode(value)))
         return
     render.show(session.screen, command, result.value)
-    if cursor:
-        session.notes.print(
-            f"there is more: --limit {session.limit * 10} shows more at once, --json everything", style="dim"
-        )
+    while result.cursor and _wants_more(session):
+        result = page(cursor=result.cursor)
+        render.show(session.screen, command, result.value)
+
+
+def _wants_more(session: Session) -> bool:
+    if session.screen.is_terminal and sys.stdin.isatty():
+        with contextlib.suppress(click.Abort):  # Ctrl-C and Ctrl-D are a no
+            return click.confirm("There is more. Show it?", default=True, err=True)
+        return False
+    more = f"--limit {min(10 * session.limit, limits.ADMIN_ROWS)} shows more at once, "
+    session.notes.print(
+        f"there is more: {more if session.limit < limits.ADMIN_ROWS else ''}--json everything", style="dim"
+    )
+    return False
 
 
 def _stream(session: Session, console: Console, command: Command, arguments: dict[str, Any]) -> None:
@@ -147,6 +139,7 @@ def _parameter(argument: Argument) -> click.Parameter:
             nargs=-1 if argument.many else 1,
             type=kind,
             metavar=argument.name.upper(),
+            shell_complete=partial(_suggested, argument) if argument.suggestions else None,
         )
     flag = argument.kind is Kind.FLAG
     return click.Option(
@@ -159,23 +152,20 @@ def _parameter(argument: Argument) -> click.Parameter:
     )
 
 
+def _suggested(argument: Argument, *given: Any) -> list[CompletionItem]:
+    return [CompletionItem(value) for value in argument.suggestions if value.startswith(given[-1])]
+
+
 def _click(command: Command) -> click.Command:
     def run(as_json: bool, yes: bool, limit: int | None, timeout: float | None, **given: Any) -> None:
         session = click.get_current_context().find_object(Session)
         assert session is not None
-        session = replace(
-            session,
-            as_json=as_json or session.as_json,
-            yes=yes or session.yes,
-            limit=limit or session.limit,
-            timeout_s=timeout or session.timeout_s,
-        )
         arguments = {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in given.items()
             if value not in (None, ())
         }
-        execute(session, command, arguments)
+        execute(session.with_options(as_json, yes, limit, timeout), command, arguments)
 
     described = [
         f"  {argument.name.upper():<12} {argument.help}" for argument in command.arguments if not argument.is_option
@@ -194,7 +184,7 @@ def _common() -> list[click.Option]:
     return [
         click.Option(["--json", "as_json"], is_flag=True, help="JSON instead of tables, all pages, no progress."),
         click.Option(["--yes"], is_flag=True, help="Do not ask before a destructive command."),
-        click.Option(["--limit"], type=click.IntRange(1, 1000), help="Rows of a page (default 100)."),
+        click.Option(["--limit"], type=click.IntRange(1, limits.ADMIN_ROWS), help="Rows of a page (default 100)."),
         click.Option(
             ["--timeout"], type=click.FloatRange(0.1), help="Seconds it may take (default: as the command says)."
         ),
@@ -244,15 +234,21 @@ def cli(
     timeout: float | None,
 ) -> None:  # fmt: skip
     """Look after a lanying server. Without a command it is interactive: history, completion, help."""
-    if context.obj is None:  # from the interactive console it is there already
-        if context.invoked_subcommand in ("context", "keygen", "keys"):
-            return
-        context.obj = Session(contexts.address(name, data, server, key), as_json, yes, timeout, limit or 100)
-    if context.invoked_subcommand is None:
-        from lanying.admin.repl import interact
+    outer: Session | None = context.obj  # of the interactive console
+    target = Target(partial(contexts.address, name, data, server, key))
+    if outer is None:
+        session = Session(target)
+    else:
+        session = replace(outer, target=target) if name or data or server or key else outer
+    context.obj = session = session.with_options(as_json, yes, limit, timeout)
+    if context.invoked_subcommand is not None:
+        return
+    if outer is not None:
+        raise click.UsageError("say a command as well; `help` lists them")
+    from lanying.admin.repl import interact
 
-        session = context.obj
-        interact(cli, lambda arguments: run(cli, arguments, session))
+    session.target.address()
+    interact(cli, lambda arguments: run(cli, arguments, session))
 
 
 def main() -> None:

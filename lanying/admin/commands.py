@@ -25,6 +25,7 @@ from lanying.admin import (
     why,
 )
 from lanying.admin.visit import Argument, Command, Kind, Role
+from lanying.config import AT_RUN_TIME
 
 APP: Final = Argument("--app", "app id (default: the first app of the server)", required=False)
 USER: Final = Argument("user", "user id or user name", Kind.USER)
@@ -231,7 +232,10 @@ TABLE: Final = (
         "config set",
         "change a setting of the running server, until it starts again",
         settings.set_value,
-        (Argument("key", "for example policy.recall_seconds"), Argument("value", "its new value")),
+        (
+            Argument("key", "for example policy.recall_seconds", suggestions=AT_RUN_TIME),
+            Argument("value", "its new value"),
+        ),
         Role.ADMIN,
         destructive=True,
     ),

@@ -38,7 +38,8 @@ def rows(console: Console, found: list[dict[str, Any]], columns: tuple[str, ...]
     names = columns or tuple(found[0])
     for name in names:
         numbers = all(isinstance(row.get(name), int | float) for row in found)
-        table.add_column(_heading(name), justify="right" if numbers and not name.endswith("_ms") else "left")
+        right = numbers and not name.endswith("_ms")
+        table.add_column(_heading(name), justify="right" if right else "left", overflow="fold", no_wrap=_is_short(name))
     for row in found:
         table.add_row(*(_cell(name, row.get(name)) for name in names))
     console.print(table)
@@ -47,6 +48,8 @@ def rows(console: Console, found: list[dict[str, Any]], columns: tuple[str, ...]
 def one(console: Console, found: dict[str, Any]) -> None:
     """A map: a name and a value per line, inner tables below."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     inner: list[tuple[str, list[dict[str, Any]]]] = []
     for name, value in found.items():
         if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
@@ -59,6 +62,11 @@ def one(console: Console, found: dict[str, Any]) -> None:
         rows(console, value)
 
 
+def _is_short(name: str) -> bool:
+    """Times, sizes, ids: what is taken up again stays whole, texts fold instead."""
+    return name.endswith(("_ms", "_bytes")) or name in ("job", "uid", "gid", "username", "device_sn", "who", "command")
+
+
 def _heading(name: str) -> str:
     for ending in ("_ms", "_bytes"):
         name = name.removesuffix(ending)
@@ -66,7 +74,7 @@ def _heading(name: str) -> str:
 
 
 def _cell(name: str, value: Any) -> str:
-    if value is None or value == "":
+    if value is None or value == "" or (value == 0 and name.endswith("_ms")):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"

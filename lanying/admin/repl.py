@@ -2,47 +2,66 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import click
+from click.shell_completion import ShellComplete
 from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import NestedCompleter
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.shortcuts import CompleteStyle
 
 from lanying.admin import contexts
 
-Words = dict[str, "Words | None"]
 LEAVE = ("exit", "quit", "q")
 
 
-def words(group: click.Group) -> Words:
-    """Completions: commands, then their options."""
-    found: Words = {}
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            found[name] = words(command)
-        else:
-            options: Words = {
-                option: None
-                for parameter in command.params
-                for option in parameter.opts
-                if isinstance(parameter, click.Option)
-            }
-            found[name] = options or None
-    return found
+class Completions(Completer):
+    """What click knows of a line: commands, options and their values, wherever they stand."""
+
+    def __init__(self, group: click.Group) -> None:
+        self._click = ShellComplete(group, {}, "lanying-admin", "")
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        """Completions of the word before the cursor."""
+        text = document.text_before_cursor
+        word = "" if not text or text[-1].isspace() else text.split()[-1]
+        try:
+            before = shlex.split(text[: len(text) - len(word)])
+        except ValueError:  # inside of quotes
+            return
+        found = [item.value for item in self._click.get_completions(before[before[:1] == ["help"] :], word)]
+        if not before:
+            found += [value for value in ("help", "exit") if value.startswith(word)]
+        for value in found:
+            yield Completion(value, start_position=-len(word))
+
+
+class History(FileHistory):
+    """For its owner alone, and without lines that have a password."""
+
+    def __init__(self, file: str) -> None:
+        os.close(os.open(file, os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.chmod(file, 0o600)  # an older one
+        super().__init__(file)
+
+    def store_string(self, string: str) -> None:
+        """Keep a line."""
+        if "--password" not in string:
+            super().store_string(string)
 
 
 def interact(group: click.Group, run: Callable[[list[str]], object]) -> None:
     """Read lines until ``exit`` or Ctrl-D; ``run`` takes the words of each."""
-    known = words(group)
     history = contexts.file().with_name("history")
     history.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     prompt: PromptSession[str] = PromptSession(
-        history=FileHistory(str(history)),
+        history=History(str(history)),
         complete_style=CompleteStyle.READLINE_LIKE,
-        completer=NestedCompleter.from_nested_dict({**known, "help": known, "exit": None}),
+        completer=Completions(group),
     )
     click.echo("lanying admin console; Tab completes, `help` lists commands, `exit` or Ctrl-D leaves")
     while True:

@@ -42,6 +42,7 @@ class Argument:
 
     :ivar many: takes all that follow, as a list
     :ivar choices: the only values, if any
+    :ivar suggestions: values the console completes
     """
 
     name: str
@@ -51,6 +52,7 @@ class Argument:
     many: bool = False
     default: Any = None
     choices: tuple[str, ...] = ()
+    suggestions: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -6,9 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 
 from lanying.admin import cli
 from lanying.admin.client import Result
+from lanying.admin.repl import Completions, History
 from lanying.testing.poll import until
 
 PASSWORD = "correct-horse1"
@@ -31,6 +34,91 @@ def test_one_shot_with_json_for_scripts(admin, alice):
 def test_a_table_for_people(admin, alice):
     code, shown, error = admin("users", "show", alice)
     assert code == 0 and f"username   {alice}" in shown and error == ""
+
+
+def test_what_is_no_terminal_gets_whole_lines(admin, alice):
+    code, shown, _ = admin("tokens", "issue", alice, COLUMNS="80")
+    token = shown.partition("token")[2].split()[0]
+    assert code == 0 and token.count(".") == 2 and "…" not in shown
+    assert any(
+        alice in line and "tokens issue" in line for line in admin("audit", "list", "--limit", 1000)[1].splitlines()
+    )
+
+
+def test_a_console_tells_how_to_see_more(admin, alice):
+    admin("users", "create", f"{alice}_2", "--password", PASSWORD)
+    assert "--limit 10 shows more" in admin("users", "list", "--limit", 1)[2]
+    assert len(admin("users", "search", alice, "--limit", 1, "--json")[1]) == 2
+
+
+def test_lines_of_the_interactive_console_may_have_the_options_of_all(admin, alice, tmp_path):
+    lines = f"--json users show {alice}\n--data {tmp_path}/none status --timeout 1\n--yes\nusers show {alice}\nexit\n"
+    code, shown, error = admin(answer=lines, XDG_CONFIG_HOME=str(tmp_path))
+    assert f'"username": "{alice}"' in shown and f"username   {alice}" in shown and code == 0
+    assert "nobody answers at ipc://" in error and "say a command as well" in error
+
+
+def test_keys_are_those_of_the_server_that_is_meant(admin, tmp_path):
+    home = {"XDG_CONFIG_HOME": str(tmp_path)}
+    assert admin("keygen", "lamp", "--out", tmp_path / "lamp.key", "--json", **home)[1]["role"] == "read"
+    assert "lamp" in [row["name"] for row in admin("keys", "list", "--json", **home)[1]]
+    assert "lamp  read" in admin(answer="keys list\nexit\n", **home)[1]
+    assert admin("--json", "keys", "remove", "lamp", **home)[1] == {"removed": "lamp"}
+    away = ("--server", "192.0.2.1:1", "--key", tmp_path / "lamp.key", "keys", "list")
+    assert "on the machine of the server" in admin(*away, data=None, **home)[2]
+
+
+def test_another_context_is_used_by_the_console_that_chose_it(admin, server, alice, tmp_path):
+    home = {"XDG_CONFIG_HOME": str(tmp_path)}
+    assert admin("context", "add", "here", data=None, **home)[0] == 1
+    assert admin("context", "add", "here", "--data", server.data, data=None, **home)[0] == 0
+    assert admin("context", "add", "gone", "--data", tmp_path / "none", data=None, **home)[0] == 0
+    rows = admin("context", "list", "--json", data=None, **home)[1]
+    assert [(row["name"], row["in_use"]) for row in rows] == [("here", False), ("gone", True)]
+    assert f"username   {alice}" in admin(answer=f"context use here\nusers show {alice}\nexit\n", data=None, **home)[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "offers"),
+    [
+        ("us", {"users"}),
+        ("he", {"help"}),
+        ("help users sh", {"show"}),
+        ("users show alice --a", {"--app"}),
+        ("log level ", {"debug", "info", "warning", "error"}),
+        ("log tail --level w", {"warning"}),
+        ("config set policy.rec", {"policy.recall_seconds"}),
+        ("keygen x --role o", {"operate"}),
+        ("send alice 'not clo", set()),
+    ],
+)
+def test_completion_knows_commands_options_and_values(line, offers):
+    found = Completions(cli.cli).get_completions(Document(line), CompleteEvent(completion_requested=True))
+    assert {one.text for one in found} == offers
+
+
+def test_the_history_is_private_and_keeps_no_passwords(tmp_path):
+    file = tmp_path / "history"
+    file.touch(0o644)
+    history = History(str(file))
+    history.append_string("users create eve --password correct-horse1")
+    history.append_string("users list")
+    assert "users list" in file.read_text() and "correct-horse1" not in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_more_pages_for_a_person_who_wants_them(monkeypatch, capsys):
+    asked = []
+
+    class Pages(cli.Console):
+        def run(self, command, arguments=None, *, cursor="", **_):
+            asked.append(cursor)
+            return Result([{"name": f"row {cursor}"}], str(len(asked)))
+
+    answers = iter([True, False])
+    monkeypatch.setattr(cli, "Console", Pages)
+    monkeypatch.setattr(cli, "_wants_more", lambda session: next(answers))
+    assert cli.run(cli.cli, ["users", "list"]) == 0 and asked == ["", "1"]
 
 
 def test_destructive_commands_ask_and_say_what_they_will_do(admin, alice):
