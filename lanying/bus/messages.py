@@ -1441,7 +1441,7 @@ class OwedPush(msgspec.Struct, array_like=True, frozen=True):
 
     :ivar mid: the message, or the push task
     :ivar peer: conversation of the message: a user, a group, 0 the server
-    :ivar seq: its position in there, 0: a push task
+    :ivar seq: its position in there or a later one, 0: a push task
     :ivar group: the conversation is a group's
     """
 
@@ -1489,7 +1489,7 @@ class GetPushFacts(Message, tag=373):
     uid: int
     mid: int
     peer: int
-    seq: int
+    task: bool
 
 
 class PushFacts(msgspec.Struct, array_like=True, frozen=True):
@@ -1497,7 +1497,8 @@ class PushFacts(msgspec.Struct, array_like=True, frozen=True):
 
     :ivar devices: serial number, notifier and token of those that are bound
     :ivar meta: the message as it is in his mailbox; empty: recalled or removed, or of a group
-    :ivar seen: a device of his has acknowledged it
+    :ivar seq: its position there, 0: of a group
+    :ivar acknowledged: up to where in the conversation a device of his has
     :ivar muted: he wants no pushes of this friend
     :ivar alias: what he calls this friend
     """
@@ -1506,7 +1507,8 @@ class PushFacts(msgspec.Struct, array_like=True, frozen=True):
     badge: int
     devices: list[tuple[int, str, str]]
     meta: bytes = b""
-    seen: bool = False
+    seq: int = 0
+    acknowledged: int = 0
     muted: bool = False
     alias: str = ""
 
@@ -1516,7 +1518,6 @@ class GetGroupPushFacts(Message, tag=374):
 
     gid: int
     mid: int
-    seq: int
     uid: int
 
 
@@ -1524,11 +1525,13 @@ class GroupPushFacts(msgspec.Struct, array_like=True, frozen=True):
     """The message in its group.
 
     :ivar meta: empty: recalled
+    :ivar seq: position in the timeline
     :ivar member: the recipient still is one
     :ivar card: name card of the sender
     """
 
     meta: bytes
+    seq: int
     member: bool
     push_mode: int = 0
     mute_mode: int = 0

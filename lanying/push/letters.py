@@ -8,6 +8,7 @@ from lanying.push.decision import Conversation, Letter, Recipient
 
 GONE = "not pushed: the message was recalled or removed"
 SEEN = "not pushed: a device has received it meanwhile"
+OWN = "not pushed: the user wrote it"
 NO_MEMBER = "not pushed: not a member of the group any more"
 UNBOUND = "not pushed: no device has a push token any more"
 UNWANTED = "not pushed: the settings of the recipient or the kind of message"
@@ -57,12 +58,15 @@ def name_of(account: AccountInfo | None) -> str:
     return "" if account is None else account.push_nick_name or account.nick_name or account.username
 
 
-def missing(facts: PushFacts, group: GroupPushFacts | None, meta: bytes) -> str:
+def missing(facts: PushFacts, group: GroupPushFacts | None) -> str:
     """Why there is nothing to push any more; empty: there is."""
-    if facts.seen:
-        return SEEN
+    found = facts if group is None else group
     if group is not None and not group.member:
         return NO_MEMBER
-    if not meta:
+    if not found.meta:
         return GONE
+    if facts.acknowledged >= found.seq:
+        return SEEN
+    if sender(found.meta) == facts.info.uid:
+        return OWN
     return "" if facts.devices else UNBOUND

@@ -241,7 +241,7 @@ class Service:
         """The recipient and his push, or why there is none. :raises CallError: he is gone, or a shard does not answer"""
         row, shards = entry.row, self._shards
         ahead = self._ahead[row.uid] - 1
-        facts = await ask(shards, row.uid, GetPushFacts(row.uid, row.mid, row.peer, row.seq), PushFacts)
+        facts = await ask(shards, row.uid, GetPushFacts(row.uid, row.mid, row.peer, not row.seq), PushFacts)
         recipient, hour = letters.recipient(facts, ahead), time.localtime().tm_hour
         if not row.seq:
             task = await self._task(row.mid)
@@ -250,12 +250,12 @@ class Service:
             return _or_unwanted(facts, decision.order(recipient, msgspec.json.decode(task.order), hour))
         group = None
         if row.group:
-            request = GetGroupPushFacts(row.peer, row.mid, row.seq, row.uid)
+            request = GetGroupPushFacts(row.peer, row.mid, row.uid)
             group = await ask(shards, row.peer, request, GroupPushFacts)
-        meta = group.meta if group is not None else facts.meta
-        why = letters.missing(facts, group, meta)
+        why = letters.missing(facts, group)
         if why:
             return why
+        meta = facts.meta if group is None else group.meta
         name = facts.alias or (group.card if group is not None else "")
         name = name or await self._name(facts.info.app, letters.sender(meta))
         letter = letters.letter(meta, name, group is not None and group.from_admin)

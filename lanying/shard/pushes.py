@@ -45,6 +45,7 @@ from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.runtime import PUSH
 from lanying.shard import accounts, devices, groups, push_targets, roster
 from lanying.shard.mailbox import Conversation
+from lanying.shard.session import Session
 from lanying.shard.store import schema
 
 if TYPE_CHECKING:
@@ -113,6 +114,19 @@ class Pushes:
             if uid != author and not self._shard.registry.sessions(uid) and self._is_bound(uid):
                 self._owe(uid, mid, gid, seq, True)
 
+    def abandoned(self, session: Session) -> None:
+        """A connection has ended. It may have been dead for a while: what it was sent and has not acknowledged is owed a push, of each
+        conversation the newest message."""
+        uid = session.uid
+        if self._shard.registry.sessions(uid) or not self._is_bound(uid):
+            return
+        for peer, loop in session.loops.items():
+            head = self._shard.mailboxes.head(uid, peer)
+            if loop.sent > max(loop.cursor, head.acknowledged):
+                self._shard.timelines.refresh(head)
+                if head.last_mid:
+                    self._owe(uid, head.last_mid, peer, head.last_seq, bool(head.flags & schema.IS_GROUP))
+
     def device_changed(self, key: bytes) -> None:
         """A row of ``devices`` is written: its owner may be bound now, or not any more."""
         if self.on:
@@ -164,14 +178,16 @@ class Pushes:
         account = accounts.need(shard.store, uid)
         bound = [(it.sn, it.notifier, it.push_token) for it in devices.list_all(shard.store, uid) if it.push_token]
         facts = PushFacts(account.info, account.extras.badge, bound)
-        if not request.seq:
+        if request.task:
             return facts
         head = shard.mailboxes.head(uid, request.peer)
         relation = roster.relation(shard.store, uid, request.peer)
+        meta, seq = (b"", 0) if head.flags & schema.IS_GROUP else self._entry(head, request.mid)
         return msgspec.structs.replace(
             facts,
-            meta=b"" if head.flags & schema.IS_GROUP else self._entry(head, request.mid),
-            seen=head.acknowledged >= request.seq,
+            meta=meta,
+            seq=seq,
+            acknowledged=head.acknowledged,
             muted=relation.mute_notification,
             alias=relation.alias,
         )
@@ -182,13 +198,14 @@ class Pushes:
         group, member = groups.load(store, gid), groups.member(store, gid, request.uid)
         if group is None:
             raise CallError(20001, f"there is no group {gid}")
-        meta = self._entry(self._shard.mailboxes.head(gid, gid), request.mid)
+        meta, seq = self._entry(self._shard.mailboxes.head(gid, gid), request.mid)
         if member is None or not meta:
-            return GroupPushFacts(meta, member is not None)
+            return GroupPushFacts(meta, seq, member is not None)
         sender = getattr(Meta.FromString(meta), "from").uid
         card = groups.member(store, gid, sender)
         return GroupPushFacts(
             meta,
+            seq,
             True,
             member.push_mode,
             member.mute_mode,
@@ -328,11 +345,11 @@ class Pushes:
         if account is not None and account.info.state != STATE_DELETED:
             accounts.set_badge(self._shard, uid, account.extras.badge + 1)
 
-    def _entry(self, head: Conversation, mid: int) -> bytes:
-        """A message as it is now; empty: gone."""
+    def _entry(self, head: Conversation, mid: int) -> tuple[bytes, int]:
+        """A message as it is now, and its position; empty: gone."""
         store = self._shard.store
         row = store.get(schema.HISTORY, head.key + schema.pack_u64(mid))
         if row is None:
-            return b""
+            return b"", 0
         seq, _ = schema.HISTORY_VALUE.unpack_from(row)
-        return row[9:] or store.get(schema.QUEUE, head.key + schema.pack_u64(seq)) or b""
+        return row[9:] or store.get(schema.QUEUE, head.key + schema.pack_u64(seq)) or b"", seq

@@ -217,14 +217,16 @@ class Shard:
             self.refusals[error.status_code] += 1
             self.tick.send(session, frame.refusal(0, error.status_code, error.reason))
 
-    def left(self, session: Session) -> None:
-        """The connection is gone."""
+    def left(self, session: Session, *, dismissed: bool = False) -> None:
+        """The connection is gone. ``dismissed``: we ended it."""
         if not session.left:
             session.left = True
             self._owed.pop(session, None)
             self.registry.remove(session)
             self.settle()
             devices.seen(self.store, self, session.uid, session.sn, self.tick.now_ms)
+            if self.pushes.on and not dismissed:
+                self.pushes.abandoned(session)
 
     def drained(self, session: Session) -> None:
         """A session that did not read has read: tell it of the queues it was spared."""
@@ -577,7 +579,7 @@ class Shard:
         self.tick.send(session, frame.user_notice(self.next_mid(), session.uid, self.tick.now_ms, notice))
         if farewell:
             self.tick.send_raw(session, farewell)
-        self.left(session)
+        self.left(session, dismissed=True)
         self.tick.closing.append(session)
 
     def _offer(self, head: Conversation, entries: list[Entry]) -> None:

@@ -70,6 +70,7 @@ class _Drain:
     def run(self, advance: Callable[[int], None], owed: int) -> None:
         for shard in self._shards.values():
             shard.turn(self._now, self._now_ms)
+            shard.pushes.begin()  # what is delivered now is owed a push like everything else
             shard.outbox.greet(shard.tick)
         left, idle = owed, 0
         while left or self._wire or self._calls or any(not shard.tick.empty for shard in self._shards.values()):

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lanying.bus.messages import AddFile, FileRecord, StartBroadcast
+from lanying.bus.messages import AddFile, BindPush, FileRecord, StartBroadcast, TakenPushes, TakePushes
 from lanying.config import Config
 from lanying.datadir import DataDirectory
 from lanying.errors import DataDirectoryError, ReshardError
@@ -91,6 +91,28 @@ def test_everybody_finds_everything_again(data: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in data.glob("shard-*")) == [f"shard-{n}" for n in range(4)]
     assert not (data / "reshard.json").exists()
     assert verify_data(data, tmp_path, Silent())[1] == []
+
+
+def test_what_was_under_way_is_owed_its_push_and_owed_pushes_move_along(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    town.found(data, 2)
+    with town.running(data) as sim:
+        everybody = town.people(sim)
+        for name, user in everybody.items():
+            device = user.device(name)
+            sim.call(sim.map.shard_of(user.uid), BindPush(user.uid, device.sn, "google", name))
+            device.leave()
+        payload = MessageBody(type=MessageBody.CHAT, content="to all", is_system=True).SerializeToString()
+        sim.call(1, StartBroadcast("lanying", payload))
+    for shards in (3, 2):
+        move(data, shards)
+        with town.running(data, shards) as sim:
+            found = [
+                msgspec.msgpack.decode(sim.call(index, TakePushes(0, 0)), type=TakenPushes) for index in range(shards)
+            ]
+            for index, taken in enumerate(found):
+                assert {sim.map.shard_of(row.uid) for row in taken.rows} <= {index}
+            assert {row.uid for taken in found for row in taken.rows} >= {user.uid for user in everybody.values()}
 
 
 def test_a_broadcast_is_finished_and_files_go_with_their_owners(tmp_path: Path) -> None:
