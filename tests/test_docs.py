@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from lanying.cli import EXIT_CODES, cli
 from lanying.config import Config, environment_name, flat
 from lanying.gateway.metrics import Metrics
+from lanying.testing.poll import until
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
@@ -71,6 +73,23 @@ def test_every_status_field_and_figure_is_documented(cluster):
     counters = {row["name"]: set(row["figures"]) for row in found["processes"]}["router"] - {"waiting", "moving"}
     for name in (*found, *found["processes"][0], *sorted(figures - counters)):
         assert f"`{re.sub(r'link_[0-9]+_', 'link_N_', name)}`" in section, name
+
+
+def test_every_process_is_on_the_metrics_page_and_every_metric_documented(cluster):
+    status = json.loads(
+        subprocess.run(
+            [sys.executable, "-m", "lanying.cli", "status", "--json", "--data", str(cluster.data)], capture_output=True
+        ).stdout
+    )
+
+    def page():
+        return urllib.request.urlopen(status["metrics_url"], timeout=30).read().decode()
+
+    late = {f'lanying_lag_seconds_count{{process="{row["name"]}"}}' for row in status["processes"]}
+    until("every loop was sampled", lambda: all(one in page() for one in late), 60, page)
+    section = CONFIGURATION.partition("## Metrics")[2].partition("## Data directory")[0]
+    for name in re.findall(r"^# TYPE (lanying_\w+)", page(), re.MULTILINE):
+        assert f"`{name}`" in section or name.endswith("_created"), name
 
 
 def blocks(text):

@@ -26,6 +26,8 @@ FOUNDATION = {
             "failpoints",
             "profiles",
             "private",
+            "histogram",
+            "lag",
             "apps",
             "words",
         )

@@ -22,6 +22,7 @@ from lanying.bus.messages import Call, Drain, Envelope, Heartbeat, LogLine, Mess
 from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
 from lanying.errors import LanyingError
+from lanying.lag import Lag
 from lanying.logs import setup
 from lanying.runtime import EXIT_CONFIG, SUPERVISOR, Launch
 
@@ -35,6 +36,7 @@ class Process:
         self.launch = launch
         self._loop = loop
         self.bus = Bus(launch.name, launch.run, self._envelope)
+        self.lag = Lag(loop)
         self.calls = Calls(self.bus)
         data = Path(launch.data)
         self.server = Server(
@@ -52,11 +54,12 @@ class Process:
             self.endpoint.listen_tcp(host, int(port))
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._loop.stop)
+        self.lag.start()
         self.heartbeat()
 
     def heartbeat(self) -> None:
         """Tell the supervisor that the loop turns."""
-        self.bus.send(SUPERVISOR, Heartbeat(self.launch.name, os.getpid(), True, {}))
+        self.bus.send(SUPERVISOR, Heartbeat(self.launch.name, os.getpid(), True, self.lag.figures()))
         self._loop.call_later(limits.HEARTBEAT_INTERVAL_S, self.heartbeat)
 
     def close(self) -> None:

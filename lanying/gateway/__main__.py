@@ -27,6 +27,7 @@ from lanying.gateway.adopt import Adopter
 from lanying.gateway.app import build
 from lanying.gateway.endpoint import Services
 from lanying.gateway.metrics import Metrics, ProcessCollector
+from lanying.lag import Lag
 from lanying.logs import setup
 from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.runtime import ADMIN, EXIT_CONFIG, SUPERVISOR, Launch
@@ -46,6 +47,7 @@ class Process:
         self._draining: asyncio.Task[None] | None = None
         self._housekeeping: asyncio.Task[None] | None = None
         self._metrics = Metrics()
+        self._lag = Lag(loop)
         self.bus = Bus(launch.name, launch.run, self._envelope)
         self.calls = Calls(self.bus)
         shards = BusShards(self.calls, launch.shard_map, launch.config.rest.call_timeout_ms / 1000)
@@ -67,6 +69,7 @@ class Process:
         self._housekeeping = self._loop.create_task(self.services.files.housekeeping(), name="files")
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.drain)
+        self._lag.start()
         self.heartbeat()
 
     def accept(self, fd: int, record: bytes) -> handoff.Verdict:
@@ -83,6 +86,7 @@ class Process:
             "connections": float(self.adopter.connections),
             "requests": float(self._metrics.total),
             "passwords_waiting": float(self.services.passwords.waiting),
+            **self._lag.figures(),
         }
         self.bus.send(SUPERVISOR, Heartbeat(self.launch.name, os.getpid(), True, figures))
         self.adopter.tell_time()

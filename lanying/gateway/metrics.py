@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from lanying.runtime import ROUTER
+
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -23,6 +25,8 @@ COUNTERS: Final = {
     "commits": "Commits that were flushed.",
     "turns": "Turns of the event loop.",
     "requests": "REST requests.",
+    "arrivals": "Connections the router took, by what became of them.",
+    "moved": "Messages that went to the cold store.",
     "pushes_sent": "Pushes a vendor took, by channel.",
     "pushes_gone": "Pushes to tokens the vendor says are dead, by channel.",
     "pushes_refused": "Pushes a vendor will never take, by channel.",
@@ -43,6 +47,12 @@ GAUGES: Final = {
     "disk_bytes": "Size of the database.",
     "cold_bytes": "Size of the cold store.",
     "memory_bytes": "Write buffers.",
+    "cold_missing": "1 while the cold store is not there.",
+    "compacting": "1 while a database is rewritten.",
+    "connections": "HTTP connections of the gateway.",
+    "passwords_waiting": "Passwords that wait for their hash.",
+    "waiting": "Connections that wait for their login.",
+    "moving": "Connections on their way to a shard or the gateway.",
     "pushes_owed": "Pushes owed to the push process.",
     "pushes_waiting": "Pushes that wait for a vendor.",
     "up": "1 while the process is ready.",
@@ -72,7 +82,7 @@ class ProcessCollector(Collector):
             process = row["name"]
             figures = {"up": float(row["state"] == "ready"), "restarts": float(row["restarts"]), **row["figures"]}
             for figure, value in figures.items():
-                name, label, text = _parts(figure)
+                name, label, text = _arrival(figure) if process == ROUTER else _parts(figure)
                 if name in HISTOGRAMS:
                     buckets.setdefault((name, process), {})[text or label] = value
                 else:
@@ -80,6 +90,11 @@ class ProcessCollector(Collector):
                     family.add_metric([process, f"{label}={text}" if label else ""], value)
         yield from families.values()
         yield from _histograms(buckets)
+
+
+def _arrival(figure: str) -> tuple[str, str, str]:
+    """The router counts what becomes of connections: its ``refused`` are logins, not uploads."""
+    return _parts(figure) if figure in GAUGES or ":" in figure else ("arrivals", "end", figure)
 
 
 def _parts(figure: str) -> tuple[str, str, str]:

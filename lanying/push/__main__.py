@@ -16,6 +16,7 @@ from lanying.bus.call import Calls
 from lanying.bus.messages import Drain, Envelope, Heartbeat, PushesWait, Reply
 from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
+from lanying.lag import Lag
 from lanying.logs import setup
 from lanying.notifiers import Notifiers
 from lanying.push.service import Service
@@ -34,6 +35,7 @@ class Process:
     def __init__(self, launch: Launch, loop: asyncio.AbstractEventLoop) -> None:
         self.launch = launch
         self._loop = loop
+        self._lag = Lag(loop)
         self._draining: asyncio.Task[None] | None = None
         self.bus = Bus(launch.name, launch.run, self._envelope)
         self.calls = Calls(self.bus)
@@ -47,11 +49,13 @@ class Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.drain)
         self.service.start()
+        self._lag.start()
         self.heartbeat()
 
     def heartbeat(self) -> None:
         """Tell the supervisor that the loop turns."""
-        self.bus.send(SUPERVISOR, Heartbeat(self.launch.name, os.getpid(), True, self.service.figures()))
+        figures = {**self.service.figures(), **self._lag.figures()}
+        self.bus.send(SUPERVISOR, Heartbeat(self.launch.name, os.getpid(), True, figures))
         self._loop.call_later(limits.HEARTBEAT_INTERVAL_S, self.heartbeat)
 
     def drain(self) -> None:

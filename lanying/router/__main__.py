@@ -16,6 +16,7 @@ from lanying import limits
 from lanying.bus.handoff import Sender
 from lanying.bus.messages import Drain, Envelope, Heartbeat
 from lanying.bus.transport import Bus
+from lanying.lag import Lag
 from lanying.logs import setup
 from lanying.router.listener import Listener
 from lanying.router.login import Doorkeeper
@@ -30,6 +31,7 @@ class Process:
     def __init__(self, launch: Launch, loop: asyncio.AbstractEventLoop) -> None:
         self._name = launch.name
         self._loop = loop
+        self._lag = Lag(loop)
         self._bus = Bus(launch.name, launch.run, self._on_message)
         self._shards = {
             index: Sender(launch.run.handoff(shard_name(index)), loop) for index in range(launch.shard_map.shards)
@@ -54,6 +56,7 @@ class Process:
         gc.freeze()
         gc.set_threshold(100_000, 50, 100)
         self._listener.start()
+        self._lag.start()
         self._heartbeat()
 
     def close(self) -> None:
@@ -64,7 +67,9 @@ class Process:
         self._bus.close()
 
     def _heartbeat(self) -> None:
-        self._bus.send(SUPERVISOR, Heartbeat(self._name, os.getpid(), True, self._listener.figures()))
+        self._bus.send(
+            SUPERVISOR, Heartbeat(self._name, os.getpid(), True, {**self._listener.figures(), **self._lag.figures()})
+        )
         self._loop.call_later(limits.HEARTBEAT_INTERVAL_S, self._heartbeat)
 
     def _on_message(self, message: Envelope) -> None:

@@ -13,10 +13,10 @@ from lanying.histogram import Histogram, quantile
 ROOT = Path(__file__).parents[2]
 
 
-def page(figures):
+def page(figures, process="shard-0"):
     registry = CollectorRegistry()
     registry.register(
-        ProcessCollector(lambda: [{"name": "shard-0", "state": "ready", "restarts": 2, "figures": figures}])
+        ProcessCollector(lambda: [{"name": process, "state": "ready", "restarts": 2, "figures": figures}])
     )
     return generate_latest(registry).decode().splitlines()
 
@@ -33,6 +33,15 @@ def test_links_and_reasons_are_labels():
     shown = page({"link_3_depth": 9.0, "refused:status=FAIL": 1.0})
     assert 'lanying_link_depth{process="shard-0",what="to=shard-3"} 9.0' in shown
     assert 'lanying_refused_total{process="shard-0",what="status=FAIL"} 1.0' in shown
+
+
+def test_logins_the_router_refused_are_no_refused_uploads():
+    shown = page({"refused": 4.0, "closed_left": 2.0, "waiting": 1.0, **Histogram().figures("lag_seconds")}, "router")
+    assert 'lanying_arrivals_total{process="router",what="end=refused"} 4.0' in shown
+    assert 'lanying_arrivals_total{process="router",what="end=closed_left"} 2.0' in shown
+    assert 'lanying_waiting{process="router",what=""} 1.0' in shown
+    assert 'lanying_lag_seconds_count{process="router"} 0.0' in shown
+    assert not any(line.startswith("lanying_refused") for line in shown)
 
 
 def test_histograms_are_cumulative():
