@@ -385,7 +385,7 @@ AUDIT_ITEMS: Final = 50
 RECENT_MESSAGES: Final = 20_000
 """Messages per shard `why` finds without being told whose: 2 MB."""
 RECENT_REMOVED: Final = 5000
-"""Recalled and removed messages per shard of which `why` knows when and how: 0.8 MB."""
+"""Recalled and removed messages per shard of which `why` knows when, how and who had them: 1 MB."""
 WHY_CONVERSATIONS: Final = 500
 """Conversations of a mailbox one question of `why` looks through in a shard: a few milliseconds."""
 SLOW_KEPT: Final = 200

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from lanying.admin.visit import CommandError, Visit, entity_id
 from lanying.bus.messages import ExplainMessage, GetReached, MessageTrace, MessageTraces, PushTold
+from lanying.errors import CallError
 from lanying.ids import message_time_ms
 
 
@@ -13,13 +15,14 @@ async def why(visit: Visit) -> object:
     """Every mailbox that has a message, and how far each device there is with it."""
     server, mid = visit.server, visit.number("message_id")
     user, group = await _user(visit), _group(visit)
-    answers = await server.ask_all(ExplainMessage(mid), MessageTraces)
+    silent: set[int] = set()
+    answers = await asyncio.gather(*(_of_shard(visit, shard, silent) for shard in range(server.map.shards)))
     found = {(trace.owner, trace.peer): trace for answer in answers for trace in answer.traces}
     for owner in filter(None, (user, group)):
         found |= await _look_through(visit, owner)
     # Of a 1:1 conversation the other side is known once one is found.
     for owner, peer in list(found):
-        if owner != peer and peer and (peer, owner) not in found:
+        if owner != peer and peer and (peer, owner) not in found and server.map.shard_of(peer) not in silent:
             other = await server.ask(peer, ExplainMessage(mid, peer, owner), MessageTraces)
             found |= {(trace.owner, trace.peer): trace for trace in other.traces}
     if not found:
@@ -28,6 +31,7 @@ async def why(visit: Visit) -> object:
             if user or group
             else "--user or --group of somebody who has it finds older ones"
         )
+        hint += "".join(f"; shard-{shard} does not answer" for shard in sorted(silent))
         raise CommandError(404, f"message {mid} is not among the latest messages of any shard; {hint}")
     steps = [step for trace in sorted(found.values(), key=lambda one: one.owner != one.sender) for step in story(trace)]
     for trace in found.values():
@@ -37,12 +41,27 @@ async def why(visit: Visit) -> object:
             nobody = "has no devices yet, or is not a member"
             steps += [_step(where, what) for what in map(_of_device, devices)] or [_step(where, nobody)]
     steps += [_of_push(told) for answer in answers for told in answer.pushes if user in (0, told.uid)]
+    steps += [
+        _step(f"shard-{shard}", "does not answer: what it has of the message is missing here")
+        for shard in sorted(silent)
+    ]
     return {
         "message": mid,
         "made_ms": message_time_ms(mid),
         "sender": next((trace.sender for trace in found.values() if trace.sender), None),
         "story": steps,
     }
+
+
+async def _of_shard(visit: Visit, shard: int, silent: set[int]) -> MessageTraces:
+    """What a shard remembers of the message. One that is down says nothing, which is when the others are asked most."""
+    try:
+        return await visit.server.ask_shard(shard, ExplainMessage(visit.number("message_id")), MessageTraces)
+    except CallError as error:
+        if error.code != 503:
+            raise
+        silent.add(shard)
+        return MessageTraces([])
 
 
 async def _look_through(visit: Visit, owner: int) -> dict[tuple[int, int], MessageTrace]:
@@ -106,7 +125,8 @@ def story(trace: MessageTrace) -> list[dict[str, Any]]:
         steps.append(_step(where, what, time_ms))
 
     if trace.owner == trace.sender or group:
-        step(f"received from device {trace.sender_sn} of {trace.sender}", trace.time_ms)
+        source = f"device {trace.sender_sn}" if trace.sender_sn else "a back end or the console, in the name"
+        step(f"received from {source} of {trace.sender}", trace.time_ms)
     if trace.seq:
         step(f"committed at position {trace.seq}", trace.accepted_ms or None)
     elif trace.accepted_ms:
@@ -118,7 +138,7 @@ def story(trace: MessageTrace) -> list[dict[str, Any]]:
         if trace.owner == trace.sender and sn == trace.sender_sn:
             continue  # it made the message
         step(_of_device((sn, state)))
-    if trace.seq and not trace.devices and not group and trace.owner != trace.sender:
+    if trace.seq and not (trace.devices or trace.removed_how or group) and trace.owner != trace.sender:
         step("this user has no devices yet: it waits for the first login")
     for mark in trace.marks:
         step(mark)

@@ -42,7 +42,7 @@ def remove(shard: Shard, head: Conversation, mid: int, how: str) -> None:
         shard.tick.batch.delete(schema.HISTORY, head.key + schema.pack_u64(mid))
         shard.tick.batch.put(schema.QUEUE, head.key + schema.pack_u64(found[0]), b"")
         shard.tick.durable = True
-        shard.inspection.removed.append((mid, head.uid, head.peer, shard.tick.now_ms, how))
+        shard.inspection.removes(head, mid, *found, how)
 
 
 def edit_time(meta: Meta, now_ms: int) -> int:

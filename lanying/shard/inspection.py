@@ -12,6 +12,8 @@ from collections.abc import Callable
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from lanying import limits, logs
 from lanying.bus.messages import (
     ExplainMessage,
@@ -50,12 +52,15 @@ MARKS: Final = (
     (schema.PLAYED, "played"),
 )
 
+_pack: Final = msgspec.msgpack.Encoder().encode
+_unpack: Final = msgspec.msgpack.Decoder(MessageTrace).decode
+
 
 class Inspection:
     """The operator's view of one shard.
 
     :ivar recent: the latest messages accepted here: id, owner of the mailbox, peer, wall ms
-    :ivar removed: the latest messages taken out of a mailbox: id, owner, peer, wall ms, how
+    :ivar removed: the latest messages taken out of a mailbox: id, and its trace as it was then, packed
     :ivar pushes: what became of the latest pushes owed here
     :ivar slow: the latest things that took long
     :ivar watching: somebody is traced, or has a log level of his own: frames of this tick are looked at
@@ -64,7 +69,7 @@ class Inspection:
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
         self.recent: deque[tuple[int, int, int, int]] = deque(maxlen=limits.RECENT_MESSAGES)
-        self.removed: deque[tuple[int, int, int, int, str]] = deque(maxlen=limits.RECENT_REMOVED)
+        self.removed: deque[tuple[int, bytes]] = deque(maxlen=limits.RECENT_REMOVED)
         self.pushes: deque[PushTold] = deque(maxlen=limits.RECENT_PUSHES)
         self.slow: deque[Slow] = deque(maxlen=limits.SLOW_KEPT)
         self.traced: dict[int, tuple[float, str]] = {}
@@ -141,19 +146,27 @@ class Inspection:
         self._shard.settle()
         mid, owner, following = request.mid, request.owner, 0
         accepted = {(uid, peer): at for m, uid, peer, at in self.recent if m == mid}
-        removed = {(uid, peer): (how, at) for m, uid, peer, at, how in self.removed if m == mid}
+        removed = {(one.owner, one.peer): one for m, row in self.removed if m == mid for one in (_unpack(row),)}
         places = accepted.keys() | removed.keys()
         if owner and self._shard.shard_of(owner) == self._shard.index:
             peers, following = ([request.peer], 0) if request.peer else self._peers(owner, mid, request.after)
             places |= {(owner, peer) for peer in peers}
         found = []
         for place in sorted(places):
-            trace = self._in_queue(*place, mid) or MessageTrace(*place, 0, "removed")
+            trace = self._in_queue(*place, mid) or removed.get(place) or MessageTrace(*place, 0, "removed")
             trace.accepted_ms = accepted.get(place, 0)
-            trace.removed_how, trace.removed_ms = removed.get(place, ("", 0))
             if trace.state != "removed" or place in accepted or place in removed:
                 found.append(trace)
         return MessageTraces(found, following, self._shard.pushes.told(mid))
+
+    def removes(self, head: Conversation, mid: int, seq: int, meta: pb.Meta, how: str) -> None:
+        """A message is about to be taken out of a mailbox or timeline: what was known of it, and who has it by now."""
+        author = getattr(meta, "from")
+        trace = MessageTrace(head.uid, head.peer, seq, "removed", author.uid, author.deviceSN, meta.timestamp)
+        if head.uid != head.peer or not head.flags & schema.IS_GROUP:
+            trace.devices = [(sn, state) for sn, state in self._devices(head, seq) if state in ("acknowledged", "sent")]
+        trace.removed_how, trace.removed_ms = how, self._shard.tick.now_ms
+        self.removed.append((mid, _pack(trace)))
 
     def _peers(self, owner: int, mid: int, after: int) -> tuple[list[int], int]:
         """Conversations of a mailbox whose history has the message, among the next ones, and where to go on."""

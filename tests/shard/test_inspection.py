@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lanying import limits, logs
+from lanying.admin.why import story
 from lanying.bus.messages import ExplainMessage, GetReached, ListSlowReaders, MessageTrace
 from lanying.protocol.schema.xsync_pb2 import MessageOperation
 from lanying.testing.simulation import Simulation, User
@@ -30,6 +31,23 @@ def test_a_recalled_message_says_when_and_how() -> None:
         (bob.uid, "removed", "recalled"),
     ]
     assert all(trace.removed_ms >= trace.accepted_ms + 5000 for trace in traces)
+
+
+def test_of_a_recalled_message_it_is_known_who_sent_it_and_who_had_it() -> None:
+    sim = Simulation(1)
+    alice, bob = sim.user("alice"), sim.user("bob")
+    a, b = alice.device(), bob.device()
+    away = bob.device("second")
+    sim.advance(1)
+    away.leave()
+    mid = a.acknowledged[a.send(bob, "oops")]
+    sim.advance(1)
+    a.operate(bob, MessageOperation.RECALL, mid)
+    his = next(trace for trace in explain(alice, mid) if trace.owner == bob.uid)
+    assert (his.sender, his.sender_sn, his.seq) == (alice.uid, a.session.sn, 1)
+    assert his.devices == [(b.session.sn, "acknowledged")]
+    told = [step["what"] for step in story(his)]
+    assert told == ["committed at position 1", f"device {b.session.sn} has acknowledged it", "recalled"]
 
 
 def test_a_copy_its_owner_removed_is_gone_for_him_alone() -> None:
