@@ -6,12 +6,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from typing import Final
 
 from lanying import limits
 from lanying.bus.messages import OwedPush, PushTold
 from lanying.clock import monotonic
 from lanying.push.decision import Push
 
+FAILURES: Final = 3
+"""In a row: the vendor is away."""
 Key = tuple[str, str]
 """App and name of a notifier."""
 
@@ -72,6 +75,7 @@ class Channel:
         self._workers = 0
         self._rests_until = 0.0
         self._pause_s = 0.0
+        self._failures = 0
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -85,11 +89,14 @@ class Channel:
 
     def worked(self) -> None:
         """The vendor answers."""
-        self._pause_s = 0.0
+        self._failures, self._pause_s = 0, 0.0
         self._start()
 
     def rest(self, asked_s: float) -> None:
         """The vendor does not answer, or wants to be left alone (at least ``asked_s`` seconds)."""
+        self._failures += 1
+        if self._failures < FAILURES and asked_s <= limits.VENDOR_RETRY_S:
+            return  # a connection that broke: the next one tries at once
         if not self._resting:
             self._pause_s = min(max(2 * self._pause_s, limits.PUSH_RETRY_FIRST_S), limits.PUSH_RETRY_MAX_S)
         self._rests_until = max(self._rests_until, monotonic() + max(asked_s, self._pause_s))
