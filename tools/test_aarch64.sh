@@ -12,7 +12,7 @@ directory=${1:-/var/tmp/lanying-aarch64}
 system=$directory/system wheels=$directory/wheels
 # What runs without server processes: emulated ones take their time. Not tests/storage: RocksDB's threads take all memory under qemu-user.
 tests="tests/protocol tests/shard tests/router/test_arrival.py tests/router/test_login.py tests/router/test_throttle.py
-    tests/bus tests/gateway tests/client tests/test_ids.py tests/test_shardmap.py tests/test_tokens.py tests/test_config.py"
+    tests/bus tests/gateway tests/client tests/push tests/test_ids.py tests/test_shardmap.py tests/test_tokens.py tests/test_config.py"
 
 [ "$(id -u)" -eq 0 ] || {
     echo "test_aarch64.sh needs root for chroot: sudo $0" >&2
@@ -57,7 +57,7 @@ mountpoint -q "$system/dev" || mount --bind /dev "$system/dev"
 trap 'umount "$system/proc" "$system/dev"' EXIT
 
 # shellcheck disable=SC2016 # expanded inside
-chroot "$system" /bin/sh -euc '
+chroot "$system" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 /bin/sh -euc '
     cd /src
     uname -m
     [ -x /venv/bin/pytest ] || python3 -m venv /venv
