@@ -340,6 +340,18 @@ class Broadcast(Message, tag=320):
     payload: bytes
 
 
+class PushTokenBound(Message, tag=379):
+    """A device of ``uid`` has this vendor token, so no device of another user of the app has it: told to the shard that keeps whose it is
+    (:mod:`lanying.shard.push_tokens`), and by that to the shard of ``loser``, whose it was.
+    """
+
+    app: str
+    uid: int
+    notifier: str
+    token: str
+    loser: int = 0
+
+
 LinkMessage = (
     Deliver
     | Broadcast
@@ -354,6 +366,7 @@ LinkMessage = (
     | GroupRead
     | Silence
     | Resign
+    | PushTokenBound
 )
 Envelope = (
     LinkBatch
@@ -1465,14 +1478,14 @@ class TakenPushes(msgspec.Struct, array_like=True, frozen=True):
 class PushDone(msgspec.Struct, array_like=True, frozen=True):
     """A push has come to its end, or (not ``final``) has to wait longer.
 
-    :ivar gone: devices whose token is dead, with the token
+    :ivar gone: tokens that are dead
     :ivar shown: a vendor took it, so the badge has gone up
     """
 
     uid: int
     mid: int
     told: list[PushTold]
-    gone: list[tuple[int, str]] = []
+    gone: list[str] = []
     shown: bool = False
     final: bool = True
 

@@ -34,7 +34,7 @@ class Entry:
     :ivar parcels: what is left to send; None: not known (any more), ask
     :ivar settled: devices that are done
     :ivar told: what the shard has not been told yet
-    :ivar gone: devices whose token is dead, with the token
+    :ivar gone: tokens that are dead
     :ivar waits: why it was said to wait
     :ivar sent: devices by channel whose vendor took it
     :ivar shown: a vendor took it
@@ -49,7 +49,7 @@ class Entry:
         self.parcels: list[Parcel] | None = None
         self.settled: set[int] = set()
         self.told: list[PushTold] = []
-        self.gone: list[tuple[int, str]] = []
+        self.gone: list[str] = []
         self.waits = ""
         self.sent: dict[str, int] = {}
         self.shown = self.ahead = False

@@ -351,7 +351,7 @@ class Service:
             entry.sent[name] = entry.sent.get(name, 0) + 1
             what = "pushed"
         elif outcome.state is State.GONE:
-            entry.gone.append((parcel.sn, parcel.token))
+            entry.gone.append(parcel.token)
             what = f"the vendor says the token is dead, it is unbound: {outcome.reason}"
         else:
             what = f"refused: {outcome.reason}"

@@ -13,7 +13,7 @@ import msgspec
 from lanying.bus import messages as m
 from lanying.errors import CallError
 from lanying.protocol.schema import xsync_pb2 as pb
-from lanying.shard import accounts, codes, devices, files, group_calls, push_targets, roster
+from lanying.shard import accounts, codes, devices, files, group_calls, push_targets, push_tokens, roster
 from lanying.shard.later import Later
 from lanying.shard.ports import Work
 
@@ -41,6 +41,8 @@ def _set_password(work: Work, request: m.SetPassword) -> bool:
     accounts.set_password(
         work, request.uid, request.password_hash, request.expected, revoke=request.revoke, except_sn=request.except_sn
     )
+    if request.revoke:
+        devices.unbind_pushes(work, request.uid, 0, request.except_sn)
     return True
 
 
@@ -106,8 +108,17 @@ def _set_badge(work: Work, request: m.SetBadge) -> bool:
 
 
 def _bind_push(work: Work, request: m.BindPush) -> bool:
-    devices.bind_push(work, request.uid, request.device_sn, request.notifier, request.device_token)
+    uid, notifier, token = request.uid, request.notifier, request.device_token
+    devices.bind_push(work, uid, request.device_sn, notifier, token)
+    if token:
+        push_tokens.bound(work, accounts.need(work.store, uid).info.app, uid, notifier, token)
     return True
+
+
+def _kick(work: Work, request: m.Kick) -> int:
+    """Who was logged out is not pushed what he may not read any more."""
+    devices.unbind_pushes(work, request.uid, request.device_sn, request.except_sn)
+    return accounts.kick(work, request.uid, request.device_sn, request.notice, request.except_sn)
 
 
 def _put_code(work: Work, request: m.PutCode) -> bool:
@@ -123,7 +134,7 @@ HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
     m.CheckToken: _check_token,
     m.UpdateAccount: _update_account,
     m.ListDevices: lambda work, r: devices.describe(work, r.uid),
-    m.Kick: lambda work, r: accounts.kick(work, r.uid, r.device_sn, r.notice, r.except_sn),
+    m.Kick: _kick,
     m.GetCredentials: lambda work, r: accounts.credentials(work.store, r.app, r.uid),
     m.SetPassword: _set_password,
     m.SetState: _set_state,
@@ -163,6 +174,7 @@ HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
 }
 
 LINK_CHANGES: Final[dict[type[m.Message], Callable[[Work, Any], None]]] = {
+    m.PushTokenBound: push_tokens.told,
     m.RosterChange: roster.changed,
     m.Barred: roster.barred,
     **group_calls.LINK_CHANGES,

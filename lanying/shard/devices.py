@@ -150,11 +150,23 @@ def bind_push(work: Work, uid: int, sn: int, notifier: str, device_token: str) -
             _free(work, uid, device, (notifier, device_token))
 
 
-def unbind_push(work: Work, uid: int, sn: int, device_token: str) -> None:
-    """The vendor says this token is dead; one that was bound meanwhile stays."""
-    device = get(work.store, uid, sn)
-    if device is not None and device.push_token == device_token:
-        _save(work, uid, msgspec.structs.replace(device, notifier="", push_token=""))
+def has_push(store: Store, uid: int, guid: str, push: tuple[str, str]) -> bool:
+    """Is this device bound to this notifier and token already?"""
+    return any(device.guid == guid and (device.notifier, device.push_token) == push for device in list_all(store, uid))
+
+
+def unbind_push(work: Work, uid: int, token: str, notifier: str = "") -> None:
+    """This token (of any notifier) is dead or somebody else's; another one that was bound meanwhile stays."""
+    for device in list_all(work.store, uid):
+        if device.push_token == token and notifier in ("", device.notifier):
+            _save(work, uid, msgspec.structs.replace(device, notifier="", push_token=""))
+
+
+def unbind_pushes(work: Work, uid: int, sn: int = 0, except_sn: int = 0) -> None:
+    """A device, or all with 0, are logged out."""
+    for device in list_all(work.store, uid):
+        if device.push_token and sn in (0, device.sn) and device.sn != except_sn:
+            _save(work, uid, msgspec.structs.replace(device, notifier="", push_token=""))
 
 
 def _free(out: Writes, uid: int, device: Device, push: tuple[str, str]) -> None:

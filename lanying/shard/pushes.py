@@ -22,6 +22,7 @@ import msgspec
 from lanying import limits
 from lanying.bus.messages import (
     STATE_DELETED,
+    STATE_NORMAL,
     CountPushTask,
     FinishPushes,
     GetGroupPushFacts,
@@ -160,9 +161,9 @@ class Pushes:
         shard = self._shard
         for done in request.done:
             shard.inspection.pushes.extend(done.told)
-            for sn, token in done.gone:
+            for token in done.gone:
                 shard.settle()
-                devices.unbind_push(shard, done.uid, sn, token)
+                devices.unbind_push(shard, done.uid, token)
             if self._owed.get((done.uid, done.mid)) is None:
                 continue  # told a second time
             if done.shown:
@@ -176,6 +177,8 @@ class Pushes:
         """What decides about a push to one of our users. :raises CallError: 10000 he is gone"""
         shard, uid = self._shard, request.uid
         account = accounts.need(shard.store, uid)
+        if account.info.state != STATE_NORMAL:
+            raise CallError(10000, f"user {uid} may not log in")
         bound = [(it.sn, it.notifier, it.push_token) for it in devices.list_all(shard.store, uid) if it.push_token]
         facts = PushFacts(account.info, account.extras.badge, bound)
         if request.task:

@@ -16,6 +16,7 @@ from typing import Any
 from lanying import limits
 from lanying.bus.messages import (
     STATE_DELETED,
+    STATE_NORMAL,
     AddApp,
     Barred,
     Broadcast,
@@ -48,7 +49,7 @@ from lanying.protocol.connection import Connection, goodbye
 from lanying.protocol.frame import FrameError, parse_frame
 from lanying.protocol.schema.xsync_pb2 import ConversationUnread, Frame, Meta, Provision, Status, SyncUL
 from lanying.runtime import shard_name
-from lanying.shard import accounts, calls, devices, group_reading, history, marks
+from lanying.shard import accounts, calls, devices, group_reading, history, marks, push_tokens
 from lanying.shard.aging import Aging, Background, at_once
 from lanying.shard.broadcasts import Broadcasts
 from lanying.shard.delivery import Delivery
@@ -177,9 +178,13 @@ class Shard:
         self.settle()
         self.policy.check_login(app, uid, epoch)
         online = self.online(uid)
+        fresh = all(push) and not devices.has_push(self.store, uid, guid, push)
         device, created = devices.admit(self.store, self, uid, guid, os_type, info, tick.now_ms, online, push)
         if created:
             self.mailboxes.start_device(tick.batch, uid, device.sn)
+        if fresh:
+            push_tokens.bound(self, app, uid, *push)
+            self.apply_local()
         tick.durable = True
         session = Session(fd, connection, app, uid, device.sn, address, tick.now)
         if not created:
@@ -480,6 +485,8 @@ class Shard:
     def _set_state(self, request: SetState) -> bool:
         """As the table has it; and whoever is deleted leaves his groups."""
         accounts.set_state(self, request.uid, request.state)
+        if request.state != STATE_NORMAL:
+            devices.unbind_pushes(self, request.uid)
         if request.state == STATE_DELETED:
             for gid in self.timelines.joined(request.uid):
                 self.link(gid, Resign(gid, request.uid))

@@ -18,6 +18,7 @@ from lanying.bus.messages import (
     GetPushFacts,
     GetPushTask,
     GroupPushFacts,
+    Kick,
     MessageTraces,
     Notify,
     OrderPushes,
@@ -30,16 +31,23 @@ from lanying.bus.messages import (
     PushTold,
     PutPushTask,
     SetMember,
+    SetPassword,
     SetRelation,
+    SetState,
     TakenPushes,
     TakePushes,
 )
 from lanying.errors import CallError
+from lanying.protocol.connection import XSYNC, Connection
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta
 from lanying.shard.store import schema
 from lanying.testing.simulation import Device, Simulation, User
 
 TOKEN = ("apns-1", "token-of-bob")
+
+
+def token_of(name: str) -> tuple[str, str]:
+    return TOKEN[0], f"token-of-{name}"
 
 
 @pytest.fixture
@@ -63,7 +71,7 @@ def absent(sim: Simulation, name: str, *, bound: bool = True) -> User:
     user = sim.user(name)
     device = user.device()
     if bound:
-        ask(sim, user.uid, BindPush(user.uid, device.sn, *TOKEN))
+        ask(sim, user.uid, BindPush(user.uid, device.sn, *token_of(name)))
     device.leave()
     sim.run()
     return user
@@ -106,7 +114,12 @@ def test_an_absent_user_with_a_bound_device_is_owed_a_push(sim: Simulation, name
     [row] = owed(sim, bob)
     assert (row.mid, row.peer, row.group) == (mid, alice.user.uid, False)
     found = facts(sim, row)
-    assert (text_of(found.meta), found.devices, found.seq, found.acknowledged) == ("hello", [(1, *TOKEN)], 1, 0)
+    assert (text_of(found.meta), found.devices, found.seq, found.acknowledged) == (
+        "hello",
+        [(1, *token_of(name))],
+        1,
+        0,
+    )
 
 
 def test_who_writes_is_owed_nothing(sim: Simulation) -> None:
@@ -274,6 +287,62 @@ def test_a_deleted_user_is_said_to_be_gone(sim: Simulation) -> None:
     assert caught.value.code == 10000
 
 
+@pytest.mark.parametrize("name", ["bob", "bert", "ben", "bill"])
+def test_a_phone_that_changes_hands_gets_no_messages_of_who_had_it_before(sim: Simulation, name: str) -> None:
+    first, alice = absent(sim, name), sim.user("alice").device()
+    token = token_of(name)
+    alice.send(first, "for the first")
+    [row] = owed(sim, first)
+    second = absent(sim, "second", bound=False)
+    ask(sim, second.uid, BindPush(second.uid, 1, *token))
+    assert facts(sim, row).devices == []
+    alice.send(first, "for nobody")
+    assert len(owed(sim, first)) == 1
+    logged_in(sim, first, "first", token)
+    assert facts(sim, row).devices == [(1, *token)]
+    alice.send(second, "for nobody")
+    assert owed(sim, second) == []
+
+
+def logged_in(sim: Simulation, user: User, guid: str, token: tuple[str, str]) -> None:
+    """A login frame that says the token, as phones send with every login."""
+    for _ in range(2):
+        fd = sim.next_fd()
+        session = user.shard.admit(fd, Connection(XSYNC), user.app, user.uid, 0, guid, 2, "", "test", token)
+        sim.run()
+        user.shard.left(session)
+        sim.run()
+
+
+def test_who_is_logged_out_is_not_pushed_any_more(sim: Simulation) -> None:
+    alice = sim.user("alice").device()
+    ends = {
+        "kicked": lambda uid: Kick(uid, 1, 10),
+        "kicked_everywhere": lambda uid: Kick(uid, 0, 10),
+        "new_password": lambda uid: SetPassword(uid, "new", "hash", True),
+        "banned": lambda uid: SetState(uid, 1),
+    }
+    for name, end in ends.items():
+        user = absent(sim, name)
+        ask(sim, user.uid, end(user.uid), Any)
+        alice.send(user, "hello")
+        assert owed(sim, user) == [], name
+    spared = absent(sim, "spared")
+    ask(sim, spared.uid, Kick(spared.uid, 0, 10, except_sn=1), Any)
+    alice.send(spared, "hello")
+    assert len(owed(sim, spared)) == 1
+
+
+def test_who_is_banned_while_a_push_is_owed_is_not_pushed(sim: Simulation) -> None:
+    bob, alice = absent(sim, "bob"), sim.user("alice").device()
+    alice.send(bob, "hello")
+    [row] = owed(sim, bob)
+    ask(sim, bob.uid, SetState(bob.uid, 1))
+    with pytest.raises(CallError) as caught:
+        facts(sim, row)
+    assert caught.value.code == 10000
+
+
 # --- taken and finished ------------------------------------------------------------------------------------------------
 
 
@@ -339,9 +408,9 @@ def test_a_dead_token_is_unbound_unless_another_was_bound_meanwhile(sim: Simulat
     bob, alice = absent(sim, "bob"), sim.user("alice").device()
     alice.send(bob, "hello")
     [row] = owed(sim, bob)
-    ask(sim, bob.uid, FinishPushes([PushDone(bob.uid, row.mid, [], gone=[(1, "an earlier one")])]))
+    ask(sim, bob.uid, FinishPushes([PushDone(bob.uid, row.mid, [], gone=["an earlier one"])]))
     assert facts(sim, row).devices == [(1, *TOKEN)]
-    ask(sim, bob.uid, FinishPushes([PushDone(bob.uid, row.mid, [], gone=[(1, TOKEN[1])])]))
+    ask(sim, bob.uid, FinishPushes([PushDone(bob.uid, row.mid, [], gone=[TOKEN[1]])]))
     assert facts(sim, row).devices == []
     alice.send(bob, "for nobody")
     assert owed(sim, bob) == []

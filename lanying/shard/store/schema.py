@@ -8,7 +8,7 @@ family          key                            value
                                                ``retained_ms``: u64 (:mod:`lanying.shard.retention`);
                                                ``cold``: 16 bytes (:mod:`lanying.shard.store.cold`)
 ``counters``    slot u16                       u64, last counter of the ids of this slot
-``names``       slot u16, app, 0, folded name  uid u64
+``names``       slot u16, app, 0, folded name  uid u64: user names, phone numbers, aliases, :mod:`lanying.shard.push_tokens`
 ``codes``       slot u16, app, 0, kind:code    record: :class:`lanying.shard.codes.Code`; gone when it expires
 ``accounts``    uid u64                        record: :class:`lanying.shard.accounts.Account`
 ``devices``     uid u64, sn u32                record: :class:`lanying.shard.devices.Device`; sn 0: u32, the highest number
