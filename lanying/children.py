@@ -44,6 +44,8 @@ class State(StrEnum):
     STOPPING = "stopping"
     GONE = "gone"
     DRAINING = "draining"
+    MOVING = "moving"
+    """Slots move between two runs; only :mod:`lanying.supervisor` says so."""
     OVER = "over"
 
 
@@ -153,6 +155,11 @@ class Children:
     def __contains__(self, name: object) -> bool:
         return name in self._children
 
+    @property
+    def all_ready(self) -> bool:
+        """Every child is."""
+        return all(child.state is State.READY for child in self._children.values())
+
     def start(self) -> list[Command]:
         """Everything but the router."""
         assert self.state is State.IDLE
@@ -189,7 +196,7 @@ class Children:
     def _another_is_ready(self) -> list[Command]:
         if self.state is not State.STARTING:
             return []
-        if all(child.state is State.READY for child in self._children.values()):
+        if self.all_ready:
             self.state = State.READY
             return [Announce()]
         router = self._children.get(ROUTER)

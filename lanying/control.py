@@ -1,7 +1,8 @@
 """The supervisor's control socket: both ends.
 
 ZeroMQ ROUTER at ``RunDirectory.control``, one JSON object each way. Requests: ``{"do": "status"}``, ``{"do": "stop"}``,
-``{"do": "restart", "process": NAME or null}``, ``{"do": "push"}`` (there is a first notifier). Answers: ``{"ok": true, …}`` or
+``{"do": "restart", "process": NAME or null}``, ``{"do": "push"}`` (there is a first notifier), ``{"do": "move", "move": a
+:class:`~lanying.move.Move`, "dry": only ask whether it could be done}``. Answers: ``{"ok": true, …}`` or
 ``{"ok": false, "error": text}``. The socket is a file in a directory only its owner may enter; whoever can connect is trusted.
 """
 
@@ -22,7 +23,8 @@ from lanying.runtime import RunDirectory
 
 log = logging.getLogger(__name__)
 
-MAX_REQUEST_BYTES = 4096
+MAX_REQUEST_BYTES = 32 * 1024
+"""A move names the shard of every slot."""
 
 
 class NotRunning(LanyingError):

@@ -22,8 +22,10 @@ from lanying.shardmap import ShardMap
 
 LOCK_FILE = "lock"
 LOG_FILE = "log/lanying.log"
+JOURNAL_FILE = "reshard.json"
+"""There while data is moved to another shard map (:mod:`lanying.storage.journal`)."""
 SWITCHING_FILE = "reshard.switching"
-"""There while `lanying-cluster reshard` exchanges the shards' directories: what is there fits no shard map."""
+"""There while the shards' directories are exchanged for that: what is there fits no shard map."""
 LOCK_WAIT_S = 5.0
 """Children of a killed supervisor take a moment to go."""
 _OURS = {LOCK_FILE, "run", "log", "lost+found", apps.FILE, apps.TOKEN_FILE}
@@ -46,8 +48,7 @@ class DataDirectory:
         self._held = False
         try:
             self._open()
-            self._shard_map = ShardMap.load(self.path)
-            self._check(shards)
+            self.read_map(shards)
         except OSError as error:
             self.close()
             raise DataDirectoryError(
@@ -81,7 +82,9 @@ class DataDirectory:
         os.ftruncate(self._lock_fd, 0)
         os.pwrite(self._lock_fd, f"{os.getpid()}\n".encode(), 0)
 
-    def _check(self, shards: int) -> None:
+    def read_map(self, shards: int = 0) -> None:
+        """Read the shard map (again). ``shards`` and errors: as for the constructor."""
+        self._shard_map = ShardMap.load(self.path)
         if self._shard_map is None:
             names = {entry.name for entry in self.path.iterdir() if not entry.name.startswith(f"{apps.TOKEN_FILE}.")}
             foreign = sorted(names - _OURS)
@@ -113,6 +116,11 @@ class DataDirectory:
         return self.path / LOG_FILE
 
     @property
+    def shard_map(self) -> ShardMap | None:
+        """As it was read; None: no server has been started here before."""
+        return self._shard_map
+
+    @property
     def is_initialised(self) -> bool:
         """Whether a server has been started here before."""
         return self._shard_map is not None
@@ -125,8 +133,8 @@ class DataDirectory:
         """
         if (self.path / SWITCHING_FILE).exists():
             raise DataDirectoryError(
-                f"{self.path}: a `lanying-cluster reshard` was interrupted while it exchanged directories; "
-                "give the same command again, it goes on from there"
+                f"{self.path}: a move of slots was interrupted while it exchanged directories; "
+                "`lanying-cluster reshard` goes on from there"
             )
         try:
             RunDirectory(self.path).create()

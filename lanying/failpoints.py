@@ -48,6 +48,8 @@ POINTS: Final[Mapping[str, str]] = {
     "gateway.after_call": "the shard has answered, the REST client has not been told",
     "supervisor.child_died": "a child has ended, nothing is done about it yet",
     "supervisor.before_spawn": "a child is about to be started",
+    "mover.copied": "slots move: everything is copied, not compared yet",
+    "mover.map_saved": "slots move: the directories are exchanged and the new map is saved, nothing is cleaned up",
 }
 """Every point, with the moment it stands for."""
 

@@ -14,8 +14,11 @@ import msgspec
 from lanying import daemon as background
 from lanying import limits, logs, machine, supervisor, words
 from lanying.config import Config
-from lanying.datadir import DataDirectory
+from lanying.datadir import JOURNAL_FILE, DataDirectory
+from lanying.errors import DataDirectoryError
+from lanying.move import MOVER, Move
 from lanying.notifiers import Notifiers
+from lanying.runtime import Launch
 from lanying.supervisor import RESTART, Plan
 
 __all__ = ["DURABILITY", "RESTART", "start"]
@@ -54,11 +57,19 @@ def start(
     ready_line = f"ready {url} shards={plan.shard_map.shards} app={config.app_id} pid={os.getpid()}"
     gc.set_threshold(100_000, 50, 100)
     code = supervisor.run(plan, lambda: report(0, ready_line), lambda reason: report(1, reason))
+    if code == RESTART:  # who connects meanwhile waits
+        host, port = config.address
+        machine.keep(
+            {
+                "listen": (plan.listener, host, port),
+                "metrics_port": (plan.metrics, "127.0.0.1", config.metrics_port),
+            }
+        )
+        plan.data.close()
+        return code
     plan.listener.close()
     plan.metrics.close()
     plan.data.close()
-    if code == RESTART:
-        return code
     sys.exit(code)
 
 
@@ -76,9 +87,11 @@ def prepare(
     cores = machine.cores()
     if config.policy.words_file:
         words.read(config.policy.words_file)  # shards read it again when they start: here it refuses the start
-    data = DataDirectory(Path(config.data), config.shards)
+    data = DataDirectory(Path(config.data))
     with contextlib.ExitStack() as undo:
         undo.callback(data.close)
+        settle(config, data, commands)
+        data.read_map(config.shards)
         host, port = config.address
         listener = undo.enter_context(machine.listen("listen", host, port))
         metrics = undo.enter_context(machine.listen("metrics_port", "127.0.0.1", config.metrics_port))
@@ -102,6 +115,22 @@ def prepare(
         hung_after_s=hung_after_s,
         push=push,
     )
+
+
+def settle(config: Config, data: DataDirectory, commands: Mapping[str, tuple[str, ...]]) -> None:
+    """Finish or give up what an interrupted move of slots has left.
+
+    :raises DataDirectoryError: it cannot be finished
+    """
+    last = Move.load(data.path)
+    if data.shard_map is None or ((last is None or last.ended) and not (data.path / JOURNAL_FILE).exists()):
+        return
+    launch = Launch(MOVER, config, str(data.path), data.shard_map, ())
+    if supervisor.spawn((*commands[MOVER], "settle"), launch, data.lock_fd).wait():
+        raise DataDirectoryError(
+            f"{data.path}: an interrupted move of slots cannot be finished, the lines above say why; "
+            "when that is put right, start again"
+        )
 
 
 def server_url(config: Config) -> str:

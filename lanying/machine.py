@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import json
 import os
 import resource
 import socket
+from collections.abc import Mapping
+from typing import Final
 
 from lanying import limits
 from lanying.config import Config
 from lanying.errors import ConfigError
+
+KEPT: Final = "_LANYING_LISTENERS"
+"""Environment of a program that gets listeners handed over: ``[pid, {setting: [descriptor, host, port]}]``."""
 
 
 def cores() -> list[int]:
@@ -46,12 +52,41 @@ def raise_descriptor_limit(max_connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
+def keep(listeners: Mapping[str, tuple[socket.socket, str, int]]) -> None:
+    """Hand listeners over to the program this process is about to become: connections wait in their queues meanwhile.
+
+    :param listeners: with host and port as they are configured, by setting
+    """
+    for listener, _, _ in listeners.values():
+        listener.set_inheritable(True)
+    kept = {key: (listener.detach(), host, port) for key, (listener, host, port) in listeners.items()}
+    os.environ[KEPT] = json.dumps([os.getpid(), kept])
+
+
+def _kept(key: str, host: str, port: int) -> socket.socket | None:
+    """The listener of a setting that was handed over, if it is still the one that is configured."""
+    pid, kept = json.loads(os.environ.pop(KEPT, "[0, {}]"))
+    fd, *address = kept.pop(key, (-1, "", 0)) if pid == os.getpid() else (-1, "", 0)
+    if kept:
+        os.environ[KEPT] = json.dumps([pid, kept])
+    if fd < 0:
+        return None
+    listener = socket.socket(fileno=fd)
+    if address != [host, port]:
+        listener.close()
+        return None
+    listener.set_inheritable(False)
+    return listener
+
+
 def listen(key: str, host: str, port: int) -> socket.socket:
     """A listener, ready to be inherited by a child. Accepted sockets inherit its options.
 
     :param key: the setting the address comes from, for the error
     :raises ConfigError: the address cannot be had
     """
+    if (kept := _kept(key, host, port)) is not None:
+        return kept
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)

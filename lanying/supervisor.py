@@ -27,7 +27,7 @@ from typing import Any
 import msgspec
 import uvloop
 
-from lanying import __version__, clock, machine
+from lanying import __version__, clock, machine, move
 from lanying.apps import App
 from lanying.bus.messages import Envelope, Heartbeat
 from lanying.bus.transport import Bus
@@ -36,6 +36,7 @@ from lanying.config import Config
 from lanying.control import ControlEndpoint
 from lanying.datadir import DataDirectory
 from lanying.failpoints import failpoint
+from lanying.move import MOVER, Move
 from lanying.notify import Notifier
 from lanying.runtime import ADMIN, GATEWAY, PUSH, ROUTER, SUPERVISOR, Launch, RunDirectory, shard_name
 from lanying.shardmap import ShardMap
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 SHARD = "shard"
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     kind: (sys.executable, "-m", f"lanying.{kind}") for kind in (SHARD, GATEWAY, ROUTER, ADMIN, PUSH)
-}
+} | {MOVER: (sys.executable, "-m", "lanying.storage")}
 """What runs, by kind of process."""
 RESTART = -1
 """Result of :func:`run` when the whole server was asked to start again."""
@@ -59,7 +60,7 @@ class Plan:
 
     :ivar config: with the address that was really bound
     :ivar push: some app has a notifier, so there is a push process
-    :ivar recheck: raises ConfigError when the configuration as it is now would not allow a start; asked before a restart
+    :ivar recheck: the configuration as it is now, asked before a restart; raises ConfigError when it would not allow a start
     """
 
     config: Config
@@ -70,7 +71,7 @@ class Plan:
     metrics: socket.socket
     cores: list[int]
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: COMMANDS)
-    recheck: Callable[[], object] = lambda: None
+    recheck: Callable[[], Config] = Config
     hung_after_s: float | None = None
     push: bool = False
 
@@ -126,6 +127,9 @@ class Supervisor:
         self._started = time.time()
         self._born = clock.monotonic()
         self._restarting = False
+        self._move: Move | None = None
+        """To be done before the restart."""
+        self._mover: tuple[subprocess.Popen[bytes], int] | None = None
         self._notifier = Notifier()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -169,7 +173,10 @@ class Supervisor:
 
     def _on_signal(self, number: signal.Signals) -> None:
         now = clock.monotonic()
-        if self._children.state is State.DRAINING:
+        if self._mover is not None:
+            log.warning("event=move_stopped signal=%s", signal.Signals(number).name)
+            self._stop_moving()
+        elif self._children.state is State.DRAINING:
             log.warning("event=stop_at_once signal=%s", signal.Signals(number).name)
             self._restarting = False
             self._perform(self._children.kill(now))
@@ -231,7 +238,7 @@ class Supervisor:
         launch = self._plan.launch(name)
         failpoint("supervisor.before_spawn")
         try:
-            process = _start(self._plan.commands[kind], launch, self._plan.data.lock_fd)
+            process = spawn(self._plan.commands[kind], launch, self._plan.data.lock_fd)
         except OSError as error:
             log.error("event=spawn_failed process=%s error=%r", name, str(error))
             self._perform(self._children.exited(name, 1, clock.monotonic()))
@@ -251,7 +258,13 @@ class Supervisor:
         entry[0].send_signal(command.number)
 
     def _finish(self, command: Finish) -> None:
-        self._notifier.send("STOPPING=1")
+        if self._restarting and not command.code:
+            self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            if self._move is not None:
+                self._start_moving(self._move)
+                return
+        else:
+            self._notifier.send("STOPPING=1")
         if command.code:
             log.error("event=stopped code=%d reason=%r", command.code, command.reason)
             self._on_failure(command.reason)
@@ -259,6 +272,36 @@ class Supervisor:
             log.info("event=stopped")
         if not self._over.done():
             self._over.set_result(RESTART if self._restarting and not command.code else command.code)
+
+    # --- slots that move between two runs ---
+
+    def _start_moving(self, what: Move) -> None:
+        launch = self._plan.launch(MOVER)
+        log.info("event=move_started what=%r", what.title)
+        try:
+            process = spawn((*self._plan.commands[MOVER], "move"), launch, self._plan.data.lock_fd)
+        except OSError as error:
+            log.error("event=spawn_failed process=%s error=%r", MOVER, str(error))
+            self._over.set_result(RESTART)  # which gives it up
+            return
+        self._mover = process, os.pidfd_open(process.pid)
+        self._loop.add_reader(self._mover[1], self._moved)
+
+    def _moved(self) -> None:
+        """However it ended: the next start knows what to do about it."""
+        assert self._mover is not None
+        process, pidfd = self._mover
+        self._loop.remove_reader(pidfd)
+        os.close(pidfd)
+        log.info("event=move_ended how=%r", explain_exit(process.wait()))
+        self._over.set_result(RESTART if self._restarting else 0)
+
+    def _stop_moving(self) -> None:
+        """Stop instead of starting again."""
+        assert self._mover is not None
+        self._restarting = False
+        self._notifier.send("STOPPING=1")
+        self._mover[0].terminate()
 
     # --- control socket ---
 
@@ -269,25 +312,40 @@ class Supervisor:
                 return {"ok": True} | self._status(now)
             case {"do": "stop"}:
                 log.info("event=drain request=stop")
-                self._loop.call_soon(lambda: self._perform(self._children.drain(clock.monotonic())))
+                self._loop.call_soon(self._stop)
                 return {"ok": True, "pid": os.getpid()}
+            case {"do": "move", "move": dict(asked), "dry": bool(dry)}:
+                return self._restart_all(msgspec.convert(asked, Move), dry=dry)
             case {"do": "restart", "process": None}:
                 return self._restart_all()
             case {"do": "restart", "process": str(name)}:
                 return self._restart(name, now)
             case {"do": "push"}:
                 return self._begin_pushing()
-        return {"ok": False, "error": "unknown request; this release knows status, stop, restart and push"}
+        return {"ok": False, "error": "unknown request; this release knows status, stop, restart, push and move"}
 
-    def _restart_all(self) -> dict[str, Any]:
+    def _stop(self) -> None:
+        if self._mover is not None:
+            self._stop_moving()
+        else:
+            self._perform(self._children.drain(clock.monotonic()))
+
+    def _restart_all(self, what: Move | None = None, *, dry: bool = False) -> dict[str, Any]:
+        """Stop everything, do ``what`` and start again."""
         if self._children.state is not State.READY:
-            return {"ok": False, "error": f"the server is {self._children.state}; restart it when it is ready"}
+            return {"ok": False, "error": f"the server is {self._state}; restart it when it is ready"}
         try:
-            self._plan.recheck()
+            config = self._plan.recheck()
+            if what is not None and config.shards not in (0, what.shards):
+                return {"ok": False, "error": _explain_shards(config.shards, what.shards)}
+            if what is not None and not dry:
+                what.save(self._plan.data.path)
         except Exception as error:  # noqa: BLE001 - whatever it is, the running server goes on
             return {"ok": False, "error": f"not restarted: {error}"}
-        log.info("event=drain request=restart")
-        self._restarting = True
+        if dry:
+            return {"ok": True}
+        log.info("event=drain request=%s", "restart" if what is None else "move")
+        self._restarting, self._move = True, what
         self._loop.call_soon(lambda: self._perform(self._children.drain(clock.monotonic())))
         return {"ok": True, "started": self._started}
 
@@ -295,7 +353,7 @@ class Supervisor:
         if name not in self._children:
             return {"ok": False, "error": f"no process {name!r}; there are: {', '.join(self._plan.names)}"}
         if self._children.state is not State.READY:
-            return {"ok": False, "error": f"the server is {self._children.state}; restart it when it is ready"}
+            return {"ok": False, "error": f"the server is {self._state}; restart it when it is ready"}
         restarts = self._children[name].restarts
         self._perform(self._children.restart(name, now))
         return {"ok": True, "restarts": restarts}
@@ -309,20 +367,23 @@ class Supervisor:
             self._perform(self._children.add(PUSH))
         return {"ok": True}
 
+    @property
+    def _state(self) -> State:
+        if self._mover is not None:
+            return State.MOVING
+        if self._children.state is State.READY and not self._children.all_ready:
+            return State.STARTING
+        return self._children.state
+
     def _status(self, now: float) -> dict[str, Any]:
         config = self._plan.config
         rows = self._children.report(now)
         for row in rows:
             row["core"] = self._plan.launch(row["name"]).cpu
-        ready = self._children.state is State.READY and all(row["state"] == State.READY for row in rows)
         host, port = config.address
         metrics_port = self._plan.metrics.getsockname()[1]
         return {
-            "state": State.READY
-            if ready
-            else State.STARTING
-            if self._children.state is State.READY
-            else self._children.state,
+            "state": self._state,
             "version": __version__,
             "pid": os.getpid(),
             "started": self._started,
@@ -334,11 +395,20 @@ class Supervisor:
             "durability": config.storage.durability,
             "shards": self._plan.shard_map.shards,
             "shard_map_version": self._plan.shard_map.version,
+            "move": self._move
+            and {"title": self._move.title} | msgspec.to_builtins(move.Step.told(RunDirectory(self._plan.data.path))),
             "processes": rows,
         }
 
 
-def _start(command: tuple[str, ...], launch: Launch, lock_fd: int) -> subprocess.Popen[bytes]:
+def _explain_shards(configured: int, wanted: int) -> str:
+    return (
+        f"the server is told to have {configured} shards (--shards, LANYING_SHARDS or the configuration file) and would not start "
+        f"with {wanted}: take that out of the configuration file, or start it without --shards first; then try again"
+    )
+
+
+def spawn(command: tuple[str, ...], launch: Launch, lock_fd: int) -> subprocess.Popen[bytes]:
     """One child process. Its stdout is our stderr: stdout carries the ready line and nothing else.
 
     :raises OSError: no memory, no processes left, or no such program

@@ -1,5 +1,6 @@
 """Checks of the machine."""
 
+import os
 import resource
 import socket
 
@@ -78,3 +79,27 @@ def test_warnings():
     loud = Config(listen="0.0.0.0:8480", accounts=Accounts(open_registration=True))
     text = "\n".join(machine.warnings(loud, 4, [0, 1]))
     assert "open registration on 0.0.0.0" in text and "not encrypted" in text and "wrap around" in text
+
+
+def test_a_listener_is_handed_over_to_the_next_program(monkeypatch):
+    monkeypatch.delenv(machine.KEPT, raising=False)
+    first, other = (machine.listen("listen", "127.0.0.1", 0) for _ in range(2))
+    port = first.getsockname()[1]
+    waiting = socket.create_connection(first.getsockname())
+    machine.keep({"listen": (first, "127.0.0.1", 0), "metrics_port": (other, "127.0.0.1", 5)})
+    with machine.listen("listen", "127.0.0.1", 0) as again:
+        assert again.getsockname()[1] == port, "the same socket, though any port would do"
+        again.setblocking(True)
+        again.accept()[0].close()
+        assert waiting.recv(1) == b"", "who connected in between was not refused"
+        waiting.close()
+        assert not again.get_inheritable()
+        with machine.listen("metrics_port", "127.0.0.1", 0) as new:
+            assert new.getsockname()[1] not in (5, port), "another address is configured now"
+    assert machine.KEPT not in os.environ
+
+
+def test_listeners_of_another_process_are_not_touched(monkeypatch):
+    monkeypatch.setenv(machine.KEPT, '[1, {"listen": [0, "127.0.0.1", 0]}]')
+    machine.listen("listen", "127.0.0.1", 0).close()
+    os.fstat(0)

@@ -14,7 +14,7 @@ import uvloop
 import zmq
 
 from lanying import limits
-from lanying.admin import keys, web
+from lanying.admin import keys, shards, web
 from lanying.admin.endpoint import Endpoint
 from lanying.admin.server import Server
 from lanying.bus.call import Calls
@@ -52,6 +52,7 @@ class Process:
         if self.launch.config.admin.listen:
             host, _, port = self.launch.config.admin.listen.rpartition(":")
             self.endpoint.listen_tcp(host, int(port))
+        self._outcome = asyncio.create_task(shards.tell_outcome(self.server), name="tell-outcome")
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._loop.stop)
         self.lag.start()

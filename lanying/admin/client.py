@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any, Self
 import msgspec
 import zmq
 
-from lanying import limits
+from lanying import control, limits
 from lanying.admin.keys import Ticket
 from lanying.admin.messages import (
+    Again,
     Alive,
     Answer,
     Ask,
@@ -34,6 +36,12 @@ from lanying.errors import ConfigError
 from lanying.runtime import RunDirectory
 
 CONNECT_S = 5.0
+RETRY_S = 2.0
+"""For one try to reach a server that starts again."""
+PAUSE_S = 0.2
+"""Between two of them."""
+AWAY = (408, 503)
+"""Nobody answers, or it is not over."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +116,55 @@ class Console:
             for answer in self._answers(ask, timeout_s):
                 if isinstance(answer, Done):
                     return Result(answer.result, answer.cursor)
+                if isinstance(answer, Again):
+                    return self._after_restart(answer, timeout_s)
         except KeyboardInterrupt:
             self._say(Cancel(ask.id))
             raise
         raise CommandError(408, "no answer")
+
+    def _after_restart(self, begun: Again, timeout_s: float) -> Result:
+        """Wait until the server is back and says how it went."""
+        began = monotonic()
+        try:
+            while True:
+                waited = monotonic() - began
+                self.on_progress(min(waited, begun.seconds), begun.seconds, f"{begun.text}{self._step()}")
+                try:
+                    return self._once(begun.command)
+                except CommandError as error:
+                    if error.code not in AWAY:
+                        raise
+                    if waited > timeout_s:
+                        raise CommandError(
+                            408,
+                            f"the server is not back after {timeout_s:g} s; its log says why, and when it is, "
+                            f"`{begun.command}` tells how it ended",
+                        ) from None
+                time.sleep(PAUSE_S)
+        except KeyboardInterrupt:
+            raise CommandError(408, f"it goes on without you; `{begun.command}` tells how it ended") from None
+
+    def _once(self, command: str) -> Result:
+        """One try, on a connection of its own: what is asked of a server that is not there is not kept for later."""
+        self._socket.close(linger=0)
+        self._socket = self._connect(zmq.DEALER, self.address.commands)
+        for answer in self._answers(Ask(next(self._numbers), command), RETRY_S, RETRY_S):
+            if isinstance(answer, Done):
+                return Result(answer.result)
+        raise CommandError(408, "no answer")
+
+    def _step(self) -> str:
+        """How far a server of this machine is."""
+        if self.address.data is None:
+            return ""
+        try:
+            found = control.ask(RunDirectory(self.address.data), {"do": "status"}, RETRY_S)
+        except (control.NotRunning, control.NoAnswer):
+            return ""
+        step = found.get("move") or {}
+        percent = f" {100 * step['done'] // step['total']} %" if step.get("total") else ""
+        return f": {step['step']}{percent}" if step.get("step") else f": {found['state']}"
 
     def stream(self, command: str, arguments: dict[str, Any] | None = None) -> Generator[dict[str, Any]]:
         """Rows as they come, until the server ends or the generator is closed, which cancels the command."""
@@ -155,9 +208,10 @@ class Console:
         except zmq.Again:
             pass
 
-    def _answers(self, ask: Ask, timeout_s: float | None) -> Iterator[Answer]:
+    def _answers(self, ask: Ask, timeout_s: float | None, connect_s: float = CONNECT_S) -> Iterator[Answer]:
         """Every answer to an ask; says now and then that somebody waits.
 
+        :param connect_s: how long to wait for the first one
         :raises CommandError: the command failed, or nobody answers there
         """
         self._say(ask)
@@ -169,12 +223,12 @@ class Console:
                 said = now
                 self._say(Alive([ask.id]))
             if not self._socket.poll(int(limits.ADMIN_ALIVE_S * 500)):
-                if not heard and now - began >= CONNECT_S:
+                if not heard and now - began >= connect_s:
                     raise CommandError(
                         503,
                         f"nobody answers at {self.address.commands}: is the server running, and is this key registered there?",
                     )
-                if timeout_s is not None and now - began > timeout_s + CONNECT_S:
+                if timeout_s is not None and now - began > timeout_s + connect_s:
                     raise CommandError(408, f"no answer within {timeout_s:g} s; give it more with --timeout")
                 continue
             answer = decode_answer(self._socket.recv())
@@ -187,7 +241,7 @@ class Console:
                 self.on_progress(answer.done, answer.total, answer.text)
                 continue
             yield answer
-            if isinstance(answer, Done):
+            if isinstance(answer, Done | Again):
                 return
 
 

@@ -21,6 +21,7 @@ from lanying import limits
 from lanying.admin.commands import COMMANDS
 from lanying.admin.keys import Console, Ring
 from lanying.admin.messages import (
+    Again,
     Alive,
     Answer,
     Ask,
@@ -34,7 +35,7 @@ from lanying.admin.messages import (
     encode,
 )
 from lanying.admin.server import Server
-from lanying.admin.visit import Command, CommandError, Kind, Page, Role, Visit, WouldDo
+from lanying.admin.visit import Command, CommandError, Kind, Later, Page, Role, Visit, WouldDo
 from lanying.clock import monotonic
 from lanying.errors import CallError, LanyingError
 
@@ -195,7 +196,7 @@ class Endpoint:
                 )
             async with asyncio.timeout(None if command.streams else min(ask.deadline_s, limits.ADMIN_DEADLINE_S)):
                 answer: Answer = await self._perform(door, console, ask, command, visit)
-            outcome = "done"
+            outcome = "begun" if isinstance(answer, Again) else "done"
         except WouldDo as would:
             outcome = "dry run"
             answer = Done(ask.id, {"would": str(would)})
@@ -241,6 +242,8 @@ class Endpoint:
                 await self._answer(door, console, Rows(ask.id, [row]))
             return Done(ask.id)
         result = await found
+        if isinstance(result, Later):
+            return Again(ask.id, result.command, result.text, result.seconds)
         if isinstance(result, Page):
             return Done(ask.id, result.rows, result.cursor)
         return Done(ask.id, result)

@@ -13,7 +13,9 @@ from lanying import limits
 from lanying.admin.visit import CommandError, Visit
 from lanying.bus.messages import BroadcastInfo, CancelBroadcast, ListBroadcasts
 from lanying.errors import LanyingError
+from lanying.move import Move
 
+RUNNING: Final = "running"
 KEPT: Final = 50
 BROADCAST: Final = "b"
 """Before the number of a broadcast, to tell it from a job's."""
@@ -31,7 +33,7 @@ class Job:
     title: str
     who: str
     started_ms: int
-    state: str = "running"
+    state: str = RUNNING
     done: float = 0.0
     total: float = 0.0
     text: str = ""
@@ -69,12 +71,12 @@ class Jobs:
 
     def start(self, visit: Visit, title: str, work: Callable[[Job], Any]) -> Job:
         """Run ``work`` in a thread; it calls :meth:`Job.tell` now and then. :raises CommandError: too many run"""
-        running = sum(job.state == "running" for job in self._jobs.values())
+        running = sum(job.state == RUNNING for job in self._jobs.values())
         if running >= limits.ADMIN_JOBS:
             raise CommandError(10010, f"{running} jobs run already; wait for one, or end one with `jobs cancel`")
         job = Job(next(self._numbers), title, visit.who, visit.server.now_ms())
         self._jobs[job.id] = job
-        for old in [one.id for one in self._jobs.values() if one.state != "running"][:-KEPT]:
+        for old in [one.id for one in self._jobs.values() if one.state != RUNNING][:-KEPT]:
             del self._jobs[old]
         task = asyncio.get_running_loop().create_task(self._run(visit, job, work), name=title)
         self._tasks.add(task)
@@ -128,9 +130,10 @@ class Jobs:
         return job.result
 
 
-async def list_all(visit: Visit) -> object:
-    """Jobs, the latest first; broadcasts are the shards' own work and survive a restart."""
-    return [*visit.server.jobs.rows(), *await _broadcasts(visit)]
+async def list_all(visit: Visit) -> list[dict[str, Any]]:
+    """Jobs, the latest first; broadcasts are the shards' own work and survive a restart; of moves of slots the last."""
+    last = Move.load(visit.server.data)
+    return [*visit.server.jobs.rows(), *await _broadcasts(visit), *([last.row()] if last is not None else [])]
 
 
 async def cancel(visit: Visit) -> object:
@@ -164,7 +167,7 @@ async def _broadcasts(visit: Visit) -> list[dict[str, Any]]:
             | {"who": "", "started_ms": part.created_ms},
         )
         row["now"] += part.sent
-        if part.state == "running":
+        if part.state == RUNNING:
             row["state"] = part.state
     for row in rows.values():
         row["now"] = f"{row['now']} sent"

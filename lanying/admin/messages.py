@@ -1,7 +1,8 @@
 """What a console and the admin endpoint tell each other: MessagePack maps with a ``do``, one per ZeroMQ message.
 
 Console to endpoint: :class:`Ask`, :class:`Alive`, :class:`Cancel`. Endpoint to console, any number for one ask, the last
-one :class:`Done` or :class:`Failed`: :class:`Progress`, :class:`Rows`. Live events on the PUB socket are two frames: topic, :class:`Event`.
+one :class:`Done`, :class:`Failed` or :class:`Again`: :class:`Progress`, :class:`Rows`.
+Live events on the PUB socket are two frames: topic, :class:`Event`.
 """
 
 from __future__ import annotations
@@ -78,6 +79,15 @@ class Failed(Message, tag="failed"):
     message: str
 
 
+class Again(Message, tag="again"):
+    """It has begun and takes this process with it: ask ``command`` for the result when the server is back, in about ``seconds``."""
+
+    id: int
+    command: str
+    text: str
+    seconds: float
+
+
 class Event(Message, tag="event"):
     """Something happened: ``topic`` is job (one ended) or audit (a line was written)."""
 
@@ -87,7 +97,7 @@ class Event(Message, tag="event"):
 
 
 Question = Ask | Alive | Cancel
-Answer = Progress | Rows | Done | Failed
+Answer = Progress | Rows | Done | Failed | Again
 
 _encoder = msgspec.msgpack.Encoder()
 _questions = msgspec.msgpack.Decoder(Question)

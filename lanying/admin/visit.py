@@ -91,6 +91,18 @@ class Page:
     cursor: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The result comes after a restart of the server: who asked asks ``command`` for it then, in about ``seconds``.
+
+    :ivar text: what goes on meanwhile
+    """
+
+    command: str
+    text: str
+    seconds: float
+
+
 @dataclass(slots=True)
 class Visit:
     """One asked command.
@@ -136,7 +148,7 @@ class Visit:
 
 
 Handler = Callable[[Visit], Awaitable[object]] | Callable[[Visit], AsyncIterator[dict[str, Any]]]
-"""Answers with a map, a list of maps, a :class:`Page` or a text; or, for a stream, yields maps until it is cancelled."""
+"""Answers with a map, a list of maps, a :class:`Page`, a text or :class:`Later`; or, for a stream, yields maps until it is cancelled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import msgspec
 
+from lanying.datadir import JOURNAL_FILE as FILE_NAME
 from lanying.errors import ReshardError
 from lanying.shardmap import ShardMap
 from lanying.storage.directory import sync_directory, write_file
 
-FILE_NAME = "reshard.json"
 COPY, VERIFY, SWITCH, CLEAN = "copy", "verify", "switch", "clean"
 
 

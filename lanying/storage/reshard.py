@@ -116,14 +116,14 @@ class Reshard:
             raise ReshardError("this release does not know how to move all of its data (placement.py)")
         if journal is None and (wanted.shards, wanted.slots) == (self._old.shards, self._old.slots):
             raise ReshardError(f"{data}: every slot is there already, on {wanted.shards} shards")
-        if journal is not None and journal.step == SWITCH and not self._is_switching:
+        if journal is not None and journal.step == SWITCH and not self.is_switching:
             journal.step = VERIFY  # a server may have run since
         self._wanted = wanted
         self._shards = wanted.shards
         self._problems: list[str] = []
 
     @property
-    def _is_switching(self) -> bool:
+    def is_switching(self) -> bool:
         """Directories were exchanged, some or all."""
         assert self._journal is not None
         return (self._data / SWITCHING_FILE).exists() or self._old.version >= self._journal.version
@@ -145,7 +145,7 @@ class Reshard:
         """Give up what is under way. :raises ReshardError: it is too far: only going on leads to a whole directory"""
         if self._journal is None:
             raise ReshardError(f"{self._data}: no resharding is under way")
-        if self._is_switching:
+        if self.is_switching:
             raise ReshardError(
                 f"{self._data}: the new data is complete and taking its place; `lanying-cluster reshard` finishes that, "
                 "and so does a start"

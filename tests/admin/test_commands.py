@@ -374,7 +374,21 @@ def test_a_shard_is_restarted(run):
     assert "clients connect again, nothing is lost" in run("shards restart", dry=True, shard=1)["would"]
     assert run("shards restart", shard=1)["restarts"] == 1
     assert "there are 0 to 1" in refused(run, 404, "shards restart", shard=9)
-    assert "lanying-cluster reshard --shards 3" in refused(run, 10010, "shards move", shards=3)
+
+
+def test_slots_that_move_are_looked_at_first(run):
+    """Moves that come about are in ``tests/cluster/test_move.py``."""
+    would = run("shards move", dry=True, slots="0-9,100", to=1)["would"]
+    assert "move slots 0-9,100 to shard 1: 6 of 1024 slots" in would and "a guess" in would
+    assert "512 of 1024 slots" in run("shards drain", dry=True, shard=0)["would"]
+    assert "there are 0 to 1" in refused(run, 10002, "shards drain", shard=2)
+    assert "one thing at a time" in refused(run, 10002, "shards move", slots="1", to=0, shards=3)
+    assert "--slots 0-99 --to 2" in refused(run, 10002, "shards move", slots="1")
+    assert "say what moves" in refused(run, 10002, "shards move")
+    assert "like 0-99,512" in refused(run, 10002, "shards move", slots="all", to=0)
+    assert "on 2 shards" in refused(run, 10010, "shards move", shards=2)
+    assert "start it without --shards" in refused(run, 10010, "shards move", shards=3)
+    assert "no slots were moved" in refused(run, 404, "shards outcome")
 
 
 def test_backup_compact_and_jobs(run, tmp_path):

@@ -39,11 +39,13 @@ ARRIVING = (
     "gateway.after_call",
 )
 RESTARTING = ("shard.opened", "shard.draining", "supervisor.child_died", "supervisor.before_spawn")
+MOVING = ("mover.copied", "mover.map_saved")
+"""In ``tests/cluster/test_move.py``: the whole server is stopped there."""
 _numbers = itertools.count()
 
 
 def test_every_point_is_tested() -> None:
-    assert {*TALKING, *ARRIVING, *RESTARTING} == POINTS.keys()
+    assert {*TALKING, *ARRIVING, *RESTARTING, *MOVING} == POINTS.keys()
 
 
 @pytest.mark.parametrize("passes", [0, pytest.param(5, marks=pytest.mark.slow)])
