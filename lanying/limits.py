@@ -374,6 +374,8 @@ ADMIN_LONG_S: Final = 3600.0
 """What work gets that reads or writes a whole disk; ``--timeout`` gives more."""
 ADMIN_ALIVE_S: Final = 2.0
 """A console says this often that it is still there; three times silent cancels its work."""
+ADMIN_LAST_WORDS_S: Final = 1.0
+"""For the answers to commands when the process is told to end."""
 ADMIN_JOBS: Final = 3
 """Jobs that run at once: each holds a thread of the admin process, which needs some for everything else."""
 APPS: Final = 256

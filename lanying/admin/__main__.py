@@ -54,9 +54,14 @@ class Process:
             self.endpoint.listen_tcp(host, int(port))
         self._outcome = asyncio.create_task(shards.tell_outcome(self.server), name="tell-outcome")
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._loop.stop)
+            self._loop.add_signal_handler(number, self.leave)
         self.lag.start()
         self.heartbeat()
+
+    def leave(self) -> None:
+        """End as soon as what is about to be answered is."""
+        self._last_words = self._loop.create_task(self.endpoint.last_words(), name="last-words")
+        self._last_words.add_done_callback(lambda _: self._loop.stop())
 
     def heartbeat(self) -> None:
         """Tell the supervisor that the loop turns."""
@@ -81,7 +86,7 @@ class Process:
         elif isinstance(message, LogLine | Traced):
             self.server.followers.tell(message)
         elif isinstance(message, Drain):
-            self._loop.stop()
+            self.leave()
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import msgspec
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from lanying import control, limits
 from lanying.admin.keys import Ticket
@@ -147,6 +148,7 @@ class Console:
 
     def _once(self, command: str) -> Result:
         """One try, on a connection of its own: what is asked of a server that is not there is not kept for later."""
+        self._socket.disable_monitor()
         self._socket.close(linger=0)
         self._socket = self._connect(zmq.DEALER, self.address.commands)
         for answer in self._answers(Ask(next(self._numbers), command), RETRY_S, RETRY_S):
@@ -197,7 +199,17 @@ class Console:
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)
             raise ConfigError(f"{endpoint} is no address to connect to ({error}): give --server HOST:PORT") from error
+        if kind == zmq.DEALER:
+            self._ends = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         return socket
+
+    def _has_ended(self) -> bool:
+        """Whether the connection has ended since this was asked last. A new one knows nothing of what was asked on it."""
+        found = False
+        while self._ends.poll(0):
+            recv_monitor_message(self._ends)
+            found = True
+        return found
 
     def _say(self, question: Question) -> None:
         """Without waiting for a server that is not there: silence is noticed by who waits for an answer."""
@@ -214,6 +226,7 @@ class Console:
         :param connect_s: how long to wait for the first one
         :raises CommandError: the command failed, or nobody answers there
         """
+        self._has_ended()
         self._say(ask)
         began = said = monotonic()
         heard = False
@@ -227,6 +240,10 @@ class Console:
                     raise CommandError(
                         503,
                         f"nobody answers at {self.address.commands}: is the server running, and is this key registered there?",
+                    )
+                if heard and self._has_ended():
+                    raise CommandError(
+                        503, "the server ended before it answered; `jobs list` and `audit list` say what it had begun"
                     )
                 if timeout_s is not None and now - began > timeout_s + connect_s:
                     raise CommandError(408, f"no answer within {timeout_s:g} s; give it more with --timeout")

@@ -51,6 +51,7 @@ class _Running:
 
     task: asyncio.Task[None]
     heard: float
+    streams: bool
 
 
 @dataclass(slots=True)
@@ -120,6 +121,12 @@ class Endpoint:
             except zmq.Again:
                 pass
 
+    async def last_words(self) -> None:
+        """Wait, not for long, until what was asked is answered: for one, by who asked for this end."""
+        asked = [one.task for door in self._doors for one in door.running.values() if not one.streams]
+        if asked:
+            await asyncio.wait(asked, timeout=limits.ADMIN_LAST_WORDS_S)
+
     def close(self) -> None:
         """Cancel what runs and close the sockets."""
         for task in (*self._tasks, *(one.task for door in self._doors for one in door.running.values())):
@@ -179,7 +186,8 @@ class Endpoint:
             await self._answer(door, console, Failed(ask.id, 503, f"{mine} commands run already; wait for one to end"))
             return
         task = asyncio.get_running_loop().create_task(self._run(door, console, ask, who, role), name=ask.command[:40])
-        door.running[console, ask.id] = _Running(task, monotonic())
+        command = COMMANDS.get(ask.command)
+        door.running[console, ask.id] = _Running(task, monotonic(), command is not None and command.streams)
         task.add_done_callback(lambda _: door.running.pop((console, ask.id), None))
         await self._answer(door, console, Progress(ask.id, 0, 0))  # somebody is here and works on it
 

@@ -12,11 +12,12 @@ import zmq
 
 from lanying import limits
 from lanying.admin.audit import Audit
+from lanying.admin.client import Address, Console
 from lanying.admin.commands import COMMANDS
 from lanying.admin.endpoint import Endpoint, bounded
 from lanying.admin.jobs import Jobs
 from lanying.admin.keys import Ring, new_pair
-from lanying.admin.messages import Alive, Ask, Cancel, Failed, decode_answer, decode_event, encode
+from lanying.admin.messages import Alive, Ask, Cancel, Done, Failed, decode_answer, decode_event, encode
 from lanying.admin.visit import Command, CommandError, Role, Visit
 from lanying.clock import monotonic
 from lanying.runtime import RunDirectory
@@ -41,6 +42,8 @@ class Stage:
         run = RunDirectory(self.data)
         Path(run.admin.removeprefix("ipc://")).parent.mkdir(parents=True, exist_ok=True)
         monkeypatch.setitem(COMMANDS, "wait", Command("wait", "wait", self.wait, role=Role.OPERATE))
+        monkeypatch.setitem(COMMANDS, "restart me", Command("restart me", "restart", self.restart_me))
+        self.go = asyncio.Event()
         self.audit = Audit(self.data / "audit.log")
         server = SimpleNamespace(run=run, audit=self.audit, now_ms=lambda: 1)
         self.endpoint = Endpoint(server, lambda: Ring(new_pair()))
@@ -54,6 +57,11 @@ class Stage:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
+
+    async def restart_me(self, visit):
+        self.running += 1
+        await self.go.wait()
+        return "ok"
 
     def console(self):
         socket = self.context.socket(zmq.DEALER)
@@ -103,6 +111,47 @@ def test_a_console_that_vanishes_cancels_its_work_and_one_that_stays_does_not(sc
         assert stage.cancelled == 1
         stays.send(encode(Cancel(1)))
         await settled(lambda: stage.cancelled == 2)
+
+    scene(act)
+
+
+def test_what_is_about_to_be_answered_when_the_process_is_told_to_end_is_answered(scene):
+    async def act(stage):
+        console = stage.console()
+        stage.go.clear()
+        console.send(encode(Ask(1, "restart me")))
+        await settled(lambda: stage.running == 1)
+        last_words = asyncio.create_task(stage.endpoint.last_words())
+        await asyncio.sleep(0)
+        assert not last_words.done()
+        stage.go.set()
+        await last_words
+        answers = []
+
+        def answered():
+            while console.poll(0):
+                answers.append(decode_answer(console.recv()))
+            return Done(1, "ok") in answers
+
+        await settled(answered)
+
+    scene(act)
+
+
+def test_a_console_whose_server_ends_does_not_wait_for_its_answer(scene):
+    async def act(stage):
+        def ask():
+            with (
+                Console(Address(data=stage.data)) as console,
+                pytest.raises(CommandError, match="ended before") as caught,
+            ):
+                console.run("wait", timeout_s=1000)
+            return caught.value.code
+
+        asked = asyncio.create_task(asyncio.to_thread(ask))
+        await settled(lambda: stage.running == 1)
+        stage.endpoint.close()
+        assert await asyncio.wait_for(asked, WITHIN_S) == 503
 
     scene(act)
 
