@@ -337,6 +337,8 @@ VENDOR_RETRY_MAX_S: Final = 3600.0
 """Longest wait a vendor may ask for."""
 VENDOR_LOGIN_AGAIN_S: Final = 60.0
 """A refused login is not tried again earlier: nothing has changed, and vendors count logins."""
+VENDOR_ACCESS_MAX_S: Final = 30 * 86_400.0
+"""Longest life of an access token that is believed; they live from an hour to a day."""
 VENDOR_KEEP_S: Final = 86_400
 """How long vendors keep a push for a device that is off, unless its ``show_end_time`` is earlier."""
 

@@ -146,7 +146,7 @@ def by_code(codes: Mapping[int, State], code: object, reason: str, answer: Answe
         return later(answer, reason, now) if answer.status == 200 else by_status(answer, reason, now)
     state = codes.get(int(text), State.REFUSED)
     if state is State.SENT:
-        return Outcome(state)
+        return Outcome(state) if answer.status == 200 else by_status(answer, reason, now)
     said = f"{text} {reason}".rstrip()
     return later(answer, said, now) if state is State.LATER else Outcome(state, said)
 
@@ -167,13 +167,19 @@ def later(
     return Outcome(State.LATER, reason or f"HTTP {answer.status}", wait_s, device)
 
 
+def is_token(value: object) -> bool:
+    """May it stand in a header?"""
+    return isinstance(value, str) and re.fullmatch(r"[!-~]+", value) is not None
+
+
 def bearer(answer: Answer, now: float) -> Access | Outcome:
     """The access token of an OAuth 2 answer (RFC 6749 section 5), renewed a tenth of its life before it ends."""
     found = answer.json()
     token, life_s = found.get("access_token"), found.get("expires_in")
-    if answer.status == 200 and isinstance(token, str) and token:
-        life_s = float(life_s) if isinstance(life_s, int | float) else 3600.0
-        return Access(token, now + life_s * 0.9)
+    if answer.status == 200 and is_token(token):
+        if not isinstance(life_s, int | float) or not 0 < life_s <= limits.VENDOR_ACCESS_MAX_S:
+            life_s = 3600.0
+        return Access(str(token), now + life_s * 0.9)
     reason = str(found.get("error_description") or found.get("error") or f"HTTP {answer.status}")
     return by_status(answer, f"login refused: {reason}", now)
 
@@ -181,8 +187,8 @@ def bearer(answer: Answer, now: float) -> Access | Outcome:
 def token_of(answer: Answer, holder: object, name: str, reason: str, until: float, now: float) -> Access | Outcome:
     """The access token of a vendor that has its own kind of login."""
     token = holder.get(name) if isinstance(holder, dict) else None
-    if answer.status == 200 and isinstance(token, str) and token:
-        return Access(token, until)
+    if answer.status == 200 and is_token(token):
+        return Access(str(token), until)
     return by_status(answer, f"login refused: {reason or f'HTTP {answer.status}'}", now)
 
 

@@ -34,7 +34,7 @@ from lanying.push.vendors.payload import block, fit, intent, json_bytes, json_te
 LOGIN_BASE: Final = "https://oauth-login.cloud.huawei.com"
 PARTLY: Final = 80100000
 """Some tokens were good, some were not; there was one only."""
-STALE: Final = frozenset((80200001, 80200003, 80200005))
+STALE: Final = ("80200001", "80200003", "80200005")
 """Authentication failed, access token expired."""
 CODES: Final[Mapping[int, State]] = {
     80000000: State.SENT,
@@ -81,7 +81,7 @@ class Huawei(Vendor):
 
     def stale(self, answer: Answer) -> bool:
         """HTTP 401, or a code that says so."""
-        return answer.status == 401 or answer.json().get("code") in {str(code) for code in STALE}
+        return answer.status == 401 or answer.json().get("code") in STALE
 
     def outcome(self, answer: Answer, now: float) -> Outcome:
         """``code`` is a text."""
