@@ -29,7 +29,7 @@ import uvloop
 
 from lanying import __version__, clock, machine, move
 from lanying.apps import App
-from lanying.bus.messages import Envelope, Heartbeat
+from lanying.bus.messages import Envelope, Heartbeat, ProcessEvent
 from lanying.bus.transport import Bus
 from lanying.children import Announce, Children, Command, Finish, Signal, Spawn, State, explain_exit
 from lanying.config import Config
@@ -138,7 +138,7 @@ class Supervisor:
         self._loop = loop = asyncio.get_running_loop()
         self._over: asyncio.Future[int] = loop.create_future()
         run_directory = RunDirectory(self._plan.data.path)
-        bus = Bus(SUPERVISOR, run_directory, self._on_envelope)
+        bus = self._bus = Bus(SUPERVISOR, run_directory, self._on_envelope)
         control = ControlEndpoint(run_directory, self._answer)
         bus.start(loop)
         control.start(loop)
@@ -169,6 +169,7 @@ class Supervisor:
             commands = self._children.heartbeat(h.process, h.pid, h.ready, h.figures, clock.monotonic())
             if before is State.STARTING and self._children[h.process].state is State.READY:
                 log.info("event=child_ready process=%s pid=%d", h.process, h.pid)
+                self._tell(h.process, "ready", h.pid)
             self._perform(commands)
 
     def _on_signal(self, number: signal.Signals) -> None:
@@ -197,8 +198,10 @@ class Supervisor:
                 "event=child_died process=%s pid=%d how=%r restart_in_s=%g restarts=%d",
                 name, process.pid, explain_exit(status), child.delay, child.restarts,
             )  # fmt: skip
+            self._tell(name, "died", process.pid, f"{explain_exit(status)}; started again in {child.delay:g} s")
         else:
             log.info("event=child_exited process=%s pid=%d how=%r", name, process.pid, explain_exit(status))
+            self._tell(name, "exited", process.pid, explain_exit(status))
         self._perform(commands)
 
     def _on_timer(self) -> None:
@@ -244,6 +247,8 @@ class Supervisor:
             self._perform(self._children.exited(name, 1, clock.monotonic()))
             return
         log.info("event=child_started process=%s pid=%d core=%s", name, process.pid, launch.cpu)
+        restarts = self._children[name].restarts
+        self._tell(name, "started", process.pid, f"restart {restarts}" if restarts else "")
         pidfd = os.pidfd_open(process.pid)
         self._processes[name] = (process, pidfd)
         self._children.spawned(name, process.pid, clock.monotonic())
@@ -256,6 +261,8 @@ class Supervisor:
         level = logging.WARNING if command.number is signal.SIGKILL else logging.INFO
         log.log(level, "event=signal process=%s signal=%s reason=%r", command.name, command.number.name, command.reason)
         entry[0].send_signal(command.number)
+        event = "killed" if command.number is signal.SIGKILL else "draining"
+        self._tell(command.name, event, entry[0].pid, command.reason)
 
     def _finish(self, command: Finish) -> None:
         if self._restarting and not command.code:
@@ -272,6 +279,11 @@ class Supervisor:
             log.info("event=stopped")
         if not self._over.done():
             self._over.set_result(RESTART if self._restarting and not command.code else command.code)
+
+    def _tell(self, process: str, event: str, pid: int, detail: str = "") -> None:
+        """Who listens at the console hears of it; what happens while the admin process is away it hears when it is back."""
+        if ADMIN in self._children:
+            self._bus.send(ADMIN, ProcessEvent(process, event, pid, detail))
 
     # --- slots that move between two runs ---
 

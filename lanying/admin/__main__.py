@@ -10,6 +10,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import uvloop
 import zmq
 
@@ -18,7 +19,7 @@ from lanying.admin import keys, shards, web
 from lanying.admin.endpoint import Endpoint
 from lanying.admin.server import Server
 from lanying.bus.call import Calls
-from lanying.bus.messages import Call, Drain, Envelope, Heartbeat, LogLine, Message, Reply, Traced
+from lanying.bus.messages import Call, Drain, Envelope, Heartbeat, LogLine, Message, ProcessEvent, Reply, Traced
 from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
 from lanying.errors import LanyingError
@@ -85,6 +86,8 @@ class Process:
                 self.bus.send(message.caller, reply)
         elif isinstance(message, LogLine | Traced):
             self.server.followers.tell(message)
+        elif isinstance(message, ProcessEvent):
+            self.server.publish("process", msgspec.structs.asdict(message))
         elif isinstance(message, Drain):
             self.leave()
 

@@ -43,6 +43,7 @@ PAUSE_S = 0.2
 """Between two of them."""
 AWAY = (408, 503)
 """Nobody answers, or it is not over."""
+RECONNECT_MS = 2000
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,7 @@ class Console:
         socket = self._context.socket(kind)
         socket.setsockopt(zmq.LINGER, 200)
         socket.setsockopt(zmq.IPV6, 1)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MS)  # a key that was removed does not hammer at the door
         ticket = self.address.ticket
         if ticket is not None:
             socket.setsockopt(zmq.CURVE_PUBLICKEY, ticket.public.encode())

@@ -10,6 +10,7 @@ from lanying.admin import (
     backups,
     compaction,
     doctor,
+    events,
     groups,
     jobs,
     logs,
@@ -24,6 +25,7 @@ from lanying.admin import (
     users,
     why,
 )
+from lanying.admin.messages import TOPICS
 from lanying.admin.visit import Argument, Command, Kind, Role
 from lanying.config import AT_RUN_TIME
 
@@ -255,6 +257,13 @@ TABLE: Final = (
         ),
         Role.ADMIN,
         destructive=True,
+    ),
+    Command(
+        "events",
+        "what happens to processes, settings, keys and jobs, and what consoles do, live",
+        events.events,
+        (Argument("--topic", "only these", required=False, choices=TOPICS),),
+        streams=True,
     ),
     Command(
         "log tail",

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +17,9 @@ import zmq.asyncio
 from zmq.auth.asyncio import AsyncioAuthenticator
 
 from lanying import limits
+from lanying.admin import keys
 from lanying.admin.commands import COMMANDS
+from lanying.admin.doors import DOMAIN, Door, Place, Running
 from lanying.admin.keys import Console, Ring
 from lanying.admin.messages import (
     Again,
@@ -42,25 +43,11 @@ from lanying.errors import CallError, LanyingError
 log = logging.getLogger(__name__)
 
 LOCAL: Final = "local"
-DOMAIN: Final = "lanying-admin"
-
-
-@dataclass(slots=True)
-class _Running:
-    """An ask being worked on."""
-
-    task: asyncio.Task[None]
-    heard: float
-    streams: bool
-
-
-@dataclass(slots=True)
-class _Door:
-    """One ROUTER socket. ``ring`` None: local."""
-
-    socket: zmq.asyncio.Socket
-    ring: Callable[[], Ring] | None
-    running: dict[tuple[bytes, int], _Running] = field(default_factory=dict)
+NOT_REGISTERED: Final = "this key is not registered any more; ask for a new one"
+KEYS_S: Final = 1.0
+"""How long a removed key may still listen."""
+REFUSED_S: Final = 60.0
+"""Between two lines of the log about the same unknown key, which tries again by itself."""
 
 
 class Endpoint:
@@ -72,9 +59,10 @@ class Endpoint:
     def __init__(self, server: Server, ring: Callable[[], Ring]) -> None:
         self._server = server
         self._ring = ring
+        self._doorkeeper = _Doorkeeper(ring)
         self._context = zmq.asyncio.Context(1)
-        self._publishers: list[zmq.asyncio.Socket] = []
-        self._doors: list[_Door] = []
+        self._publishers: list[Place] = []
+        self._doors: list[Door] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._authenticator: AsyncioAuthenticator | None = None
 
@@ -82,42 +70,31 @@ class Endpoint:
         """Open the ipc sockets."""
         run = self._server.run
         self._open(run.admin, run.admin_events, None)
+        self._own(self._watch_keys(keys.Watch(self._server.data)), "admin-keys")
 
     def listen_tcp(self, host: str, port: int) -> None:
         """Open the CURVE sockets: commands on ``port``, events on the next one. :raises zmq.ZMQError: taken"""
         if self._authenticator is None:
             self._authenticator = AsyncioAuthenticator(self._context)
-            self._authenticator.configure_curve_callback(DOMAIN, _Doorkeeper(self._ring))
+            self._authenticator.configure_curve_callback(DOMAIN, self._doorkeeper)
             self._authenticator.start()
         self._open(f"tcp://{host}:{port}", f"tcp://{host}:{port + 1}", self._ring)
 
     def _open(self, commands: str, events: str, ring: Callable[[], Ring] | None) -> None:
-        router = self._context.socket(zmq.ROUTER)
-        router.setsockopt(zmq.MAXMSGSIZE, limits.ADMIN_MESSAGE_BYTES)
-        publisher = self._context.socket(zmq.PUB)
-        for socket, address in ((router, commands), (publisher, events)):
-            socket.setsockopt(zmq.LINGER, 200)
-            socket.setsockopt(zmq.SNDHWM, limits.ADMIN_QUEUE)
-            if ring is not None:
-                pair = ring().server
-                socket.setsockopt(zmq.CURVE_SERVER, 1)
-                socket.setsockopt(zmq.CURVE_SECRETKEY, pair.secret.encode())
-                socket.setsockopt(zmq.CURVE_PUBLICKEY, pair.public.encode())
-                socket.setsockopt_string(zmq.ZAP_DOMAIN, DOMAIN)
-                socket.setsockopt(zmq.IPV6, 1)
-            socket.bind(address)
-        self._publishers.append(publisher)
-        door = _Door(router, ring)
+        door = Door.open(self._context, zmq.ROUTER, commands, ring)
         self._doors.append(door)
+        self._publishers.append(Place.open(self._context, zmq.PUB, events, ring))
         self._own(self._receive(door), "admin-receive")
         self._own(self._cancel_deserted(door), "admin-deserted")
 
     def publish(self, topic: str, what: dict[str, Any]) -> None:
         """Tell everybody who subscribed to ``topic``; nobody is waited for."""
-        event = encode(Event(topic, self._server.now_ms(), what))
+        event = Event(topic, self._server.now_ms(), what)
+        self._server.followers.tell(event)
+        data = encode(event)
         for publisher in self._publishers:
             try:
-                publisher.send_multipart([topic.encode(), event], zmq.NOBLOCK)
+                publisher.socket.send_multipart([topic.encode(), data], zmq.NOBLOCK)
             except zmq.Again:
                 pass
 
@@ -137,17 +114,45 @@ class Endpoint:
 
     # --- inside ---
 
-    def _own(self, work: Any, name: str) -> None:
+    def _own(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("event=task_failed name=%s", task.get_name(), exc_info=task.exception())
 
-    async def _receive(self, door: _Door) -> None:
+    # --- keys that change ---
+
+    async def _watch_keys(self, watch: keys.Watch) -> None:
+        while True:
+            await asyncio.sleep(KEYS_S)
+            change = watch.look()
+            if change is None:
+                continue
+            if change.added or change.removed:
+                self.publish("keys", {"added": change.added, "removed": change.removed})
+            if gone := self._doorkeeper.forget_others(change.public):
+                log.info("event=keys_removed keys=%r", ", ".join(sorted(gone)))
+                await self._lock_out(gone)
+
+    async def _lock_out(self, public: set[str]) -> None:
+        """End what runs for these keys, and all connections over TCP: ZeroMQ cannot end one. What others run is waited for."""
+        for door in self._doors:
+            for (console, number), one in list(door.running.items()):
+                if one.key in public:
+                    one.task.cancel()
+                    await self._answer(door, console, Failed(number, 402, NOT_REGISTERED))
+        for place in (*self._publishers, *self._doors):
+            if place.ring is not None:
+                self._own(place.readmit(), "admin-readmit")
+
+    # --- asks ---
+
+    async def _receive(self, door: Door) -> None:
         while True:
             frames = await door.socket.recv_multipart(copy=False)
             console = frames[0].bytes
@@ -157,7 +162,8 @@ class Endpoint:
                 await self._answer(door, console, Failed(0, 10002, f"not a message of a console: {error}"))
                 continue
             if isinstance(question, Ask):
-                await self._begin(door, console, question, self._identify(door, frames[-1]))
+                key = "" if door.ring is None else str(frames[-1].get("User-Id"))
+                await self._begin(door, console, question, key)
             elif isinstance(question, Cancel):
                 self._cancel(door, (console, question.id))
             elif isinstance(question, Alive):
@@ -165,17 +171,16 @@ class Endpoint:
                     if (one := door.running.get((console, number))) is not None:
                         one.heard = monotonic()
 
-    def _identify(self, door: _Door, frame: zmq.Frame) -> tuple[str, Role] | None:
+    def _identify(self, door: Door, key: str) -> tuple[str, Role] | None:
         if door.ring is None:
             return LOCAL, Role.ADMIN
-        console = registered(door.ring, str(frame.get("User-Id")))
+        console = registered(door.ring, key)
         return None if console is None else (console.name, Role[console.role.upper()])
 
-    async def _begin(self, door: _Door, console: bytes, ask: Ask, identity: tuple[str, Role] | None) -> None:
+    async def _begin(self, door: Door, console: bytes, ask: Ask, key: str) -> None:
+        identity = self._identify(door, key)
         if identity is None:  # since it connected
-            await self._answer(
-                door, console, Failed(ask.id, 402, "this key is not registered any more; ask for a new one")
-            )
+            await self._answer(door, console, Failed(ask.id, 402, NOT_REGISTERED))
             return
         who, role = identity
         if (console, ask.id) in door.running:
@@ -187,11 +192,11 @@ class Endpoint:
             return
         task = asyncio.get_running_loop().create_task(self._run(door, console, ask, who, role), name=ask.command[:40])
         command = COMMANDS.get(ask.command)
-        door.running[console, ask.id] = _Running(task, monotonic(), command is not None and command.streams)
+        door.running[console, ask.id] = Running(task, key, monotonic(), command is not None and command.streams)
         task.add_done_callback(lambda _: door.running.pop((console, ask.id), None))
         await self._answer(door, console, Progress(ask.id, 0, 0))  # somebody is here and works on it
 
-    async def _run(self, door: _Door, console: bytes, ask: Ask, who: str, role: Role) -> None:
+    async def _run(self, door: Door, console: bytes, ask: Ask, who: str, role: Role) -> None:
         """One ask, from the table to its last answer; whatever happens there is one."""
         visit: Visit | None = None
         outcome = "cancelled"
@@ -228,7 +233,7 @@ class Endpoint:
                 self._record(who, command, visit, outcome)
         await self._answer(door, console, answer)
 
-    def _visit(self, door: _Door, console: bytes, ask: Ask, who: str, role: Role) -> tuple[Visit, Command]:
+    def _visit(self, door: Door, console: bytes, ask: Ask, who: str, role: Role) -> tuple[Visit, Command]:
         command = COMMANDS.get(ask.command)
         if command is None:
             raise CommandError(404, f"there is no command {ask.command!r}; `help` lists them")
@@ -243,7 +248,7 @@ class Endpoint:
             self._server, who, role, checked(command, ask.arguments), ask.dry, ask.cursor, limit, progress
         ), command
 
-    async def _perform(self, door: _Door, console: bytes, ask: Ask, command: Command, visit: Visit) -> Answer:
+    async def _perform(self, door: Door, console: bytes, ask: Ask, command: Command, visit: Visit) -> Answer:
         found = command.handler(visit)
         if isinstance(found, AsyncIterator):
             async for row in found:
@@ -264,18 +269,18 @@ class Endpoint:
         }
         self._server.record(who, command.name, shown, bounded(outcome))
 
-    async def _answer(self, door: _Door, console: bytes, answer: Answer) -> None:
+    async def _answer(self, door: Door, console: bytes, answer: Answer) -> None:
         try:
             await door.socket.send_multipart([console, encode(answer)])
         except zmq.ZMQError as error:  # it is gone
             log.debug("event=answer_dropped error=%s", error)
 
-    def _cancel(self, door: _Door, key: tuple[bytes, int]) -> None:
+    def _cancel(self, door: Door, key: tuple[bytes, int]) -> None:
         one = door.running.get(key)
         if one is not None:
             one.task.cancel()
 
-    async def _cancel_deserted(self, door: _Door) -> None:
+    async def _cancel_deserted(self, door: Door) -> None:
         """A console that vanishes cancels its work."""
         while True:
             await asyncio.sleep(limits.ADMIN_ALIVE_S)
@@ -291,13 +296,27 @@ class _Doorkeeper:
 
     def __init__(self, ring: Callable[[], Ring]) -> None:
         self._ring = ring
+        self._admitted: set[str] = set()
+        self._told: dict[str, float] = {}
 
     def callback(self, domain: str, key: bytes) -> bool:
         """Is it a registered key? ``key``: Z85 text."""
-        console = registered(self._ring, key.decode("ascii", "replace"))
-        if console is None:
-            log.warning("event=console_refused key=%s reason='not a registered key'", key.decode("ascii", "replace"))
-        return console is not None
+        public, now = key.decode("ascii", "replace"), monotonic()
+        if registered(self._ring, public) is not None:
+            self._admitted.add(public)
+            return True
+        if now - self._told.get(public, -REFUSED_S) >= REFUSED_S:
+            if len(self._told) >= limits.ADMIN_QUEUE:
+                self._told.clear()
+            self._told[public] = now
+            log.warning("event=console_refused key=%s reason='not a registered key'", public)
+        return False
+
+    def forget_others(self, public: set[str]) -> set[str]:
+        """Keys that were let in once and are none of these."""
+        gone = self._admitted - public
+        self._admitted &= public
+        return gone
 
 
 def registered(ring: Callable[[], Ring], key: str) -> Console | None:

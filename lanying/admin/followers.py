@@ -1,4 +1,4 @@
-"""Who waits for what the processes report without being asked again: log lines, traced frames."""
+"""Who waits for what the processes report without being asked again: log lines, traced frames, events."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from lanying import limits
-from lanying.bus.messages import Message
+import msgspec
 
-M = TypeVar("M", bound=Message)
+from lanying import limits
+
+M = TypeVar("M", bound=msgspec.Struct)
 
 
 class Followers:
     """Bounded queues by class of message; one that is not read loses the newest."""
 
     def __init__(self) -> None:
-        self._queues: dict[type[Message], list[asyncio.Queue[Message]]] = {}
+        self._queues: dict[type[msgspec.Struct], list[asyncio.Queue[msgspec.Struct]]] = {}
 
     @contextmanager
     def queue(self, kind: type[M]) -> Iterator[asyncio.Queue[M]]:
@@ -30,11 +31,11 @@ class Followers:
         finally:
             queues.remove(mine)  # type: ignore[arg-type]
 
-    def count(self, kind: type[Message]) -> int:
+    def count(self, kind: type[msgspec.Struct]) -> int:
         """How many follow."""
         return len(self._queues.get(kind, ()))
 
-    def tell(self, message: Message) -> None:
+    def tell(self, message: msgspec.Struct) -> None:
         """A message has come."""
         for queue in self._queues.get(type(message), ()):
             if not queue.full():

@@ -81,6 +81,7 @@ class Jobs:
         task = asyncio.get_running_loop().create_task(self._run(visit, job, work), name=title)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        visit.server.publish("job", job.row())
         return job
 
     async def _run(self, visit: Visit, job: Job, work: Callable[[Job], Any]) -> None:

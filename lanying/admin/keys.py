@@ -55,6 +55,43 @@ class Ticket(msgspec.Struct, frozen=True):
     server_public: str
 
 
+class Change(msgspec.Struct, frozen=True):
+    """What is different in a ring.
+
+    :ivar added: names of keys that are new or have another role
+    :ivar removed: names of keys that are gone, were replaced or have another role
+    :ivar public: the public keys there are now
+    """
+
+    added: list[str]
+    removed: list[str]
+    public: set[str]
+
+
+class Watch:
+    """Notices what changes in the ring of a data directory."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._stamp: tuple[int, int] | None = None
+        self._known: set[Console] = set()
+        self.look()
+
+    def look(self) -> Change | None:
+        """What has changed since the last look; None: the file was not written, or cannot be read at the moment."""
+        try:
+            status = (self._data / FILE).stat()
+            stamp = (status.st_mtime_ns, status.st_ino)
+            if stamp == self._stamp:
+                return None
+            now = set(load(self._data).consoles)
+        except (OSError, ConfigError):
+            return None
+        before, self._known, self._stamp = self._known, now, stamp
+        added, removed = (sorted(one.name for one in some) for some in (now - before, before - now))
+        return Change(added, removed, {one.public for one in now})
+
+
 def new_pair() -> Pair:
     """A fresh key pair."""
     public, secret = zmq.curve_keypair()

@@ -7,7 +7,7 @@ Live events on the PUB socket are two frames: topic, :class:`Event`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -88,8 +88,17 @@ class Again(Message, tag="again"):
     seconds: float
 
 
+TOPICS: Final = ("process", "config", "keys", "job", "audit")
+
+
 class Event(Message, tag="event"):
-    """Something happened: ``topic`` is job (one ended) or audit (a line was written)."""
+    """Something happened; ``what`` by topic.
+
+    ``process``: ``process``, ``event`` (started, ready, died, exited, draining, killed), ``pid`` and ``detail``, in words.
+    ``config``: ``key``, ``value`` and ``who`` of a setting that was changed, or ``app`` and ``who`` of one that was added.
+    ``keys``: ``added`` and ``removed`` names of console keys. ``job``: a row of ``jobs list``, when one begins and ends.
+    ``audit``: a line of the audit log.
+    """
 
     topic: str
     time_ms: int

@@ -42,4 +42,5 @@ async def set_value(visit: Visit) -> object:
     change(server.config, key, new)
     for name in (*map(shard_name, range(server.map.shards)), GATEWAY):
         server.send(name, Reconfigure(key, new))
+    server.publish("config", {"key": key, "value": new, "who": visit.who})
     return {"key": key, "value": new, "keep": f"write it into the configuration file, or set {environment_name(key)}"}

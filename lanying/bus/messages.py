@@ -139,6 +139,19 @@ class PushesWait(Message, tag=370):
     source: int
 
 
+class ProcessEvent(Message, tag=381):
+    """Supervisor to admin process: what became of a process.
+
+    :ivar event: started, ready, died (by itself), exited (as it was told to), draining, killed
+    :ivar detail: for people: how it ended, what follows
+    """
+
+    process: str
+    event: str
+    pid: int
+    detail: str
+
+
 class StartBackup(Message, tag=340):
     """Gateway to admin process: back the server up into ``storage.backup_path``; while that runs, once is enough.
 
@@ -382,6 +395,7 @@ Envelope = (
     | Traced
     | Compact
     | Reconfigure
+    | ProcessEvent
     | PushesWait
 )
 """A bare :class:`Deliver` or :class:`GroupDeliver` is a live one: for connected devices, allowed to get lost."""

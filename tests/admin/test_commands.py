@@ -4,10 +4,12 @@ import asyncio
 import inspect
 import secrets
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from lanying.admin.client import Address, Console
 from lanying.admin.commands import COMMANDS, TABLE
 from lanying.admin.visit import CommandError, Role
 from lanying.client import Client, LoggedOut, Message, outgoing
@@ -251,6 +253,44 @@ def test_log_tail_shows_lines_about_one_user_as_they_are_written(server, console
         assert f"uid={uid}" in row["text"] and row["text"].startswith(("event=opened", "event=closed"))
 
     asyncio.run(scene())
+
+
+def test_events_tell_of_processes_settings_and_jobs(server, run, tmp_path):
+    tested.add("events")
+    seen = []
+    with ThreadPoolExecutor(1) as thread, Console(Address(data=server.data)) as listener:
+        rows = listener.stream("events")
+        reading = thread.submit(next, rows)
+
+        def row(topic, **wanted):
+            """The next event with these values; what else is told meanwhile is kept in ``seen``."""
+            nonlocal reading
+            while True:
+                seen.append(reading.result(60))
+                reading = thread.submit(next, rows)
+                if seen[-1]["topic"] == topic and wanted.items() <= seen[-1].items():
+                    return seen[-1]
+
+        def setting():
+            run("config set", key="policy.recall_seconds", value="301")
+            return reading.done()
+
+        until("it listens", setting, 30)
+        assert row("config")["value"] == 301
+        assert row("audit", command="config set")["outcome"] == "done"
+        pid = server.process("gateway")["pid"]
+        before = server.kill("gateway")
+        assert "SIGKILL" in row("process", process="gateway", event="died", pid=pid)["detail"]
+        server.hurry()
+        assert row("process", process="gateway", event="started")["detail"] == f"restart {before + 1}"
+        row("process", process="gateway", event="ready")
+        run("backup verify", destination=str(tmp_path), background=True)
+        job = row("job")["job"]
+        assert row("job", job=job)["state"] == "failed", seen
+        run("config set", key="policy.recall_seconds", value="300")
+        reading.result(60)
+        rows.close()
+    server.wait_all_ready()
 
 
 def test_the_log_level_of_one_user(server, console, run):

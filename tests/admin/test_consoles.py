@@ -15,6 +15,7 @@ from lanying.admin.audit import Audit
 from lanying.admin.client import Address, Console
 from lanying.admin.commands import COMMANDS
 from lanying.admin.endpoint import Endpoint, bounded
+from lanying.admin.followers import Followers
 from lanying.admin.jobs import Jobs
 from lanying.admin.keys import Ring, new_pair
 from lanying.admin.messages import Alive, Ask, Cancel, Done, Failed, decode_answer, decode_event, encode
@@ -45,7 +46,7 @@ class Stage:
         monkeypatch.setitem(COMMANDS, "restart me", Command("restart me", "restart", self.restart_me))
         self.go = asyncio.Event()
         self.audit = Audit(self.data / "audit.log")
-        server = SimpleNamespace(run=run, audit=self.audit, now_ms=lambda: 1)
+        server = SimpleNamespace(run=run, data=self.data, audit=self.audit, now_ms=lambda: 1, followers=Followers())
         self.endpoint = Endpoint(server, lambda: Ring(new_pair()))
         self.endpoint.listen_local()
         self.context = zmq.Context()
