@@ -235,7 +235,8 @@ BROADCASTS_KEPT: Final = 50
 
 # --- pushes ----------------------------------------------------------------------------------------------------
 PUSHES_OWED: Final = 20_000
-"""Pushes a shard owes while the push process or a vendor is away: 8 MB in memory and 1 MB on disk. With more the oldest tenth goes."""
+"""Pushes a shard owes while the push process or a vendor is away: 8 MB in memory and 1 MB on disk. With more, all but the newest
+of each conversation go, and if that is no tenth, the oldest tenth."""
 PUSH_AGE_MS: Final = 24 * 3_600_000
 """Who has not been told by then is told nothing: the message is old, and waits in his mailbox."""
 PUSH_USERS_KNOWN: Final = 200_000

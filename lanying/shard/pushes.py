@@ -7,7 +7,8 @@ message to an absent user with a bound device 50 bytes, a user who has been back
 never pushed.
 
 The push process takes rows in the order they came, as often as it likes, and says when it is done with one: at least once,
-whoever dies. When it is away for long the oldest go (:data:`~lanying.limits.PUSHES_OWED`): no message ever waits for a push.
+whoever dies. When it is away for long, all but the newest of each conversation go, then
+the oldest (:data:`~lanying.limits.PUSHES_OWED`): no message ever waits for a push.
 """
 
 from __future__ import annotations
@@ -23,28 +24,23 @@ from lanying import limits
 from lanying.bus.messages import (
     STATE_DELETED,
     STATE_NORMAL,
-    CountPushTask,
     FinishPushes,
     GetGroupPushFacts,
     GetPushFacts,
-    GetPushTask,
     GroupPushFacts,
     Message,
-    OrderPushes,
     OwedPush,
     PushDone,
     PushesWait,
     PushFacts,
-    PushTask,
     PushTold,
-    PutPushTask,
     TakenPushes,
     TakePushes,
 )
 from lanying.errors import CallError
 from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.runtime import PUSH
-from lanying.shard import accounts, devices, groups, push_targets, roster
+from lanying.shard import accounts, devices, groups, roster
 from lanying.shard.mailbox import Conversation
 from lanying.shard.session import Session
 from lanying.shard.store import schema
@@ -56,8 +52,6 @@ log = logging.getLogger(__name__)
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_owed: Final = msgspec.msgpack.Decoder(OwedPush).decode
-_decode_order: Final = msgspec.msgpack.Decoder(OrderPushes).decode
-_decode_task: Final = msgspec.msgpack.Decoder(PushTask).decode
 
 
 class Pushes:
@@ -78,16 +72,11 @@ class Pushes:
         self._awaited = False
         self._bound: set[int] = set()
         self._unbound: set[int] = set()
-        self._orders: list[OrderPushes] = []
         self.handlers: dict[type[Message], Callable[[Any], object]] = {
             TakePushes: self.take,
             FinishPushes: self.finish,
             GetPushFacts: self.facts,
             GetGroupPushFacts: self.group_facts,
-            PutPushTask: self.put_task,
-            OrderPushes: self.order,
-            GetPushTask: self.task,
-            CountPushTask: self.count_task,
         }
 
     def begin(self) -> None:
@@ -99,7 +88,6 @@ class Pushes:
         rows = [_decode_owed(row) for _, row in self._shard.store.scan(schema.PUSHES, b"", b"\xff" * 17)]
         for row in sorted(rows, key=lambda row: (row.since_ms, row.mid)):
             self._note(row)
-        self._orders = [_decode_order(row) for _, row in self._shard.store.scan(schema.PUSH_ORDERS, b"", b"\xff" * 9)]
 
     # --- a message is kept ----------------------------------------------------------------------------------------------
 
@@ -114,6 +102,15 @@ class Pushes:
         for uid in members - self._unbound:
             if uid != author and not self._shard.registry.sessions(uid) and self._is_bound(uid):
                 self._owe(uid, mid, gid, seq, True)
+
+    def order(self, uid: int, task_id: int) -> None:
+        """A back end wants this user told."""
+        self._owe(uid, task_id, 0, 0, False)
+
+    @property
+    def much(self) -> bool:
+        """Half of what may be owed is."""
+        return len(self._owed) >= limits.PUSHES_OWED // 2
 
     def abandoned(self, session: Session) -> None:
         """A connection has ended. It may have been dead for a while: what it was sent and has not acknowledged is owed a push, of each
@@ -216,61 +213,6 @@ class Pushes:
             card.display_name if card is not None else "",
         )
 
-    # --- push tasks of back ends -------------------------------------------------------------------------------------------
-
-    def put_task(self, request: PutPushTask) -> bool:
-        """Keep a task; old ones make room. :raises CallError: 10002 it is too long"""
-        shard, task = self._shard, request.task
-        if len(task.order) > limits.PUSH_ORDER_CHARS:
-            raise CallError(10002, f"message has at most {limits.PUSH_ORDER_CHARS} characters")
-        rows = [_decode_task(row) for _, row in shard.store.scan(schema.PUSH_TASKS, b"", b"\xff" * 9)]
-        rows.sort(key=lambda row: row.created_ms)
-        room = limits.PUSH_TASKS_KEPT - 1
-        for at, row in enumerate(rows):
-            if row.created_ms < shard.now_ms - limits.PUSH_TASK_LIFETIME_MS or at < len(rows) - room:
-                shard.delete(schema.PUSH_TASKS, schema.pack_u64(row.task_id))
-        shard.put(schema.PUSH_TASKS, schema.pack_u64(task.task_id), _encode(task))
-        return True
-
-    def task(self, request: GetPushTask) -> PushTask | None:
-        """A task by its id."""
-        row = self._shard.store.get(schema.PUSH_TASKS, schema.pack_u64(request.task_id))
-        task = None if row is None else _decode_task(row)
-        return task if task is not None and request.app in ("", task.app) else None
-
-    def order(self, request: OrderPushes) -> bool:
-        """A back end wants some of our users told."""
-        self.begin()
-        self._orders.append(request)
-        self._keep(request)
-        return True
-
-    def step(self) -> None:
-        """Once a second: the next few users of the oldest order (call in a tick of its own or after ``settle``)."""
-        if not self._orders or len(self._owed) >= limits.PUSHES_OWED // 2:
-            return
-        shard, order = self._shard, self._orders[0]
-        shard.settle()
-        found, order.targets.after = push_targets.find(shard.store, order.targets, limits.PUSH_TASK_STEP)
-        for uid in found:
-            self._owe(uid, order.task_id, 0, 0, False)
-        if order.targets.after:
-            self._keep(order)
-        else:
-            del self._orders[0]
-            shard.delete(schema.PUSH_ORDERS, schema.pack_u64(order.task_id))
-        shard.tick.durable = True
-
-    def count_task(self, request: CountPushTask) -> bool:
-        """Add to a task's counts."""
-        task = self.task(GetPushTask(request.task_id))
-        if task is not None:
-            for counts, more in ((task.targets, request.targets), (task.sent, request.sent)):
-                for channel, number in more.items():
-                    counts[channel] = counts.get(channel, 0) + number
-            self._shard.put(schema.PUSH_TASKS, schema.pack_u64(task.task_id), _encode(task))
-        return True
-
     # --- for operators -------------------------------------------------------------------------------------------------------
 
     def told(self, mid: int) -> list[PushTold]:
@@ -286,9 +228,6 @@ class Pushes:
         return {"pushes_owed": float(len(self._owed)), "pushes_dropped": float(self.dropped)} if self.on else {}
 
     # --- inside ----------------------------------------------------------------------------------------------------------------
-
-    def _keep(self, order: OrderPushes) -> None:
-        self._shard.put(schema.PUSH_ORDERS, schema.pack_u64(order.task_id), _encode(order))
 
     def _is_bound(self, uid: int) -> bool:
         """Has a device of this user a vendor token? Looked up once, as long as his devices stay as they are."""
@@ -310,7 +249,7 @@ class Pushes:
         if (uid, mid) in self._owed:
             return
         if len(self._owed) >= limits.PUSHES_OWED:
-            self._drop(limits.PUSHES_OWED // 10)
+            self._make_room()
         row = OwedPush(uid, mid, peer, seq, group, shard.now_ms)
         shard.put(schema.PUSHES, schema.pack_pair(uid, mid), _encode(row))
         shard.tick.durable = True
@@ -331,16 +270,21 @@ class Pushes:
         del self._owed[done.uid, done.mid]
         self._shard.delete(schema.PUSHES, schema.pack_pair(done.uid, done.mid))
 
-    def _drop(self, count: int) -> None:
-        for key in list(self._owed)[:count]:
+    def _make_room(self) -> None:
+        """Of each conversation the newest message is enough; if that is not enough, the oldest go."""
+        newest = {(row.uid, row.peer): key for key, row in self._owed.items() if row.seq}
+        older = [key for key, row in self._owed.items() if row.seq and newest[row.uid, row.peer] != key]
+        tenth = limits.PUSHES_OWED // 10
+        gone = older if len(older) >= tenth else list(self._owed)[:tenth]
+        for key in gone:
             del self._owed[key]
             self._shard.delete(schema.PUSHES, schema.pack_pair(*key))
         self._order = [entry for entry in self._order if entry[1] in self._owed]
-        self.dropped += count
+        self.dropped += len(gone)
         log.warning(
             "event=pushes_dropped count=%d remedy='%s'",
-            count,
-            "is the push process up? `lanying-cluster status` and its log",
+            len(gone),
+            "is the push process up, do vendors answer? `lanying-cluster status` and its log",
         )
 
     def _count_up(self, uid: int) -> None:

@@ -59,6 +59,7 @@ from lanying.shard.mailbox import Conversation, Mailboxes
 from lanying.shard.outbox import Outbox
 from lanying.shard.policy import Policy
 from lanying.shard.posting import Posting
+from lanying.shard.push_orders import PushOrders
 from lanying.shard.pushes import Pushes
 from lanying.shard.registry import Registry
 from lanying.shard.retention import Retention
@@ -128,6 +129,7 @@ class Shard:
         self.inspection = Inspection(self)
         self.posting = Posting(self)
         self.pushes = Pushes(self)
+        self.push_orders = PushOrders(self)
         self.broadcasts = Broadcasts(self)
         self._handlers: dict[type[Message], Callable[[Any], object]] = {
             **self.timelines.handlers,
@@ -135,6 +137,7 @@ class Shard:
             **self.broadcasts.handlers,
             **self.inspection.handlers,
             **self.pushes.handlers,
+            **self.push_orders.handlers,
             Joined: lambda request: self.timelines.joined(request.uid),
             SetState: self._set_state,
             AddApp: self.policy.add_app,
@@ -478,7 +481,7 @@ class Shard:
         """A small step of what has time: deletes what is older than the retention allows, moves what is old."""
         self.retention.step(self.tick.batch, self.tick.now_ms)
         self.broadcasts.step()
-        self.pushes.step()
+        self.push_orders.step()
         if self.aging is not None and self.tick.now >= self._links_held_until:  # a backup pictures both tiers then
             self.aging.step(self.tick.now_ms)
 
