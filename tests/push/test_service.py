@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -381,5 +382,49 @@ def test_an_ordered_push_counts_what_vendors_took(play: Play) -> None:
         assert sorted(stage.vendors.tokens()) == ["dead", "pad", "phone"]
         assert {(push.title, push.badge, push.ext["page"]) for _, push, _ in stage.vendors.sent} == {("Sale", 7, 1)}
         assert stage.ask(4711, GetPushTask(4711), PushTask).sent == {"fcm": 2}
+
+    play(conversation)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_message_is_pushed_at_least_once_whoever_dies(play: Play, seed: int) -> None:
+    """Vendors fail as they like, shards lose what they have not flushed, the push process starts again now and then."""
+    chance = random.Random(seed)
+
+    async def conversation(stage: Stage) -> None:
+        class Moody(Vendors):
+            async def send(self, target: Target, push: Push, collapse_id: str) -> Outcome:
+                self.sent.append((target.token, push, collapse_id))
+                await asyncio.sleep(chance.choice((0, 0, 0.002)))
+                if chance.random() < 0.3:
+                    return Outcome(State.LATER, chance.choice(("HTTP 503", "ConnectError")))
+                taken.append((target.token, collapse_id))
+                return SENT
+
+        taken: list[tuple[str, str]] = []
+        moody = Moody()
+        await stage.service.drain(0)
+        people = [stage.absent(f"user{n}", f"phone {n}", f"pad {n}") for n in range(6)]
+        alice = stage.sim.user("alice").device()
+        due: set[tuple[str, str]] = set()
+        for _ in range(6):
+            service = Service(stage, {}, stage.notifiers, moody)
+            service.start()
+            for _ in range(chance.randrange(1, 12)):
+                number = chance.randrange(len(people))
+                mid = stage.write(alice, people[number], "hello")
+                due |= {(f"phone {number}", str(mid)), (f"pad {number}", str(mid))}
+                await asyncio.sleep(chance.choice((0, 0, 0.005)))
+            if chance.random() < 0.5:
+                index = chance.randrange(stage.map.shards)
+                if stage.map.shard_of(alice.user.uid) != index:
+                    stage.sim.crash(index)
+                    stage.sim.shards[index].pushes.begin()
+                    stage.sim.run()
+            await service.drain(0)
+        stage.service = Service(stage, {}, stage.notifiers, moody)
+        stage.service.start()
+        await stage.done()
+        assert due <= set(taken), due - set(taken)
 
     play(conversation)
