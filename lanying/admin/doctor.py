@@ -18,6 +18,8 @@ from typing import Any, Final
 from lanying import limits, machine
 from lanying.admin.visit import Visit
 from lanying.config import Config
+from lanying.notifiers import Notifiers
+from lanying.runtime import PUSH
 
 FLUSHES: Final = 20
 SLOW_FLUSH_MS: Final = 30.0
@@ -26,6 +28,8 @@ LIAR_FLUSH_MS: Final = 0.02
 HOT_C: Final = 75.0
 SYNCHRONISED: Final = "run/systemd/timesync/synchronized"
 YEAR_2024: Final = 1_704_067_200
+PUSHES_WAIT: Final = 100
+"""More than a vendor that answers leaves waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +240,26 @@ def settings(patient: Patient) -> Iterable[Finding]:
         yield Finding("settings", "ok", "no mistakes found")
 
 
-CHECKS: Final[tuple[Check, ...]] = (processes, descriptors, backlog, clock, disk, cards, board, settings)
+def pushes(patient: Patient) -> Iterable[Finding]:
+    """Do phones hear of messages, where there is a notifier?"""
+    if not Notifiers(patient.data).any():
+        return
+    figures = {row["name"]: row["figures"] for row in patient.status["processes"]}
+    if PUSH not in figures:
+        yield Finding("pushes", "bad", "there is a notifier and no push process", "lanying-cluster restart")
+        return
+    dropped = sum(found.get("pushes_dropped", 0) for found in figures.values())
+    waiting = figures[PUSH].get("pushes_waiting", 0)
+    remedy = "lanying-cluster notifier test NAME --token T says what the vendor answers, `why` what it said"
+    if dropped:
+        yield Finding("pushes", "warn", f"{dropped:.0f} were dropped because too many are owed", remedy)
+    if waiting > PUSHES_WAIT:
+        yield Finding("pushes", "warn", f"{waiting:.0f} wait for a vendor", remedy)
+    if not dropped and waiting <= PUSHES_WAIT:
+        yield Finding("pushes", "ok", f"{sum(found.get('pushes_owed', 0) for found in figures.values()):.0f} are owed")
+
+
+CHECKS: Final[tuple[Check, ...]] = (processes, descriptors, backlog, clock, disk, cards, board, settings, pushes)
 
 
 def examine(patient: Patient) -> list[Finding]:

@@ -6,6 +6,7 @@ import pytest
 
 from lanying.admin.doctor import Patient, examine, measure_flushes
 from lanying.config import load
+from lanying.notifiers import Notifiers, Secret
 
 NOW = 1_800_000_000.0
 
@@ -80,3 +81,21 @@ def test_the_worst_comes_first(patient):
 def test_flushes_are_measured_beside_the_data(tmp_path):
     took = measure_flushes(tmp_path, 3)
     assert len(took) == 3 and all(value > 0 for value in took) and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "process"),
+    [
+        ("bad", "no push process", {}),
+        ("ok", "3 are owed", {"name": "push", "figures": {"pushes_waiting": 3.0, "pushes_owed": 3.0}}),
+        ("warn", "200 wait for a vendor", {"name": "push", "figures": {"pushes_waiting": 200.0}}),
+        ("warn", "7 were dropped", {"name": "push", "figures": {"pushes_dropped": 7.0}}),
+    ],
+)
+def test_pushes_are_looked_at_where_there_is_a_notifier(patient, state, text, process):
+    ill = patient(process=process)
+    assert all(finding.check != "pushes" for finding in examine(ill))
+    Notifiers(ill.data).put("lanying", "google", 7, 1, "", Secret())
+    finding = found(ill, "pushes")
+    assert finding.state == state and text in finding.found
+    assert finding.remedy or state == "ok"
