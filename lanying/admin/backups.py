@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lanying.admin.jobs import Job
-from lanying.admin.visit import CommandError, Visit
+from lanying.admin.visit import CommandError, Role, Visit
 from lanying.runtime import cold_path
 
 if TYPE_CHECKING:  # the engine and its tools are loaded when a backup is made: 15 MB most servers never need here
@@ -36,9 +36,24 @@ class _Progress:
 
 
 def _destination(visit: Visit) -> Path:
+    """Where the backup is or will be; links and ``..`` count as what they lead to.
+
+    :raises CommandError: not from the root on, or not for this role: who may name any directory may write wherever the server may
+    """
     path = Path(visit.text("destination"))
     if not path.is_absolute():
         raise CommandError(10002, f"{path}: give a path from the root on, it is one of the server's machine")
+    path = path.resolve()
+    if visit.role < Role.ADMIN:
+        allowed = visit.server.config.storage.backup_path
+        if not allowed:
+            raise CommandError(
+                402, f"{path}: needs the role admin, or storage.backup_path in the configuration for backups below it"
+            )
+        if not path.is_relative_to(Path(allowed).resolve()):
+            raise CommandError(
+                402, f"{path}: the role operate backs up below {allowed} (storage.backup_path); elsewhere needs admin"
+            )
     return path
 
 

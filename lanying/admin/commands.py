@@ -159,7 +159,7 @@ TABLE: Final = (
         posts.send,
         (
             Argument("to", "user id, user name or group id"),
-            Argument("text", "what to say"),
+            Argument("text", "what to say", Kind.WORDS),
             Argument("--from", "in whose name", Kind.USER, required=False),
             APP,
         ),
@@ -169,7 +169,7 @@ TABLE: Final = (
         "broadcast",
         "a text from the server to all users of an app, in the background",
         posts.broadcast,
-        (Argument("text", "what to say"), APP),
+        (Argument("text", "what to say", Kind.WORDS), APP),
         Role.ADMIN,
         destructive=True,
     ),
@@ -275,6 +275,7 @@ TABLE: Final = (
             Argument("--user", "only lines about this user", Kind.USER, required=False),
             APP,
         ),
+        role=Role.OPERATE,
         streams=True,
     ),
     Command(

@@ -262,11 +262,9 @@ class Endpoint:
         return Done(ask.id, result)
 
     def _record(self, who: str, command: Command, visit: Visit | None, outcome: str) -> None:
-        secrets = {argument.key for argument in command.arguments if argument.kind is Kind.SECRET}
+        kinds = {argument.key: argument.kind for argument in command.arguments}
         given = visit.arguments if visit is not None else {}
-        shown = {
-            key: "(hidden)" if key in secrets else bounded(value) for key, value in given.items() if value is not None
-        }
+        shown = {key: audited(kinds[key], value) for key, value in given.items() if value is not None}
         self._server.record(who, command.name, shown, bounded(outcome))
 
     async def _answer(self, door: Door, console: bytes, answer: Answer) -> None:
@@ -330,6 +328,13 @@ def registered(ring: Callable[[], Ring], key: str) -> Console | None:
         log.error("event=keys_unreadable error='%s has the role %r, which there is not'", console.name, console.role)
         return None
     return console
+
+
+def audited(kind: Kind, value: Any) -> Any:
+    """An argument as the audit log keeps it, which every role may read: without secrets and what people write."""
+    if kind is Kind.SECRET:
+        return "(hidden)"
+    return f"({len(str(value))} characters)" if kind is Kind.WORDS else bounded(value)
 
 
 def bounded(value: Any) -> Any:

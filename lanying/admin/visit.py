@@ -32,6 +32,8 @@ class Kind(StrEnum):
     """A user id or a user name."""
     GROUP = "group"
     FLAG = "flag"
+    WORDS = "words"
+    """What somebody writes to somebody: the audit log keeps its length."""
     SECRET = "secret"
     """Asked for without echo when it is not given, never logged."""
 

@@ -382,6 +382,12 @@ def test_messages_from_the_console(server, run):
             assert (await hears("the server stops at ten")).mid == sent["message"]
             await asyncio.to_thread(run, "send", to=str(bob.uid), text="hello from carol", **{"from": str(carol.uid)})
             await hears("hello from carol")
+            kept = [
+                row["arguments"]["text"]
+                for row in await asyncio.to_thread(run, "audit list")
+                if row["command"] == "send"
+            ]
+            assert kept[-2:] == ["(23 characters)", "(16 characters)"]
             number = (await asyncio.to_thread(run, "broadcast", text="to all"))["broadcast"]
             await hears("to all")
             jobs = await asyncio.to_thread(run, "jobs list")

@@ -1,18 +1,23 @@
 """Consoles that come over TCP: only with a registered key, and only as far as its role goes."""
 
+import asyncio
 import json
 import os
+import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 import zmq
 
-from lanying.admin import keys
+from lanying.admin import backups, keys
 from lanying.admin.client import Address, Console
 from lanying.admin.messages import Ask, encode
-from lanying.admin.visit import CommandError, Role
+from lanying.admin.visit import CommandError, Role, Visit
+from lanying.config import Config
 from lanying.errors import ConfigError
 from lanying.testing.poll import until
 
@@ -40,6 +45,35 @@ def test_a_key_may_do_what_its_role_allows(server, address, role):
 
 def _arguments(command):
     return {"user": "nobody"} if command == "users ban" else {"group": "5"}
+
+
+def test_the_role_operate_backs_up_below_the_configured_directory_alone(server, address, tmp_path):
+    allowed = Path(server._environment["LANYING_STORAGE_BACKUP_PATH"])
+    (allowed / "way-out").symlink_to(tmp_path)
+    with console(address, keys.add(server.data, "night", Role.OPERATE)) as found:
+        for elsewhere in (
+            tmp_path,
+            allowed / ".." / "other",
+            allowed / "way-out" / "deep",
+            f"{allowed}-too",
+            server.data,
+        ):
+            for command in ("backup create", "backup verify"):
+                with pytest.raises(CommandError, match=r"storage\.backup_path.*elsewhere needs admin") as caught:
+                    found.run(command, {"destination": str(elsewhere)})
+                assert caught.value.code == 402
+        assert not list(tmp_path.iterdir())
+        inside = {"destination": str(allowed / "tonight")}
+        assert found.run("backup create", inside, timeout_s=60).value["online"] is True
+        assert found.run("backup verify", inside, timeout_s=60).value["problems"] == []
+    (allowed / "way-out").unlink()
+    shutil.rmtree(allowed / "tonight")  # the admin page's backup goes where it lies
+
+
+def test_without_a_configured_directory_the_role_operate_makes_no_backups():
+    server = SimpleNamespace(config=Config())
+    with pytest.raises(CommandError, match=r"needs the role admin, or storage\.backup_path"):
+        asyncio.run(backups.create(Visit(server, "night", Role.OPERATE, {"destination": "/tmp"})))
 
 
 def test_a_read_key_that_tries_to_ban_is_refused_and_recorded(server, address):
