@@ -18,8 +18,9 @@ from lanying.datadir import JOURNAL_FILE, DataDirectory
 from lanying.errors import DataDirectoryError
 from lanying.move import MOVER, Move
 from lanying.notifiers import Notifiers
+from lanying.plan import COMMANDS, Plan, spawn
 from lanying.runtime import Launch
-from lanying.supervisor import RESTART, Plan
+from lanying.supervisor import RESTART
 
 __all__ = ["DURABILITY", "RESTART", "start"]
 
@@ -34,7 +35,7 @@ def start(
     read_config: Callable[[], Config],
     *,
     daemon: bool = False,
-    commands: Mapping[str, tuple[str, ...]] = supervisor.COMMANDS,
+    commands: Mapping[str, tuple[str, ...]] = COMMANDS,
     hung_after_s: float | None = None,
 ) -> int:
     """Start a server and serve until it is told to stop.
@@ -76,7 +77,7 @@ def start(
 def prepare(
     config: Config,
     read_config: Callable[[], Config],
-    commands: Mapping[str, tuple[str, ...]] = supervisor.COMMANDS,
+    commands: Mapping[str, tuple[str, ...]] = COMMANDS,
     hung_after_s: float | None = None,
 ) -> Plan:
     """Check the machine, lock the data directory, bind the ports.
@@ -126,7 +127,7 @@ def settle(config: Config, data: DataDirectory, commands: Mapping[str, tuple[str
     if data.shard_map is None or ((last is None or last.ended) and not (data.path / JOURNAL_FILE).exists()):
         return
     launch = Launch(MOVER, config, str(data.path), data.shard_map, ())
-    if supervisor.spawn((*commands[MOVER], "settle"), launch, data.lock_fd).wait():
+    if spawn((*commands[MOVER], "settle"), launch, data.lock_fd).wait():
         raise DataDirectoryError(
             f"{data.path}: an interrupted move of slots cannot be finished, the lines above say why; "
             "when that is put right, start again"

@@ -11,96 +11,34 @@ their own (Ctrl-C reaches only the supervisor) and the kernel kills them when th
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import logging
 import os
 import signal
-import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import uvloop
 
 from lanying import __version__, clock, machine, move
-from lanying.apps import App
 from lanying.bus.messages import Envelope, Heartbeat, ProcessEvent
 from lanying.bus.transport import Bus
 from lanying.children import Announce, Children, Command, Finish, Signal, Spawn, State, explain_exit
-from lanying.config import Config
 from lanying.control import ControlEndpoint
-from lanying.datadir import DataDirectory
 from lanying.failpoints import failpoint
 from lanying.move import MOVER, Move
 from lanying.notify import Notifier
-from lanying.runtime import ADMIN, GATEWAY, PUSH, ROUTER, SUPERVISOR, Launch, RunDirectory, shard_name
-from lanying.shardmap import ShardMap
+from lanying.plan import SHARD, Plan, spawn
+from lanying.runtime import ADMIN, PUSH, SUPERVISOR, RunDirectory
 
 log = logging.getLogger(__name__)
 
-SHARD = "shard"
-COMMANDS: Mapping[str, tuple[str, ...]] = {
-    kind: (sys.executable, "-m", f"lanying.{kind}") for kind in (SHARD, GATEWAY, ROUTER, ADMIN, PUSH)
-} | {MOVER: (sys.executable, "-m", "lanying.storage")}
-"""What runs, by kind of process."""
 RESTART = -1
 """Result of :func:`run` when the whole server was asked to start again."""
-_PR_SET_PDEATHSIG = 1
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything a supervisor needs, checked and bound before.
-
-    :ivar config: with the address that was really bound
-    :ivar push: some app has a notifier, so there is a push process
-    :ivar recheck: the configuration as it is now, asked before a restart; raises ConfigError when it would not allow a start
-    """
-
-    config: Config
-    data: DataDirectory
-    shard_map: ShardMap
-    apps: tuple[App, ...]
-    listener: socket.socket
-    metrics: socket.socket
-    cores: list[int]
-    commands: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: COMMANDS)
-    recheck: Callable[[], Config] = Config
-    hung_after_s: float | None = None
-    push: bool = False
-
-    @property
-    def names(self) -> list[str]:
-        """Process names in the order of their start."""
-        return [
-            *(shard_name(i) for i in range(self.shard_map.shards)),
-            GATEWAY,
-            ADMIN,
-            *([PUSH] if self.push else []),
-            ROUTER,
-        ]
-
-    def launch(self, name: str) -> Launch:
-        """What a child is told."""
-        index = int(name.removeprefix("shard-")) if name.startswith("shard-") else -1
-        fds = {ROUTER: {"listener": self.listener.fileno()}, GATEWAY: {"metrics": self.metrics.fileno()}}
-        return Launch(
-            name=name,
-            config=self.config,
-            data=str(self.data.path),
-            shard_map=self.shard_map,
-            apps=self.apps,
-            cpu=machine.pin(index, self.cores) if index >= 0 else None,
-            index=index,
-            fds=fds.get(name, {}),
-            push=self.push,
-        )
 
 
 def run(plan: Plan, on_ready: Callable[[], None], on_failure: Callable[[str], None]) -> int:
@@ -418,33 +356,3 @@ def _explain_shards(configured: int, wanted: int) -> str:
         f"the server is told to have {configured} shards (--shards, LANYING_SHARDS or the configuration file) and would not start "
         f"with {wanted}: take that out of the configuration file, or start it without --shards first; then try again"
     )
-
-
-def spawn(command: tuple[str, ...], launch: Launch, lock_fd: int) -> subprocess.Popen[bytes]:
-    """One child process. Its stdout is our stderr: stdout carries the ready line and nothing else.
-
-    :raises OSError: no memory, no processes left, or no such program
-    """
-    parent = os.getpid()
-
-    def die_with_parent() -> None:
-        # SIGKILL: what was acknowledged is safe, and the next start must not find databases still open.
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=sys.stderr.fileno(),
-        pass_fds=(*launch.fds.values(), lock_fd),
-        start_new_session=True,
-        preexec_fn=die_with_parent,
-    )
-    assert process.stdin is not None
-    try:
-        process.stdin.write(msgspec.json.encode(launch))
-        process.stdin.close()
-    except BrokenPipeError:
-        pass  # it is gone already; its exit is told by the pidfd
-    return process

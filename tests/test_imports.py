@@ -144,6 +144,7 @@ def test_nothing_of_the_server_imports_test_helpers_or_the_supervisor():
     above = (
         "testing",
         "supervisor",
+        "plan",
         "launcher",
         "cli",
         "children",
@@ -170,7 +171,18 @@ def test_nothing_of_the_server_imports_test_helpers_or_the_supervisor():
 
 
 def test_the_supervisor_knows_no_process():
-    for name in ("supervisor", "launcher", "cli", "children", "datadir", "machine", "control", "report", "daemon"):
+    for name in (
+        "supervisor",
+        "plan",
+        "launcher",
+        "cli",
+        "children",
+        "datadir",
+        "machine",
+        "control",
+        "report",
+        "daemon",
+    ):
         assert not [
             found for found in ours(f"lanying.{name}") if any(within(found, process) for process in PROCESSES)
         ], name

@@ -4,7 +4,9 @@ import os
 import signal
 import socket
 
+from lanying import control
 from lanying.notify import Notifier
+from lanying.runtime import RunDirectory
 from lanying.testing.cluster import Cluster
 from lanying.testing.poll import until
 
@@ -55,5 +57,8 @@ def test_a_server_says_that_it_is_ready_alive_and_stopping(tmp_path, monkeypatch
     with Cluster(tmp_path, shards=1) as cluster:
         hears(b"READY=1")
         hears(b"WATCHDOG=1")
+        control.ask(RunDirectory(cluster.data), {"do": "restart", "process": None})
+        hears(b"RELOADING=1")  # STOPPING=1 would have it killed when its time to stop is over
+        hears(b"READY=1")
         os.kill(cluster.status()["pid"], signal.SIGTERM)
         hears(b"STOPPING=1")

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from lanying import cli, launcher
-from lanying.supervisor import ADMIN, GATEWAY, ROUTER, SHARD
+from lanying.plan import SHARD
+from lanying.runtime import ADMIN, GATEWAY, ROUTER
 
 CHILD = (sys.executable, str(Path(__file__).with_name("stub_child.py")))
 

@@ -94,6 +94,10 @@ def test_drained_and_spread_under_load_nothing_is_lost_doubled_or_out_of_order(t
         await eventually("everybody is counted", lambda: sessions(server) == [15, 0], 60, lambda: sessions(server))
         rows = await asyncio.to_thread(program, server, "shards", "list")
         assert [row["slots"] for row in rows] == [1024, 0]
+        assert (await asyncio.to_thread(program, server, "shards", "restart", 1))["restarts"] == 1
+        backup = server.data.parent / "backup"
+        assert (await asyncio.to_thread(program, server, "backup", "create", backup))["online"]
+        assert (await asyncio.to_thread(program, server, "backup", "verify", backup))["problems"] == []
 
         heard: list[str] = []
         address = Address(
@@ -119,7 +123,7 @@ def test_drained_and_spread_under_load_nothing_is_lost_doubled_or_out_of_order(t
 
     with prepared(tmp_path, admin_listen=f"127.0.0.1:{free_port()}") as server:
         asyncio.run(scenario(server))
-        log = [row for row in program(server, "audit", "list") if row["command"].startswith("shards")]
+        log = [row for row in program(server, "audit", "list") if row["command"] in ("shards drain", "shards move")]
         assert [(row["who"], row["command"], row["outcome"].split(":")[0]) for row in log] == [
             ("local", "shards drain", "begun"),
             ("local", "shards drain", "done"),
