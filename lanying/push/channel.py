@@ -4,6 +4,7 @@ them rest, one tries again after a while, and when it gets through the others fo
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final
@@ -12,6 +13,8 @@ from lanying import limits
 from lanying.bus.messages import OwedPush, PushTold
 from lanying.clock import monotonic
 from lanying.push.decision import Push
+
+log = logging.getLogger(__name__)
 
 FAILURES: Final = 3
 """In a row: the vendor is away."""
@@ -89,14 +92,18 @@ class Channel:
 
     def worked(self) -> None:
         """The vendor answers."""
+        if self._pause_s:
+            log.info("event=vendor_back app=%s notifier=%s waiting=%d", *self.key, len(self._queue))
         self._failures, self._pause_s = 0, 0.0
         self._start()
 
-    def rest(self, asked_s: float) -> None:
+    def rest(self, asked_s: float, reason: str) -> None:
         """The vendor does not answer, or wants to be left alone (at least ``asked_s`` seconds)."""
         self._failures += 1
         if self._failures < FAILURES and asked_s <= limits.VENDOR_RETRY_S:
             return  # a connection that broke: the next one tries at once
+        if not self._pause_s:
+            log.warning("event=vendor_away app=%s notifier=%s reason=%r", *self.key, reason)
         if not self._resting:
             self._pause_s = min(max(2 * self._pause_s, limits.PUSH_RETRY_FIRST_S), limits.PUSH_RETRY_MAX_S)
         self._rests_until = max(self._rests_until, monotonic() + max(asked_s, self._pause_s))

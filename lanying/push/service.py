@@ -315,7 +315,7 @@ class Service:
             if outcome.device:
                 self._throttle(channel, entry, outcome.retry_after_s)
             else:
-                channel.rest(outcome.retry_after_s)
+                channel.rest(outcome.retry_after_s, outcome.reason)
                 channel.add(entry)
             return
         channel.worked()

@@ -116,14 +116,13 @@ class Pushes:
         """A connection has ended. It may have been dead for a while: what it was sent and has not acknowledged is owed a push, of each
         conversation the newest message."""
         uid = session.uid
-        if self._shard.registry.sessions(uid) or not self._is_bound(uid):
+        peers = [peer for peer, loop in session.loops.items() if loop.sent > loop.cursor]
+        if not peers or self._shard.registry.sessions(uid) or not self._is_bound(uid):
             return
-        for peer, loop in session.loops.items():
-            head = self._shard.mailboxes.head(uid, peer)
-            if loop.sent > max(loop.cursor, head.acknowledged):
-                self._shard.timelines.refresh(head)
-                if head.last_mid:
-                    self._owe(uid, head.last_mid, peer, head.last_seq, bool(head.flags & schema.IS_GROUP))
+        for peer in peers:
+            head = self._shard.timelines.refresh(self._shard.mailboxes.head(uid, peer))
+            if head.last_mid and session.loops[peer].sent > head.acknowledged:
+                self._owe(uid, head.last_mid, peer, head.last_seq, bool(head.flags & schema.IS_GROUP))
 
     def device_changed(self, key: bytes) -> None:
         """A row of ``devices`` is written: its owner may be bound now, or not any more."""
