@@ -87,6 +87,13 @@ def main() -> int:
     """Run until told to stop."""
     launch = Launch.read()
     setup(launch.name, launch.config.log_level, launch.config.log_format)
+    for name in (
+        "httpx",
+        "httpcore",
+        "hpack",
+        "h2",
+    ):  # a line per request, and Apple's addresses contain tokens of devices
+        logging.getLogger(name).setLevel(logging.WARNING)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     process = Process(launch, loop)
