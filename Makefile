@@ -25,7 +25,7 @@ check: $(VENV)/.test ## lint, format and types
 	$(BIN)/mypy
 
 adversity: $(VENV)/.test ## every fault in its long form: half an hour
-	$(BIN)/python -m pytest -rfEs -m "slow or not slow" tests/adversity tests/cluster/test_crash.py
+	$(BIN)/python -m pytest -rfEs -m "slow or not slow" tests/adversity tests/cluster/test_crash.py tests/cluster/test_move.py
 
 format: $(VENV)/.test ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .

@@ -72,6 +72,11 @@ class ShardMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ReshardError(f"{shards} shards: between 1 and {MAX_SHARDS}")
         return cls(shards=shards, slots=tuple(slot % shards for slot in range(SLOTS)))
 
+    @property
+    def is_whole(self) -> bool:
+        """Every slot is on a shard there is."""
+        return len(self.slots) == SLOTS and all(0 <= shard < self.shards for shard in self.slots)
+
     def shard_of(self, entity_id: int) -> int:
         """Shard that owns a user or group."""
         return self.slots[entity_id % SLOTS]
@@ -137,6 +142,6 @@ class ShardMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return None
         except msgspec.DecodeError as error:
             raise DataDirectoryError(f"{path}: damaged ({error}); restore it from a backup") from error
-        if found.format != 1 or len(found.slots) != SLOTS or not all(0 <= s < found.shards for s in found.slots):
+        if found.format != 1 or not found.is_whole:
             raise DataDirectoryError(f"{path}: format {found.format} is not one this release reads; upgrade lanying")
         return found

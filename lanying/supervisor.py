@@ -265,7 +265,11 @@ class Supervisor:
                 self._loop.call_soon(self._stop)
                 return {"ok": True, "pid": os.getpid()}
             case {"do": "move", "move": dict(asked), "dry": bool(dry)}:
-                return self._restart_all(msgspec.convert(asked, Move), dry=dry)
+                try:
+                    what = msgspec.convert(asked, Move)
+                except msgspec.ValidationError as error:
+                    return {"ok": False, "error": f"not a move of slots: {error}"}
+                return self._restart_all(what, dry=dry)
             case {"do": "restart", "process": None}:
                 return self._restart_all()
             case {"do": "restart", "process": str(name)}:

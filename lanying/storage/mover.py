@@ -16,7 +16,7 @@ from lanying.config import Config
 from lanying.errors import LanyingError
 from lanying.move import Move
 from lanying.runtime import RunDirectory
-from lanying.storage.directory import need_map
+from lanying.storage.directory import need_map, sync_directory
 from lanying.storage.journal import Journal
 from lanying.storage.progress import Advance, Point, Progress, no_point
 from lanying.storage.reshard import Reshard
@@ -57,6 +57,7 @@ def perform(data: Path, config: Config, now_ms: Callable[[], int], progress: Pro
     asked = Move.load(data)
     assert asked is not None and asked.state == move.ASKED
     running = asked.become(move.RUNNING, began_ms=now_ms()).save(data)
+    sync_directory(data)  # before there is a journal: what a power failure leaves is known to be of this move
     try:
         if Journal.load(data) is not None:  # somebody else's, given up long ago: a server has run since
             Reshard(data, None, config).cancel()

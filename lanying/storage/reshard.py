@@ -107,6 +107,8 @@ class Reshard:
             if journal is None:
                 raise ReshardError(f"{data}: no resharding is under way; say where the data shall go (--help)")
             wanted = journal.map
+        if not wanted.is_whole:
+            raise ReshardError(f"not every slot would be on one of {wanted.shards} shards")
         if journal is not None and (journal.shards, journal.map.slots) != (wanted.shards, wanted.slots):
             raise ReshardError(
                 f"{data}: a resharding to {journal.shards} shards is under way, with other owners of slots; "

@@ -152,24 +152,25 @@ class Interrupted:
         self._points = points
         self._consoles = ThreadPoolExecutor(1)
 
-    def move(self, point: str, action: str) -> Future[object]:
-        """Drain shard 1; something happens at ``point``. What the console is told, or its error."""
+    def move(self, point: str, action: str, timeout_s: float = 100.0) -> Future[object]:
+        """Drain shard 1; something happens at ``point``. What :meth:`ask` says then."""
         armed = failpoints.arm(self._points, point, action)
-        asked = self._consoles.submit(self._ask, "shards drain", {"shard": 1})
+        asked = self._consoles.submit(self.ask, "shards drain", {"shard": 1}, timeout_s)
         until(f"{point} is reached", lambda: not armed.exists(), 60, self.server.log)
         return asked
 
-    def _ask(self, command: str, arguments: dict[str, Any]) -> object:
+    def ask(self, command: str, arguments: dict[str, Any], timeout_s: float = 100.0) -> object:
+        """What the console is told, or its error."""
         with Console(Address(data=self.server.data)) as console:
             try:
-                return console.run(command, arguments, timeout_s=100).value
+                return console.run(command, arguments, timeout_s=timeout_s).value
             except CommandError as error:
                 return error
 
     def even(self) -> None:
         """As it was."""
         if slots(self.server) != [512, 512]:
-            found = self._ask("shards move", {"shards": 2})
+            found = self.ask("shards move", {"shards": 2})
             assert not isinstance(found, CommandError), found
 
     def is_clean(self) -> None:
@@ -255,10 +256,13 @@ def test_who_connects_during_a_move_waits_and_is_served(tmp_path: Path) -> None:
     points.mkdir()
     with prepared(tmp_path, failpoints=points) as server:
         found = Interrupted(server, points)
-        asked = found.move("mover.copied", "stall 1")
+        asked = found.move("mover.copied", "stall 3", timeout_s=0.5)
         host, port = server.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), 30) as early:
             early.sendall(b"GET /v2/app_dns?app_id=lanying HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
             early.settimeout(60)
             assert early.recv(100).startswith(b"HTTP/1.1 200")
-        moved(found, asked, "rows were copied")
+        error = asked.result(60)
+        assert isinstance(error, CommandError) and error.code == 408 and "`shards outcome` tells" in error.message
+        outcome = until("it is over", lambda: isinstance(told := found.ask("shards outcome", {}), dict) and told, 60)
+        assert "rows were copied" in outcome["result"] and slots(server) == [1024, 0]

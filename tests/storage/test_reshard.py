@@ -314,6 +314,9 @@ def test_refusals_name_the_remedy(data: Path, monkeypatch: pytest.MonkeyPatch) -
         Reshard(data, ShardMap.even(2), Config())
     with pytest.raises(ReshardError, match="no resharding is under way"):
         Reshard(data, None, Config())
+    for broken in (ShardMap(1, ShardMap.even(2).slots), ShardMap(2, (0, 1))):
+        with pytest.raises(ReshardError, match="not every slot"):
+            Reshard(data, broken, Config())
     monkeypatch.setattr(directory, "free_bytes", lambda path: 1000)
     with pytest.raises(ReshardError, match="make room"):
         move(data, 4)
