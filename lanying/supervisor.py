@@ -30,6 +30,7 @@ from lanying.bus.transport import Bus
 from lanying.children import Announce, Children, Command, Finish, Signal, Spawn, State, explain_exit
 from lanying.control import ControlEndpoint
 from lanying.failpoints import failpoint
+from lanying.lag import Lag
 from lanying.move import MOVER, Move
 from lanying.notify import Notifier
 from lanying.plan import SHARD, Plan, spawn
@@ -83,6 +84,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # SIGHUP: the terminal was closed
             loop.add_signal_handler(number, self._on_signal, number)
         self._sign_of_life()
+        self._lag = Lag(loop)
+        self._lag.start()
         try:
             self._perform(self._children.start())
             return await self._over
@@ -351,6 +354,7 @@ class Supervisor:
             "shard_map_version": self._plan.shard_map.version,
             "move": self._move
             and {"title": self._move.title} | msgspec.to_builtins(move.Step.told(RunDirectory(self._plan.data.path))),
+            "figures": self._lag.figures(),
             "processes": rows,
         }
 

@@ -95,10 +95,11 @@ class Process:
     def _rows(self) -> list[dict[str, Any]]:
         """Every process as the supervisor has it: one question on a local socket, a millisecond, per scrape."""
         try:
-            rows: list[dict[str, Any]] = control.ask(self.launch.run, {"do": "status"}, 1.0)["processes"]
+            status = control.ask(self.launch.run, {"do": "status"}, 1.0)
         except LanyingError:
             return []
-        return rows
+        own = {"name": SUPERVISOR, "state": "ready", "restarts": 0, "figures": status["figures"]}
+        return [*status["processes"], own]
 
     def drain(self) -> None:
         """SIGTERM: take no more sockets, finish what runs, end the loop."""

@@ -19,7 +19,9 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 
 COUNTERS: Final = {
-    "messages": "Messages accepted; kind=group: those to groups.",
+    "messages": "What users send and the server tells them, by kind.",
+    "logins": "Devices that logged in.",
+    "logins_refused": "Logins refused, by status.",
     "deliveries": "Pushes to devices, one for each run of entries.",
     "refused": "Uploads refused, by status.",
     "commits": "Commits that were flushed.",
@@ -58,6 +60,15 @@ GAUGES: Final = {
     "up": "1 while the process is ready.",
     "restarts": "Starts after the first.",
 }
+LABELS: Final = {
+    "messages": "kind",
+    "refused": "status",
+    "logins_refused": "status",
+    "arrivals": "end",
+    "link_depth": "to",
+    **dict.fromkeys(("pushes_sent", "pushes_gone", "pushes_refused", "pushes_later"), "channel"),
+}
+"""The label of a metric besides ``process``; a figure without it is the sum of the others and left out."""
 _LINK: Final = re.compile(r"link_([0-9]+)_depth")
 
 
@@ -85,9 +96,9 @@ class ProcessCollector(Collector):
                 name, label, text = _arrival(figure) if process == ROUTER else _parts(figure)
                 if name in HISTOGRAMS:
                     buckets.setdefault((name, process), {})[text or label] = value
-                else:
+                elif (name in LABELS) == bool(label):
                     family = families.get(name) or families.setdefault(name, _family(name))
-                    family.add_metric([process, f"{label}={text}" if label else ""], value)
+                    family.add_metric([process, text] if name in LABELS else [process], value)
         yield from families.values()
         yield from _histograms(buckets)
 
@@ -107,7 +118,7 @@ def _parts(figure: str) -> tuple[str, str, str]:
 
 
 def _family(name: str) -> CounterMetricFamily | GaugeMetricFamily:
-    labels = ("process", "what")
+    labels = ("process", LABELS[name]) if name in LABELS else ("process",)
     if name in COUNTERS:
         return CounterMetricFamily(f"lanying_{name}", COUNTERS[name], labels=labels)
     return GaugeMetricFamily(f"lanying_{name}", GAUGES.get(name, "See docs/configuration.md."), labels=labels)

@@ -22,6 +22,9 @@ from lanying.errors import LanyingError
 from lanying.limits import MAX_INFLATED_BYTES
 from lanying.protocol.schema import xsync_pb2 as pb
 
+STATUS_NAMES: Final = {int(number): name for name, number in pb.Status.ErrorCode.items()}
+"""For figures and logs."""
+
 UNREAD: Final = 0
 SYNC: Final = 1
 NOTICE: Final = 2

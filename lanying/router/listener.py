@@ -26,6 +26,7 @@ from lanying.bus.handoff import Accepted, Lost, Result, Sender
 from lanying.bus.records import Login, Visitor, encode
 from lanying.clock import monotonic
 from lanying.failpoints import failpoint
+from lanying.protocol.frame import STATUS_NAMES
 from lanying.protocol.handshake import error_response
 from lanying.router.arrival import RETRY_IDLE_S, Action, Arrival, Close, Refusal, State, ToGateway, ToShard, Write
 from lanying.router.login import Doorkeeper
@@ -64,8 +65,9 @@ class Listener:
     :param listener: listening TCP socket, IPv4, IPv6 or both
     :param shards: a sender per shard
     :param clock: monotonic seconds
-    :ivar counts: ``accepted``, ``turned_away``, ``handed_over``, ``visitors``, ``refused`` (logins), ``lost`` and, by the
+    :ivar counts: ``accepted``, ``turned_away_…``, ``handed_over``, ``visitors``, ``refused`` (logins), ``lost`` and, by the
         reason of :class:`~lanying.router.arrival.Close`, ``closed_…``
+    :ivar refusals: refused logins by status
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Listener:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.counts: Counter[str] = Counter()
+        self.refusals: Counter[int] = Counter()
         self._listener = listener
         self._doorkeeper = doorkeeper
         self._shards = shards
@@ -110,7 +113,8 @@ class Listener:
 
     def figures(self) -> dict[str, float]:
         """Counters since the start, and gauges: ``waiting`` for a login, ``moving`` to a receiver."""
-        return {**self.counts, "waiting": len(self._guests) - self._moving, "moving": self._moving}
+        refused = {f"logins_refused:status={STATUS_NAMES.get(code, str(code))}": n for code, n in self.refusals.items()}
+        return {**self.counts, **refused, "waiting": len(self._guests) - self._moving, "moving": self._moving}
 
     def drain(self, done: Callable[[], None]) -> None:
         """Stop accepting, give those that are logging in up to ``DRAIN_S``, then call ``done`` (once, from the loop)."""
@@ -178,7 +182,7 @@ class Listener:
     def _welcome(self, fd: int, address: str, now: float) -> None:
         admission = self._throttle.admit(address, now)
         if admission is not Admission.OK:
-            self.counts["turned_away"] += 1
+            self.counts[f"turned_away_{admission.value}"] += 1
             _turn_away(fd, _TURNED_AWAY[admission])
             return
         self.counts["accepted"] += 1
@@ -239,6 +243,7 @@ class Listener:
                 self._hand_over(guest, self._gateway, action.visitor)
             elif isinstance(action, Refusal):
                 self.counts["refused"] += 1
+                self.refusals[action.code] += 1
                 text = "event=login_refused uid=%d address=%s code=%d reason=%r"
                 logs.about(log, logging.INFO, action.uid, text, guest.arrival.address, action.code, action.reason)
             else:

@@ -18,7 +18,7 @@ from lanying import limits
 from lanying.bus.messages import Deliver, PeerQuery, PeerState, Posted, Reply, encode
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
-from lanying.shard import operations
+from lanying.shard import kinds, operations
 from lanying.shard.author import Answer, Author
 from lanying.shard.mailbox import Conversation
 from lanying.shard.policy import DISK_FULL, Refused
@@ -197,7 +197,7 @@ class Delivery:
         self.put(head, mid, stored, listed=True, sn=sn)
         if peer != uid:
             self.send_to(peer, uid, mid, stored)
-        shard.messages += 1
+        shard.kinds[kinds.CHAT] += 1
         return mid
 
     def repeated(self, author: Author, client_mid: int, checksum: int) -> int:
@@ -280,6 +280,7 @@ class Delivery:
         """AT_MOST_ONCE: to the peer's connected devices only. The id."""
         shard = self._shard
         peer, mid = meta.to.uid, shard.next_mid()
+        shard.kinds[kinds.LIVE] += 1
         live = frame.meta(mid, author.uid, author.sn, peer, shard.tick.now_ms, NS_MESSAGE, meta.payload)
         owner = shard.shard_of(peer)
         if owner == shard.index:

@@ -28,7 +28,7 @@ from lanying.ids import message_time_ms
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import Conversation as ConversationPayload
 from lanying.protocol.schema.xsync_pb2 import ConversationOperation, MessageBody, MessageOperation, Meta, Status
-from lanying.shard import devices, edits, group_reading, marks
+from lanying.shard import devices, edits, group_reading, kinds, marks
 from lanying.shard.author import Answer, Author
 from lanying.shard.mailbox import Conversation
 from lanying.shard.policy import Refused
@@ -59,21 +59,24 @@ def operation(shard: Shard, author: Author, meta: Meta, body: MessageBody, answe
     kind = body.operation.type
     if kind in (RECALL, APPEND, REPLACE):
         if shard.mailboxes.head(author.uid, meta.to.uid).flags & schema.IS_GROUP:
-            shard.timelines.submit(author, meta, body, answer)
-        else:
-            answer(_once(shard, author, meta, body))
+            shard.timelines.submit(author, meta, body, answer)  # counted where it is decided
+            return
+        posted = _once(shard, author, meta, body)
     elif kind in (READ_ALL, READ_CANCEL, DELETE):
-        answer(_own(shard, author, body))
+        posted = _own(shard, author, body)
     elif kind in MARK_OF_OWNER:
-        answer(_acknowledge(shard, author, meta, body))
+        posted = _acknowledge(shard, author, meta, body)
     else:
         raise Refused(Status.INVALID_PARAMETER, f"operation {kind} is not known")
+    shard.kinds[kinds.OF_OPERATION[kind]] += 1
+    answer(posted)
 
 
 def other_namespace(shard: Shard, author: Author, meta: Meta) -> Posted:
     """A meta that is not a message: conversation operations; anything else is acknowledged and dropped (xsync 6.7, 6.8)."""
     mid = shard.next_mid()
     if meta.ns == Meta.CONVERSATION:
+        shard.kinds[kinds.CONVERSATION] += 1
         try:
             payload = ConversationPayload.FromString(meta.payload)
         except Exception as error:

@@ -30,7 +30,7 @@ from lanying.errors import CallError
 from lanying.protocol import frame
 from lanying.protocol.frame import parse_frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status, SyncDL
-from lanying.shard import accounts, delivery, history, marks, operations
+from lanying.shard import accounts, delivery, history, kinds, marks, operations
 from lanying.shard.author import InName
 from lanying.shard.later import Later
 from lanying.shard.mailbox import Conversation
@@ -111,7 +111,7 @@ class Posting:
             if shard.pushes.on:
                 shard.pushes.message(head, mid)
             shard.delivery.remember_sent(author, client_mid, mid, checksum)
-            shard.messages += 1
+            shard.kinds[kinds.SYSTEM] += 1
         return Posted(mid, now_ms)
 
     def page(self, request: GetPage) -> Later:

@@ -39,9 +39,10 @@ from lanying.config import Config, change
 from lanying.errors import ProtocolError
 from lanying.failpoints import failpoint
 from lanying.histogram import Histogram
-from lanying.protocol.schema.xsync_pb2 import Status
+from lanying.protocol.frame import STATUS_NAMES
 from lanying.protocol.websocket import close_frame
 from lanying.runtime import RunDirectory, shard_name
+from lanying.shard import kinds
 from lanying.shard.commit import Committer
 from lanying.shard.session import Session
 from lanying.shard.shard import Shard
@@ -54,9 +55,6 @@ log = logging.getLogger(__name__)
 
 GOING_AWAY = 1001
 _IN_OUT = select.EPOLLIN | select.EPOLLOUT
-
-
-_STATUS_NAMES = {int(number): name for name, number in Status.ErrorCode.items()}
 
 
 def about(session: Session, text: str, *values: object) -> None:
@@ -464,11 +462,12 @@ class Runner:
         shard = self.shard
         return {
             "sessions": float(shard.registry.count),
-            "messages": float(shard.messages),
-            "messages:kind=group": float(shard.group_messages),
+            "logins": float(shard.logins),
+            "messages": float(sum(shard.kinds[kind] for kind in kinds.MESSAGES)),
+            **{f"messages:kind={kind}": float(count) for kind, count in shard.kinds.items()},
             "deliveries": float(shard.deliveries),
             "refused": float(shard.refused),
-            **{f"refused:status={_STATUS_NAMES.get(code, str(code))}": float(n) for code, n in shard.refusals.items()},
+            **{f"refused:status={STATUS_NAMES.get(code, str(code))}": float(n) for code, n in shard.refusals.items()},
             "commits": float(self.commits),
             "turns": float(self.turns),
             "compacting": float(self._compacting),

@@ -49,7 +49,7 @@ from lanying.protocol.connection import Connection, goodbye
 from lanying.protocol.frame import FrameError, parse_frame
 from lanying.protocol.schema.xsync_pb2 import ConversationUnread, Frame, Meta, Provision, Status, SyncUL
 from lanying.runtime import shard_name
-from lanying.shard import accounts, calls, devices, group_reading, history, marks, push_tokens
+from lanying.shard import accounts, calls, devices, group_reading, history, kinds, marks, push_tokens
 from lanying.shard.aging import Aging, Background, at_once
 from lanying.shard.broadcasts import Broadcasts
 from lanying.shard.delivery import Delivery
@@ -107,8 +107,8 @@ class Shard:
         self.store = Overlay(store)
         self.config = config
         self.full = False
-        self.messages = 0
-        self.group_messages = 0
+        self.kinds = kinds.none_yet()
+        self.logins = 0
         self.deliveries = 0
         self.refused = 0
         self.refusals: Counter[int] = Counter()
@@ -201,6 +201,7 @@ class Shard:
             oldest = min(sessions, key=lambda s: s.last_read)
             self._dismiss(oldest, KICKED_BY_OTHER_DEVICE, goodbye(oldest.connection.kind))
         self.registry.add(session)
+        self.logins += 1
         tick.send(session, frame.provision_ok(uid, device.sn))
         return session
 
@@ -577,6 +578,7 @@ class Shard:
         mid = self.next_mid()
         meta = frame.meta(mid, message.sender, 0, message.uid, self.tick.now_ms, message.ns, message.payload)
         self.delivery.put(self.mailboxes.head(message.uid, 0), mid, meta, listed=False, sn=0)
+        self.kinds[kinds.NOTICE] += 1
 
     def _bar(self, message: Barred) -> None:
         head = self.mailboxes.head(message.uid, message.other)

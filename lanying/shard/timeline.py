@@ -33,7 +33,7 @@ from lanying.ids import message_time_ms
 from lanying.protocol import frame
 from lanying.protocol.connection import WRAPPERS
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
-from lanying.shard import devices, edits, groups, marks, operations
+from lanying.shard import devices, edits, groups, kinds, marks, operations
 from lanying.shard.author import Answer, Author
 from lanying.shard.mailbox import Conversation
 from lanying.shard.policy import DISK_FULL, Refused
@@ -114,6 +114,7 @@ class Timelines:
             raise Refused(*refusal)
         head = shard.mailboxes.head(gid, gid)
         if request.live:
+            shard.kinds[kinds.LIVE] += 1
             mid = shard.next_mid()
             stored = frame.meta(mid, uid, request.sn, gid, now_ms, Meta.MESSAGE, request.payload)
             self._tell(gid, GroupDeliver(gid, 0, mid, stored, uid, request.sn, False, 0), live=True)
@@ -136,8 +137,7 @@ class Timelines:
         mid, now_ms = shard.next_mid(), shard.tick.now_ms
         stored = frame.meta(mid, request.uid, request.sn, request.gid, now_ms, Meta.MESSAGE, request.payload)
         self.put(head, mid, stored, listed=True, author=request.uid, sn=request.sn)
-        shard.messages += 1
-        shard.group_messages += 1
+        shard.kinds[kinds.GROUP] += 1
         return Posted(mid, now_ms)
 
     def put(self, head: Conversation, mid: int, meta: bytes, *, listed: bool, author: int = 0, sn: int = 0) -> None:
@@ -183,6 +183,7 @@ class Timelines:
             raise Refused(Status.INVALID_PARAMETER, f"operation {kind} is not for groups")
         stored = frame.meta(mid, uid, sn, request.gid, edit_ms or now_ms, Meta.MESSAGE, payload)
         self.put(head, mid, stored, listed=False, author=uid, sn=sn)
+        shard.kinds[kinds.OF_OPERATION[kind]] += 1
         return Posted(mid, now_ms, edit_ms)
 
     def _audience(self, gid: int) -> set[int]:

@@ -338,7 +338,7 @@ def test_throttled_clients_get_an_answer(world: World) -> None:
     third = world.connect()
     third.sendall(HEAD)
     assert world.read(third, len).startswith(b"HTTP/1.1 101 ")
-    assert world.counts("turned_away") == 1
+    assert world.counts("turned_away_full") == 1
 
 
 def test_accepting_pauses_without_descriptors(

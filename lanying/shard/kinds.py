@@ -1,0 +1,36 @@
+"""What users send and the server tells them, by kind, for the figures of a shard. Each is counted where it is accepted, once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lanying.protocol.schema.xsync_pb2 import MessageOperation
+
+CHAT: Final = "chat"
+GROUP: Final = "group"
+SYSTEM: Final = "system"
+"""Messages of the server."""
+LIVE: Final = "live"
+"""For connected devices only: typing, signals."""
+CONVERSATION: Final = "conversation"
+NOTICE: Final = "notice"
+"""Of the server, into the mailbox of a user of this shard: friends, groups, his account."""
+OF_OPERATION: Final[dict[int, str]] = {
+    MessageOperation.READ_ACK: "read",
+    MessageOperation.READ_ALL: "read",
+    MessageOperation.READ_CANCEL: "unread",
+    MessageOperation.DELIVER_ACK: "delivered",
+    MessageOperation.PLAY_ACK: "played",
+    MessageOperation.RECALL: "recall",
+    MessageOperation.DELETE: "delete",
+    MessageOperation.APPEND: "edit",
+    MessageOperation.REPLACE: "edit",
+}
+MESSAGES: Final = (CHAT, GROUP, SYSTEM)
+"""What people read."""
+ALL: Final = (*MESSAGES, LIVE, CONVERSATION, NOTICE, *dict.fromkeys(OF_OPERATION.values()))
+
+
+def none_yet() -> dict[str, int]:
+    """Counts of all kinds."""
+    return dict.fromkeys(ALL, 0)
