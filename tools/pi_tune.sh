@@ -44,6 +44,35 @@ detect() { # the board: its name in the device tree
     esac
 }
 
+# --- cores and interfaces ---------------------------------------------------------------------------------------------
+
+cores() { # how many there are; a tree without any is an image for a board of four
+    set -- "$root"/sys/devices/system/cpu/cpu[0-9]*
+    if [ -d "$1" ]; then echo $#; else echo 4; fi
+}
+
+mask() { # mask FIRST END: cores from FIRST to the one before END, hexadecimal
+    printf '%x' $(((1 << $2) - (1 << $1)))
+}
+
+masks() { # sets all_cores, receive_cores, network_core: as lanying pins shard n to core n, and the profile says how many there are
+    count=$(cores)
+    if [ "$count" -gt 32 ]; then count=32; fi # beyond that masks have commas, and no Pi has so many
+    shards=$(sed -n 's/^shards = \([0-9]*\)$/\1/p' "$here/profiles/$profile.toml")
+    if [ "${shards:-0}" -eq 0 ] || [ "$shards" -ge "$count" ]; then shards=0; fi # every core has one
+    all_cores=$(mask 0 "$count") receive_cores=$(mask "$shards" "$count") network_core=$(mask $((count - 1)) "$count")
+}
+
+filled() { # fills the masks of this machine in
+    sed "s/@all_cores@/$all_cores/g; s/@receive_cores@/$receive_cores/g; s/@network_core@/$network_core/g"
+}
+
+interfaces() { # wired and wireless ones: lo, bridges, veth and tunnels have no device
+    for interface in "$root"/sys/class/net/*; do
+        if [ -e "$interface/device" ]; then echo "${interface##*/}"; fi
+    done
+}
+
 for_profile() { # for_profile PATTERNS: is one of them this profile?
     set -f
     for pattern in $1; do
@@ -100,6 +129,7 @@ put_file() { # put_file TARGET CONTENT: installs a file of ours
     mv "$state_dir/changes.new" "$state_dir/changes"
     note file "$1" "$sum"
     printf '%s\n' "$2" >"$root$1"
+    case $2 in '#!'*) chmod 755 "$root$1" ;; esac
 }
 
 # --- values the kernel holds ------------------------------------------------------------------------------------------
@@ -161,15 +191,23 @@ persistent_tmpfiles() {
     echo "# Written by tools/pi_tune.sh"
     each_live | while IFS="$tab" read -r name wanted _; do
         case $name in
-            */../*) ;; # the udev rule's
+            */../* | /sys/class/net/*) ;; # the udev rule and NetworkManager do it when an interface comes
             /*) echo "w $name - - - - $wanted" ;;
         esac
     done
 }
 
 each_live() { # name, wanted, rule, why of this profile, tab-separated
-    table live.knobs | while IFS="$tab" read -r name wanted rule profiles why; do
-        if for_profile "$profiles"; then printf '%s\t%s\t%s\t%s\n' "$name" "$wanted" "$rule" "$why"; fi
+    table live.knobs | filled | while IFS="$tab" read -r name wanted rule profiles why; do
+        for_profile "$profiles" || continue
+        case $name in
+            *@interface@*)
+                interfaces | while read -r interface; do
+                    printf '%s\t%s\t%s\t%s\n' "${name%%@interface@*}$interface${name#*@interface@}" "$wanted" "$rule" "$why"
+                done
+                ;;
+            *) printf '%s\t%s\t%s\t%s\n' "$name" "$wanted" "$rule" "$why" ;;
+        esac
     done
 }
 
@@ -313,7 +351,7 @@ every_knob() {
     table files.knobs >"$work/files"
     while IFS="$tab" read -r source target profiles needed why; do
         if for_profile "$profiles" && [ -e "$root$needed" ]; then
-            installed "$target" "$(sed "s/@descriptors@/$((connections + 1024))/g" "$here/files/$source")" "$why"
+            installed "$target" "$(sed "s/@descriptors@/$((connections + 1024))/g" "$here/files/$source" | filled)" "$why"
         fi
     done <"$work/files"
     mount_options
@@ -356,6 +394,7 @@ case $profile in pi3 | pi4 | pi5 | zero2w | generic) ;; *) fail "no profile $pro
 if [ "$mode" != check ] && ! $dry && [ -z "$root" ] && [ "$(id -u)" -ne 0 ]; then
     fail "--$mode needs root: sudo $0 --$mode"
 fi
+masks
 state_dir=$root/var/lib/lanying-tune
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,5 +1,6 @@
 """``tools/pi_tune.sh`` on a tree that looks like a Raspberry Pi's: what it changes, and that it puts all of it back."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -25,7 +26,14 @@ FILES = {
     "sys/kernel/mm/transparent_hugepage/enabled": "[always] madvise never\n",
     "sys/devices/system/cpu/cpufreq/policy0/scaling_governor": "ondemand\n",
     "sys/class/net/eth0/queues/rx-0/rps_cpus": "00000000\n",
+    "sys/class/net/eth0/queues/tx-0/xps_cpus": "0\n",
+    "sys/class/net/eth0/device/uevent": "",
+    "sys/class/net/wlan0/queues/rx-0/rps_cpus": "0\n",
+    "sys/class/net/wlan0/device/uevent": "",
     "sys/class/net/lo/queues/rx-0/rps_cpus": "0\n",
+    "sys/class/net/veth12/queues/rx-0/rps_cpus": "0\n",
+    "sys/class/net/wg0/queues/rx-0/rps_cpus": "0\n",
+    **{f"sys/devices/system/cpu/cpu{n}/uevent": "" for n in range(4)},
     "boot/firmware/cmdline.txt": CMDLINE,
     "etc/fstab": FSTAB,
     "etc/dphys-swapfile": "# comment\nCONF_SWAPSIZE=512\n",
@@ -33,6 +41,7 @@ FILES = {
     "etc/systemd/system.conf": "",
     "etc/NetworkManager/NetworkManager.conf": "",
     "etc/udev/udev.conf": "",
+    "etc/NetworkManager/dispatcher.d/.keep": "",
     "usr/lib/systemd/system-generators/zram-generator": "",
 }
 
@@ -76,7 +85,7 @@ def test_check_changes_nothing_and_names_every_knob_with_its_reason(pi):
     assert rows["net.core.somaxconn"].endswith("while the router restarts or a school logs in at once")
     assert rows["fs.file-max"].startswith("ok ")
     assert "always" in rows["/sys/kernel/mm/transparent_hugepage/enabled"]
-    assert "/sys/class/net/lo/queues/rx-0/rps_cpus" not in rows
+    assert {name.split("/")[4] for name in rows if name.startswith("/sys/class/net/")} == {"eth0", "wlan0"}
     assert rows["/boot/firmware/cmdline.txt"].startswith("change ")
 
 
@@ -87,13 +96,52 @@ def test_apply_sets_what_differs_now_and_for_the_next_boots(pi):
     assert text(pi, "proc/irq/39/smp_affinity") == "8\n" and text(pi, "proc/irq/40/smp_affinity") == "f\n"
     sysctl = text(pi, "etc/sysctl.d/90-lanying.conf").splitlines()
     assert "-net.core.somaxconn = 4096" in sysctl and "-fs.file-max = 9223372036854775807" in sysctl
-    assert "w /sys/class/net/[ew]*/queues/rx-*/rps_cpus - - - - f" in text(pi, "etc/tmpfiles.d/90-lanying.conf")
+    assert (
+        text(pi, "sys/class/net/eth0/queues/rx-0/rps_cpus")
+        == text(pi, "sys/class/net/wlan0/queues/rx-0/rps_cpus")
+        == "f\n"
+    )
+    assert "/sys/class/net/" not in text(pi, "etc/tmpfiles.d/90-lanying.conf"), "an interface may come later"
+    assert "echo f >$$q/rps_cpus" in text(pi, "etc/udev/rules.d/90-lanying.rules")
+    dispatcher = pi / "etc/NetworkManager/dispatcher.d/90-lanying-interrupts"
+    assert "echo 8 >" in dispatcher.read_text() and os.access(dispatcher, os.X_OK)
     assert "* hard nofile 3024\n" in text(pi, "etc/security/limits.d/90-lanying.conf")
     assert text(pi, "boot/firmware/cmdline.txt") == CMDLINE[:-1] + " cgroup_enable=memory\n"
     assert "ext4    defaults,errors=remount-ro,noatime,commit=30  0 " in text(pi, "etc/fstab")
     assert text(pi, "etc/fstab").splitlines()[:2] == FSTAB.splitlines()[:2]
     assert text(pi, "etc/dphys-swapfile") == "# comment\nCONF_SWAPSIZE=0\n"
     assert "is as it should be" in tune(pi, "--connections", "2000")
+
+
+@pytest.mark.parametrize(
+    ("cores", "profile", "receive", "all_cores", "network"),
+    [
+        (4, "pi4", "f", "f", "8"),
+        (4, "zero2w", "c", "f", "8"),
+        (2, "pi4", "3", "3", "2"),
+        (8, "pi5", "f0", "ff", "80"),
+        (1, "pi3", "1", "1", "1"),
+    ],
+)
+def test_masks_follow_the_cores_and_the_shards_pinned_to_them(pi, cores, profile, receive, all_cores, network):
+    shutil.rmtree(pi / "sys/devices/system/cpu")
+    for number in range(cores):
+        (pi / f"sys/devices/system/cpu/cpu{number}").mkdir(parents=True)
+    before = digest(pi)
+    tune(pi, "--apply", "--profile", profile)
+    assert text(pi, "sys/class/net/eth0/queues/rx-0/rps_cpus").strip().lstrip("0") == receive
+    assert text(pi, "sys/class/net/eth0/queues/tx-0/xps_cpus").strip() == all_cores
+    assert text(pi, "proc/irq/39/smp_affinity").strip() == network
+    assert text(pi, "sys/class/net/wg0/queues/rx-0/rps_cpus") == "0\n"
+    tune(pi, "--revert")
+    assert digest(pi) == before
+
+
+def test_shards_of_the_profiles_leave_the_cores_that_the_masks_say():
+    """What `lanying.machine.pin` does is what the script assumes."""
+    from lanying.machine import pin
+
+    assert [pin(shard, [0, 1, 2, 3]) for shard in range(2)] == [0, 1]
 
 
 def test_a_second_apply_has_nothing_to_do(pi):
@@ -167,7 +215,7 @@ def test_bad_options_name_the_good_ones(pi, arguments, says):
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed: apt install shellcheck")
 def test_shellcheck_finds_nothing():
-    scripts = sorted((ROOT / "tools").glob("*.sh"))
+    scripts = [*sorted((ROOT / "tools").glob("*.sh")), ROOT / "pi-tuning/files/NetworkManager/90-lanying-interrupts"]
     done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
