@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 CHANNELS: Final = {number: name for name, number in PROVIDERS.items()}
 RETRY_S: Final = 1.0
 """A shard that does not answer is starting."""
+AWAY: Final = 503
+"""Code of a call nobody answered."""
 GATHER_S: Final = 0.02
 """Ends are told together: each telling is a commit."""
 TOLD_AT_ONCE: Final = 200
@@ -154,9 +156,12 @@ class Service:
                 try:
                     await self._count_tasks([entry for entry, done in batch if done.final])
                     await ask_shard(self._shards, index, FinishPushes([done for _, done in batch]), bool)
-                except CallError:
-                    await asyncio.sleep(RETRY_S)
-                    continue
+                except CallError as error:
+                    if error.code == AWAY:
+                        await asyncio.sleep(RETRY_S)
+                        continue
+                    # The next start asks for them again; the others must not wait for that.
+                    log.error("event=ends_refused shard=%d count=%d error=%r", index, len(batch), str(error))
                 del ends[: len(batch)]
                 self._held -= {(done.uid, done.mid) for _, done in batch if done.final}
 
