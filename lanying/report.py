@@ -35,6 +35,16 @@ def measure(rows: list[dict[str, Any]]) -> None:
             continue
 
 
+def moving(status: dict[str, Any]) -> str:
+    """How far a move of slots is, for example ``copy 40 %``; empty: none is under way."""
+    found = status.get("move")
+    if not found:
+        return ""
+    if not found["step"]:
+        return str(status["state"])
+    return f"{found['step']} {100 * found['done'] // found['total']} %" if found["total"] else str(found["step"])
+
+
 def show(status: dict[str, Any], console: Console | None = None) -> None:
     """Print for people. Rows with ``per_s`` show what their counters grew by."""
     from rich.console import Console  # who only measures does not need it
@@ -52,6 +62,8 @@ def show(status: dict[str, Any], console: Console | None = None) -> None:
         f"durability {status['durability']}  metrics {status['metrics_url']}",
         markup=False,
     )
+    if step := moving(status):
+        console.print(f"{status['move']['title']}: {step}", markup=False)
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("process", "pid", "state", "core", "uptime", "restarts", "cpu %", "RSS MB", "sessions"):
         table.add_column(heading, justify="left" if heading in ("process", "state") else "right")

@@ -75,3 +75,13 @@ def test_the_table_fits_a_terminal_and_shows_every_figure(capsys, monkeypatch):
     assert router.split() == ["router", "-", "waiting", "-", "1", "min", "1", "s", "2", "-", "-", "-"]
     assert "messages=12345678 link_1_depth=0" in shown
     assert "shard map version 7" in shown and "durability os" in shown
+
+
+@pytest.mark.parametrize(
+    ("step", "done", "total", "expected"),
+    [("", 0, 0, "moving"), ("copy", 45, 90, "copy 50 %"), ("compare", 0, 0, "compare")],
+)
+def test_how_far_a_move_is(step, done, total, expected):
+    found = {"title": "drain shard 1", "step": step, "done": done, "total": total}
+    assert report.moving({"state": "moving", "move": found}) == expected
+    assert report.moving({"state": "ready", "move": None}) == report.moving({"state": "ready"}) == ""

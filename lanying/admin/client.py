@@ -13,7 +13,7 @@ import msgspec
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from lanying import control, limits
+from lanying import control, limits, report
 from lanying.admin.keys import Ticket
 from lanying.admin.messages import (
     Again,
@@ -165,9 +165,7 @@ class Console:
             found = control.ask(RunDirectory(self.address.data), {"do": "status"}, RETRY_S)
         except (control.NotRunning, control.NoAnswer):
             return ""
-        step = found.get("move") or {}
-        percent = f" {100 * step['done'] // step['total']} %" if step.get("total") else ""
-        return f": {step['step']}{percent}" if step.get("step") else f": {found['state']}"
+        return f": {report.moving(found) or found['state']}"
 
     def stream(self, command: str, arguments: dict[str, Any] | None = None) -> Generator[dict[str, Any]]:
         """Rows as they come, until the server ends or the generator is closed, which cancels the command."""

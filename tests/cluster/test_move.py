@@ -256,7 +256,7 @@ def test_who_connects_during_a_move_waits_and_is_served(tmp_path: Path) -> None:
     points.mkdir()
     with prepared(tmp_path, failpoints=points) as server:
         found = Interrupted(server, points)
-        asked = found.move("mover.copied", "stall 3", timeout_s=0.5)
+        asked = found.move("mover.copied", "stall 6", timeout_s=3)
         host, port = server.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), 30) as early:
             early.sendall(b"GET /v2/app_dns?app_id=lanying HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
