@@ -99,8 +99,8 @@ class Pushes:
 
     def group_message(self, gid: int, mid: int, seq: int, members: set[int], author: int) -> None:
         """The newest entry of a group's timeline is message ``mid``."""
-        for uid in members - self._unbound:
-            if uid != author and not self._shard.registry.sessions(uid) and self._is_bound(uid):
+        for uid in self._shard.registry.absent(members) - self._unbound:
+            if uid != author and self._is_bound(uid):
                 self._owe(uid, mid, gid, seq, True)
 
     def order(self, uid: int, task_id: int) -> None:

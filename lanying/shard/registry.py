@@ -20,6 +20,10 @@ class Registry:
         """Sessions of a user, oldest first; not to be changed."""
         return self._users.get(uid, _NONE)
 
+    def absent(self, uids: set[int]) -> set[int]:
+        """Those without a session. A dictionary as the other side is what makes it quick."""
+        return uids.difference(self._users)
+
     def find(self, uid: int, sn: int) -> Session | None:
         """The session of one device."""
         return next((session for session in self.sessions(uid) if session.sn == sn), None)

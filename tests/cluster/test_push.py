@@ -264,3 +264,23 @@ def order_push(server: Cluster, path: str, body: dict[str, Any]) -> Any:
         envelope = json.loads(answer.read())
     assert envelope["code"] == 200, envelope
     return envelope["data"]
+
+
+def test_what_is_owed_is_sent_after_a_restart_of_the_server(server: Cluster, google: Google) -> None:
+    async def scene() -> None:
+        phone = token_of("restart")
+        alice, _ = await person(server)
+        bob = await absent(server, phone)
+        google.answers[phone] = [(503, {})] * 1000
+        await alice.send_text(bob.uid, "hello")
+        await eventually("Google was asked", lambda: google.texts(phone), WAIT_S, server.log)
+        await alice.close()
+        assert await asyncio.to_thread(server.stop) == 0
+        google.answers[phone].clear()
+        before = len(google.texts(phone))
+        await asyncio.to_thread(server.start)
+        assert ready(server), "with a notifier the push process is there from the start"
+        await eventually("Google took it", lambda: len(google.texts(phone)) > before, WAIT_S, server.log)
+        await asyncio.to_thread(until, "nothing is owed", lambda: owing(server) == [0, 0], WAIT_S)
+
+    run(scene)
