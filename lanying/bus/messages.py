@@ -1436,7 +1436,7 @@ class PushTargets(Message, tag=274):
     """Devices of this shard that a push would go to. Result: :class:`PushTargetsPage`.
 
     :ivar uids: these users, else all behind ``after``; with ``tags`` who has one of them, with ``push_tokens`` whose
-        settings have one of them
+        settings or devices have one of them
     """
 
     app: str

@@ -41,9 +41,9 @@ def find(store: Store, wanted: PushTargets, most: int) -> tuple[dict[int, list[s
             continue
         if account.info.no_push or (tags and not tags.intersection(account.extras.tags)):
             continue
-        if tokens and account.info.push_token not in tokens:
+        bound = [device for device in devices.list_all(store, uid) if device.push_token]
+        if tokens and tokens.isdisjoint((account.info.push_token, *(device.push_token for device in bound))):
             continue
-        notifiers = [device.notifier for device in devices.list_all(store, uid) if device.push_token]
-        if notifiers:
-            found[uid] = notifiers
+        if bound:
+            found[uid] = [device.notifier for device in bound]
     return found, last

@@ -47,6 +47,7 @@ def test_devices_of_the_audience_are_counted(world: World) -> None:
     assert targets(world, "all") == 2
     assert targets(world, {"tag": ["red", "blue"]}) == 1
     assert targets(world, {"alias": ["bobby", "nobody"]}) == 1
+    assert targets(world, {"push_token": ["a", "b", "x"]}) == 2
     assert targets(world, {"user_id": [world.uids["alice"], str(world.uids["bob"]), 5]}) == 2
     world.call("alice", "POST", "/user/push", {"value": True})
     assert targets(world, "all") == 1
