@@ -36,7 +36,16 @@ FOUNDATION = {
 """No package; they import only each other."""
 PROCESSES = ("router", "shard", "gateway", "push", "services", "admin")
 """They meet on the bus and never import each other."""
-PURE = ("protocol", "bus.messages", "bus.records", "bus.link", "children", "client.session", "push.decision", "push.letters")
+PURE = (
+    "protocol",
+    "bus.messages",
+    "bus.records",
+    "bus.link",
+    "children",
+    "client.session",
+    "push.decision",
+    "push.letters",
+)
 """No loop, no sockets, no processes, no clock."""
 IMPURE = {"asyncio", "uvloop", "zmq", "socket", "select", "selectors", "subprocess", "threading", "time", "httpx"}
 EDGES = {
