@@ -219,6 +219,24 @@ def test_a_crash_during_the_drain_is_not_restarted(ready):
     assert ready.take() == [Finish(0, "")]
 
 
+def test_a_child_added_to_a_ready_server_is_one_of_them_and_drains_before_the_shards(ready):
+    ready.do(ready.children.add("push"), 5.0)
+    assert ready.take() == [Spawn("push")]
+    assert ready.children.add("push") == [], "there is one"
+    ready.exit("push", 1, 6.0)
+    assert ready.children["push"].state is State.WAITING, "the server goes on"
+    ready.tick(ready.children.next_timer())
+    assert ready.take() == [Spawn("push")]
+    ready.drain(10.0)
+    ready.exit("router", 0, 11.0)
+    assert {name for name, _ in signals(ready.take())} == {"router", "gateway", "push"}
+    ready.exit("gateway", 0, 12.0)
+    assert ready.take() == []
+    ready.exit("push", 0, 12.0)
+    assert {name for name, _ in signals(ready.take())} == {"shard-0", "shard-1"}
+    assert ready.children.add("another") == [], "not to one that stops"
+
+
 def test_drain_while_a_child_waits_for_its_backoff(ready):
     for name in ("router", "gateway", "shard-1"):
         ready.exit(name, 1, 2.0)
