@@ -49,7 +49,8 @@ def start(
     config = read_config()
     plan = prepare(config, read_config, commands, hung_after_s)
     url = server_url(plan.config)
-    _banner(plan, url)
+    if config.log_format == "text":  # else every line there is an object
+        _banner(plan, url)
     report: Callable[[int, str], None] = _print_ready
     if daemon:
         report = background.detach(plan.data.log_file)

@@ -45,7 +45,10 @@ _PAIR = re.compile(r"(\w+)=('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\S+)")
 
 
 class _Json(logging.Formatter):
-    """``time`` (ms), ``level``, ``process``, ``module``, then the record's own ``event`` and values, as texts."""
+    """``time`` (ms), ``level``, ``process``, ``module``, and the record's own ``event`` and values, as texts.
+
+    ``process=shard-0`` in a record of the supervisor becomes ``about_process``: its own name is taken.
+    """
 
     def __init__(self, process: str) -> None:
         super().__init__()
@@ -64,7 +67,8 @@ class _Json(logging.Formatter):
             "process": self._process,
             "module": record.name,
         }
-        return json.dumps({**fields, **head}, ensure_ascii=False)
+        own = {f"about_{name}" if name in head else name: value for name, value in fields.items()}
+        return json.dumps({**own, **head}, ensure_ascii=False)
 
 
 def set_level(module: str, level: str) -> None:

@@ -87,3 +87,10 @@ def test_users_with_a_level_are_few_and_not_for_ever(monkeypatch):
     monkeypatch.setattr(logs.time, "monotonic", lambda: now + limits.WATCH_S + 1)
     assert not logs.wants(5, logging.ERROR)
     assert not logs.watching() and not logs.watched
+
+
+def test_json_keeps_the_process_a_record_is_about(capsys):
+    logs.setup("supervisor", "info", "json")
+    logging.getLogger("lanying.some").info("event=child_started process=%s", "shard-1")
+    found = json.loads(capsys.readouterr().err)
+    assert (found["process"], found["about_process"]) == ("supervisor", "shard-1")

@@ -61,7 +61,7 @@ class _Bar:
     """Progress on standard error, from the first time there is any."""
 
     def __init__(self, session: Session) -> None:
-        self._quiet = session.as_json
+        self._quiet = session.as_json or not session.notes.is_terminal
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), console=session.notes, transient=True, disable=self._quiet
         )

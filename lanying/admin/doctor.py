@@ -79,8 +79,14 @@ def processes(patient: Patient) -> Iterable[Finding]:
         name, restarts = row["name"], row["restarts"]
         if row["state"] != "ready":
             yield Finding(name, "bad", row["state"], "the log says why: lanying-admin log tail")
-        elif restarts:
-            yield Finding(name, "warn", f"restarted {restarts} times", "the log says why: lanying-admin log tail")
+        elif restarts and row["last_exit"]:
+            times = f"{restarts} times" if restarts > 1 else "once"
+            yield Finding(
+                name,
+                "warn",
+                f"restarted {times}, last exit code {row['last_exit']}",
+                "the log says why: lanying-admin log tail",
+            )
         for figure, value in row["figures"].items():
             if figure.startswith("link_") and figure.endswith("_depth") and value > limits.LINK_WINDOW:
                 peer = figure.removeprefix("link_").removesuffix("_depth")

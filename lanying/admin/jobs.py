@@ -147,6 +147,8 @@ async def cancel(visit: Visit) -> object:
             raise CommandError(404, f"no broadcast {text} is running; `jobs list` shows them")
         return f"broadcast {text[1:]} is stopped"
     job = visit.server.jobs.get(int(text) if text.isdecimal() else 0)
+    if job.state != "running":
+        raise CommandError(10010, f"job {job.id} has ended: {job.state}")
     visit.will(f"cancel job {job.id}: {job.title}")
     job.stop.set()
     return f"job {job.id} ends as soon as it can"

@@ -28,6 +28,8 @@ async def show(visit: Visit) -> object:
 async def set_value(visit: Visit) -> object:
     """Change a setting of the running server, until it starts again."""
     server, key = visit.server, visit.text("key")
+    if key not in dict(flat(msgspec.to_builtins(server.config))):
+        raise CommandError(10002, f"there is no setting {key}; `config show` lists them")
     if key not in AT_RUN_TIME:
         raise CommandError(
             10002,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from lanying.admin.visit import Page, Visit
+from lanying.admin.visit import CommandError, Page, Visit
 from lanying.bus.messages import (
     STATE_BANNED,
     STATE_DELETED,
@@ -66,7 +66,8 @@ async def create(visit: Visit) -> object:
 async def show(visit: Visit) -> object:
     """A user with his devices."""
     info = await _user(visit)
-    devices = await visit.server.ask(info.uid, ListDevices(info.uid), list[DeviceInfo])
+    gone = info.state == STATE_DELETED
+    devices = [] if gone else await visit.server.ask(info.uid, ListDevices(info.uid), list[DeviceInfo])
     return shown(info) | {"devices": len(devices), "online": sum(device.online for device in devices)}
 
 
@@ -140,6 +141,8 @@ def changes_state(state: int, verb: str, means: str) -> Any:
 
     async def handler(visit: Visit) -> object:
         info = await _user(visit)
+        if info.state == STATE_DELETED:
+            raise CommandError(10010, f"{info.username} ({info.uid}) is deleted, for good: create another account")
         visit.will(f"{verb} {info.username} ({info.uid}): {means}")
         await visit.server.ask(info.uid, SetState(info.uid, state), bool)
         return {"uid": info.uid, "username": info.username, "state": STATES[state]}

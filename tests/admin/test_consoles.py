@@ -16,10 +16,10 @@ from lanying.admin.client import Address, Console
 from lanying.admin.commands import COMMANDS
 from lanying.admin.endpoint import Endpoint, bounded
 from lanying.admin.followers import Followers
-from lanying.admin.jobs import Jobs
+from lanying.admin.jobs import Jobs, cancel
 from lanying.admin.keys import Ring, new_pair
 from lanying.admin.messages import Alive, Ask, Cancel, Done, Failed, decode_answer, decode_event, encode
-from lanying.admin.visit import Command, CommandError, Role, Visit
+from lanying.admin.visit import Command, CommandError, Role, Visit, WouldDo
 from lanying.clock import monotonic
 from lanying.runtime import RunDirectory
 
@@ -232,6 +232,28 @@ def test_jobs_are_bounded_and_end_with_the_process():
         await settled(lambda: all(job.state == "cancelled" for job in running))
         assert sorted(ended) == [job.id for job in running]
         assert jobs.start(visit, "there is room again", lambda job: 1)
+
+    asyncio.run(act())
+
+
+def test_a_job_that_runs_is_cancelled_after_the_question():
+    async def act():
+        jobs = Jobs()
+        server = SimpleNamespace(now_ms=lambda: 1, publish=lambda *_: None, jobs=jobs)
+
+        def visit(dry=False):
+            return Visit(server, "local", Role.ADMIN, {"job": "1"}, dry)
+
+        def work(job):
+            job.stop.wait(WITHIN_S)
+            job.tell(0, 0, "")
+
+        job = jobs.start(visit(), "long", work)
+        with pytest.raises(WouldDo, match="cancel job 1: long"):
+            await cancel(visit(dry=True))
+        assert job.state == "running" and "ends" in await cancel(visit())
+        await job.ended.wait()
+        assert job.state == "cancelled"
 
     asyncio.run(act())
 

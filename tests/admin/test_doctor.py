@@ -18,7 +18,9 @@ def patient(tmp_path):
         for name, text in (files or {}).items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text)
-        row = {"name": "shard-0", "pid": 7, "state": "ready", "restarts": 0, "figures": {}} | (process or {})
+        row = {"name": "shard-0", "pid": 7, "state": "ready", "restarts": 0, "last_exit": None, "figures": {}} | (
+            process or {}
+        )
         status = {"processes": [row], "shards": 1}
         return Patient(root, load(environment=environment or {}), Path(tmp_path), status, list(flushes), now)
 
@@ -37,7 +39,7 @@ def test_a_healthy_machine_has_nothing_bad(patient):
     ("check", "state", "text", "ill"),
     [
         ("shard-0", "bad", "starting", {"process": {"state": "starting"}}),
-        ("shard-0", "warn", "restarted 3 times", {"process": {"restarts": 3}}),
+        ("shard-0", "warn", "restarted 3 times", {"process": {"restarts": 3, "last_exit": -9}}),
         ("shard-0", "warn", "wait for shard-1", {"process": {"figures": {"link_1_depth": 5000.0}}}),
         ("open files", "bad", "may open 1024", {"files": {"proc/7/limits": "Max open files  1024  1024  files\n"}}),
         ("backlog", "warn", "is 128", {"files": {"proc/sys/net/core/somaxconn": "128\n"}}),
@@ -99,3 +101,7 @@ def test_pushes_are_looked_at_where_there_is_a_notifier(patient, state, text, pr
     finding = found(ill, "pushes")
     assert finding.state == state and text in finding.found
     assert finding.remedy or state == "ok"
+
+
+def test_a_restart_that_was_asked_for_is_no_illness(patient):
+    assert {finding.state for finding in examine(patient(process={"restarts": 1, "last_exit": 0}))} == {"ok"}
