@@ -32,6 +32,7 @@ import msgspec
 from lanying import failpoints
 from lanying.apps import App, Apps, load, settle
 from lanying.config import Config
+from lanying.errors import DataDirectoryError
 from lanying.shardmap import ShardMap
 
 SUPERVISOR = "supervisor"
@@ -86,13 +87,13 @@ class Launch(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls) -> Launch:
-        """The launch record of this process, with the apps that were added since the server started; pins the process to its core.
-
-        :raises DataDirectoryError: the list of apps is damaged
-        """
+        """The launch record of this process, with the apps that were added since the server started; pins the process to its core."""
         launch = msgspec.json.decode(sys.stdin.buffer.read(), type=cls)
-        now = settle(launch.config, load(Path(launch.data)))
-        launch = msgspec.structs.replace(launch, apps=now or launch.apps)
+        try:
+            now = settle(launch.config, load(Path(launch.data)))
+            launch = msgspec.structs.replace(launch, apps=now or launch.apps)
+        except DataDirectoryError as error:  # the supervisor read it when it was whole: serve those
+            print(f"{launch.name}: {error}", file=sys.stderr, flush=True)
         failpoints.here(launch.name)
         if launch.cpu is not None:
             os.sched_setaffinity(0, {launch.cpu})

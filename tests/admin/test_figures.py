@@ -7,6 +7,7 @@ import secrets
 import httpx
 
 from lanying.client import Client
+from lanying.gateway.metrics import HISTOGRAMS, LABELS
 from lanying.testing.poll import until
 
 PASSWORD = "correct-horse1"
@@ -23,6 +24,17 @@ def test_the_metrics_page_has_every_process_and_what_happened(server):
         assert f'lanying_up{{process="{process}"}} 1.0' in page(server), process
     assert 'lanying_tick_seconds_bucket{le="+Inf",process="shard-0"}' in page(server)
     assert re.search(r'lanying_rest_requests_total\{code="200",path="/user/register/v2"\} [1-9]', page(server))
+
+
+def test_every_figure_with_a_label_is_on_the_metrics_page(server):
+    figures = {name for row in server.status()["processes"] for name in row["figures"] if ":" in name}
+    named = {name.partition(":")[0] for name in figures} - HISTOGRAMS.keys()
+    assert {"messages"} <= named <= LABELS.keys(), "a figure whose label the page does not know is left out"
+    for name in figures:
+        family, _, label = name.partition(":")
+        if family in named:
+            key, _, value = label.partition("=")
+            assert key == LABELS[family] and f'{key}="{value}"' in page(server), name
 
 
 def test_one_line_per_connection_opened_and_closed_and_nothing_per_message(server):
