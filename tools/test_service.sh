@@ -138,6 +138,12 @@ ok "serves" serves
 sed -i 's/open_registration = false/open_registration = true/' /etc/lanying/lanying.toml
 ok "systemctl restart" systemctl restart lanying
 ok "two users chat" chats
+before=$(property MainPID)
+ok "lanying-cluster restart" as_service /opt/lanying/bin/lanying-cluster restart --data /var/lib/lanying
+ok "is the same process to systemd" is MainPID "$before"
+ok "lanying-admin shards move" as_service /opt/lanying/bin/lanying-admin --data /var/lib/lanying shards move --slots 0-99 --to 1 --yes
+ok "is active, the same process still" serves
+ok "two users chat" chats
 ok "shards are pinned under the system call filter" pinned
 ok "cannot write /etc" confined /etc/lanying/written
 ok "cannot write /usr" confined /usr/written
