@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lanying.bus.messages import AccountInfo, GroupPushFacts, PushFacts
+from typing import Any
+
+from lanying.bus.messages import AccountInfo, GroupPushFacts, OwedPush, PushFacts
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.push.decision import Conversation, Letter, Recipient
 
@@ -51,6 +53,11 @@ def letter(meta: bytes, sender_name: str, from_admin: bool) -> Letter:
     body = MessageBody.FromString(Meta.FromString(meta).payload)
     kind = MessageBody.ContentType.Name(body.ctype) if body.ctype in MessageBody.ContentType.values() else ""
     return Letter(kind, body.content, sender_name, body.config, from_admin)
+
+
+def address(row: OwedPush) -> dict[str, Any]:
+    """What the application opens when the push is tapped, as ``ext``: ``conversation`` is a user, a group, or 0 for the server."""
+    return {"conversation": row.peer, "group": row.group, "message": row.mid}
 
 
 def name_of(account: AccountInfo | None) -> str:

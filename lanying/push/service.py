@@ -252,7 +252,8 @@ class Service:
             task = await self._task(row.mid)
             if task is None or not facts.devices:
                 return letters.UNBOUND if task else letters.NO_TASK
-            return _or_unwanted(facts, decision.order(recipient, msgspec.json.decode(task.order), hour))
+            order = decision.order(recipient, msgspec.json.decode(task.order), hour)
+            return letters.UNWANTED if order is None else (facts, order)
         group = None
         if row.group:
             request = GetGroupPushFacts(row.peer, row.mid, row.uid)
@@ -264,7 +265,10 @@ class Service:
         name = facts.alias or (group.card if group is not None else "")
         name = name or await self._name(facts.info.app, letters.sender(meta))
         letter = letters.letter(meta, name, group is not None and group.from_admin)
-        return _or_unwanted(facts, decision.decide(recipient, letters.conversation(facts, group), letter, hour))
+        push = decision.decide(recipient, letters.conversation(facts, group), letter, hour)
+        if push is None:
+            return letters.UNWANTED
+        return facts, msgspec.structs.replace(push, ext=letters.address(row))
 
     async def _task(self, task_id: int) -> PushTask | None:
         found = await self._shards.call(self._shards.map.shard_of(task_id), GetPushTask(task_id))
@@ -383,7 +387,3 @@ class Service:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("event=task_failed task=%r", task.get_name(), exc_info=error)
-
-
-def _or_unwanted(facts: PushFacts, push: Push | None) -> tuple[PushFacts, Push] | str:
-    return letters.UNWANTED if push is None else (facts, push)

@@ -152,6 +152,7 @@ def test_a_message_to_an_absent_user_reaches_his_phone(play: Play) -> None:
         [(token, push, collapse_id)] = stage.vendors.sent
         assert (token, collapse_id) == ("phone", str(mid))
         assert (push.title, push.body, push.badge) == ("alice", "hello", 1)
+        assert push.ext == {"conversation": alice.user.uid, "group": False, "message": mid}
         assert stage.told(mid) == [(1, "fcm", "pushed")]
         assert stage.service.figures()["pushes_sent:channel=fcm"] == 1
 
