@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Self
@@ -13,6 +14,8 @@ import zmq.asyncio
 from lanying import limits
 from lanying.admin.keys import Ring
 from lanying.clock import monotonic
+
+log = logging.getLogger(__name__)
 
 DOMAIN: Final = "lanying-admin"
 LINGER_MS: Final = 200
@@ -65,17 +68,22 @@ class Place:
         return cls(socket, address, ring)
 
     async def readmit(self) -> None:
-        """End every connection; who has a key comes back by himself. :raises zmq.ZMQError: the address was taken meanwhile"""
+        """End every connection; who has a key comes back by himself. An address that was taken meanwhile is waited for."""
         async with self.moving:
             self.socket.unbind(self.socket.getsockopt_string(zmq.LAST_ENDPOINT))  # and with it all that came in there
-            deadline = monotonic() + BIND_S
+            began, told = monotonic(), False
             while True:
                 try:
                     self.socket.bind(self.address)
                     return
-                except zmq.ZMQError:
-                    if monotonic() > deadline:
-                        raise
+                except zmq.ZMQError as error:
+                    if not told and monotonic() - began > BIND_S:
+                        told = True
+                        log.error(
+                            "event=cannot_listen address=%s error=%r remedy='stop what listens there'",
+                            self.address,
+                            str(error),
+                        )
                     await asyncio.sleep(RETRY_S)
 
 

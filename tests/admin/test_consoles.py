@@ -5,12 +5,15 @@ import shutil
 import tempfile
 import threading
 from pathlib import Path
+from socket import create_server
 from types import SimpleNamespace
 
 import pytest
 import zmq
+import zmq.asyncio
 
 from lanying import limits
+from lanying.admin import doors
 from lanying.admin.audit import Audit
 from lanying.admin.client import Address, Console
 from lanying.admin.commands import COMMANDS
@@ -262,3 +265,24 @@ def test_long_arguments_are_cut_for_the_audit_log():
     assert bounded("short") == "short" and bounded(7) == 7
     assert bounded("x" * 100_000) == "x" * limits.AUDIT_CHARS + "… 100000 characters in all"
     assert bounded(["a"] * 1000) == ["a"] * limits.AUDIT_ITEMS + ["… 1000 in all"]
+
+
+def test_an_address_that_was_taken_while_keys_are_shown_again_is_waited_for(monkeypatch, caplog):
+    """Nothing else may end the endpoint: keys that come back have to find it."""
+    monkeypatch.setattr(doors, "BIND_S", 0.05)
+
+    async def act():
+        context, ring = zmq.asyncio.Context(1), Ring(new_pair())
+        place = doors.Place.open(context, zmq.PUB, "tcp://127.0.0.1:*", lambda: ring)
+        with create_server(("127.0.0.1", 0)) as thief:
+            place.address = f"tcp://127.0.0.1:{thief.getsockname()[1]}"
+            coming = asyncio.create_task(place.readmit())
+            await settled(lambda: "event=cannot_listen" in caplog.text)
+            assert not coming.done()
+        async with asyncio.timeout(WITHIN_S):
+            await coming
+        port = place.address.rpartition(":")[2]
+        assert place.socket.getsockopt_string(zmq.LAST_ENDPOINT).endswith(f":{port}")
+        context.destroy(linger=0)
+
+    asyncio.run(act())
