@@ -44,8 +44,17 @@ def setup(process: str, level: str, form: str = "text") -> None:
 _PAIR = re.compile(r"(\w+)=('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\S+)")
 
 
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+
+
+def _value(text: str) -> int | str:
+    """Of ``name=text``; in quotes it is a text."""
+    return int(text) if _INTEGER.fullmatch(text) else text.strip("'\"")
+
+
 class _Json(logging.Formatter):
-    """``time`` (ms), ``level``, ``process``, ``module``, and the record's own ``event`` and values, as texts.
+    """``time`` (ms), ``level``, ``process``, ``module``, and the record's own ``event`` and values: numbers if they are
+    whole ones, else texts.
 
     ``process=shard-0`` in a record of the supervisor becomes ``about_process``: its own name is taken.
     """
@@ -56,7 +65,7 @@ class _Json(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = record.getMessage()
-        fields: dict[str, object] = {name: value.strip("'\"") for name, value in _PAIR.findall(text)}
+        fields: dict[str, object] = {name: _value(value) for name, value in _PAIR.findall(text)}
         if "event" not in fields:
             fields = {"event": "text", "text": text}
         if record.exc_info:

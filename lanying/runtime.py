@@ -6,6 +6,7 @@ Data directory (mode 0700)::
     apps.json            apps: ids, signing keys, settings of added ones (mode 0600; :mod:`lanying.apps`)
     admin-token          admin token of the first app (mode 0600); admin-token.<app id>: of another one
     admin-keys.json      keys of consoles that come over the network (mode 0600)
+    admin-keys.seen      those of them that are in the audit log (mode 0600)
     move.json            the last move of slots that was asked of the running server (:mod:`lanying.move`)
     audit.log            what was done through the console, hash-chained (mode 0600)
     notifiers.json       vendor certificates, encrypted with notifiers.key (mode 0600)

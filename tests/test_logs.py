@@ -29,7 +29,7 @@ def test_text_and_json_say_the_same(capsys):
     found = json.loads(capsys.readouterr().err)
     assert found.pop("time") > 1e12
     assert found == {
-        "event": "opened", "uid": "7", "address": "192.0.2.1", "reason": "it's new",
+        "event": "opened", "uid": 7, "address": "192.0.2.1", "reason": "it's new",
         "level": "info", "process": "shard-0", "module": "lanying.some",
     }  # fmt: skip
 
@@ -94,3 +94,12 @@ def test_json_keeps_the_process_a_record_is_about(capsys):
     logging.getLogger("lanying.some").info("event=child_started process=%s", "shard-1")
     found = json.loads(capsys.readouterr().err)
     assert (found["process"], found["about_process"]) == ("supervisor", "shard-1")
+
+
+def test_whole_numbers_are_numbers_in_json(capsys):
+    logs.setup("shard-0", "info", "json")
+    text = "event=some a=-1 b=0 name=%r version=1.5 padded=007 long=%d address=192.0.2.1"
+    logging.getLogger("lanying.some").info(text, "12", 10**19)
+    found = json.loads(capsys.readouterr().err)
+    assert (found["a"], found["b"], found["name"]) == (-1, 0, "12"), "what is in quotes is a text"
+    assert (found["version"], found["padded"], found["long"]) == ("1.5", "007", "10000000000000000000")

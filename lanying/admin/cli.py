@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,20 +18,21 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from lanying import limits
 from lanying.admin import cli_local, contexts, render, top
-from lanying.admin.client import Console
+from lanying.admin.client import Console, Result
 from lanying.admin.commands import TABLE
 from lanying.admin.session import Session, Target
 from lanying.admin.visit import Argument, Command, CommandError, Kind
 from lanying.errors import LanyingError
 
 EXIT_CODES = {
-    0: "done",
-    1: "refused or failed; the reason is on standard error",
+    0: "done; of a live command also: interrupted, which is how it ends",
+    1: "refused or failed, the reason is on standard error; or `doctor` found something bad (warnings are 0)",
     2: "unknown command, option or argument",
     3: "not running, or not reachable",
     4: "not allowed for this key",
-    130: "interrupted, or answered with no",
+    130: "interrupted (not a live command), or answered with no",
 }
+_NEGATIVE = re.compile(r"-[0-9.]+")
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())
 
 
@@ -39,6 +41,7 @@ def execute(session: Session, command: Command, arguments: dict[str, Any]) -> No
 
     :raises CommandError: refused or failed
     :raises click.Abort: the person said no
+    :raises click.exceptions.Exit: done, and something is bad
     """
     for argument in command.arguments:
         if argument.kind is Kind.SECRET and not arguments.get(argument.key):
@@ -85,14 +88,20 @@ def _pages(session: Session, console: Console, command: Command, arguments: dict
     """All pages for a script; for a person the first, and the next ones while he wants them."""
     page = partial(console.run, command.name, arguments, limit=session.limit, timeout_s=timeout_s)
     result = page()
+    value = result.value
     if session.as_json:
-        value = result.value
         while result.cursor:
             result = page(cursor=result.cursor)
             value += result.value
         click.echo(msgspec.json.format(msgspec.json.encode(value)))
-        return
-    render.show(session.screen, command, result.value)
+    else:
+        render.show(session.screen, command, value)
+        _more_pages(session, command, result, page)
+    if command.judges and any(row["state"] == "bad" for row in value):
+        raise click.exceptions.Exit(1)
+
+
+def _more_pages(session: Session, command: Command, result: Result, page: Callable[..., Result]) -> None:
     while result.cursor and _wants_more(session):
         result = page(cursor=result.cursor)
         render.show(session.screen, command, result.value)
@@ -156,6 +165,14 @@ def _suggested(argument: Argument, *given: Any) -> list[CompletionItem]:
     return [CompletionItem(value) for value in argument.suggestions if value.startswith(given[-1])]
 
 
+class _Command(click.Command):
+    """Takes ``-1`` for the number it is; click takes it for an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.ignore_unknown_options = any(_NEGATIVE.fullmatch(word) for word in args)
+        return super().parse_args(ctx, args)
+
+
 def _click(command: Command) -> click.Command:
     def run(as_json: bool, yes: bool, limit: int | None, timeout: float | None, **given: Any) -> None:
         session = click.get_current_context().find_object(Session)
@@ -173,7 +190,7 @@ def _click(command: Command) -> click.Command:
     text = f"{command.help[:1].upper()}{command.help[1:]}.\n\nNeeds the role {command.role.name.lower()}."
     if described:
         text += "\n\n\b\n" + "\n".join(described)
-    return click.Command(
+    return _Command(
         command.name.split()[-1], params=[*(_parameter(argument) for argument in command.arguments), *_common()], callback=run, help=text,
         short_help=command.help,
     )  # fmt: skip
@@ -259,9 +276,7 @@ def main() -> None:
 def run(group: click.Group, arguments: list[str], session: Session | None = None) -> int:
     """Run a line; its exit code."""
     try:
-        group.main(arguments, prog_name="lanying-admin", standalone_mode=False, obj=session)
-    except click.exceptions.Exit as end:
-        return end.exit_code
+        code = group.main(arguments, prog_name="lanying-admin", standalone_mode=False, obj=session)
     except click.Abort:
         click.echo("not done", err=True)
         return 130
@@ -274,7 +289,7 @@ def run(group: click.Group, arguments: list[str], session: Session | None = None
     except LanyingError as error:
         click.echo(f"lanying-admin: {error}", err=True)
         return 1
-    return 0
+    return code if isinstance(code, int) else 0  # of an Exit; commands return nothing
 
 
 cli.params += _common()

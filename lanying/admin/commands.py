@@ -48,6 +48,7 @@ TABLE: Final = (
         "doctor",
         "what is wrong with machine, disk, clock and settings, with the remedy",
         doctor.doctor,
+        judges=True,
         columns=("state", "check", "found", "remedy"),
     ),
     Command(

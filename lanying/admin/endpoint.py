@@ -43,6 +43,8 @@ from lanying.errors import CallError, LanyingError
 log = logging.getLogger(__name__)
 
 LOCAL: Final = "local"
+MAPPED: Final = "::ffff:"
+"""Before an IPv4 address on a socket that takes both."""
 NOT_REGISTERED: Final = "this key is not registered any more; ask for a new one"
 KEYS_S: Final = 1.0
 """How long a removed key may still listen."""
@@ -75,7 +77,7 @@ class Endpoint:
     def listen_tcp(self, host: str, port: int) -> None:
         """Open the CURVE sockets: commands on ``port``, events on the next one. :raises zmq.ZMQError: taken"""
         if self._authenticator is None:
-            self._authenticator = AsyncioAuthenticator(self._context)
+            self._authenticator = _Authenticator(self._context, self._doorkeeper)
             self._authenticator.configure_curve_callback(DOMAIN, self._doorkeeper)
             self._authenticator.start()
         self._open(f"tcp://{host}:{port}", f"tcp://{host}:{port + 1}", self._ring)
@@ -128,16 +130,26 @@ class Endpoint:
     # --- keys that change ---
 
     async def _watch_keys(self, watch: keys.Watch) -> None:
+        outcome = "done before this start"
         while True:
+            if (change := watch.look()) is not None:
+                if change.added or change.removed:
+                    self._tell_of_keys(change, outcome)
+                    try:
+                        watch.keep()
+                    except OSError as error:  # they are told once more after the next start
+                        log.error("event=keys_not_kept error=%r", str(error))
+                if gone := self._doorkeeper.forget_others(change.public):
+                    log.info("event=keys_removed keys=%r", ", ".join(sorted(gone)))
+                    await self._lock_out(gone)
+            outcome = "done"
             await asyncio.sleep(KEYS_S)
-            change = watch.look()
-            if change is None:
-                continue
-            if change.added or change.removed:
-                self.publish("keys", {"added": change.added, "removed": change.removed})
-            if gone := self._doorkeeper.forget_others(change.public):
-                log.info("event=keys_removed keys=%r", ", ".join(sorted(gone)))
-                await self._lock_out(gone)
+
+    def _tell_of_keys(self, change: keys.Change, outcome: str) -> None:
+        """``keygen`` and ``keys remove`` write the file themselves: the audit log has them from here."""
+        self.publish("keys", {"added": list(change.added), "removed": list(change.removed)})
+        for command, arguments in change.commands():
+            self._server.record(LOCAL, command, {key: bounded(value) for key, value in arguments.items()}, outcome)
 
     async def _lock_out(self, public: set[str]) -> None:
         """End what runs for these keys, and all connections over TCP: ZeroMQ cannot end one. What others run is waited for."""
@@ -289,10 +301,27 @@ class Endpoint:
                     self._cancel(door, key)
 
 
+class _Authenticator(AsyncioAuthenticator):
+    """Tells the doorkeeper the address as well, which its callback does not get."""
+
+    def __init__(self, context: zmq.asyncio.Context, doorkeeper: _Doorkeeper) -> None:
+        super().__init__(context)
+        self._doorkeeper = doorkeeper
+
+    async def handle_zap_message(self, msg: list[bytes]) -> None:
+        """One question of ZeroMQ after the other: version, its number, domain, address … (ZMQ RFC 27)."""
+        self._doorkeeper.address = msg[3].decode("ascii", "replace").removeprefix(MAPPED) if len(msg) > 3 else ""
+        await super().handle_zap_message(msg)
+
+
 class _Doorkeeper:
-    """Tells ZeroMQ which CURVE keys may connect."""
+    """Tells ZeroMQ which CURVE keys may connect.
+
+    :ivar address: where the key comes from that is asked about
+    """
 
     def __init__(self, ring: Callable[[], Ring]) -> None:
+        self.address = ""
         self._ring = ring
         self._admitted: set[str] = set()
         self._told: dict[str, float] = {}
@@ -307,7 +336,8 @@ class _Doorkeeper:
             if len(self._told) >= limits.ADMIN_QUEUE:
                 self._told.clear()
             self._told[public] = now
-            log.warning("event=console_refused key=%s reason='not a registered key'", public)
+            text = "event=console_refused address=%s key=%s reason='not a registered key'"
+            log.warning(text, self.address, public)
         return False
 
     def forget_others(self, public: set[str]) -> set[str]:

@@ -109,7 +109,11 @@ async def kick(visit: Visit) -> object:
     visit.will(f"remove {', '.join(user.username for user in users)} from {info.name} ({info.gid})")
     request = KickMembers(info.gid, info.owner, info.app, ADMIN_RIGHTS, [user.uid for user in users])
     found = await visit.server.ask(info.gid, request, list[Outcome])
-    return [{"uid": row.id, "removed": row.code == 200, "reason": row.reason} for row in found]
+    owner = "owns the group: let him hand it over first, or `groups destroy` it"
+    return [
+        {"uid": row.id, "removed": row.code == 200, "reason": owner if row.id == info.owner else row.reason}
+        for row in found
+    ]
 
 
 async def destroy(visit: Visit) -> object:

@@ -142,8 +142,11 @@ async def cancel(visit: Visit) -> object:
     text = visit.text("job")
     if text.startswith(BROADCAST) and text[1:].isdecimal():
         visit.will(f"stop broadcast {text[1:]}: who has it keeps it")
-        stopped = await visit.server.ask_all(CancelBroadcast(int(text[1:])), bool)
-        if not any(stopped):
+        stopped, silent = await visit.server.ask_all(CancelBroadcast(int(text[1:])), bool)
+        if silent:
+            names = ", ".join(f"shard-{shard}" for shard in silent)
+            raise CommandError(503, f"{names} did not answer and may go on with {text}: cancel it again")
+        if not any(stopped.values()):
             raise CommandError(404, f"no broadcast {text} is running; `jobs list` shows them")
         return f"broadcast {text[1:]} is stopped"
     job = visit.server.jobs.get(int(text) if text.isdecimal() else 0)
@@ -155,23 +158,22 @@ async def cancel(visit: Visit) -> object:
 
 
 async def _broadcasts(visit: Visit) -> list[dict[str, Any]]:
-    """The shards' parts of each broadcast as one row."""
+    """The shards' parts of each broadcast as one row; a row for each shard that does not answer."""
+    answers, silent = await visit.server.ask_all(ListBroadcasts(), list[BroadcastInfo])
     rows: dict[int, dict[str, Any]] = {}
-    for part in [one for parts in await visit.server.ask_all(ListBroadcasts(), list[BroadcastInfo]) for one in parts]:
-        row = rows.setdefault(
-            part.id,
-            {
-                "job": f"{BROADCAST}{part.id}",
-                "what": f"broadcast in {part.app}",
-                "state": part.state,
-                "percent": None,
-                "now": 0,
-            }
-            | {"who": "", "started_ms": part.created_ms},
-        )
+    for part in [one for parts in answers.values() for one in parts]:
+        what = f"broadcast in {part.app}"
+        row = rows.setdefault(part.id, _row(f"{BROADCAST}{part.id}", what, part.state, 0, part.who, part.created_ms))
         row["now"] += part.sent
         if part.state == RUNNING:
             row["state"] = part.state
     for row in rows.values():
         row["now"] = f"{row['now']} sent"
-    return sorted(rows.values(), key=lambda row: -row["started_ms"])
+    missing = "does not answer: its part of broadcasts is missing here"
+    unknown = [_row("", f"shard-{shard}", "unknown", missing, "", None) for shard in silent]
+    return unknown + sorted(rows.values(), key=lambda row: -row["started_ms"])
+
+
+def _row(job: str, what: str, state: str, now: object, who: str, started_ms: int | None) -> dict[str, Any]:
+    shown = {"job": job, "what": what, "state": state, "percent": None, "now": now}
+    return shown | {"who": who, "started_ms": started_ms}

@@ -2,10 +2,14 @@
 
 ``DATA/admin-keys.json`` (owner only): the server's key pair and, per console, name, public key and role. A console gets a file of
 its own with its pair and the server's public key (``lanying-admin keygen NAME``).
+
+``DATA/admin-keys.seen`` (owner only): the consoles whose coming is in the audit log, so that what changes while no
+server runs gets there too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +21,7 @@ from lanying.errors import ConfigError
 from lanying.private import write_private
 
 FILE: Final = "admin-keys.json"
+SEEN: Final = "admin-keys.seen"
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -58,24 +63,30 @@ class Ticket(msgspec.Struct, frozen=True):
 class Change(msgspec.Struct, frozen=True):
     """What is different in a ring.
 
-    :ivar added: names of keys that are new or have another role
-    :ivar removed: names of keys that are gone, were replaced or have another role
+    :ivar added: keys that are new, replace another one or have another role, by name
+    :ivar removed: keys that are gone, were replaced or had another role, by name
     :ivar public: the public keys there are now
     """
 
-    added: list[str]
-    removed: list[str]
+    added: dict[str, Console]
+    removed: dict[str, Console]
     public: set[str]
+
+    def commands(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """The commands that make this change, and their arguments; never the keys."""
+        for name, console in self.added.items():
+            yield "keygen", {"name": name, "role": console.role}
+        for name in self.removed.keys() - self.added.keys():
+            yield "keys remove", {"name": name, "role": self.removed[name].role}
 
 
 class Watch:
-    """Notices what changes in the ring of a data directory."""
+    """Notices what changes in the ring of a data directory, and has changed since the last look of an earlier one."""
 
     def __init__(self, data: Path) -> None:
         self._data = data
         self._stamp: tuple[int, int] | None = None
-        self._known: set[Console] = set()
-        self.look()
+        self._known = _seen(data)
 
     def look(self) -> Change | None:
         """What has changed since the last look; None: the file was not written, or cannot be read at the moment."""
@@ -88,8 +99,24 @@ class Watch:
         except (OSError, ConfigError):
             return None
         before, self._known, self._stamp = self._known, now, stamp
-        added, removed = (sorted(one.name for one in some) for some in (now - before, before - now))
+        added, removed = ({one.name: one for one in sorted(some, key=_name)} for some in (now - before, before - now))
         return Change(added, removed, {one.public for one in now})
+
+    def keep(self) -> None:
+        """What was found is written down elsewhere: a later watch does not find it again. :raises OSError: cannot be written"""
+        write_private(self._data / SEEN, msgspec.json.encode(sorted(self._known, key=_name)))
+
+
+def _name(console: Console) -> str:
+    return console.name
+
+
+def _seen(data: Path) -> set[Console]:
+    """What an earlier watch has kept; nothing when there was none, or its file is damaged: all keys are told then."""
+    try:
+        return set(msgspec.json.decode((data / SEEN).read_bytes(), type=list[Console]))
+    except (OSError, msgspec.DecodeError):
+        return set()
 
 
 def new_pair() -> Pair:

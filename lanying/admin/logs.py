@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import difflib
 from collections.abc import AsyncIterator
-from typing import Any
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
 
+import lanying
 from lanying import limits, logs
 from lanying.admin.visit import CommandError, Visit
 from lanying.bus.messages import LogControl, LogLine
@@ -13,6 +18,7 @@ from lanying.logs import LEVELS
 from lanying.runtime import ADMIN
 
 RENEW_S = 30.0
+OURS: Final = Path(lanying.__file__).parent
 
 
 async def tail(visit: Visit) -> AsyncIterator[dict[str, Any]]:
@@ -53,10 +59,28 @@ async def level(visit: Visit) -> object:
     chosen = await _processes(visit)
     if visit.text("user"):
         return await _level_of_user(visit, wanted, chosen)
+    if module:
+        _check_module(module)
     visit.will(f"log {module or 'everything'} at level {wanted} in {', '.join(chosen)}")
     for name in chosen:
         visit.server.send(name, LogControl(module, wanted))
     return {"module": module or "(all)", "level": wanted, "processes": chosen}
+
+
+def _check_module(module: str) -> None:
+    """Of ours any there is; of others, whose loggers have names of their own, the package. :raises CommandError: none has it"""
+    top = module.partition(".")[0]
+    if top != OURS.name:
+        with contextlib.suppress(ValueError):  # a module without a specification
+            if top.isidentifier() and find_spec(top) is not None:
+                return
+    files = (file.relative_to(OURS.parent).with_suffix("") for file in OURS.rglob("*.py"))
+    known = {".".join(file.parts).removesuffix(".__init__") for file in files}
+    if module not in known:
+        near = (
+            ", ".join(difflib.get_close_matches(module, sorted(known), 5, 0.5)) or f"{OURS.name} and what is below it"
+        )
+        raise CommandError(404, f"no process has a module {module}; there are: {near}")
 
 
 async def _level_of_user(visit: Visit, wanted: str, chosen: list[str]) -> object:

@@ -20,6 +20,7 @@ from lanying.bus.messages import AccountInfo, FindName, Message, Request
 from lanying.bus.shards import Shards, accounts, ask, ask_name
 from lanying.clock import wall_ms
 from lanying.config import Config
+from lanying.errors import CallError
 from lanying.passwords import Passwords
 from lanying.runtime import RunDirectory
 from lanying.shardmap import ShardMap
@@ -79,9 +80,24 @@ class Server:
         """Ask one shard. :raises CallError: refused or 503"""
         return msgspec.msgpack.decode(await self.shards.call(shard, request), type=result)
 
-    async def ask_all(self, request: Request, result: type[T]) -> list[T]:
-        """Ask every shard at once. :raises CallError: one refused or did not answer"""
-        return list(await asyncio.gather(*(self.ask_shard(shard, request, result) for shard in range(self.map.shards))))
+    async def ask_all(self, request: Request, result: type[T]) -> tuple[dict[int, T], list[int]]:
+        """Ask every shard at once: answers by shard, and the shards that are silent, which is when the others are asked most.
+
+        :raises CallError: one refused
+        """
+        shards = range(self.map.shards)
+        asked = (self.ask_shard(shard, request, result) for shard in shards)
+        found = dict(zip(shards, await asyncio.gather(*asked, return_exceptions=True), strict=True))
+        answers: dict[int, T] = {}
+        silent: list[int] = []
+        for shard, answer in found.items():
+            if isinstance(answer, CallError) and answer.code == 503:
+                silent.append(shard)
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                answers[shard] = answer
+        return answers, silent
 
     def app(self, app_id: str) -> App:
         """An app by its id; the first without one. :raises CommandError: 40000"""

@@ -16,7 +16,6 @@ from lanying import report
 from lanying.admin.visit import Visit
 from lanying.bus.messages import ListSlow, ListSlowReaders, Request, Slow, SlowReader
 from lanying.clock import monotonic
-from lanying.errors import CallError
 from lanying.histogram import quantile
 
 TOP_S: Final = 2.0
@@ -80,11 +79,9 @@ async def top(visit: Visit) -> AsyncIterator[dict[str, Any]]:
 
 
 async def _all(visit: Visit, request: Request, kind: type[T]) -> list[T]:
-    """What all shards answer; nothing while one starts."""
-    try:
-        return list(chain(*await visit.server.ask_all(request, list[kind])))  # type: ignore[valid-type]
-    except CallError:
-        return []
+    """What the shards answer, those that are up."""
+    answers, _ = await visit.server.ask_all(request, list[kind])  # type: ignore[valid-type]
+    return list(chain(*answers.values()))
 
 
 def compared(figures: Mapping[str, float], old: Mapping[str, float], seconds: float) -> dict[str, Any]:

@@ -42,7 +42,7 @@ async def trace(visit: Visit) -> AsyncIterator[dict[str, Any]]:
 
 async def slowlog(visit: Visit) -> object:
     """Turns, flushes and wake-ups of shards that took longer than 0.1 s, the latest last."""
-    found = await visit.server.ask_all(ListSlow(), list[Slow])
+    found, silent = await visit.server.ask_all(ListSlow(), list[Slow])
     rows: list[dict[str, Any]] = [
         {
             "time_ms": slow.time_ms,
@@ -51,7 +51,9 @@ async def slowlog(visit: Visit) -> object:
             "milliseconds": slow.milliseconds,
             "detail": slow.detail,
         }
-        for shard, entries in enumerate(found)
+        for shard, entries in found.items()
         for slow in entries
     ]
+    unknown = {"what": "does not answer", "milliseconds": None, "detail": "what it has is missing here"}
+    rows += [{"time_ms": visit.server.now_ms(), "shard": shard, **unknown} for shard in silent]
     return sorted(rows, key=lambda row: row["time_ms"])[-visit.limit :]

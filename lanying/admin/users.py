@@ -131,6 +131,10 @@ async def kick(visit: Visit) -> object:
     """Log a user's devices out: one, or all with their tokens."""
     info = await _user(visit)
     sn = visit.number("device")
+    if sn and sn not in [
+        row.device_sn for row in await visit.server.ask(info.uid, ListDevices(info.uid), list[DeviceInfo])
+    ]:
+        raise CommandError(404, f"{info.username} ({info.uid}) has no device {sn}; `users devices` lists them")
     visit.will(f"log {f'device {sn}' if sn else 'all devices'} of {info.username} ({info.uid}) out")
     closed = await visit.server.ask(info.uid, Kick(info.uid, sn, UserNotice.KICKED_BY_OTHER_DEVICE), int)
     return {"uid": info.uid, "sessions_closed": closed}

@@ -161,6 +161,7 @@ class Command:
     :ivar destructive: the console asks first, showing what :meth:`Visit.will` says
     :ivar streams: the handler is an asynchronous generator
     :ivar columns: order of a table's columns; others are shown with ``--json`` only
+    :ivar judges: a row with the state ``bad`` in its result makes the exit code 1
     :ivar deadline_s: what the console gives it without ``--timeout``
     """
 
@@ -171,5 +172,6 @@ class Command:
     role: Role = Role.READ
     destructive: bool = False
     streams: bool = False
+    judges: bool = False
     columns: tuple[str, ...] = ()
     deadline_s: float = limits.ADMIN_COMMAND_S

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from lanying.admin.visit import CommandError, Visit, entity_id
 from lanying.bus.messages import ExplainMessage, GetReached, MessageTrace, MessageTraces, PushTold
-from lanying.errors import CallError
 from lanying.ids import message_time_ms
 
 
@@ -15,9 +13,8 @@ async def why(visit: Visit) -> object:
     """Every mailbox that has a message, and how far each device there is with it."""
     server, mid = visit.server, visit.number("message_id")
     user, group = await _user(visit), _group(visit)
-    silent: set[int] = set()
-    answers = await asyncio.gather(*(_of_shard(visit, shard, silent) for shard in range(server.map.shards)))
-    found = {(trace.owner, trace.peer): trace for answer in answers for trace in answer.traces}
+    answers, silent = await server.ask_all(ExplainMessage(mid), MessageTraces)
+    found = {(trace.owner, trace.peer): trace for answer in answers.values() for trace in answer.traces}
     for owner in filter(None, (user, group)):
         found |= await _look_through(visit, owner)
     # Of a 1:1 conversation the other side is known once one is found.
@@ -31,7 +28,7 @@ async def why(visit: Visit) -> object:
             if user or group
             else "--user or --group of somebody who has it finds older ones"
         )
-        hint += "".join(f"; shard-{shard} does not answer" for shard in sorted(silent))
+        hint += "".join(f"; shard-{shard} does not answer" for shard in silent)
         raise CommandError(404, f"message {mid} is not among the latest messages of any shard; {hint}")
     steps = [step for trace in sorted(found.values(), key=lambda one: one.owner != one.sender) for step in story(trace)]
     for trace in found.values():
@@ -40,10 +37,9 @@ async def why(visit: Visit) -> object:
             where = f"member {user} of group {trace.owner}"
             nobody = "has no devices yet, or is not a member"
             steps += [_step(where, what) for what in map(_of_device, devices)] or [_step(where, nobody)]
-    steps += [_of_push(told) for answer in answers for told in answer.pushes if user in (0, told.uid)]
+    steps += [_of_push(told) for answer in answers.values() for told in answer.pushes if user in (0, told.uid)]
     steps += [
-        _step(f"shard-{shard}", "does not answer: what it has of the message is missing here")
-        for shard in sorted(silent)
+        _step(f"shard-{shard}", "does not answer: what it has of the message is missing here") for shard in silent
     ]
     return {
         "message": mid,
@@ -51,17 +47,6 @@ async def why(visit: Visit) -> object:
         "sender": next((trace.sender for trace in found.values() if trace.sender), None),
         "story": steps,
     }
-
-
-async def _of_shard(visit: Visit, shard: int, silent: set[int]) -> MessageTraces:
-    """What a shard remembers of the message. One that is down says nothing, which is when the others are asked most."""
-    try:
-        return await visit.server.ask_shard(shard, ExplainMessage(visit.number("message_id")), MessageTraces)
-    except CallError as error:
-        if error.code != 503:
-            raise
-        silent.add(shard)
-        return MessageTraces([])
 
 
 async def _look_through(visit: Visit, owner: int) -> dict[tuple[int, int], MessageTrace]:

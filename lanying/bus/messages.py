@@ -351,6 +351,7 @@ class Broadcast(Message, tag=320):
     id: int
     app: str
     payload: bytes
+    who: str = ""
 
 
 class PushTokenBound(Message, tag=379):
@@ -1700,10 +1701,14 @@ class Unread(msgspec.Struct, array_like=True, frozen=True):
 
 
 class StartBroadcast(Message, tag=314):
-    """Write to every user of ``app``, in the background. Result: the broadcast's id. Any shard may be asked, once."""
+    """Write to every user of ``app``, in the background. Result: the broadcast's id. Any shard may be asked, once.
+
+    :ivar who: asked for it: the name of a console's key, ``local``, or ``rest``
+    """
 
     app: str
     payload: bytes
+    who: str = ""
 
 
 class ListBroadcasts(Message, tag=315):
@@ -1718,6 +1723,7 @@ class BroadcastInfo(msgspec.Struct, array_like=True, frozen=True):
     created_ms: int
     sent: int
     state: str
+    who: str = ""
 
 
 class CancelBroadcast(Message, tag=316):

@@ -114,7 +114,7 @@ async def broadcast(visit: Visit) -> object:
     shards = visit.services.shards
     app = visit.app.app_id
     counts = await asyncio.gather(*(users(shards, shard, app) for shard in range(shards.map.shards)))
-    number = await ask(shards, 0, StartBroadcast(app, body.SerializeToString()), int)
+    number = await ask(shards, 0, StartBroadcast(app, body.SerializeToString(), "rest"), int)
     return Page({"send_num": sum(counts), "success": True}, {"broadcast_id": number})
 
 

@@ -47,6 +47,7 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     position: int = 0
     sent: int = 0
     state: str = "running"
+    who: str = ""
 
 
 _decode: Final = msgspec.msgpack.Decoder(Job).decode
@@ -78,12 +79,12 @@ class Broadcasts:
         shard = self._shard
         number = shard.next_mid()
         for index in range(shard.shards):
-            shard.tell(index, Broadcast(number, request.app, request.payload))
+            shard.tell(index, Broadcast(number, request.app, request.payload, request.who))
         return number
 
     def begin(self, message: Broadcast) -> None:
         """A broadcast for our users."""
-        self._put(Job(message.id, message.app, message.payload, self._shard.tick.now_ms))
+        self._put(Job(message.id, message.app, message.payload, self._shard.tick.now_ms, who=message.who))
         self.running.add(message.id)
         finished = [job for job in self._jobs() if job.state != "running"]
         for job in finished[: max(0, len(finished) - limits.BROADCASTS_KEPT)]:
@@ -92,7 +93,7 @@ class Broadcasts:
     def listed(self, request: ListBroadcasts) -> list[BroadcastInfo]:
         """What this shard knows, latest first."""
         jobs = sorted(self._jobs(), key=lambda job: job.id, reverse=True)
-        return [BroadcastInfo(job.id, job.app, job.created_ms, job.sent, job.state) for job in jobs]
+        return [BroadcastInfo(job.id, job.app, job.created_ms, job.sent, job.state, job.who) for job in jobs]
 
     def cancel(self, request: CancelBroadcast) -> bool:
         """Stop; who has the message keeps it. False: there is none that runs."""

@@ -248,3 +248,31 @@ def test_a_command_has_a_deadline_of_its_own(monkeypatch, line, seconds):
     monkeypatch.setattr(cli, "Console", Nobody)
     assert cli.run(cli.cli, ["--yes", "--json", *line.split()]) == 0
     assert given == [seconds]
+
+
+@pytest.mark.parametrize(("state", "code"), [("bad", 1), ("warn", 0)])
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_the_doctor_fails_when_something_is_bad(monkeypatch, capsys, state, code, options):
+    class Ill(cli.Console):
+        def run(self, command, arguments=None, **_):
+            return Result([{"state": state, "check": "disk space", "found": "none", "remedy": "make room"}])
+
+    monkeypatch.setattr(cli, "Console", Ill)
+    assert cli.run(cli.cli, ["doctor", *options]) == code
+    assert "make room" in capsys.readouterr().out
+
+
+def test_a_negative_number_is_a_value_and_an_option_that_is_none_is_an_error(monkeypatch, capsys):
+    asked = []
+
+    class Deaf(cli.Console):
+        def run(self, command, arguments=None, **_):
+            asked.append(arguments)
+            return Result({})
+
+    monkeypatch.setattr(cli, "Console", Deaf)
+    assert cli.run(cli.cli, ["config", "set", "policy.recall_seconds", "-12", "--yes"]) == 0
+    assert asked == [{"key": "policy.recall_seconds", "value": "-12"}]
+    for line in (["config", "set", "a", "-1", "--no"], ["config", "set", "a", "b", "--no"]):
+        assert cli.run(cli.cli, line) == 2
+    assert asked[1:] == []

@@ -1,10 +1,12 @@
 """``why`` when not every shard answers."""
 
 import asyncio
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
+from lanying.admin.server import Server
 from lanying.admin.visit import CommandError, Visit
 from lanying.admin.why import why
 from lanying.bus.messages import MessageTrace, MessageTraces
@@ -20,6 +22,7 @@ def asked(code, traces):
         return MessageTraces(traces)
 
     server = SimpleNamespace(map=SimpleNamespace(shards=2, shard_of=lambda uid: uid % 2), ask_shard=ask_shard)
+    server.ask_all = partial(Server.ask_all, server)
     return asyncio.run(why(Visit(server, "local", 1, {"message_id": 7})))
 
 
