@@ -105,6 +105,8 @@ class Channel:
         if not self._pause_s:
             log.warning("event=vendor_away app=%s notifier=%s reason=%r", *self.key, reason)
         if not self._resting:
+            for entry in self._queue:
+                entry.parcels = None  # whom a token belongs to and what a message says may be another by then
             self._pause_s = min(max(2 * self._pause_s, limits.PUSH_RETRY_FIRST_S), limits.PUSH_RETRY_MAX_S)
         self._rests_until = max(self._rests_until, monotonic() + max(asked_s, self._pause_s))
 

@@ -313,6 +313,22 @@ def test_what_is_recalled_while_it_waits_is_not_pushed(play: Play) -> None:
     play(conversation)
 
 
+def test_what_was_ready_for_a_vendor_that_went_away_is_decided_anew(play: Play) -> None:
+    async def conversation(stage: Stage) -> None:
+        bob, alice = stage.absent("bob", "phone"), stage.sim.user("alice").device()
+        stage.vendors.answers["phone"] = [*[Outcome(State.LATER, "HTTP 503")] * (limits.PUSHES_PER_VENDOR + 2), SENT]
+        stage.vendors.stuck.add("phone")
+        mids = [stage.write(alice, bob, str(n)) for n in range(limits.PUSHES_PER_VENDOR + 8)]
+        waiting = "pushes_waiting"
+        await eventually("eight wait behind those with the vendor", lambda: stage.service.figures()[waiting] == 8)
+        alice.operate(bob, MessageOperation.RECALL, mids[-1])
+        stage.vendors.slow["phone"].set()
+        await stage.done()
+        assert stage.told(mids[-1])[-1] == (0, "", "not pushed: the message was recalled or removed")
+
+    play(conversation)
+
+
 def test_who_reads_it_elsewhere_while_it_waits_is_not_pushed(play: Play) -> None:
     async def conversation(stage: Stage) -> None:
         bob, alice = stage.absent("bob", "phone"), stage.sim.user("alice").device()
