@@ -149,7 +149,7 @@ class Pushes:
             row = self._owed.get(key)
             if row is not None:
                 rows.append(row)
-        self._awaited = not rows
+        self._awaited = not more
         return TakenPushes(self._epoch, after, rows, more)
 
     def finish(self, request: FinishPushes) -> bool:

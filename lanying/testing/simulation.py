@@ -36,6 +36,7 @@ from lanying.protocol.connection import XSYNC, Connection
 from lanying.protocol.frame import parse_frame
 from lanying.protocol.schema.xsync_pb2 import Frame, MessageBody, Meta, Notice, Provision, SyncDL, UnreadDL
 from lanying.protocol.websocket import WebSocket
+from lanying.runtime import PUSH
 from lanying.shard import accounts
 from lanying.shard.session import Session
 from lanying.shard.shard import Shard
@@ -52,6 +53,7 @@ class Simulation:
     :param stores: other stores than empty ones in memory, one per shard
     :param shard_map: another than the even one
     :ivar hold: process names whose envelopes are kept back until they leave this set
+    :ivar to_push: what the push process was told
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Simulation:
         self.now = 1000.0
         self.now_ms = now_ms
         self.hold: set[str] = set()
+        self.to_push: list[Message] = []
         self._wire: deque[tuple[str, bytes]] = deque()
         self._calls: dict[int, Callable[[Reply], None]] = {}
         self._call_number = 0
@@ -196,6 +199,8 @@ class Simulation:
                 self._arrive(self.shards[int(process[6:])], message)
             elif isinstance(message, Reply) and message.id in self._calls:
                 self._calls.pop(message.id)(message)
+            elif process == PUSH:
+                self.to_push.append(message)
         return moved
 
     def _arrive(self, shard: Shard, message: Message) -> None:

@@ -24,6 +24,7 @@ from lanying.bus.messages import (
     OrderPushes,
     OwedPush,
     PushDone,
+    PushesWait,
     PushFacts,
     PushTargets,
     PushTargetsPage,
@@ -120,6 +121,19 @@ def test_an_absent_user_with_a_bound_device_is_owed_a_push(sim: Simulation, name
         1,
         0,
     )
+
+
+def test_the_push_process_is_told_of_what_came_behind_what_it_took(sim: Simulation) -> None:
+    bob, alice = absent(sim, "bob"), sim.user("alice").device()
+    found = taken(sim, bob)
+    for text in ("it asked and nothing was owed", "it has taken one, and waits for the next"):
+        alice.send(bob, text)
+        assert sim.to_push == [PushesWait(bob.shard.index)], text
+        alice.send(bob, "it will see this as well when it asks")
+        assert len(sim.to_push) == 1
+        found = taken(sim, bob, found.epoch, found.after)
+        assert len(found.rows) == 2 and not found.more
+        sim.to_push.clear()
 
 
 def test_who_writes_is_owed_nothing(sim: Simulation) -> None:
