@@ -49,6 +49,8 @@ GAUGES: Final = {
     "disk_bytes": "Size of the database.",
     "cold_bytes": "Size of the cold store.",
     "memory_bytes": "Write buffers.",
+    "disk_free_bytes": "Room left on the disk of the data and of the cold store, by place.",
+    "min_free_bytes": "Messages are refused with less room than this.",
     "cold_missing": "1 while the cold store is not there.",
     "compacting": "1 while a database is rewritten.",
     "connections": "HTTP connections of the gateway.",
@@ -66,6 +68,7 @@ LABELS: Final = {
     "logins_refused": "status",
     "arrivals": "end",
     "link_depth": "to",
+    "disk_free_bytes": "place",
     **dict.fromkeys(("pushes_sent", "pushes_gone", "pushes_refused", "pushes_later"), "channel"),
 }
 """The label of a metric besides ``process``; a figure without it is the sum of the others and left out."""

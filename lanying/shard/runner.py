@@ -151,14 +151,15 @@ class Runner:
                     data = os.read(fd, limits.READ_BYTES)
                 except BlockingIOError:
                     continue
-                except OSError:
-                    data = b""
+                except OSError:  # reset, timed out, unreachable
+                    self._close(session, "connection_lost")
+                    continue
                 if data:
                     session.last_read = tick.now
                     tick.gathered_bytes += len(data)
                     self._feed(session, data)
                 else:
-                    self._close(session)
+                    self._close(session, "disconnected")
         failpoint("shard.decided")
         self._end_turn()
 
@@ -171,13 +172,13 @@ class Runner:
         except ProtocolError as error:
             about(session, "event=protocol_error uid=%d code=%d reason=%r", error.close_code, error.reason)
             shard.tick.send_raw(session, close_frame(error.close_code, error.reason))
-            shard.left(session)
+            shard.left(session, "protocol_error")
             shard.tick.closing.append(session)
             return
         if connection.replies:
             shard.tick.send_raw(session, connection.take_replies())
         if connection.left:
-            shard.left(session)
+            shard.left(session, "client_left")
             shard.tick.closing.append(session)
 
     def _write(self, session: Session, data: bytes) -> None:
@@ -192,7 +193,7 @@ class Runner:
             except BlockingIOError:
                 sent = 0
             except OSError:
-                self._close(session)
+                self._close(session, "connection_lost")
                 return
             if sent == len(data):
                 return
@@ -200,7 +201,7 @@ class Runner:
             self._epoll.modify(fd, _IN_OUT)
         if len(session.unsent) > limits.OUT_HARD_BYTES:
             about(session, "event=slow_reader uid=%d sn=%d unsent=%d", session.sn, len(session.unsent))
-            self._close(session)
+            self._close(session, "slow_reader")
 
     def _writable(self, session: Session) -> None:
         try:
@@ -208,22 +209,22 @@ class Runner:
         except BlockingIOError:
             return
         except OSError:
-            self._close(session)
+            self._close(session, "connection_lost")
             return
         session.unsent = session.unsent[sent:]
         if not session.unsent:
             if session.left:
-                self._close(session)
+                self._close(session, session.left)
             else:
                 self._epoll.modify(session.fd, select.EPOLLIN)
                 self.shard.drained(session)
 
-    def _close(self, session: Session) -> None:
+    def _close(self, session: Session, why: str) -> None:
         fd = session.fd
-        self.shard.left(session)
+        self.shard.left(session, why)
         if fd < 0:
             return
-        about(session, "event=closed uid=%d sn=%d", session.sn)
+        about(session, "event=closed uid=%d sn=%d reason=%s", session.sn, session.left)
         session.fd = -1
         session.unsent = b""
         del self._sessions[fd]
@@ -320,7 +321,7 @@ class Runner:
         failpoint("shard.released")
         for session in tick.closing:
             if not session.unsent:
-                self._close(session)
+                self._close(session, session.left)
 
     def _flush_interval(self) -> None:
         self._committer.begin()
@@ -422,7 +423,7 @@ class Runner:
             shard.full = full
             log.warning("event=%s free_bytes=%d", "disk_full" if full else "disk_has_room", self._store.free_bytes())
         for session in [s for s in self._sessions.values() if now - s.last_read > limits.SESSION_IDLE_S]:
-            self._close(session)
+            self._close(session, "idle")
         self._end_turn()
         self._loop.call_later(1.0, self._every_second)
 
@@ -436,7 +437,7 @@ class Runner:
         for session in list(self._sessions.values()):
             tick.send_raw(session, close_frame(GOING_AWAY, "the server restarts"))
             tick.closing.append(session)
-            self.shard.left(session)
+            self.shard.left(session, "shutdown")
         self.shard.store_cursors()
         self._finish()
 
@@ -476,6 +477,8 @@ class Runner:
             **self.lag_seconds.figures("lag_seconds"),
             **shard.outbox.depths(),
             **shard.pushes.figures(),
+            "disk_free_bytes:place=data": float(self._store.free_bytes()),
+            "min_free_bytes": float(self._config.storage.min_free_bytes),
             **self._store.sizes(),
             **({"moved": float(shard.aging.moved)} if shard.aging else {}),
         }

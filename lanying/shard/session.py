@@ -20,7 +20,7 @@ class Session:
     :ivar listed: the unread list was asked for since the login
     :ivar rate: messages sent in this second, shared by the sessions of a user
     :ivar wrap: a frame as this connection carries it
-    :ivar left: closing, nothing is accepted any more
+    :ivar left: closing, nothing is accepted any more: why, in a word; empty before
     """
 
     __slots__ = (
@@ -54,7 +54,7 @@ class Session:
         self.loops: dict[int, PullLoop] = {}
         self.highest_client_mid = 0
         self.listed = False
-        self.left = False
+        self.left = ""
         self.parked = 0
         self.rate = Rate()
 

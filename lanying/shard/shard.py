@@ -11,7 +11,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from lanying import limits
 from lanying.bus.messages import (
@@ -47,7 +47,7 @@ from lanying.ids import MessageIds
 from lanying.protocol import frame
 from lanying.protocol.connection import Connection, goodbye
 from lanying.protocol.frame import FrameError, parse_frame
-from lanying.protocol.schema.xsync_pb2 import ConversationUnread, Frame, Meta, Provision, Status, SyncUL
+from lanying.protocol.schema.xsync_pb2 import ConversationUnread, Frame, Meta, Provision, Status, SyncUL, UserNotice
 from lanying.runtime import shard_name
 from lanying.shard import accounts, calls, devices, group_reading, history, kinds, marks, push_tokens
 from lanying.shard.aging import Aging, Background, at_once
@@ -78,6 +78,13 @@ log = logging.getLogger(__name__)
 SYNC, UNREAD, PROVISION = Frame.SYNC, Frame.UNREAD, Frame.PROVISION
 KICK_BY_SAME_DEVICE, KICKED_BY_OTHER_DEVICE = 4, 5
 """UserNotice types (xsync 5.7)."""
+KICKS: Final[dict[int, str]] = {
+    UserNotice.PASSWORD_CHANGED: "kicked_password_changed",
+    UserNotice.FROZEN: "kicked_frozen",
+    UserNotice.REMOVED: "kicked_removed",
+    UserNotice.DEVICE_REMOVED: "kicked_device_removed",
+}
+"""Why a session ended, by what its client was told; of other notices ``kicked``."""
 
 Pull = tuple[Session, int, int]
 Page = tuple[Session, int, int, int]
@@ -195,11 +202,11 @@ class Shard:
             old = self.registry.find(uid, device.sn)
             if old is not None:
                 # Directly and only to the old connection; a bare close lets that page come back as a new device (5.7).
-                self._dismiss(old, KICK_BY_SAME_DEVICE, b"")
+                self._dismiss(old, KICK_BY_SAME_DEVICE, b"", "replaced")
         sessions = self.registry.sessions(uid)
         if len(sessions) >= limits.DEVICES_PER_USER:
             oldest = min(sessions, key=lambda s: s.last_read)
-            self._dismiss(oldest, KICKED_BY_OTHER_DEVICE, goodbye(oldest.connection.kind))
+            self._dismiss(oldest, KICKED_BY_OTHER_DEVICE, goodbye(oldest.connection.kind), "too_many_devices")
         self.registry.add(session)
         self.logins += 1
         tick.send(session, frame.provision_ok(uid, device.sn))
@@ -226,10 +233,10 @@ class Shard:
             self.refusals[error.status_code] += 1
             self.tick.send(session, frame.refusal(0, error.status_code, error.reason))
 
-    def left(self, session: Session, *, dismissed: bool = False) -> None:
-        """The connection is gone. ``dismissed``: we ended it."""
+    def left(self, session: Session, why: str = "disconnected", *, dismissed: bool = False) -> None:
+        """The connection is gone, or goes. ``why``: a word for the log; ``dismissed``: we ended it for good."""
         if not session.left:
-            session.left = True
+            session.left = why
             self._owed.pop(session, None)
             self.registry.remove(session)
             self.settle()
@@ -348,7 +355,7 @@ class Shard:
             if session.sn != except_sn and device_sn in (0, session.sn)
         ]
         for session in victims:
-            self._dismiss(session, notice, goodbye(session.connection.kind))
+            self._dismiss(session, notice, goodbye(session.connection.kind), KICKS.get(notice, "kicked"))
         return len(victims)
 
     def inform(self, uid: int, notice: int) -> None:
@@ -587,11 +594,11 @@ class Shard:
             if head.stored:
                 self.mailboxes.changed(head)
 
-    def _dismiss(self, session: Session, notice: int, farewell: bytes) -> None:
+    def _dismiss(self, session: Session, notice: int, farewell: bytes, why: str) -> None:
         self.tick.send(session, frame.user_notice(self.next_mid(), session.uid, self.tick.now_ms, notice))
         if farewell:
             self.tick.send_raw(session, farewell)
-        self.left(session, dismissed=True)
+        self.left(session, why, dismissed=True)
         self.tick.closing.append(session)
 
     def _offer(self, head: Conversation, entries: list[Entry]) -> None:

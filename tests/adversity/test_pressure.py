@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -139,6 +140,7 @@ def test_a_client_that_stops_reading_is_closed_and_nobody_else_notices(town: Tow
 
     until("the server closes it", closed, 40)
     raw.socket.close()
+    until("it is logged", lambda: re.search(rf"event=closed uid={uid} sn=\d+ reason=slow_reader", server.log()), 30)
     for name in names:
         assert memory(town, name) - before[name] < 64 * _MIB, name
     town.check()

@@ -37,6 +37,13 @@ def test_links_and_reasons_are_labels():
     assert 'lanying_refused_total{process="shard-0",status="FAIL"} 1.0' in shown
 
 
+def test_room_on_the_disks_has_their_place():
+    shown = page({"disk_free_bytes:place=data": 5.0, "disk_free_bytes:place=cold": 7.0, "min_free_bytes": 2.0})
+    assert 'lanying_disk_free_bytes{place="data",process="shard-0"} 5.0' in shown
+    assert 'lanying_disk_free_bytes{place="cold",process="shard-0"} 7.0' in shown
+    assert 'lanying_min_free_bytes{process="shard-0"} 2.0' in shown
+
+
 def test_logins_the_router_refused_are_no_refused_uploads():
     shown = page({"refused": 4.0, "closed_left": 2.0, "waiting": 1.0, **Histogram().figures("lag_seconds")}, "router")
     assert 'lanying_arrivals_total{end="refused",process="router"} 4.0' in shown

@@ -68,7 +68,7 @@ class Store(Protocol):
         """Rewrite everything without what was deleted. Takes long; may be called from one other thread."""
 
     def sizes(self) -> dict[str, float]:
-        """Figures for ``status``: ``disk_bytes``, ``memory_bytes``."""
+        """Figures for ``status``: ``disk_bytes``, ``memory_bytes``, of a store with a cold tier also that one's."""
 
     def close(self) -> None:
         """Release the files."""

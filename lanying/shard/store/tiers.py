@@ -181,11 +181,13 @@ class TieredStore:
     def sizes(self) -> dict[str, float]:
         cold = self.cold.sizes() if self.cold is not None else {"disk_bytes": 0.0, "memory_bytes": 0.0}
         hot = self.hot.sizes()
+        free = {"disk_free_bytes:place=cold": float(self.cold.free_bytes())} if self.cold is not None else {}
         return {
             "disk_bytes": hot["disk_bytes"],
             "memory_bytes": hot["memory_bytes"] + cold["memory_bytes"],
             "cold_bytes": cold["disk_bytes"],
             "cold_missing": float(self.cold is None),
+            **free,
         }
 
     def close(self) -> None:

@@ -169,11 +169,13 @@ def test_a_cold_tier_that_fails_costs_its_entries_and_nothing_else(monkeypatch: 
     assert pair.tiered.get_many(QUEUE, keys) == [None] * 6 + [b"7", b"8", b"9", b"10"]
     assert pair.tiered.cold is None and "Input/output" in pair.tiered.reason and pair.tiered.lost is pair.cold
     assert pair.tiered.sizes()["cold_missing"] == 1
+    assert "disk_free_bytes:place=cold" not in pair.tiered.sizes(), "of a disk that is not there nothing is known"
     assert [value for _, value in pair.tiered.scan(QUEUE, b"", BEHIND_ALL)] == [b"7", b"8", b"9", b"10"]
     pair.append(QUEUES[0], 1)
     pair.shorten(QUEUES[0], 3)
     monkeypatch.undo()
     pair.tiered.cold = pair.cold
+    assert pair.tiered.sizes()["disk_free_bytes:place=cold"] == pair.cold.free_bytes()
     pair.check()
 
 
