@@ -4,6 +4,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from prompt_toolkit.completion import CompleteEvent
@@ -276,3 +277,9 @@ def test_a_negative_number_is_a_value_and_an_option_that_is_none_is_an_error(mon
     for line in (["config", "set", "a", "-1", "--no"], ["config", "set", "a", "b", "--no"]):
         assert cli.run(cli.cli, line) == 2
     assert asked[1:] == []
+
+
+def test_the_documentation_has_the_exit_codes():
+    text = (Path(__file__).parents[2] / "docs/admin.md").read_text()
+    for code, meaning in cli.EXIT_CODES.items():
+        assert f"| {code} | {meaning} |" in text

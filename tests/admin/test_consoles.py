@@ -13,7 +13,7 @@ import zmq
 import zmq.asyncio
 
 from lanying import limits
-from lanying.admin import doors
+from lanying.admin import doors, keys
 from lanying.admin.audit import Audit
 from lanying.admin.client import Address, Console
 from lanying.admin.commands import COMMANDS
@@ -49,7 +49,9 @@ class Stage:
         monkeypatch.setitem(COMMANDS, "restart me", Command("restart me", "restart", self.restart_me))
         self.go = asyncio.Event()
         self.audit = Audit(self.data / "audit.log")
+        self.recorded = []
         server = SimpleNamespace(run=run, data=self.data, audit=self.audit, now_ms=lambda: 1, followers=Followers())
+        server.record = lambda *entry: self.recorded.append(entry)
         self.endpoint = Endpoint(server, lambda: Ring(new_pair()))
         self.endpoint.listen_local()
         self.context = zmq.Context()
@@ -286,3 +288,18 @@ def test_an_address_that_was_taken_while_keys_are_shown_again_is_waited_for(monk
         context.destroy(linger=0)
 
     asyncio.run(act())
+
+
+def test_keys_that_changed_while_no_server_ran_are_recorded_once_at_its_start(scene):
+    async def act(stage):
+        keys.add(stage.data, "early", Role.READ)  # the endpoint has not had a turn yet
+        await settled(lambda: stage.recorded)
+        keys.add(stage.data, "late", Role.OPERATE)
+        await settled(lambda: len(stage.recorded) > 1)
+        assert stage.recorded == [
+            ("local", "keygen", {"name": "early", "role": "read"}, "done before this start"),
+            ("local", "keygen", {"name": "late", "role": "operate"}, "done"),
+        ]
+        assert keys.Watch(stage.data).look().added == {}, "the next start finds nothing new"
+
+    scene(act)
