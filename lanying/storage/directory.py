@@ -7,9 +7,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
-from lanying.errors import DataDirectoryError
+from lanying.errors import DataDirectoryError, StoreError
 from lanying.private import write_private
 from lanying.runtime import shard_name
 from lanying.shard.store.base import Store
@@ -48,14 +49,22 @@ def open_store(path: Path) -> RocksStore:
 
 @contextmanager
 def opened(paths: list[Path]) -> Iterator[list[RocksStore]]:
-    """Databases, closed in the end."""
+    """Databases, closed in the end. What went wrong first is raised, not what it did to the closing."""
     with ExitStack() as stack:
         stores: list[RocksStore] = []
         for path in paths:
             store = open_store(path)
-            stack.callback(store.close)
+            stack.push(partial(_close, store))
             stores.append(store)
         yield stores
+
+
+def _close(store: RocksStore, kind: type[BaseException] | None, *_: object) -> None:
+    try:
+        store.close()
+    except StoreError:
+        if kind is None:
+            raise
 
 
 @contextmanager

@@ -71,4 +71,4 @@ class Store(Protocol):
         """Figures for ``status``: ``disk_bytes``, ``memory_bytes``, of a store with a cold tier also that one's."""
 
     def close(self) -> None:
-        """Release the files."""
+        """Release the files. :raises StoreError: not everything could be written, only the log has it"""

@@ -184,13 +184,18 @@ class RocksStore:
         return {"disk_bytes": float(disk), "memory_bytes": float(memory)}
 
     def close(self) -> None:
-        # A live column family keeps the lock: every handle goes before the database.
+        # A live column family keeps the lock: every handle goes before the database, also when one could not be written.
         self._handles.clear()
-        for family in self._families.values():
-            family.close()
+        failed: list[StoreError] = []
+        for handle in (*self._families.values(), self._database):
+            try:
+                handle.close()
+            except Exception as error:  # noqa: BLE001 - raised below
+                failed.append(_translate(error))
         self._families.clear()
-        self._database.close()
         gc.collect()
+        if failed:  # a full disk says so once, then "previous error"
+            raise next((error for error in failed if isinstance(error, StoreFull)), failed[0])
 
 
 def _refuse_unknown_families(path: Path, names: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lanying.errors import SchemaError, StoreError
+from lanying.errors import SchemaError, StoreError, StoreFull
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 from lanying.shard.store.cold import ColdStore
@@ -162,6 +162,24 @@ def test_families_of_a_newer_release_are_refused_with_the_remedy(
     monkeypatch.setattr(schema, "FAMILIES", known)
     with pytest.raises(SchemaError, match=r"seats.*upgrade lanying"):
         RocksStore(tmp_path)
+
+
+def test_a_full_disk_at_the_end_is_said_in_words_and_lets_go_of_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RocksStore(tmp_path / "store")
+    put(store, a=b"1")
+
+    class Full:
+        def close(self) -> None:
+            raise Exception("IO error: No space left on device: While appending to file")
+
+    monkeypatch.setitem(store._families, "one that cannot be written", Full())
+    with pytest.raises(StoreFull, match="the disk is full"):
+        store.close()
+    again = RocksStore(tmp_path / "store")
+    assert again.get(QUEUE, b"a") == b"1"
+    again.close()
 
 
 def test_a_store_in_use_is_refused(tmp_path: Path) -> None:
