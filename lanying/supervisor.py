@@ -361,6 +361,7 @@ class Supervisor:
 
 def _explain_shards(configured: int, wanted: int) -> str:
     return (
-        f"the server is told to have {configured} shards (--shards, LANYING_SHARDS or the configuration file) and would not start "
-        f"with {wanted}: take that out of the configuration file, or start it without --shards first; then try again"
+        f"the server is told to have {configured} shards (--shards, LANYING_SHARDS, configuration file or board profile) and would "
+        f"not start with {wanted}: write `shards = 0` into the configuration file, which means as many as the data has, or start it "
+        "without --shards and LANYING_SHARDS first; then try again"
     )
