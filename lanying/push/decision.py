@@ -120,7 +120,7 @@ def decide(recipient: Recipient, conversation: Conversation, letter: Letter, hou
         loc_args=[] if hidden else _texts_of(config.get("pushMessageLocArgs")),
         show_begin_time=_number(config.get("show_begin_time"), 0),
         show_end_time=_number(config.get("show_end_time"), 0),
-        ios=ios,
+        ios={**ios, "subtitle": ""} if hidden else ios,
         android=android,
     )
 

@@ -101,8 +101,10 @@ def test_config_has_the_last_word_about_texts():
 
 
 def test_details_are_hidden_whatever_the_message_wants():
-    found = decide(but(no_push_detail=True), FRIEND, saying(title="T", pushMessage="P", pushMessageLocKey="k"), NOON)
+    said = saying(title="T", pushMessage="P", pushMessageLocKey="k", ios={"subtitle": "S", "sound": "s"})
+    found = decide(but(no_push_detail=True), FRIEND, said, NOON)
     assert (found.title, found.body, found.loc_key) == ("Alice", decision.HIDDEN, "")
+    assert found.ios == {"subtitle": "", "sound": "s"}
 
 
 @pytest.mark.parametrize(
