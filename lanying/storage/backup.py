@@ -23,7 +23,6 @@ from lanying.notifiers import KEY_FILE, LIST_FILE
 from lanying.runtime import OBJECTS, RunDirectory
 from lanying.shard.store.cold import cold_place
 from lanying.shardmap import FILE_NAME as MAP_FILE
-from lanying.shardmap import ShardMap
 from lanying.storage import directory, manifest, snapshot
 from lanying.storage.hold import held
 from lanying.storage.manifest import Entry, Manifest, object_path
@@ -75,7 +74,7 @@ class Backup:
         self._config_file = config_file
         self._progress = progress or Silent()
         self._point = point
-        self._map = directory.need_map(self._data)
+        self._map = directory.need_settled(self._data)
         self._cold = self._cold_stores(cold_path)
         self._apps = apps.load(self._data)
         self._before = self._check_destination()
@@ -170,7 +169,7 @@ class Backup:
         return files + self._small_files()
 
     def _small_files(self) -> list[File]:
-        if ShardMap.load(self._data) != self._map:
+        if directory.need_settled(self._data) != self._map:
             raise BackupError(f"{self._data}: was resharded a moment ago; try again")
         paths = {name: self._data / name for name in (MAP_FILE, apps.FILE, apps.TOKEN_FILE, LIST_FILE, KEY_FILE)}
         if self._config_file is not None:

@@ -55,7 +55,7 @@ def verify_data(data: Path, logs: Path, progress: Progress, cold_path: str | Non
     :param cold_path: where the cold stores are; one that is not there is a problem. None: they are not looked at
     :raises StoreError: one cannot be opened
     """
-    shard_map = directory.need_map(data)
+    shard_map = directory.need_settled(data)
     with ExitStack() as stack:
         stores: list[Store] = []
         missing: list[str] = []

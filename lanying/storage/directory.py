@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+from lanying.datadir import SWITCHING_FILE
 from lanying.errors import DataDirectoryError, StoreError
 from lanying.private import write_private
 from lanying.runtime import shard_name
@@ -40,6 +41,19 @@ def need_map(data: Path) -> ShardMap:
     if found is None:
         raise DataDirectoryError(f"{data}: not a data directory (no shardmap.json); name the server's with --data")
     return found
+
+
+def need_settled(data: Path) -> ShardMap:
+    """The shard map, of data that fits it.
+
+    :raises DataDirectoryError: like :func:`need_map`, or directories are being exchanged or were when that was interrupted
+    """
+    if (data / SWITCHING_FILE).exists():
+        raise DataDirectoryError(
+            f"{data}: a move of slots was interrupted while it exchanged directories; a start of the server finishes it, and so does "
+            "`lanying-cluster reshard`; then try again"
+        )
+    return need_map(data)
 
 
 def open_store(path: Path) -> RocksStore:

@@ -20,7 +20,7 @@ from lanying.storage.verify import BEHIND_ALL
 
 def forget_cold(data: Path, progress: Progress | None = None) -> int:
     """Forget the cold stores of a stopped server's data directory. How many messages are gone."""
-    shards = directory.need_map(data).shards
+    shards = directory.need_settled(data).shards
     gone = 0
     with directory.opened([directory.shard_path(data, index) for index in range(shards)]) as stores:
         advance = (progress or Silent()).step("forget", shards)

@@ -18,8 +18,10 @@ from lanying.shard import files
 from lanying.shard.store import schema
 from lanying.shardmap import ShardMap
 from lanying.storage import directory, placement
-from lanying.storage.check import verify_data
+from lanying.storage.backup import Backup
+from lanying.storage.check import check, verify_data
 from lanying.storage.drain import under_way
+from lanying.storage.forget_cold import forget_cold
 from lanying.storage.progress import Point, Silent
 from lanying.storage.reshard import Reshard
 from lanying.storage.verify import verify_links, verify_store
@@ -222,6 +224,20 @@ def test_interrupted_during_the_switch_a_start_is_refused(data: Path) -> None:
     lock = DataDirectory(data)
     assert lock.prepare(Config(), 4)[0].shards == 4
     lock.close()
+
+
+@pytest.mark.parametrize("stop", ["put away 1", "put in place 0", "put in place 1"])
+def test_data_that_fits_no_map_is_not_backed_up(data: Path, tmp_path: Path, stop: str) -> None:
+    good = Backup(data, tmp_path / "backup").run(LATER_MS)
+    with pytest.raises(Interrupted):
+        Reshard(data, ShardMap.even(2).drained(1), Config(), point=interrupted(stop)).run(LATER_MS)
+    with pytest.raises(DataDirectoryError, match="a start of the server finishes it"):
+        Backup(data, tmp_path / "backup").run(LATER_MS)
+    with pytest.raises(DataDirectoryError, match="finishes it"):
+        verify_data(data, tmp_path, Silent())
+    with pytest.raises(DataDirectoryError, match="finishes it"):
+        forget_cold(data)
+    assert check(tmp_path / "backup").files == good.files, "the older one is still there"
 
 
 def test_interrupted_right_before_the_switch_what_a_server_changes_is_moved_too(data: Path) -> None:
