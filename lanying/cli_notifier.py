@@ -10,7 +10,7 @@ from typing import Final
 import click
 import msgspec
 
-from lanying import config, control
+from lanying import apps, config, control
 from lanying.errors import ConfigError
 from lanying.notifiers import PROVIDERS, Notifier, Notifiers, Secret
 from lanying.runtime import RunDirectory
@@ -69,6 +69,9 @@ def add(
     from lanying.push.vendors import check
 
     notifiers, app = _open(file, data, app)
+    served = {it.app_id for it in apps.load(notifiers.data)}
+    if served and app not in served | set(config.load(file).apps):
+        raise click.UsageError(f"there is no app {app}; there are: {', '.join(sorted(served))}")
     number, environment = PROVIDERS[provider], int(not development)
     app_secret = secret_file.read_text("utf-8").strip() if secret_file else ""
     try:

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
 
+from lanying import apps
 from lanying.cli import cli
 from lanying.cli_notifier import notifier as commands
 from lanying.notifiers import PROVIDERS, Notifiers
@@ -79,9 +80,16 @@ def test_a_p12_is_kept_as_pem_without_its_password(notifier, tmp_path):
             {"secret_file": "s"},
             "--endpoint is an address",
         ),
+        (
+            ("add", "x", "--provider", "xiaomi", "--endpoint", "http://127.0.0.1.example.com"),
+            {"secret_file": "s"},
+            "--endpoint needs https",
+        ),
+        ((*APPLE, "--app", "nosuch"), {"certificate": "x"}, "there is no app nosuch; there are: lanying"),
     ],
 )
 def test_what_could_never_send_is_not_added(notifier, tmp_path, arguments, files, complaint):
+    apps.save(tmp_path, [apps.new("lanying", "School")])
     refused = notifier(*arguments, **files)
     assert refused.exit_code == 2 and complaint in " ".join(refused.output.split())
     assert not (tmp_path / "notifiers.json").exists()

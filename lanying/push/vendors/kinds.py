@@ -21,11 +21,18 @@ KINDS: Final[dict[int, type[Vendor]]] = {
 }
 
 
+_HERE: Final = re.compile(r"http://(127\.\d+\.\d+\.\d+|\[::1\]|localhost)(:\d+)?(/|$)")
+
+
 def make(notifier: Notifier, secret: Secret) -> Vendor:
     """The vendor of a notifier. :raises ConfigError: fields are missing or malformed"""
     for option, url in (("--endpoint", notifier.endpoint), ("--login-endpoint", notifier.login_endpoint)):
         if url and not re.fullmatch(r"https?://[^/\s?#]+(/[^\s?#]*)?", url):
             raise ConfigError(f"notifier {notifier.name}: {option} is an address like https://push.example.com")
+        if url.startswith("http:") and not _HERE.match(url):
+            raise ConfigError(
+                f"notifier {notifier.name}: {option} needs https: secrets travel in it (http only to 127.0.0.1)"
+            )
     kind = KINDS.get(notifier.provider)
     if kind is None:
         raise ConfigError(f"notifier {notifier.name}: there is no vendor {notifier.provider}")
