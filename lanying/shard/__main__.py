@@ -17,7 +17,7 @@ import uvloop
 from lanying import limits, logs
 from lanying.bus import handoff
 from lanying.bus.messages import Heartbeat
-from lanying.errors import LanyingError, StoreError
+from lanying.errors import LanyingError, StoreError, StoreFull
 from lanying.failpoints import failpoint
 from lanying.logs import setup
 from lanying.protocol.connection import Connection
@@ -146,7 +146,7 @@ def main() -> int:
         process = Process(launch, loop)
     except LanyingError as error:
         log.critical("event=cannot_start error=%s", error)
-        return EXIT_CONFIG
+        return 1 if isinstance(error, StoreFull) else EXIT_CONFIG  # room may be made; a wrong setting stays wrong
     loop.set_exception_handler(process.failed)
     process.start()
     loop.run_forever()

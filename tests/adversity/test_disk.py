@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,22 @@ def test_full_to_the_last_byte_and_room_again(tmp_path: Path) -> None:
         Cluster(tmp_path, data=disk / "data", storage_min_free_bytes=1 << 20) as server,
     ):
         asyncio.run(scenario(server, disk))
+
+
+def test_a_start_without_a_byte_left_is_worth_another_try(tmp_path: Path) -> None:
+    """Exit code 1, which systemd tries again, and not that of a wrong configuration, which it does not."""
+    with (
+        small(tmp_path / "disk", 64) as disk,
+        Cluster(tmp_path, data=disk / "data", storage_min_free_bytes=1 << 20) as server,
+    ):
+        assert server.stop() == 0
+        filler = fill(disk)
+        command = [sys.executable, "-m", "lanying.cli", "start", "--data", str(disk / "data"), "--listen", "127.0.0.1:0"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1, done.stderr
+        assert "No space left" in done.stderr and "make room" in done.stderr
+        filler.unlink()
+        server.start()
 
 
 @pytest.mark.timeout(240)

@@ -66,6 +66,7 @@ class RocksStore:
     :cvar FAMILIES: what is kept here
     :raises SchemaError: written by a newer release
     :raises StoreError: not a database of ours, damaged, or in use
+    :raises StoreFull: no room to open it
     """
 
     FAMILIES: tuple[str, ...] | None = None
@@ -81,7 +82,7 @@ class RocksStore:
         try:
             self._database = Rdict(str(path), options, column_families=families)
         except Exception as error:
-            raise StoreError(f"{path}: cannot open the database: {error}{_remedy(str(error))}") from error
+            raise type(_translate(error))(f"{path}: cannot open the database: {error}{_remedy(str(error))}") from error
         self._families = {family: self._database.get_column_family(family) for family in names}
         self._handles = {family: self._database.get_column_family_handle(family) for family in names}
         self._no_sync = WriteOptions()
@@ -210,7 +211,7 @@ def _remedy(text: str) -> str:
     if "Corruption" in text:
         return "; the disk has lost or changed what was written: restore the last backup with lanying-cluster restore"
     if "No space left" in text or "Read-only file system" in text:
-        return "; make room or repair the file system, the server tries again by itself"
+        return "; make room or repair the file system: a server that runs, or is a service, tries again by itself"
     return ""
 
 
