@@ -107,7 +107,16 @@ def test_a_start_without_a_byte_left_is_worth_another_try(tmp_path: Path) -> Non
     ):
         assert server.stop() == 0
         filler = fill(disk)
-        command = [sys.executable, "-m", "lanying.cli", "start", "--data", str(disk / "data"), "--listen", "127.0.0.1:0"]
+        command = [
+            sys.executable,
+            "-m",
+            "lanying.cli",
+            "start",
+            "--data",
+            str(disk / "data"),
+            "--listen",
+            "127.0.0.1:0",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 1, done.stderr
         assert "No space left" in done.stderr and "make room" in done.stderr
