@@ -1,4 +1,7 @@
-"""Every limit of the server, with its reason. Units are in the names; sizes are bytes unless they say otherwise."""
+"""Every limit of the server, with its reason. Units are in the names; sizes are bytes unless they say otherwise.
+
+One file, however long: what bounds the server is read, and reviewed, in one place.
+"""
 
 from __future__ import annotations
 

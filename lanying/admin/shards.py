@@ -74,7 +74,7 @@ async def move(visit: Visit) -> object:
     """Another number of shards, or some slots to a shard."""
     given = visit.arguments
     if "shards" in given:
-        title = f"move to {given['shards']} shards"
+        title = f"move to {given['shards']} shard{'' if given['shards'] == 1 else 's'}"
     else:
         title = f"move slots {visit.text('slots')[:40]} to shard {visit.text('to')}"
 

@@ -17,6 +17,8 @@ was accepted *or lost*. Lost means that the receiver vanished between record and
 begun to speak, so the client has to connect again. Refused: the receiver has closed its copy without writing a byte,
 and the caller answers the client itself. The descriptor has to be out of the caller's epoll before it is sent: both
 copies share one open file description. It is non-blocking and stays so.
+
+Over 400 lines: both ends of one channel, whose answers only make sense side by side.
 """
 
 from __future__ import annotations

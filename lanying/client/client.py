@@ -1,4 +1,7 @@
-"""The session on a socket: connects, reads, writes, keeps time, and gives each answer to the call that waits for it."""
+"""The session on a socket: connects, reads, writes, keeps time, and gives each answer to the call that waits for it.
+
+Over 400 lines: everything an application calls is a method of one class.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ recognises the repetition. **Receiving.** A NOTICE or an unread entry starts a p
 5.3); entries are shown once by their id. While :meth:`pause` holds, pulls are put off: unacknowledged batches stop the server, one
 batch per conversation.
 
-Times: ``now`` is monotonic seconds, ``now_ms`` wall milliseconds.
+Times: ``now`` is monotonic seconds, ``now_ms`` wall milliseconds. Over 400 lines: one state machine, whose table is above.
 """
 
 from __future__ import annotations

@@ -219,8 +219,8 @@ class Pushes:
         found = [told for told in self._shard.inspection.pushes if told.mid == mid]
         waits = {(told.uid, told.mid) for told in found}
         owed = [row for key, row in self._owed.items() if row.mid == mid and key not in waits]
-        told = [*found, *(PushTold(mid, row.uid, 0, "", "a push is owed", row.since_ms) for row in owed)]
-        return told[: limits.ADMIN_ROWS]
+        waiting = [PushTold(mid, row.uid, 0, "", "a push is owed", row.since_ms) for row in owed]
+        return [*found, *waiting][: limits.ADMIN_ROWS]
 
     def figures(self) -> dict[str, float]:
         """For ``status``."""

@@ -4,6 +4,8 @@ The group's shard keeps the entries (queue and history of owner and peer *gid*) 
 each new one: one link message per shard, whatever the number of members. A member's shard keeps the last position of the
 timeline (the head of (gid, gid), written once per shard), who its members are (``seats``), and a cursor per device. It
 pushes to who is there from what it was told; what a device asks for later it reads here, or fetches from the group's shard.
+
+Over 400 lines: both ends of one exchange between shards, which have to be read together.
 """
 
 from __future__ import annotations

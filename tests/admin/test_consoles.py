@@ -25,16 +25,9 @@ from lanying.admin.messages import Alive, Ask, Cancel, Done, Failed, decode_answ
 from lanying.admin.visit import Command, CommandError, Role, Visit, WouldDo
 from lanying.clock import monotonic
 from lanying.runtime import RunDirectory
+from lanying.testing.poll import eventually
 
 WITHIN_S = 30
-
-
-async def settled(condition):
-    """Poll a condition without stopping the loop."""
-    end = monotonic() + WITHIN_S
-    while not condition():
-        assert monotonic() < end, "it did not happen"
-        await asyncio.sleep(0.01)
 
 
 class Stage:
@@ -103,20 +96,24 @@ def test_a_console_that_vanishes_cancels_its_work_and_one_that_stays_does_not(sc
         gone, stays = stage.console(), stage.console()
         for console in (gone, stays):
             console.send(encode(Ask(1, "wait", deadline_s=1000)))
-        await settled(lambda: stage.running == 2)
+        await eventually("both commands run", lambda: stage.running == 2)
         gone.close(linger=0)
 
         def only_one_is_left():
             stays.send(encode(Alive([1])))
             return stage.cancelled
 
-        await settled(only_one_is_left)
-        for _ in range(50):  # five times what made the other one vanish
+        await eventually("the deserted command is cancelled", only_one_is_left)
+        began = monotonic()
+
+        def five_times_what_made_the_other_one_vanish():
             stays.send(encode(Alive([1])))
-            await asyncio.sleep(limits.ADMIN_ALIVE_S / 10)
+            return monotonic() > began + 5 * 3 * limits.ADMIN_ALIVE_S
+
+        await eventually("that long", five_times_what_made_the_other_one_vanish)
         assert stage.cancelled == 1
         stays.send(encode(Cancel(1)))
-        await settled(lambda: stage.cancelled == 2)
+        await eventually("the cancelled command ends", lambda: stage.cancelled == 2)
 
     scene(act)
 
@@ -126,7 +123,7 @@ def test_what_is_about_to_be_answered_when_the_process_is_told_to_end_is_answere
         console = stage.console()
         stage.go.clear()
         console.send(encode(Ask(1, "restart me")))
-        await settled(lambda: stage.running == 1)
+        await eventually("the command runs", lambda: stage.running == 1)
         last_words = asyncio.create_task(stage.endpoint.last_words())
         await asyncio.sleep(0)
         assert not last_words.done()
@@ -139,7 +136,7 @@ def test_what_is_about_to_be_answered_when_the_process_is_told_to_end_is_answere
                 answers.append(decode_answer(console.recv()))
             return Done(1, "ok") in answers
 
-        await settled(answered)
+        await eventually("the answer is there", answered)
 
     scene(act)
 
@@ -155,7 +152,7 @@ def test_a_console_whose_server_ends_does_not_wait_for_its_answer(scene):
             return caught.value.code
 
         asked = asyncio.create_task(asyncio.to_thread(ask))
-        await settled(lambda: stage.running == 1)
+        await eventually("the command runs", lambda: stage.running == 1)
         stage.endpoint.close()
         assert await asyncio.wait_for(asked, WITHIN_S) == 503
 
@@ -177,7 +174,7 @@ def test_a_number_in_use_is_not_taken_twice_and_asks_are_bounded(scene):
             console.send(encode(Alive(list(range(limits.ADMIN_ASKS)))))
             return len(failures) == 2
 
-        await settled(two_refused)
+        await eventually("two are refused", two_refused)
         assert failures == [(0, 10002), (99, 503)] and stage.running == limits.ADMIN_ASKS
 
     scene(act)
@@ -196,7 +193,7 @@ def test_who_does_not_read_events_is_not_waited_for(scene):
             stage.endpoint.publish("job", {"first": True})
             return lazy.poll(0) and eager.poll(0)
 
-        await settled(both_are_there)
+        await eventually("both consoles are there", both_are_there)
         for number in range(20 * limits.ADMIN_QUEUE):  # far more than its queues hold
             stage.endpoint.publish("job", {"number": number, "padding": "x" * 500})
             while eager.poll(0):
@@ -208,7 +205,7 @@ def test_who_does_not_read_events_is_not_waited_for(scene):
                 heard.append(decode_event(eager.recv_multipart()[-1]).what.get("number"))
             return "last" in heard
 
-        await settled(goes_on)
+        await eventually("live events go on", goes_on)
         kept = 0
         while lazy.poll(100):
             lazy.recv_multipart()
@@ -234,7 +231,7 @@ def test_jobs_are_bounded_and_end_with_the_process():
         with pytest.raises(CommandError, match="`jobs cancel`"):
             jobs.start(visit, "one more", work)
         jobs.close()
-        await settled(lambda: all(job.state == "cancelled" for job in running))
+        await eventually("every job is cancelled", lambda: all(job.state == "cancelled" for job in running))
         assert sorted(ended) == [job.id for job in running]
         assert jobs.start(visit, "there is room again", lambda job: 1)
 
@@ -279,7 +276,7 @@ def test_an_address_that_was_taken_while_keys_are_shown_again_is_waited_for(monk
         with create_server(("127.0.0.1", 0)) as thief:
             place.address = f"tcp://127.0.0.1:{thief.getsockname()[1]}"
             coming = asyncio.create_task(place.readmit())
-            await settled(lambda: "event=cannot_listen" in caplog.text)
+            await eventually("the door says that it cannot listen", lambda: "event=cannot_listen" in caplog.text)
             assert not coming.done()
         async with asyncio.timeout(WITHIN_S):
             await coming
@@ -293,9 +290,9 @@ def test_an_address_that_was_taken_while_keys_are_shown_again_is_waited_for(monk
 def test_keys_that_changed_while_no_server_ran_are_recorded_once_at_its_start(scene):
     async def act(stage):
         keys.add(stage.data, "early", Role.READ)  # the endpoint has not had a turn yet
-        await settled(lambda: stage.recorded)
+        await eventually("something is recorded", lambda: stage.recorded)
         keys.add(stage.data, "late", Role.OPERATE)
-        await settled(lambda: len(stage.recorded) > 1)
+        await eventually("the second is recorded", lambda: len(stage.recorded) > 1)
         assert stage.recorded == [
             ("local", "keygen", {"name": "early", "role": "read"}, "done before this start"),
             ("local", "keygen", {"name": "late", "role": "operate"}, "done"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,7 @@ from lanying.bus.messages import Call, Envelope, LinkAck, PeerQuery, Reply, deco
 from lanying.bus.transport import Bus, split
 from lanying.errors import CallError
 from lanying.runtime import RunDirectory
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    deadline = asyncio.get_running_loop().time() + 10
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, f"gave up waiting until {what}"
-        await asyncio.sleep(0.005)
+from lanying.testing.poll import eventually
 
 
 @pytest.fixture
@@ -52,11 +45,11 @@ def test_envelopes_arrive_in_order_and_a_late_peer_gets_what_waited(run: RunDire
         a.start(loop)
         for number in range(100):
             a.send("b", LinkAck(0, number))
-        await until(lambda: a._retry, "the blob waits for its peer")
+        await eventually("the blob waits for its peer", lambda: a._retry)
         b.start(loop)
         for number in range(100, 200):
             a.send("b", LinkAck(0, number))
-        await until(lambda: len(got) == 200, "all envelopes arrived")
+        await eventually("all envelopes arrived", lambda: len(got) == 200)
         assert [m.number for m in got if isinstance(m, LinkAck)] == list(range(200))
         a.close()
         b.close()
@@ -74,10 +67,10 @@ def test_a_paused_bus_receives_later(run: RunDirectory) -> None:
         b.start(loop)
         b.pause()
         a.send("b", LinkAck(0, 1))
-        await until(lambda: not a._unflushed, "the envelope left")
+        await eventually("the envelope left", lambda: not a._unflushed)
         assert got == []
         b.resume()
-        await until(lambda: got, "the envelope arrived")
+        await eventually("the envelope arrived", lambda: got)
         assert turns[-1] == 1
         a.close()
         b.close()
