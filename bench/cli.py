@@ -15,7 +15,7 @@ from bench.options import EPILOG, EXIT_CANNOT, common, rate, run_scenario
 from bench.profile import ProfileError
 from bench.scenarios.pi import Limits, limiter_here
 from bench.seed import SeedError
-from lanying.errors import LanyingError
+from lanying.base.errors import LanyingError
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

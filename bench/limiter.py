@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from lanying.errors import LanyingError
+from lanying.base.errors import LanyingError
 
 PI4_CORES: Final = 0.7
 PI4_MEMORY: Final = 1 << 30

@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.measure import memory
-from lanying import config
-from lanying.config import flat
+from lanying.config import schema as config
+from lanying.config.schema import flat
 from lanying.shard.store import schema
 from lanying.shard.store.rocks import RocksStore
 from lanying.testing.cluster import Cluster

@@ -11,10 +11,10 @@ import random
 import tempfile
 from pathlib import Path
 
-from lanying.admin.client import Address, Console
-from lanying.config import Config
-from lanying.datadir import DataDirectory
+from lanying.admin.console.client import Address, Console
+from lanying.config.schema import Config
 from lanying.storage import directory
+from lanying.supervisor.datadir import DataDirectory
 from lanying.testing.cluster import Cluster
 from lanying.testing.simulation import START_MS, Simulation
 

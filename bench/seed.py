@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from lanying import tokens
-from lanying.config import Config
-from lanying.datadir import DataDirectory
-from lanying.ids import SLOTS
-from lanying.shard import accounts
-from lanying.shard.ports import Work
+from lanying.base import tokens
+from lanying.base.ids import SLOTS
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.schema import Config
+from lanying.shard.accounts import accounts
+from lanying.shard.core.ports import Work
 from lanying.shard.store.rocks import RocksStore
-from lanying.shardmap import ShardMap
+from lanying.supervisor.datadir import DataDirectory
 
 NO_PASSWORD = "!"
 """A hash no password has."""
@@ -41,7 +41,7 @@ class SeedError(Exception):
 
 
 class _Writer:
-    """As much of a shard as :func:`lanying.shard.accounts.claim` needs; writes at once, so that reads see it."""
+    """As much of a shard as :func:`lanying.shard.accounts.accounts.claim` needs; writes at once, so that reads see it."""
 
     def __init__(self, store: RocksStore) -> None:
         self.store = store
@@ -66,7 +66,7 @@ def names(count: int) -> list[str]:
 def provision(data: Path, count: int, shards: int, lifetime_s: int = 86_400) -> list[Account]:
     """``count`` accounts in a data directory, made there if they are missing; so is the directory.
 
-    :raises lanying.errors.LanyingError: a server is running there, or another number of shards
+    :raises lanying.base.errors.LanyingError: a server is running there, or another number of shards
     """
     directory = DataDirectory(data, shards)
     try:

@@ -9,9 +9,9 @@ from typing import Any
 
 from bench import measure, seed
 from bench.host import Host, Target
-from lanying import control
-from lanying.errors import LanyingError
-from lanying.runtime import RunDirectory
+from lanying.base.errors import LanyingError
+from lanying.cluster.runtime import RunDirectory
+from lanying.supervisor import control
 from lanying.testing.cluster import COMMAND, Cluster
 
 MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs", "overlay")

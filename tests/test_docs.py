@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from lanying.cli import EXIT_CODES, cli
-from lanying.config import Config, environment_name, flat
-from lanying.gateway.metrics import Metrics
+from lanying.cli.main import EXIT_CODES, cli
+from lanying.config.schema import Config, environment_name, flat
+from lanying.gateway.http.metrics import Metrics
 from lanying.testing.poll import until
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +78,8 @@ def test_every_status_field_and_figure_is_documented(cluster):
 def test_every_process_is_on_the_metrics_page_and_every_metric_documented(cluster):
     status = json.loads(
         subprocess.run(
-            [sys.executable, "-m", "lanying.cli", "status", "--json", "--data", str(cluster.data)], capture_output=True
+            [sys.executable, "-m", "lanying.cli", "status", "--json", "--data", str(cluster.data)],
+            capture_output=True,
         ).stdout
     )
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lanying.admin.commands import TABLE
+from lanying.admin.commands.table import TABLE
 from lanying.admin.visit import Command
 
 PAGE = Path(__file__).parents[1] / "docs/admin.md"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Reduces the published description of the REST API to facts: ``lanying/gateway/contract.json``.
+"""Reduces the published description of the REST API to facts: ``lanying/gateway/contract/contract.json``.
 
-    tools/reduce_contract.py rest-api.json > lanying/gateway/contract.json
+    tools/reduce_contract.py rest-api.json > lanying/gateway/contract/contract.json
 
 Kept: methods, path, who may call, parameters with types, limits and whether they are required, the shape of the answer.
 Left out: every sentence. ``PUT`` and ``DELETE`` twins join their ``POST``. Named shapes are written once, under

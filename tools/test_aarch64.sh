@@ -12,7 +12,7 @@ directory=${1:-/var/tmp/lanying-aarch64}
 system=$directory/system wheels=$directory/wheels
 # What runs without server processes: emulated ones take their time. Not tests/storage: RocksDB's threads take all memory under qemu-user.
 tests="tests/protocol tests/shard tests/router/test_arrival.py tests/router/test_login.py tests/router/test_throttle.py
-    tests/bus tests/gateway tests/client tests/push tests/test_ids.py tests/test_shardmap.py tests/test_tokens.py tests/test_config.py"
+    tests/bus tests/gateway tests/client tests/push tests/base/test_ids.py tests/cluster/test_shardmap.py tests/base/test_tokens.py tests/config/test_schema.py"
 
 [ "$(id -u)" -eq 0 ] || {
     echo "test_aarch64.sh needs root for chroot: sudo $0" >&2

@@ -21,7 +21,7 @@ from typing import ClassVar, Final
 from bench import measure, seed
 from bench.host import Host, Target
 from bench.peers.xmpp import DOMAIN, user
-from lanying.errors import LanyingError
+from lanying.base.errors import LanyingError
 
 START_S: Final = 60.0
 STOP_S: Final = 20.0

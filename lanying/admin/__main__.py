@@ -14,18 +14,19 @@ import msgspec
 import uvloop
 import zmq
 
-from lanying import limits
-from lanying.admin import keys, shards, web
+from lanying.admin import keys
+from lanying.admin.commands import shards, web
 from lanying.admin.endpoint import Endpoint
 from lanying.admin.server import Server
+from lanying.base import limits
+from lanying.base.errors import LanyingError
+from lanying.base.lag import Lag
+from lanying.base.logs import setup
 from lanying.bus.call import Calls
 from lanying.bus.messages import Call, Drain, Envelope, Heartbeat, LogLine, Message, ProcessEvent, Reply, Traced
 from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
-from lanying.errors import LanyingError
-from lanying.lag import Lag
-from lanying.logs import setup
-from lanying.runtime import EXIT_CONFIG, SUPERVISOR, Launch
+from lanying.cluster.runtime import EXIT_CONFIG, SUPERVISOR, Launch
 
 log = logging.getLogger("lanying.admin")
 

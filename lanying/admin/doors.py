@@ -11,9 +11,9 @@ from typing import Final, Self
 import zmq
 import zmq.asyncio
 
-from lanying import limits
 from lanying.admin.keys import Ring
-from lanying.clock import monotonic
+from lanying.base import limits
+from lanying.base.clock import monotonic
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,8 @@ import zmq
 import zmq.asyncio
 from zmq.auth.asyncio import AsyncioAuthenticator
 
-from lanying import limits
 from lanying.admin import keys
-from lanying.admin.commands import COMMANDS
+from lanying.admin.commands.table import COMMANDS
 from lanying.admin.doors import DOMAIN, Door, Place, Running
 from lanying.admin.keys import Console, Ring
 from lanying.admin.messages import (
@@ -37,8 +36,9 @@ from lanying.admin.messages import (
 )
 from lanying.admin.server import Server
 from lanying.admin.visit import Command, CommandError, Kind, Later, Page, Role, Visit, WouldDo
-from lanying.clock import monotonic
-from lanying.errors import CallError, LanyingError
+from lanying.base import limits
+from lanying.base.clock import monotonic
+from lanying.base.errors import CallError, LanyingError
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from lanying import limits
+from lanying.base import limits
 
 M = TypeVar("M", bound=msgspec.Struct)
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lanying import limits
 from lanying.admin.visit import CommandError, Visit
+from lanying.base import limits
+from lanying.base.errors import LanyingError
 from lanying.bus.messages import BroadcastInfo, CancelBroadcast, ListBroadcasts
-from lanying.errors import LanyingError
-from lanying.move import Move
+from lanying.supervisor.move import Move
 
 RUNNING: Final = "running"
 KEPT: Final = 50

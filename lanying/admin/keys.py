@@ -17,8 +17,8 @@ import msgspec
 import zmq
 
 from lanying.admin.visit import Role
-from lanying.errors import ConfigError
-from lanying.private import write_private
+from lanying.base.errors import ConfigError
+from lanying.base.private import write_private
 
 FILE: Final = "admin-keys.json"
 SEEN: Final = "admin-keys.seen"

@@ -10,20 +10,20 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from lanying import control
 from lanying.admin.audit import Audit
 from lanying.admin.followers import Followers
 from lanying.admin.jobs import Jobs
 from lanying.admin.visit import CommandError, entity_id
-from lanying.apps import App, Apps
+from lanying.base.clock import wall_ms
+from lanying.base.errors import CallError
+from lanying.base.passwords import Passwords
 from lanying.bus.messages import AccountInfo, FindName, Message, Request
 from lanying.bus.shards import Shards, accounts, ask, ask_name
-from lanying.clock import wall_ms
-from lanying.config import Config
-from lanying.errors import CallError
-from lanying.passwords import Passwords
-from lanying.runtime import RunDirectory
-from lanying.shardmap import ShardMap
+from lanying.cluster.runtime import RunDirectory
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.apps import App, Apps
+from lanying.config.schema import Config
+from lanying.supervisor import control
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

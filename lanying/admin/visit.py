@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
-from lanying import limits
-from lanying.errors import LanyingError
-from lanying.ids import MAX_ENTITY_ID
+from lanying.base import limits
+from lanying.base.errors import LanyingError
+from lanying.base.ids import MAX_ENTITY_ID
 
 if TYPE_CHECKING:
     from lanying.admin.server import Server

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
 
-from lanying import limits
+from lanying.base import limits
+from lanying.base.clock import wall_ms
+from lanying.base.errors import CallError
 from lanying.bus.messages import AdminRequest, Call, Reply, Request, encode
 from lanying.bus.transport import Bus
-from lanying.clock import wall_ms
-from lanying.errors import CallError
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Names what caused a call, for the logs of whoever answers: a REST request's id."""

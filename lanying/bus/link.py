@@ -19,7 +19,7 @@ sender state            meaning
 
 from __future__ import annotations
 
-from lanying import limits
+from lanying.base import limits
 
 
 class LinkSender:
@@ -29,7 +29,7 @@ class LinkSender:
 
     def __init__(self, last: int, oldest: int, *, held: bool = False) -> None:
         """:param last: highest number ever assigned, :param oldest: lowest number still in the outbox (``last + 1`` when empty)
-        :param held: send nothing until the peer has said what it knows (:mod:`lanying.shard.outbox`)"""
+        :param held: send nothing until the peer has said what it knows (:mod:`lanying.shard.core.outbox`)"""
         self.held = held
         assert oldest <= last + 1
         self.last = last

@@ -7,13 +7,13 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from lanying import limits
+from lanying.base import limits
+from lanying.base.errors import CallError
+from lanying.base.failpoints import failpoint
 from lanying.bus.call import Calls
 from lanying.bus.messages import AccountInfo, GetAccounts, Request
-from lanying.errors import CallError
-from lanying.failpoints import failpoint
-from lanying.runtime import shard_name
-from lanying.shardmap import ShardMap
+from lanying.cluster.runtime import shard_name
+from lanying.cluster.shardmap import ShardMap
 
 T = TypeVar("T")
 

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 import msgspec
 import zmq
 
-from lanying import limits, logs
+from lanying.base import limits, logs
 from lanying.bus.messages import Envelope, LogControl, LogLine, Message, decode_envelope, encode
-from lanying.runtime import RunDirectory
+from lanying.cluster.runtime import RunDirectory
 
 log = logging.getLogger(__name__)
 

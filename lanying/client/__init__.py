@@ -15,6 +15,7 @@ rest          registration, tokens, discovery, any REST call
 docs/try_it.py is a complete program.
 """
 
+from lanying.base.errors import CallError
 from lanying.client import outgoing
 from lanying.client.client import Client
 from lanying.client.events import (
@@ -37,7 +38,6 @@ from lanying.client.events import (
 )
 from lanying.client.outgoing import Outgoing
 from lanying.client.session import Session
-from lanying.errors import CallError
 
 __all__ = [
     "CallError",

@@ -15,7 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
-from lanying import limits
+from lanying.base import limits
+from lanying.base.clock import wall_ms
+from lanying.base.errors import LanyingError
 from lanying.client import outgoing as out
 from lanying.client.events import (
     Answer,
@@ -32,8 +34,6 @@ from lanying.client.events import (
 from lanying.client.outgoing import Outgoing
 from lanying.client.rest import Rest
 from lanying.client.session import Session, State
-from lanying.clock import wall_ms
-from lanying.errors import LanyingError
 from lanying.protocol.connection import SOCKETIO, XSYNC
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from lanying.errors import LanyingError
+from lanying.base.errors import LanyingError
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, UserNotice
 
 

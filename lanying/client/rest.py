@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from lanying.errors import CallError
+from lanying.base.errors import CallError
 
 TIMEOUT_S: Final = 20.0
 ANSWER_BYTES: Final = 16 * 1024 * 1024

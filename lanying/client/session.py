@@ -34,7 +34,8 @@ from collections.abc import Callable
 
 from google.protobuf.message import DecodeError
 
-from lanying import limits
+from lanying.base import limits
+from lanying.base.errors import LanyingError, ProtocolError
 from lanying.client.events import (
     LOSSY,
     Answer,
@@ -56,7 +57,6 @@ from lanying.client.events import (
     read_meta,
 )
 from lanying.client.outgoing import SELF, Outgoing
-from lanying.errors import LanyingError, ProtocolError
 from lanying.protocol import frame
 from lanying.protocol.connection import Connection, goodbye, wrap_client
 from lanying.protocol.frame import FrameError, parse_frame

@@ -15,22 +15,23 @@ from typing import Any
 import uvloop
 from prometheus_client import make_asgi_app
 
-from lanying import control, limits
-from lanying.bus import handoff
+from lanying.base import limits
+from lanying.base.errors import LanyingError
+from lanying.base.lag import Lag
+from lanying.base.logs import setup
 from lanying.bus.call import Calls
+from lanying.bus.handoff import wire
 from lanying.bus.messages import Drain, Envelope, Heartbeat, Reconfigure, Reply
 from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
-from lanying.config import change
-from lanying.errors import LanyingError
-from lanying.gateway.adopt import Adopter
+from lanying.cluster.runtime import ADMIN, EXIT_CONFIG, SUPERVISOR, Launch
+from lanying.config.schema import change
 from lanying.gateway.app import build
-from lanying.gateway.endpoint import Services
-from lanying.gateway.metrics import Metrics, ProcessCollector
-from lanying.lag import Lag
-from lanying.logs import setup
+from lanying.gateway.http.endpoint import Services
+from lanying.gateway.http.metrics import Metrics, ProcessCollector
+from lanying.gateway.server import Adopter
 from lanying.protocol.schema.xsync_pb2 import Status
-from lanying.runtime import ADMIN, EXIT_CONFIG, SUPERVISOR, Launch
+from lanying.supervisor import control
 
 log = logging.getLogger("lanying.gateway")
 
@@ -55,7 +56,7 @@ class Process:
             launch.config, launch.app_list(), shards, data=Path(launch.data), ask_admin=partial(self.calls.ask, ADMIN)
         )
         self.adopter = Adopter(build(self.services, self._metrics), loop)
-        self.receiver = handoff.Receiver(launch.run.handoff(launch.name), self.accept, loop)
+        self.receiver = wire.Receiver(launch.run.handoff(launch.name), self.accept, loop)
 
     async def start(self) -> None:
         """Serve."""
@@ -72,13 +73,13 @@ class Process:
         self._lag.start()
         self.heartbeat()
 
-    def accept(self, fd: int, record: bytes) -> handoff.Verdict:
+    def accept(self, fd: int, record: bytes) -> wire.Verdict:
         """An HTTP client's socket from the router."""
         if self._draining is not None:
-            return handoff.Refused(Status.FAIL, "the server is stopping")
-        visitor = handoff.decode_visitor(record)
+            return wire.Refused(Status.FAIL, "the server is stopping")
+        visitor = wire.decode_visitor(record)
         self.adopter.adopt(socket.socket(fileno=fd), visitor.first_bytes)
-        return handoff.ACCEPTED
+        return wire.ACCEPTED
 
     def heartbeat(self) -> None:
         """Tell the supervisor that the loop turns."""

@@ -9,13 +9,14 @@ from typing import Any, Final
 import msgspec
 import psutil
 
-from lanying import control, limits
+from lanying.base import limits
+from lanying.base.errors import LanyingError
 from lanying.bus.messages import GroupInfo, GroupPage, JobInfo, ListGroups, ListJobs, StartBackup
 from lanying.bus.shards import ask_shard
-from lanying.errors import LanyingError
-from lanying.gateway.codes import refuse
-from lanying.gateway.endpoint import GET, POST, Endpoint, Page, Visit
-from lanying.runtime import RunDirectory
+from lanying.cluster.runtime import RunDirectory
+from lanying.gateway.http.endpoint import GET, POST, Endpoint, Page, Visit
+from lanying.gateway.http.error_codes import refuse
+from lanying.supervisor import control
 
 MANIFEST: Final = "manifest.json"
 """As in :mod:`lanying.storage.manifest`, which would load the database engine."""

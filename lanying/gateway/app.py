@@ -20,37 +20,24 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lanying import limits, logs
-from lanying.apps import App
+from lanying.base import limits, logs
+from lanying.base.errors import CallError
 from lanying.bus.call import request_id
-from lanying.errors import CallError
-from lanying.gateway import (
-    admin,
-    code_logins,
-    discovery,
-    downloads,
-    files,
-    groups,
-    messages,
-    not_offered,
-    openapi,
-    pages,
-    phones,
-    push_bindings,
-    push_tasks,
-    registration,
-    roster_administration,
-    rosters,
-    sign_in,
-    user_administration,
-    users,
-)
-from lanying.gateway.auth import authenticate
-from lanying.gateway.codes import HTTP_STATUS, MEANINGS, refuse
-from lanying.gateway.endpoint import Endpoint, Page, Raw, Services, Visit
-from lanying.gateway.metrics import Metrics
-from lanying.gateway.params import parse
-from lanying.gateway.throttle import Guesses
+from lanying.config.apps import App
+from lanying.gateway import admin
+from lanying.gateway.accounts import code_logins, discovery, phones, registration, sign_in, user_administration, users
+from lanying.gateway.contract import not_offered, openapi
+from lanying.gateway.files import downloads, files
+from lanying.gateway.groups import groups
+from lanying.gateway.http import pages
+from lanying.gateway.http.auth import authenticate
+from lanying.gateway.http.endpoint import Endpoint, Page, Raw, Services, Visit
+from lanying.gateway.http.error_codes import HTTP_STATUS, MEANINGS, refuse
+from lanying.gateway.http.metrics import Metrics
+from lanying.gateway.http.params import parse
+from lanying.gateway.http.throttle import Guesses
+from lanying.gateway.messages import messages, push_bindings, push_tasks
+from lanying.gateway.social import roster_administration, rosters
 
 log = logging.getLogger(__name__)
 

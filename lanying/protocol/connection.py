@@ -28,7 +28,7 @@ from typing import Final
 
 import orjson
 
-from lanying.limits import MAX_MESSAGE_BYTES, PING_INTERVAL_MS, PING_TIMEOUT_MS
+from lanying.base.limits import MAX_MESSAGE_BYTES, PING_INTERVAL_MS, PING_TIMEOUT_MS
 from lanying.protocol.websocket import (
     BINARY,
     NORMAL_CLOSURE,

@@ -18,8 +18,8 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from lanying.errors import LanyingError
-from lanying.limits import MAX_INFLATED_BYTES
+from lanying.base.errors import LanyingError
+from lanying.base.limits import MAX_INFLATED_BYTES
 from lanying.protocol.schema import xsync_pb2 as pb
 
 STATUS_NAMES: Final = {int(number): name for name, number in pb.Status.ErrorCode.items()}

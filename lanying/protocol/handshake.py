@@ -19,8 +19,8 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from lanying.errors import LanyingError, ProtocolError
-from lanying.limits import MAX_HTTP_HEAD_BYTES
+from lanying.base.errors import LanyingError, ProtocolError
+from lanying.base.limits import MAX_HTTP_HEAD_BYTES
 from lanying.protocol.connection import SOCKETIO, XSYNC
 from lanying.protocol.websocket import PROTOCOL_ERROR
 

@@ -9,7 +9,7 @@ Frame layout (RFC 6455 section 5.2), network byte order::
     payload  byte i is XORed with key byte i mod 4
 
 A length in a longer form than necessary is accepted: the RFC forbids sending it, names no reaction, and nothing depends
-on it. Everything else that breaks the RFC raises :class:`~lanying.errors.ProtocolError`, as early as the bytes allow.
+on it. Everything else that breaks the RFC raises :class:`~lanying.base.errors.ProtocolError`, as early as the bytes allow.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import os
 from collections.abc import Callable
 from typing import Final, Literal
 
-from lanying.errors import ProtocolError
-from lanying.limits import MAX_MESSAGE_BYTES
+from lanying.base.errors import ProtocolError
+from lanying.base.limits import MAX_MESSAGE_BYTES
 
 Role = Literal["server", "client"]
 

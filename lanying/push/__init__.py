@@ -1,6 +1,6 @@
 """Pushes: vendors are told of messages nobody has seen.
 
-    shard: a message for an absent user is committed, with a row owed (lanying.shard.pushes)
+    shard: a message for an absent user is committed, with a row owed (lanying.shard.push.owed)
       │ TakePushes                              ▲ FinishPushes: sent, refused, dead tokens
       ▼                                         │
     service ── GetPushFacts ──▶ letters, decision ──▶ channel ──▶ vendors

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import uvloop
 
-from lanying import limits
+from lanying.base import limits
+from lanying.base.lag import Lag
+from lanying.base.logs import setup
 from lanying.bus.call import Calls
 from lanying.bus.messages import Drain, Envelope, Heartbeat, PushesWait, Reply
 from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
-from lanying.lag import Lag
-from lanying.logs import setup
-from lanying.notifiers import Notifiers
+from lanying.cluster.runtime import SUPERVISOR, Launch
+from lanying.config.notifiers import Notifiers
 from lanying.push.service import Service
 from lanying.push.vendors import Vendors
-from lanying.runtime import SUPERVISOR, Launch
 
 log = logging.getLogger("lanying.push")
 

@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final
 
-from lanying import limits
+from lanying.base import limits
+from lanying.base.clock import monotonic
 from lanying.bus.messages import OwedPush, PushTold
-from lanying.clock import monotonic
 from lanying.push.decision import Push
 
 log = logging.getLogger(__name__)

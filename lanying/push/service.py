@@ -16,8 +16,10 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from lanying import limits
-from lanying.apps import App
+from lanying.base import limits
+from lanying.base.clock import monotonic, wall_ms
+from lanying.base.errors import CallError, ConfigError
+from lanying.base.histogram import Histogram
 from lanying.bus.messages import (
     AccountInfo,
     CountPushTask,
@@ -35,10 +37,8 @@ from lanying.bus.messages import (
     TakePushes,
 )
 from lanying.bus.shards import Shards, ask, ask_shard
-from lanying.clock import monotonic, wall_ms
-from lanying.errors import CallError, ConfigError
-from lanying.histogram import Histogram
-from lanying.notifiers import PROVIDERS, Notifier, Notifiers, Secret
+from lanying.config.apps import App
+from lanying.config.notifiers import PROVIDERS, Notifier, Notifiers, Secret
 from lanying.push import decision, letters
 from lanying.push.channel import Channel, Entry, Key, Parcel
 from lanying.push.decision import Push

@@ -12,15 +12,15 @@ import sys
 
 import uvloop
 
-from lanying import limits
-from lanying.bus.handoff import Sender
+from lanying.base import limits
+from lanying.base.lag import Lag
+from lanying.base.logs import setup
+from lanying.bus.handoff.wire import Sender
 from lanying.bus.messages import Drain, Envelope, Heartbeat
 from lanying.bus.transport import Bus
-from lanying.lag import Lag
-from lanying.logs import setup
+from lanying.cluster.runtime import GATEWAY, SUPERVISOR, Launch, shard_name
 from lanying.router.listener import Listener
 from lanying.router.login import Doorkeeper
-from lanying.runtime import GATEWAY, SUPERVISOR, Launch, shard_name
 
 log = logging.getLogger("lanying.router")
 

@@ -24,9 +24,9 @@ from typing import Final
 import msgspec
 import orjson
 
-from lanying import limits
-from lanying.bus.records import Login, Visitor
-from lanying.errors import ProtocolError
+from lanying.base import limits
+from lanying.base.errors import ProtocolError
+from lanying.bus.handoff.records import Login, Visitor
 from lanying.protocol import frame as frames
 from lanying.protocol.connection import Connection, wrap
 from lanying.protocol.frame import FrameError

@@ -21,11 +21,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from lanying import limits, logs
-from lanying.bus.handoff import Accepted, Lost, Result, Sender
-from lanying.bus.records import Login, Visitor, encode
-from lanying.clock import monotonic
-from lanying.failpoints import failpoint
+from lanying.base import limits, logs
+from lanying.base.clock import monotonic
+from lanying.base.failpoints import failpoint
+from lanying.bus.handoff.records import Login, Visitor, encode
+from lanying.bus.handoff.wire import Accepted, Lost, Result, Sender
 from lanying.protocol.frame import STATUS_NAMES
 from lanying.protocol.handshake import error_response
 from lanying.router.arrival import RETRY_IDLE_S, Action, Arrival, Close, Refusal, State, ToGateway, ToShard, Write

@@ -14,12 +14,12 @@ from typing import Final
 import msgspec
 from google.protobuf.message import DecodeError
 
-from lanying import limits, tokens
-from lanying.apps import App
-from lanying.bus.records import Login
-from lanying.errors import TokenError
+from lanying.base import limits, tokens
+from lanying.base.errors import TokenError
+from lanying.bus.handoff.records import Login
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.apps import App
 from lanying.protocol.schema.xsync_pb2 import Provision, Status, SyncUL
-from lanying.shardmap import ShardMap
 
 INFO_CHARS: Final = 1024
 """``device_info`` is shown in a list of devices; more of it is cut off."""

@@ -10,7 +10,7 @@ import enum
 from ipaddress import IPv6Address
 from typing import Final
 
-from lanying import limits
+from lanying.base import limits
 
 ADDRESSES: Final = 16_384
 """Addresses remembered. When more connect within a second, newcomers get no entry and only the total limits them."""

@@ -14,16 +14,16 @@ from typing import Any
 
 import uvloop
 
-from lanying import limits, logs
-from lanying.bus import handoff
+from lanying.base import limits, logs
+from lanying.base.errors import LanyingError, StoreError, StoreFull
+from lanying.base.failpoints import failpoint
+from lanying.base.logs import setup
+from lanying.bus.handoff import wire
 from lanying.bus.messages import Heartbeat
-from lanying.errors import LanyingError, StoreError, StoreFull
-from lanying.failpoints import failpoint
-from lanying.logs import setup
+from lanying.cluster.runtime import EXIT_CONFIG, SUPERVISOR, Launch, cold_path
 from lanying.protocol.connection import Connection
 from lanying.protocol.schema.xsync_pb2 import Status
-from lanying.runtime import EXIT_CONFIG, SUPERVISOR, Launch, cold_path
-from lanying.shard.policy import Refused
+from lanying.shard.chat.policy import Refused
 from lanying.shard.runner import Runner
 from lanying.shard.store.cold import open_cold, with_cold
 from lanying.shard.store.rocks import RocksStore
@@ -53,7 +53,7 @@ class Process:
         self.runner = Runner(launch.index, launch.shard_map, launch.config, self.store, launch.run, self.stop, find)
         if launch.push:
             self.runner.shard.pushes.begin()
-        self.receiver = handoff.Receiver(launch.run.handoff(launch.name), self.accept, loop)
+        self.receiver = wire.Receiver(launch.run.handoff(launch.name), self.accept, loop)
 
     def start(self) -> None:
         """Serve."""
@@ -67,12 +67,12 @@ class Process:
         gc.set_threshold(100_000, 50, 100)
         self.heartbeat()
 
-    def accept(self, fd: int, record: bytes) -> handoff.Verdict:
+    def accept(self, fd: int, record: bytes) -> wire.Verdict:
         """A logged-in client's socket from the router: kept, or refused with the status the client is told."""
         runner = self.runner
         runner.turn()
         try:
-            login = handoff.decode_login(record)
+            login = wire.decode_login(record)
             connection = Connection(login.kind)
             session = runner.shard.admit(
                 fd,
@@ -95,16 +95,16 @@ class Process:
                 refused.code,
                 refused.reason,
             )
-            return handoff.Refused(refused.code, refused.reason)
+            return wire.Refused(refused.code, refused.reason)
         except StoreError:
             raise
         except Exception:
             log.exception("event=handoff_failed")
-            return handoff.Refused(Status.FAIL, "the server failed on this login, its log says why")
+            return wire.Refused(Status.FAIL, "the server failed on this login, its log says why")
         runner.adopt(session, login.leftover)
         failpoint("shard.admitted")
         runner.end_turn()
-        return handoff.ACCEPTED
+        return wire.ACCEPTED
 
     def heartbeat(self) -> None:
         """Tell the supervisor that the loop turns."""

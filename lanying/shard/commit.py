@@ -13,9 +13,9 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from lanying import limits
-from lanying.clock import monotonic
-from lanying.failpoints import failpoint
+from lanying.base import limits
+from lanying.base.clock import monotonic
+from lanying.base.failpoints import failpoint
 from lanying.shard.store.base import Store
 
 

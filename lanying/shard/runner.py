@@ -18,7 +18,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from lanying import limits, logs
+from lanying.base import limits, logs
+from lanying.base.clock import monotonic, wall_ms
+from lanying.base.errors import ProtocolError
+from lanying.base.failpoints import failpoint
+from lanying.base.histogram import Histogram
 from lanying.bus.call import Calls
 from lanying.bus.messages import (
     Call,
@@ -34,22 +38,18 @@ from lanying.bus.messages import (
     Request,
 )
 from lanying.bus.transport import Bus
-from lanying.clock import monotonic, wall_ms
-from lanying.config import Config, change
-from lanying.errors import ProtocolError
-from lanying.failpoints import failpoint
-from lanying.histogram import Histogram
+from lanying.cluster.runtime import RunDirectory, shard_name
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.schema import Config, change
 from lanying.protocol.frame import STATUS_NAMES
 from lanying.protocol.websocket import close_frame
-from lanying.runtime import RunDirectory, shard_name
-from lanying.shard import kinds
+from lanying.shard.chat import message_kinds
 from lanying.shard.commit import Committer
-from lanying.shard.session import Session
+from lanying.shard.core.session import Session
+from lanying.shard.core.tick import Tick
 from lanying.shard.shard import Shard
 from lanying.shard.store.base import Store
-from lanying.shard.tick import Tick
 from lanying.shard.worker import Worker
-from lanying.shardmap import ShardMap
 
 log = logging.getLogger(__name__)
 
@@ -464,7 +464,7 @@ class Runner:
         return {
             "sessions": float(shard.registry.count),
             "logins": float(shard.logins),
-            "messages": float(sum(shard.kinds[kind] for kind in kinds.MESSAGES)),
+            "messages": float(sum(shard.kinds[kind] for kind in message_kinds.MESSAGES)),
             **{f"messages:kind={kind}": float(count) for kind, count in shard.kinds.items()},
             "deliveries": float(shard.deliveries),
             "refused": float(shard.refused),

@@ -1,4 +1,4 @@
-"""The shard: events in, one :class:`~lanying.shard.tick.Tick` out (pure; the runner performs it).
+"""The shard: events in, one :class:`~lanying.shard.core.tick.Tick` out (pure; the runner performs it).
 
 Events are an admitted login, a client frame, a lost connection and an envelope from the bus. Each changes memory and
 the current tick. ``seal`` ends the tick: rows that changed go into its batch, the batch is written, and pull loops
@@ -13,7 +13,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from lanying import limits
+from lanying.base import limits
+from lanying.base.errors import CallError, StoreError
+from lanying.base.ids import MessageIds
 from lanying.bus.messages import (
     STATE_DELETED,
     STATE_NORMAL,
@@ -41,37 +43,38 @@ from lanying.bus.messages import (
     decode_bundle,
     encode,
 )
-from lanying.config import Config
-from lanying.errors import CallError, StoreError
-from lanying.ids import MessageIds
+from lanying.cluster.runtime import shard_name
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.schema import Config
 from lanying.protocol import frame
 from lanying.protocol.connection import Connection, goodbye
 from lanying.protocol.frame import FrameError, parse_frame
 from lanying.protocol.schema.xsync_pb2 import ConversationUnread, Frame, Meta, Provision, Status, SyncUL, UserNotice
-from lanying.runtime import shard_name
-from lanying.shard import accounts, calls, devices, group_reading, history, kinds, marks, push_tokens
-from lanying.shard.aging import Aging, Background, at_once
-from lanying.shard.broadcasts import Broadcasts
-from lanying.shard.delivery import Delivery
-from lanying.shard.inspection import Inspection
-from lanying.shard.later import Later
-from lanying.shard.mailbox import Conversation, Mailboxes
-from lanying.shard.outbox import Outbox
-from lanying.shard.policy import Policy
-from lanying.shard.posting import Posting
-from lanying.shard.push_orders import PushOrders
-from lanying.shard.pushes import Pushes
-from lanying.shard.registry import Registry
-from lanying.shard.retention import Retention
-from lanying.shard.session import Session
+from lanying.shard.accounts import accounts, devices, handlers
+from lanying.shard.chat import history, marks, message_kinds
+from lanying.shard.chat.broadcasts import Broadcasts
+from lanying.shard.chat.delivery import Delivery
+from lanying.shard.chat.mailbox import Conversation, Mailboxes
+from lanying.shard.chat.policy import Policy
+from lanying.shard.chat.posting import Posting
+from lanying.shard.chat.sync import IDLE, OWED, Entry, PullLoop
+from lanying.shard.core.later import Later
+from lanying.shard.core.outbox import Outbox
+from lanying.shard.core.registry import Registry
+from lanying.shard.core.session import Session
+from lanying.shard.core.tick import Tick
+from lanying.shard.groups import reading
+from lanying.shard.groups.timeline import Timelines
+from lanying.shard.push import tokens
+from lanying.shard.push.orders import PushOrders
+from lanying.shard.push.owed import Pushes
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 from lanying.shard.store.overlay import Overlay
 from lanying.shard.store.tiers import TieredStore
-from lanying.shard.sync import IDLE, OWED, Entry, PullLoop
-from lanying.shard.tick import Tick
-from lanying.shard.timeline import Timelines
-from lanying.shardmap import ShardMap
+from lanying.shard.upkeep.aging import Aging, Background, at_once
+from lanying.shard.upkeep.inspection import Inspection
+from lanying.shard.upkeep.retention import Retention
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +117,7 @@ class Shard:
         self.store = Overlay(store)
         self.config = config
         self.full = False
-        self.kinds = kinds.none_yet()
+        self.kinds = message_kinds.none_yet()
         self.logins = 0
         self.deliveries = 0
         self.refused = 0
@@ -193,7 +196,7 @@ class Shard:
         if created:
             self.mailboxes.start_device(tick.batch, uid, device.sn)
         if fresh:
-            push_tokens.bound(self, app, uid, *push)
+            tokens.bound(self, app, uid, *push)
             self.apply_local()
         tick.durable = True
         session = Session(fd, connection, app, uid, device.sn, address, tick.now)
@@ -279,7 +282,7 @@ class Shard:
         self.settle()
         result: bytes | CallError | Later
         try:
-            result = calls.handle(self, message.body, self._handlers)
+            result = handlers.handle(self, message.body, self._handlers)
         except CallError as error:
             result = error
         except StoreError:
@@ -310,29 +313,29 @@ class Shard:
         return self.tick.now_ms
 
     def put(self, family: str, key: bytes, value: bytes) -> None:
-        """See :class:`~lanying.shard.ports.Work`."""
+        """See :class:`~lanying.shard.core.ports.Work`."""
         self.tick.batch.put(family, key, value)
         if family == schema.DEVICES:
             self.pushes.device_changed(key)
 
     def delete(self, family: str, key: bytes) -> None:
-        """See :class:`~lanying.shard.ports.Work`."""
+        """See :class:`~lanying.shard.core.ports.Work`."""
         self.tick.batch.delete(family, key)
         if family == schema.DEVICES:
             self.pushes.device_changed(key)
 
     def notice(self, uid: int, sender: int, ns: int, payload: bytes) -> None:
-        """See :class:`~lanying.shard.ports.Work`."""
+        """See :class:`~lanying.shard.core.ports.Work`."""
         self.link(uid, NoticeFor(uid, sender, ns, payload))
 
     def group_notice(self, gid: int, sender: int, payload: bytes) -> None:
-        """See :class:`~lanying.shard.ports.Work`."""
+        """See :class:`~lanying.shard.core.ports.Work`."""
         mid = self.next_mid()
         meta = frame.meta(mid, sender, 0, gid, self.tick.now_ms, Meta.GROUP_NOTICE, payload)
         self.timelines.put(self.mailboxes.head(gid, gid), mid, meta, listed=False)
 
     def link(self, entity_id: int, message: LinkMessage) -> None:
-        """See :class:`~lanying.shard.ports.Work`."""
+        """See :class:`~lanying.shard.core.ports.Work`."""
         if isinstance(message, Seat | Unseat):
             self.timelines.seating(message)
         self.tell(self.shard_of(entity_id), message)
@@ -348,7 +351,7 @@ class Shard:
             self.tick.durable = True
 
     def kick(self, uid: int, device_sn: int, notice: int, except_sn: int = 0) -> int:
-        """See :class:`~lanying.shard.ports.Work`."""
+        """See :class:`~lanying.shard.core.ports.Work`."""
         victims = [
             session
             for session in self.registry.sessions(uid)
@@ -359,7 +362,7 @@ class Shard:
         return len(victims)
 
     def inform(self, uid: int, notice: int) -> None:
-        """See :class:`~lanying.shard.ports.Work`."""
+        """See :class:`~lanying.shard.core.ports.Work`."""
         for session in self.registry.sessions(uid):
             self.tick.send(session, frame.user_notice(self.next_mid(), uid, self.tick.now_ms, notice))
 
@@ -373,7 +376,7 @@ class Shard:
         return held
 
     def online(self, uid: int) -> list[int]:
-        """See :class:`~lanying.shard.ports.Work`."""
+        """See :class:`~lanying.shard.core.ports.Work`."""
         return [session.sn for session in self.registry.sessions(uid)]
 
     def shard_of(self, entity_id: int) -> int:
@@ -481,7 +484,7 @@ class Shard:
             self.store.reveal(self.tick.batch)
 
     def end_loops(self) -> None:
-        """Once a second: the ends of pull loops that found nothing to go along with (:data:`~lanying.shard.sync.OWED`)."""
+        """Once a second: the ends of pull loops that found nothing to go along with (:data:`~lanying.shard.chat.sync.OWED`)."""
         for session in list(self._owed):
             self._end_loops(session)
 
@@ -569,12 +572,12 @@ class Shard:
         else:
             self.settle()
             if isinstance(message, GroupReading):
-                group_reading.reading(self, message)
+                reading.reading(self, message)
             elif isinstance(message, GroupRead):
-                group_reading.read(self, message)
+                reading.read(self, message)
             if isinstance(message, Barred):
                 self._bar(message)
-            calls.apply_link(self, message)
+            handlers.apply_link(self, message)
 
     def apply_local(self) -> None:
         """Apply what this event has to tell this very shard."""
@@ -585,7 +588,7 @@ class Shard:
         mid = self.next_mid()
         meta = frame.meta(mid, message.sender, 0, message.uid, self.tick.now_ms, message.ns, message.payload)
         self.delivery.put(self.mailboxes.head(message.uid, 0), mid, meta, listed=False, sn=0)
-        self.kinds[kinds.NOTICE] += 1
+        self.kinds[message_kinds.NOTICE] += 1
 
     def _bar(self, message: Barred) -> None:
         head = self.mailboxes.head(message.uid, message.other)

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from lanying.shard.aging import Done
+from lanying.shard.upkeep.aging import Done
 
 
 class Worker:
-    """Runs jobs one after the other (a :data:`~lanying.shard.aging.Background`); no thread before the first.
+    """Runs jobs one after the other (a :data:`~lanying.shard.upkeep.aging.Background`); no thread before the first.
 
     :param event: runs a function on the loop as an event of a tick
     """

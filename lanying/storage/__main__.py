@@ -9,11 +9,11 @@ import logging
 import sys
 from pathlib import Path
 
-from lanying.clock import wall_ms
-from lanying.errors import LanyingError
-from lanying.failpoints import failpoint
-from lanying.logs import setup
-from lanying.runtime import Launch
+from lanying.base.clock import wall_ms
+from lanying.base.errors import LanyingError
+from lanying.base.failpoints import failpoint
+from lanying.base.logs import setup
+from lanying.cluster.runtime import Launch
 from lanying.storage import mover
 
 log = logging.getLogger("lanying.storage")

@@ -15,19 +15,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from lanying import __version__, apps
-from lanying.control import is_listening
-from lanying.datadir import DataDirectory
-from lanying.errors import BackupError
-from lanying.notifiers import KEY_FILE, LIST_FILE
-from lanying.runtime import OBJECTS, RunDirectory
+from lanying import __version__
+from lanying.base.errors import BackupError
+from lanying.cluster.runtime import OBJECTS, RunDirectory
+from lanying.cluster.shardmap import FILE_NAME as MAP_FILE
+from lanying.config import apps
+from lanying.config.notifiers import KEY_FILE, LIST_FILE
 from lanying.shard.store.cold import cold_place
-from lanying.shardmap import FILE_NAME as MAP_FILE
 from lanying.storage import directory, manifest, snapshot
 from lanying.storage.hold import held
 from lanying.storage.manifest import Entry, Manifest, object_path
 from lanying.storage.progress import BYTES, Point, Progress, Silent, no_point
 from lanying.storage.snapshot import File
+from lanying.supervisor.control import is_listening
+from lanying.supervisor.datadir import DataDirectory
 
 LINKS = "backup-links"
 """Directory of the pictures while they are copied, in the data directory: hard links need its file system."""

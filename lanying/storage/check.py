@@ -8,12 +8,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from lanying.errors import BackupError, StoreError
+from lanying.base.errors import BackupError, StoreError
+from lanying.cluster.shardmap import ShardMap
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 from lanying.shard.store.cold import MARK, cold_place
 from lanying.shard.store.tiers import TieredStore
-from lanying.shardmap import ShardMap
 from lanying.storage import directory, manifest
 from lanying.storage.manifest import Manifest, object_path
 from lanying.storage.progress import BYTES, Progress, Silent

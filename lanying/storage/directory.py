@@ -10,16 +10,16 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from lanying.datadir import SWITCHING_FILE
-from lanying.errors import DataDirectoryError, StoreError
-from lanying.private import write_private
-from lanying.runtime import shard_name
+from lanying.base.errors import DataDirectoryError, StoreError
+from lanying.base.private import write_private
+from lanying.cluster.runtime import shard_name
+from lanying.cluster.shardmap import ShardMap
 from lanying.shard.store.base import Store
 from lanying.shard.store.cold import MARK, open_cold
 from lanying.shard.store.rocks import RocksStore
 from lanying.shard.store.schema import META
 from lanying.shard.store.tiers import TieredStore
-from lanying.shardmap import ShardMap
+from lanying.supervisor.datadir import SWITCHING_FILE
 
 _MIB = 1 << 20
 CACHE_BYTES = 4 * _MIB

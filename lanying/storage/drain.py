@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from lanying import limits
+from lanying.base import limits
+from lanying.base.errors import ReshardError
 from lanying.bus.messages import Call, LinkAck, LinkBatch, Reply, Request, decode_envelope, encode
-from lanying.config import Config
-from lanying.errors import ReshardError
-from lanying.runtime import shard_name
-from lanying.shard.broadcasts import unfinished
+from lanying.cluster.runtime import shard_name
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.schema import Config
+from lanying.shard.chat.broadcasts import unfinished
 from lanying.shard.shard import Shard
 from lanying.shard.store.base import Store
-from lanying.shardmap import ShardMap
 from lanying.storage.progress import Progress
 from lanying.storage.verify import number, outbox_numbers
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lanying.runtime import COLD_FILE
-from lanying.shard.retention import RETAINED
+from lanying.cluster.runtime import COLD_FILE
 from lanying.shard.store import schema
 from lanying.shard.store.cold import MARK
 from lanying.shard.store.rocks import RocksStore
 from lanying.shard.store.tiers import Border
+from lanying.shard.upkeep.retention import RETAINED
 from lanying.storage import directory
 from lanying.storage.progress import Progress, Silent
 from lanying.storage.verify import BEHIND_ALL

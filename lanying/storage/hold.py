@@ -16,11 +16,11 @@ from typing import TypeVar
 import msgspec
 import uvloop
 
+from lanying.base.errors import BackupError, CallError
 from lanying.bus.call import Calls
 from lanying.bus.messages import Envelope, HoldLinks, Reply
 from lanying.bus.transport import Bus
-from lanying.errors import BackupError, CallError
-from lanying.runtime import RunDirectory, shard_name
+from lanying.cluster.runtime import RunDirectory, shard_name
 
 HOLD_S = 20.0
 """A hold ends by itself: a backup that died does not stop the server."""

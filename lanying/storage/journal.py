@@ -18,10 +18,10 @@ from pathlib import Path
 
 import msgspec
 
-from lanying.datadir import JOURNAL_FILE as FILE_NAME
-from lanying.errors import ReshardError
-from lanying.shardmap import ShardMap
+from lanying.base.errors import ReshardError
+from lanying.cluster.shardmap import ShardMap
 from lanying.storage.directory import sync_directory, write_file
+from lanying.supervisor.datadir import JOURNAL_FILE as FILE_NAME
 
 COPY, VERIFY, SWITCH, CLEAN = "copy", "verify", "switch", "clean"
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import msgspec
 
-from lanying.errors import BackupError
+from lanying.base.errors import BackupError
 from lanying.storage.directory import write_file
 
 FILE_NAME = "manifest.json"

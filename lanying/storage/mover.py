@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lanying import move
-from lanying.config import Config
-from lanying.errors import LanyingError
-from lanying.move import Move
-from lanying.runtime import RunDirectory
+from lanying.base.errors import LanyingError
+from lanying.cluster.runtime import RunDirectory
+from lanying.config.schema import Config
 from lanying.storage.directory import need_map, sync_directory
 from lanying.storage.journal import Journal
 from lanying.storage.progress import Advance, Point, Progress, no_point
 from lanying.storage.reshard import Reshard
+from lanying.supervisor import move
+from lanying.supervisor.move import Move
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rocksdict import AccessType, Options, Rdict
 
-from lanying.errors import SchemaError, StoreError
+from lanying.base.errors import SchemaError, StoreError
 from lanying.shard.store import schema
 from lanying.shard.store.base import Batch
 from lanying.shard.store.rocks import RocksStore

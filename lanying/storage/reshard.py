@@ -23,22 +23,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from lanying.config import Config
-from lanying.datadir import SWITCHING_FILE
-from lanying.errors import ReshardError
-from lanying.runtime import cold_path
-from lanying.shard.mailbox import Mailboxes
-from lanying.shard.retention import RETAINED
-from lanying.shard.store import schema
+from lanying.base.errors import ReshardError
+from lanying.cluster.runtime import cold_path
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.schema import Config
+from lanying.shard.chat.mailbox import Mailboxes
+from lanying.shard.store import placement, schema
 from lanying.shard.store.base import Store
 from lanying.shard.store.cold import MARK, cold_place
 from lanying.shard.store.rocks import RocksStore
-from lanying.shardmap import ShardMap
-from lanying.storage import directory, placement
+from lanying.shard.upkeep.retention import RETAINED
+from lanying.storage import directory
 from lanying.storage.drain import drain
 from lanying.storage.journal import CLEAN, COPY, SWITCH, VERIFY, Journal, row_sum
 from lanying.storage.progress import Point, Progress, Silent, no_point
 from lanying.storage.verify import BEHIND_ALL, count_rows, verify_store
+from lanying.supervisor.datadir import SWITCHING_FILE
 
 BATCH_BYTES = 1 << 20
 COLD_GROWS = 2

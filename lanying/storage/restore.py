@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lanying.errors import BackupError
-from lanying.runtime import COLD_FILE
+from lanying.base.errors import BackupError
+from lanying.cluster.runtime import COLD_FILE
+from lanying.cluster.shardmap import FILE_NAME as MAP_FILE
 from lanying.shard.store.cold import cold_place
-from lanying.shardmap import FILE_NAME as MAP_FILE
 from lanying.storage import directory, manifest
 from lanying.storage.backup import copy_file
 from lanying.storage.manifest import Entry, Manifest, object_path

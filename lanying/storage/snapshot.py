@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from lanying.errors import BackupError
+from lanying.base.errors import BackupError
 
 ATTEMPTS = 200
 """Pictures in a row that a busy database may spoil (each takes a millisecond, flushes and compactions are seconds apart)."""

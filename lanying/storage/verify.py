@@ -21,14 +21,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from lanying.ids import slot_of
+from lanying.base.ids import slot_of
+from lanying.cluster.shardmap import ShardMap
 from lanying.protocol.schema.xsync_pb2 import Meta
-from lanying.shard.retention import RETAINED
-from lanying.shard.store import schema
+from lanying.shard.store import placement, schema
 from lanying.shard.store.base import Store
 from lanying.shard.store.tiers import Border, TieredStore
-from lanying.shardmap import ShardMap
-from lanying.storage import placement
+from lanying.shard.upkeep.retention import RETAINED
 from lanying.storage.progress import Advance
 
 MOST_PROBLEMS = 100

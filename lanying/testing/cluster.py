@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lanying import control
-from lanying.config import PREFIX
-from lanying.errors import LanyingError
-from lanying.runtime import RunDirectory
+from lanying.base.errors import LanyingError
+from lanying.cluster.runtime import RunDirectory
+from lanying.config.schema import PREFIX
+from lanying.supervisor import control
 from lanying.testing.poll import until
 
 START_TIMEOUT_S = 60.0

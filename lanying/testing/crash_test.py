@@ -22,7 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lanying.failpoints import POINTS, arm
+from lanying.base.failpoints import POINTS, arm
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import Crowd
 from lanying.testing.disk import Disk, examine

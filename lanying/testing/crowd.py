@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from lanying.base.errors import CallError, LanyingError
 from lanying.client import Client, Message, outgoing
-from lanying.errors import CallError, LanyingError
 from lanying.protocol import frame
 from lanying.testing.ledger import Account, Inbox, Ledger
 from lanying.testing.raw import RawClient, rest

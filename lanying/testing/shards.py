@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import msgspec
 
 from lanying.bus.messages import Joined, LinkMessage, Request, Seat, Silence, Unseat, encode
+from lanying.cluster.shardmap import ShardMap
 from lanying.protocol.schema import xsync_pb2 as pb
-from lanying.shard import calls
+from lanying.shard.accounts import handlers
 from lanying.shard.store.base import Batch
 from lanying.shard.store.memory import MemoryStore
-from lanying.shardmap import ShardMap
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Told:
 
 @dataclass
 class LocalShard:
-    """A :class:`~lanying.shard.ports.Work` that commits after every request."""
+    """A :class:`~lanying.shard.core.ports.Work` that commits after every request."""
 
     cluster: LocalCluster
     store: MemoryStore = field(default_factory=MemoryStore)
@@ -130,7 +130,7 @@ class LocalCluster:
         if isinstance(request, Joined):
             return encode(sorted(gid for gid, uids in self.seats.items() if request.uid in uids))
         try:
-            answer = calls.handle(work, encode(request))
+            answer = handlers.handle(work, encode(request))
             assert isinstance(answer, bytes), "what is answered later needs whole shards"
         finally:
             refused, work.batch = work.batch, work.store.batch()
@@ -160,7 +160,7 @@ class LocalCluster:
                 continue
             if isinstance(message, Silence):
                 continue
-            assert calls.apply_link(self.shards[shard], message)
+            assert handlers.apply_link(self.shards[shard], message)
             self.shards[shard].commit()
 
     def log(self, uid: int, payload: bytes) -> None:

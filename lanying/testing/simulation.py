@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from lanying.base.errors import CallError
+from lanying.base.ids import EPOCH_MS
 from lanying.bus.messages import (
     Call,
     CreateGroup,
@@ -28,20 +30,18 @@ from lanying.bus.messages import (
     decode_envelope,
     encode,
 )
-from lanying.config import Config
-from lanying.errors import CallError
-from lanying.ids import EPOCH_MS
+from lanying.cluster.runtime import PUSH
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.schema import Config
 from lanying.protocol import frame
 from lanying.protocol.connection import XSYNC, Connection
 from lanying.protocol.frame import parse_frame
 from lanying.protocol.schema.xsync_pb2 import Frame, MessageBody, Meta, Notice, Provision, SyncDL, UnreadDL
 from lanying.protocol.websocket import WebSocket
-from lanying.runtime import PUSH
-from lanying.shard import accounts
-from lanying.shard.session import Session
+from lanying.shard.accounts import accounts
+from lanying.shard.core.session import Session
 from lanying.shard.shard import Shard
 from lanying.shard.store.memory import MemoryStore
-from lanying.shardmap import ShardMap
 
 START_MS = EPOCH_MS + 10_000_000
 

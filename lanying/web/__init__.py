@@ -1,4 +1,4 @@
-"""The web client, its SDK and the admin page: static files, served by :mod:`lanying.gateway.pages`; no build step.
+"""The web client, its SDK and the admin page: static files, served by :mod:`lanying.gateway.http.pages`; no build step.
 
 ``index.html`` and ``admin.html`` are the pages, ``app/`` and ``admin/`` their code, ``sdk/`` the JavaScript client for everybody,
 ``style/`` the looks, ``vendor/`` released files of others with their licences.

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lanying.admin.client import Address, Console
+from lanying.admin.console.client import Address, Console
 from lanying.testing.cluster import Cluster
 
 
@@ -37,7 +37,7 @@ def admin(server):
 
     def run(*arguments, data=server.data, answer="", **environment):
         done = subprocess.run(
-            [sys.executable, "-m", "lanying.admin.cli", *(["--data", str(data)] if data else []), *map(str, arguments)],
+            [sys.executable, "-m", "lanying.admin.console", *(["--data", str(data)] if data else []), *map(str, arguments)],
             capture_output=True, text=True, timeout=90, input=answer, env=environment or None,
         )  # fmt: skip
         shown = json.loads(done.stdout) if "--json" in arguments and done.returncode == 0 else done.stdout

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lanying.admin.client import Address, Console
-from lanying.admin.commands import COMMANDS, TABLE
+from lanying.admin.commands.table import COMMANDS, TABLE
+from lanying.admin.console.client import Address, Console
 from lanying.admin.visit import CommandError, Role
 from lanying.client import Client, LoggedOut, Message, outgoing
 from lanying.testing.poll import until

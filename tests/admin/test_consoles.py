@@ -12,19 +12,19 @@ import pytest
 import zmq
 import zmq.asyncio
 
-from lanying import limits
 from lanying.admin import doors, keys
 from lanying.admin.audit import Audit
-from lanying.admin.client import Address, Console
-from lanying.admin.commands import COMMANDS
+from lanying.admin.commands.table import COMMANDS
+from lanying.admin.console.client import Address, Console
 from lanying.admin.endpoint import Endpoint, bounded
 from lanying.admin.followers import Followers
 from lanying.admin.jobs import Jobs, cancel
 from lanying.admin.keys import Ring, new_pair
 from lanying.admin.messages import Alive, Ask, Cancel, Done, Failed, decode_answer, decode_event, encode
 from lanying.admin.visit import Command, CommandError, Role, Visit, WouldDo
-from lanying.clock import monotonic
-from lanying.runtime import RunDirectory
+from lanying.base import limits
+from lanying.base.clock import monotonic
+from lanying.cluster.runtime import RunDirectory
 from lanying.testing.poll import eventually
 
 WITHIN_S = 30

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lanying.admin.doctor import Patient, examine, measure_flushes
-from lanying.config import load
-from lanying.notifiers import Notifiers, Secret
+from lanying.admin.commands.doctor import Patient, examine, measure_flushes
+from lanying.config.notifiers import Notifiers, Secret
+from lanying.config.schema import load
 
 NOW = 1_800_000_000.0
 

@@ -7,11 +7,11 @@ import secrets
 import httpx
 
 from lanying.client import Client
-from lanying.gateway.metrics import HISTOGRAMS, LABELS
+from lanying.cluster.shardmap import ShardMap
+from lanying.gateway.http.metrics import HISTOGRAMS, LABELS
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.protocol.websocket import TEXT, encode_frame
-from lanying.shardmap import ShardMap
 from lanying.testing.poll import until
 from lanying.testing.raw import RawClient, rest
 

@@ -13,12 +13,13 @@ import msgspec
 import pytest
 import zmq
 
-from lanying.admin import backups, keys
-from lanying.admin.client import Address, Console
+from lanying.admin import keys
+from lanying.admin.commands import backups
+from lanying.admin.console.client import Address, Console
 from lanying.admin.messages import Ask, encode
 from lanying.admin.visit import CommandError, Role, Visit
-from lanying.config import Config
-from lanying.errors import ConfigError
+from lanying.base.errors import ConfigError
+from lanying.config.schema import Config
 from lanying.testing.poll import until
 
 

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from lanying.admin import jobs, trace
+from lanying.admin import jobs
+from lanying.admin.commands import trace
 from lanying.admin.server import Server
 from lanying.admin.visit import CommandError, Visit
+from lanying.base.errors import CallError
 from lanying.bus.messages import BroadcastInfo, Slow
-from lanying.errors import CallError
 
 
 def visit(answer, tmp_path, code=503, **arguments):

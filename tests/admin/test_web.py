@@ -7,13 +7,14 @@ import httpx
 import msgspec
 import pytest
 
-from lanying.admin import audit, web
+from lanying.admin import audit
+from lanying.admin.commands import web
 from lanying.admin.server import Server
 from lanying.bus.messages import Call, JobInfo, ListJobs, StartBackup, encode
-from lanying.config import Config, Storage
+from lanying.cluster.runtime import COLD_FILE
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.schema import Config, Storage
 from lanying.gateway import admin as gateway
-from lanying.runtime import COLD_FILE
-from lanying.shardmap import ShardMap
 from lanying.storage import manifest
 from lanying.storage.check import check
 from lanying.storage.progress import Silent

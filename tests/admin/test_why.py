@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from lanying.admin.commands.why import why
 from lanying.admin.server import Server
 from lanying.admin.visit import CommandError, Visit
-from lanying.admin.why import why
+from lanying.base.errors import CallError
 from lanying.bus.messages import MessageTrace, MessageTraces
-from lanying.errors import CallError
 
 
 def asked(code, traces):

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import pytest
 
-from lanying import limits
-from lanying.failpoints import arm
+from lanying.base import limits
+from lanying.base.failpoints import arm
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import Crowd
 from lanying.testing.poll import until

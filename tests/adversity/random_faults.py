@@ -19,9 +19,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lanying import control, limits
-from lanying.failpoints import POINTS, arm
-from lanying.runtime import RunDirectory
+from lanying.base import limits
+from lanying.base.failpoints import POINTS, arm
+from lanying.cluster.runtime import RunDirectory
+from lanying.supervisor import control
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import Crowd
 from lanying.testing.poll import until

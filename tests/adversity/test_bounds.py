@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lanying import limits
+from lanying.base import limits
 from lanying.protocol import frame
 from lanying.testing.simulation import Simulation
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lanying import limits
+from lanying.base import limits
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import Crowd
 from lanying.testing.poll import eventually, until

@@ -9,10 +9,10 @@ import signal
 
 import pytest
 
-from lanying import control
+from lanying.base.failpoints import POINTS
 from lanying.client import Client
-from lanying.failpoints import POINTS
-from lanying.runtime import RunDirectory
+from lanying.cluster.runtime import RunDirectory
+from lanying.supervisor import control
 from lanying.testing.crowd import PASSWORD, until_served
 from lanying.testing.poll import eventually, until
 from tests.adversity.conftest import Town

@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lanying import limits
+from lanying.base import limits
 from lanying.client import Client
+from lanying.cluster.shardmap import ShardMap
 from lanying.protocol import frame
 from lanying.protocol.connection import wrap_client
-from lanying.shardmap import ShardMap
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import PASSWORD, Crowd
 from lanying.testing.poll import eventually, until

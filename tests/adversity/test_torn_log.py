@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lanying.errors import StoreError
+from lanying.base.errors import StoreError
 from lanying.shard.store import schema
 from lanying.shard.store.rocks import RocksStore
 

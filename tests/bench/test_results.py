@@ -10,10 +10,10 @@ import pytest
 from bench import report, results, seed
 from bench.orders import CountResult, Stream
 from bench.tally import Tally
-from lanying.errors import LanyingError
-from lanying.ids import SLOTS
-from lanying.shardmap import ShardMap
-from lanying.tokens import verify
+from lanying.base.errors import LanyingError
+from lanying.base.ids import SLOTS
+from lanying.base.tokens import verify
+from lanying.cluster.shardmap import ShardMap
 
 
 def drain(sent: dict[int, int], streams: dict[tuple[int, int], Stream], **left: dict[int, list[int]]) -> CountResult:

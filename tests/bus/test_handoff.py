@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from lanying.bus import handoff
-from lanying.bus.handoff import ACCEPTED, LOST, Login, Receiver, Refused, Result, Sender, Visitor
+from lanying.bus.handoff import wire
+from lanying.bus.handoff.wire import ACCEPTED, LOST, Login, Receiver, Refused, Result, Sender, Visitor
 
 LOGIN = Login(1, "lanying", 7_000_001, 3, "guid", 6, "Web", 42, "192.0.2.1", b"left over")
 
@@ -46,11 +46,11 @@ class World:
 
         self.loop.run_until_complete(poll())
 
-    def take(self, fd: int, record: bytes) -> handoff.Verdict:
+    def take(self, fd: int, record: bytes) -> wire.Verdict:
         self.taken.append((fd, record))
         return ACCEPTED
 
-    def receiver(self, accept: Callable[[int, bytes], handoff.Verdict] | None = None) -> Receiver:
+    def receiver(self, accept: Callable[[int, bytes], wire.Verdict] | None = None) -> Receiver:
         receiver = Receiver(self.path, accept or self.take, self.loop)
         receiver.start()
         self.receivers.append(receiver)
@@ -94,14 +94,14 @@ def test_socket_record_and_leftover_arrive(world: World) -> None:
     world.receiver()
     sender = world.sender()
     far, fd = client()
-    sender.send(fd, handoff.encode(LOGIN), world.results.append)
+    sender.send(fd, wire.encode(LOGIN), world.results.append)
     assert world.results == []  # never from inside send
     world.until(lambda: world.results, "the answer")
     assert world.results == [ACCEPTED]
     os.close(fd)
 
     [(copy, record)] = world.taken
-    assert handoff.decode_login(record) == LOGIN
+    assert wire.decode_login(record) == LOGIN
     assert not os.get_blocking(copy)
     assert not os.get_inheritable(copy)
     os.write(copy, b"from the shard")
@@ -117,12 +117,12 @@ def test_largest_leftover_and_visitor_fit_into_one_packet(world: World) -> None:
     full = Login(2, "a" * 64, 10**15 - 1, 1, "g" * 256, 6, "i" * 4096, 1, "2001:db8::1", os.urandom(64 * 1024))
     visitor = Visitor("192.0.2.1", os.urandom(64 * 1024))
     far, fd = client()
-    sender.send(fd, handoff.encode(full), world.results.append)
-    sender.send(fd, handoff.encode(visitor), world.results.append)
+    sender.send(fd, wire.encode(full), world.results.append)
+    sender.send(fd, wire.encode(visitor), world.results.append)
     world.until(lambda: len(world.results) == 2, "both answers")
     assert world.results == [ACCEPTED, ACCEPTED]
-    assert handoff.decode_login(world.taken[0][1]) == full
-    assert handoff.decode_visitor(world.taken[1][1]) == visitor
+    assert wire.decode_login(world.taken[0][1]) == full
+    assert wire.decode_visitor(world.taken[1][1]) == visitor
     os.close(fd)
     far.close()
 
@@ -131,9 +131,9 @@ def test_record_larger_than_a_packet_is_refused_not_sent(world: World) -> None:
     world.receiver()
     sender = world.sender()
     far, fd = client()
-    sender.send(fd, bytes(handoff.RECORD_BYTES + 1), world.results.append)
+    sender.send(fd, bytes(wire.RECORD_BYTES + 1), world.results.append)
     world.until(lambda: world.results, "the refusal")
-    assert world.results == [handoff.BUSY]
+    assert world.results == [wire.BUSY]
     os.write(fd, b"still mine")
     assert far.recv(100) == b"still mine"
     os.close(fd)
@@ -144,7 +144,7 @@ def test_refused_socket_stays_with_the_sender(world: World) -> None:
     receiver = world.receiver(lambda fd, record: Refused(11, "banné"))
     sender = world.sender()
     far, fd = client()
-    sender.send(fd, handoff.encode(LOGIN), world.results.append)
+    sender.send(fd, wire.encode(LOGIN), world.results.append)
     world.until(lambda: world.results, "the answer")
     assert world.results == [Refused(11, "banné")]
     assert receiver.refused == 1
@@ -159,7 +159,7 @@ def test_an_error_in_accept_refuses_and_spares_the_rest(world: World) -> None:
     errors: list[dict[str, object]] = []
     world.loop.set_exception_handler(lambda loop, context: errors.append(context))
 
-    def accept(fd: int, record: bytes) -> handoff.Verdict:
+    def accept(fd: int, record: bytes) -> wire.Verdict:
         if record == b"\x00":
             raise KeyError("a bug")
         return world.take(fd, record)
@@ -179,7 +179,7 @@ def test_an_error_in_accept_refuses_and_spares_the_rest(world: World) -> None:
 def test_two_thousand_connections_leave_nothing_behind(world: World) -> None:
     """All of them in one process: every copy the receiver takes is closed there, so that the count is exact."""
 
-    def accept(fd: int, record: bytes) -> handoff.Verdict:
+    def accept(fd: int, record: bytes) -> wire.Verdict:
         os.write(fd, record)
         os.close(fd)
         return ACCEPTED
@@ -212,7 +212,7 @@ def test_two_thousand_connections_leave_nothing_behind(world: World) -> None:
 def test_a_burst_larger_than_window_and_socket_buffer_keeps_its_order(world: World) -> None:
     sender = world.sender()
     far, fd = client()
-    records = [b"%d" % number + bytes(20_000) for number in range(3 * handoff.WINDOW)]
+    records = [b"%d" % number + bytes(20_000) for number in range(3 * wire.WINDOW)]
     for record in records:
         sender.send(fd, record, world.results.append)
     world.receiver()
@@ -266,7 +266,7 @@ def test_records_never_sent_are_refused(world: World) -> None:
     far, fd = client()
     sender.send(fd, b"record", world.results.append)
     world.until(lambda: world.results, "the refusal")
-    assert world.results == [handoff.RESTARTING]
+    assert world.results == [wire.RESTARTING]
     assert world.results[0] == Refused(2, "shard restarting", sent=False)
     sender.send(fd, b"record", world.results.append)
     sender.close()

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lanying.base.errors import CallError
 from lanying.bus.call import Calls
 from lanying.bus.messages import Call, Envelope, LinkAck, PeerQuery, Reply, decode_request, encode
 from lanying.bus.transport import Bus, split
-from lanying.errors import CallError
-from lanying.runtime import RunDirectory
+from lanying.cluster.runtime import RunDirectory
 from lanying.testing.poll import eventually
 
 

@@ -10,7 +10,7 @@ from lanying.protocol.connection import XSYNC, Connection, wrap
 from lanying.protocol.frame import parse_frame
 from lanying.protocol.handshake import accept_upgrade, connection_kind, parse_head
 from lanying.protocol.schema.xsync_pb2 import Provision
-from lanying.shard.session import Session as ServerSession
+from lanying.shard.core.session import Session as ServerSession
 from lanying.testing.simulation import Simulation, User
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanying import limits
+from lanying.base import limits
 from lanying.client import (
     Closed,
     Connected,

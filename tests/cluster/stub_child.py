@@ -14,7 +14,7 @@ import uvloop
 
 from lanying.bus.messages import Heartbeat
 from lanying.bus.transport import Bus
-from lanying.runtime import SUPERVISOR, Launch
+from lanying.cluster.runtime import SUPERVISOR, Launch
 
 
 async def serve(launch: Launch, deaf: bool) -> None:

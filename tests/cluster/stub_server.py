@@ -4,9 +4,10 @@ import os
 import sys
 from pathlib import Path
 
-from lanying import cli, launcher
-from lanying.plan import SHARD
-from lanying.runtime import ADMIN, GATEWAY, ROUTER
+from lanying.cli import main
+from lanying.cluster.runtime import ADMIN, GATEWAY, ROUTER
+from lanying.supervisor import launcher
+from lanying.supervisor.plan import SHARD
 
 CHILD = (sys.executable, str(Path(__file__).with_name("stub_child.py")))
 
@@ -22,4 +23,4 @@ def start(read_config, **options):  # type: ignore[no-untyped-def]
 
 
 launcher.start = start
-cli.main()
+main.main()

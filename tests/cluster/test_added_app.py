@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from lanying.admin.client import Address, Console
+from lanying.admin.console.client import Address, Console
 from lanying.client import Client, LoginRefused, Message
 from lanying.testing.cluster import Cluster
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lanying import tokens
+from lanying.base import tokens
 from lanying.protocol import frame
 from lanying.protocol.connection import SOCKETIO, XSYNC, wrap_client
 from lanying.protocol.schema.xsync_pb2 import Frame, MessageBody, Meta, Status

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from docs import try_it
-from lanying import limits, tokens
-from lanying.apps import App
+from lanying.base import limits, tokens
+from lanying.base.errors import LanyingError
 from lanying.client import (
     CallError,
     Client,
@@ -32,9 +32,9 @@ from lanying.client import (
     Typing,
     outgoing,
 )
-from lanying.errors import LanyingError
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.apps import App
 from lanying.protocol.schema.xsync_pb2 import MessageOperation, Meta, RosterNotice, Status
-from lanying.shardmap import ShardMap
 from lanying.testing.cluster import Cluster
 
 PASSWORD = "correct-horse1"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from lanying.base.ids import slot_of
 from lanying.client import outgoing
-from lanying.ids import slot_of
-from lanying.shardmap import ShardMap
+from lanying.cluster.shardmap import ShardMap
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import Crowd, Member
 from lanying.testing.poll import eventually

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lanying import limits
+from lanying.base import limits
 from lanying.protocol import frame
 from lanying.protocol.connection import SOCKETIO, XSYNC, Connection, wrap_client
 from lanying.protocol.frame import parse_frame

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from lanying import failpoints
 from lanying.admin import keys
-from lanying.admin.client import Address, Console
+from lanying.admin.console.client import Address, Console
 from lanying.admin.visit import CommandError, Role
-from lanying.shardmap import ShardMap
+from lanying.base import failpoints
+from lanying.cluster.shardmap import ShardMap
 from lanying.storage import directory
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import Crowd
@@ -43,7 +43,7 @@ def free_port() -> int:
 
 def program(server: Cluster, *arguments: object, code: int = 0) -> Any:
     done = subprocess.run(
-        [sys.executable, "-m", "lanying.admin.cli", "--data", str(server.data), *map(str, arguments), "--yes", "--json"],
+        [sys.executable, "-m", "lanying.admin.console", "--data", str(server.data), *map(str, arguments), "--yes", "--json"],
         capture_output=True, text=True, timeout=200,
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr + server.log()

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from lanying.admin.client import Address, Console
+from lanying.admin.console.client import Address, Console
 from lanying.client import Client
 from lanying.testing.cluster import Cluster
 from lanying.testing.poll import eventually, until

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from lanying.cluster.shardmap import ShardMap
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import Frame, Status
-from lanying.shardmap import ShardMap
 from lanying.testing.cluster import Cluster
 from lanying.testing.poll import until
 from lanying.testing.raw import RawClient

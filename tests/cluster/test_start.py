@@ -70,7 +70,16 @@ def test_data_of_a_newer_release_is_refused_and_nothing_is_left_running(tmp_path
     batch.put(schema.META, b"schema_compat_version", struct.pack(">I", 99))
     store.write(batch)
     store.close()
-    command = [sys.executable, "-m", "lanying.cli", "start", "--data", str(cluster.data), "--listen", "127.0.0.1:0"]
+    command = [
+        sys.executable,
+        "-m",
+        "lanying.cli",
+        "start",
+        "--data",
+        str(cluster.data),
+        "--listen",
+        "127.0.0.1:0",
+    ]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert refused.returncode == 78, refused.stderr
     assert "needs a release that reads schema 99" in refused.stderr and "upgrade lanying" in refused.stderr

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from lanying import tokens
+from lanying.base import tokens
+from lanying.base.errors import StoreError
 from lanying.client import Client
-from lanying.errors import StoreError
 from lanying.shard.store import schema
 from lanying.storage import directory
 from lanying.storage.readonly import ReadOnlyStore

@@ -9,15 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
-from lanying.apps import App
+from lanying.base.tokens import ROLE_ADMIN, ROLE_USER, Identity, issue
 from lanying.bus.messages import Request
-from lanying.config import Accounts, Config
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.apps import App
+from lanying.config.schema import Accounts, Config
 from lanying.gateway.app import build
-from lanying.gateway.endpoint import Services
-from lanying.shardmap import ShardMap
+from lanying.gateway.http.endpoint import Services
 from lanying.testing.shards import LocalCluster, Notice
 from lanying.testing.simulation import Simulation
-from lanying.tokens import ROLE_ADMIN, ROLE_USER, Identity, issue
 
 APPS = (App("app", "Our School", "11" * 32, admin_epoch=2), App("other", "Another", "22" * 32))
 ACCOUNTS = Accounts(open_registration=True, argon2_memory_kib=64, argon2_passes=1)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from lanying.config import AppOverrides
+from lanying.config.schema import AppOverrides
 from lanying.testing.simulation import User
 from tests.gateway.conftest import Gateway, SimulatedShards
-from tests.gateway.test_contract import CALLS, REFUSED, World, every, name, request
+from tests.gateway.contract.test_contract import CALLS, REFUSED, World, every, name, request
 
 
 @pytest.fixture

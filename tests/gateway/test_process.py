@@ -17,11 +17,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from lanying.apps import App
-from lanying.bus import handoff
-from lanying.config import Accounts, Config
-from lanying.runtime import GATEWAY, Launch, shard_name
-from lanying.shardmap import ShardMap
+from lanying.bus.handoff import wire
+from lanying.cluster.runtime import GATEWAY, Launch, shard_name
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.apps import App
+from lanying.config.schema import Accounts, Config
 
 APP = App("app", "Our School", "11" * 32)
 SHARDS = 2
@@ -66,12 +66,12 @@ class Server:
         ours, theirs = socket.socketpair()
         for each in (ours, theirs):
             each.setblocking(False)
-        result: asyncio.Future[handoff.Result] = self.loop.create_future()
-        sender = handoff.Sender(self.launch.run.handoff(GATEWAY), self.loop, wait_s=20.0)
+        result: asyncio.Future[wire.Result] = self.loop.create_future()
+        sender = wire.Sender(self.launch.run.handoff(GATEWAY), self.loop, wait_s=20.0)
         sender.start()
-        visitor = handoff.Visitor("127.0.0.1", requests[0])
-        sender.send(theirs.fileno(), handoff.encode(visitor), result.set_result)
-        assert await result == handoff.ACCEPTED
+        visitor = wire.Visitor("127.0.0.1", requests[0])
+        sender.send(theirs.fileno(), wire.encode(visitor), result.set_result)
+        assert await result == wire.ACCEPTED
         theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours)
         found = []

@@ -15,13 +15,13 @@ from typing import Any
 
 import httpx
 
-from lanying.apps import App
 from lanying.bus.messages import Request
-from lanying.config import Accounts, Config
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.apps import App
+from lanying.config.schema import Accounts, Config
 from lanying.gateway.app import build
-from lanying.gateway.endpoint import Services
+from lanying.gateway.http.endpoint import Services
 from lanying.protocol.schema.xsync_pb2 import Meta, SyncDL
-from lanying.shardmap import ShardMap
 from lanying.testing.cluster import Cluster
 from lanying.testing.playbook import Line
 from lanying.testing.simulation import Simulation, User

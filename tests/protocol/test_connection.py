@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lanying.errors import ProtocolError
+from lanying.base.errors import ProtocolError
 from lanying.protocol import connection, frame
 from lanying.protocol.connection import (
     SOCKETIO,

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lanying.limits import MAX_INFLATED_BYTES
+from lanying.base.limits import MAX_INFLATED_BYTES
 from lanying.protocol import frame
 from lanying.protocol.frame import FrameError, parse_frame, varint
 from lanying.protocol.schema import xsync_pb2 as pb

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lanying.errors import ProtocolError
-from lanying.limits import MAX_HTTP_HEAD_BYTES
+from lanying.base.errors import ProtocolError
+from lanying.base.limits import MAX_HTTP_HEAD_BYTES
 from lanying.protocol.connection import SOCKETIO, XSYNC
 from lanying.protocol.handshake import (
     BadRequest,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from lanying.errors import ProtocolError
+from lanying.base.errors import ProtocolError
 from lanying.protocol.websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, WebSocket
 
 KEY = b"\x37\xfa\x21\x3d"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from websockets.frames import Opcode
 from websockets.protocol import SERVER, Protocol
 
-from lanying.errors import ProtocolError
+from lanying.base.errors import ProtocolError
 from lanying.protocol import websocket
 from lanying.protocol.websocket import (
     BINARY,

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from lanying import limits
-from lanying.apps import App
+from lanying.base import limits
+from lanying.base.clock import wall_ms
+from lanying.base.errors import CallError
 from lanying.bus.messages import (
     BindPush,
     ExplainMessage,
@@ -28,9 +29,8 @@ from lanying.bus.messages import (
     SetRelation,
     UpdateAccount,
 )
-from lanying.clock import wall_ms
-from lanying.errors import CallError
-from lanying.notifiers import PROVIDERS, Notifiers, Secret
+from lanying.config.apps import App
+from lanying.config.notifiers import PROVIDERS, Notifiers, Secret
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation
 from lanying.push.decision import Push
 from lanying.push.service import Service

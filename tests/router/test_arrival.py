@@ -7,24 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lanying import limits
-from lanying.bus.records import Visitor
+from lanying.base import limits
+from lanying.bus.handoff.records import Visitor
 from lanying.protocol import frame as frames
 from lanying.protocol.connection import SOCKETIO, XSYNC, Connection, wrap_client
 from lanying.protocol.handshake import check_upgrade_response, client_path, new_key, upgrade_request
 from lanying.protocol.schema.xsync_pb2 import Provision, Status, SyncDL
 from lanying.protocol.websocket import BINARY, PING, TEXT, encode_frame
-from lanying.router.arrival import (
-    RETRY_IDLE_S,
-    Action,
-    Arrival,
-    Close,
-    Refusal,
-    State,
-    ToGateway,
-    ToShard,
-    Write,
-)
+from lanying.router.arrival import RETRY_IDLE_S, Action, Arrival, Close, Refusal, State, ToGateway, ToShard, Write
 from tests.router.test_login import DOORKEEPER, UID, token
 
 NOW = 1000.0

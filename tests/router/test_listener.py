@@ -14,10 +14,11 @@ import orjson
 import pytest
 import uvloop
 
-from lanying import limits
-from lanying.apps import App
-from lanying.bus import handoff
-from lanying.bus.records import Login, Visitor
+from lanying.base import limits
+from lanying.bus.handoff import wire
+from lanying.bus.handoff.records import Login, Visitor
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.apps import App
 from lanying.protocol import frame as frames
 from lanying.protocol.connection import SOCKETIO, Connection, wrap, wrap_client
 from lanying.protocol.handshake import client_path, new_key, upgrade_request
@@ -26,7 +27,6 @@ from lanying.protocol.websocket import TEXT, encode_frame
 from lanying.router.listener import Listener
 from lanying.router.login import Doorkeeper
 from lanying.router.throttle import Throttle
-from lanying.shardmap import ShardMap
 from tests.router.test_login import KEY, UID, token
 
 HEAD = upgrade_request("im.example", client_path(SOCKETIO), new_key())
@@ -52,15 +52,15 @@ class World:
         self.now = 1000.0
         self.sessions: dict[int, tuple[int, Login, int]] = {}
         self.visitors: list[tuple[int, Visitor]] = []
-        self.verdict: handoff.Verdict = handoff.ACCEPTED
+        self.verdict: wire.Verdict = wire.ACCEPTED
         self.receivers = {
-            index: handoff.Receiver(
+            index: wire.Receiver(
                 self.path(index), lambda fd, data, index=index: self._adopt(index, fd, data), self.loop
             )
             for index in range(2)
         }
-        self.receivers[-1] = handoff.Receiver(self.path(-1), self._visit, self.loop)
-        self.senders = {index: handoff.Sender(self.path(index), self.loop, wait_s=0.05) for index in (0, 1, -1)}
+        self.receivers[-1] = wire.Receiver(self.path(-1), self._visit, self.loop)
+        self.senders = {index: wire.Sender(self.path(index), self.loop, wait_s=0.05) for index in (0, 1, -1)}
         shard_map = ShardMap.even(2)
         listening = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.address = listening.getsockname()
@@ -85,15 +85,15 @@ class World:
             sender.start()
         self.router.start()
 
-    def _adopt(self, shard: int, fd: int, record: bytes) -> handoff.Verdict:
-        login = handoff.decode_login(record)
-        if self.verdict == handoff.ACCEPTED:
+    def _adopt(self, shard: int, fd: int, record: bytes) -> wire.Verdict:
+        login = wire.decode_login(record)
+        if self.verdict == wire.ACCEPTED:
             self.sessions[login.uid] = fd, login, shard
         return self.verdict
 
-    def _visit(self, fd: int, record: bytes) -> handoff.Verdict:
-        self.visitors.append((fd, handoff.decode_visitor(record)))
-        return handoff.ACCEPTED
+    def _visit(self, fd: int, record: bytes) -> wire.Verdict:
+        self.visitors.append((fd, wire.decode_visitor(record)))
+        return wire.ACCEPTED
 
     def until(self, what: str, condition: Callable[[], object], timeout_s: float = 20.0) -> None:
         """Run the loop until ``condition`` holds."""
@@ -218,12 +218,12 @@ def test_a_refused_login_stays_open_and_a_good_one_follows(world: World) -> None
     client = world.connect()
     client.sendall(HEAD + login(good=False))
     world.read(client, lambda data: b"token expired" in data)
-    world.verdict = handoff.Refused(Status.USER_BANNED, "banned")
+    world.verdict = wire.Refused(Status.USER_BANNED, "banned")
     client.sendall(login() + UNREAD)
     world.read(client, lambda data: b"banned" in data)
     assert world.counts("refused") == 2
     assert world.router.figures()["waiting"] == 1
-    world.verdict = handoff.ACCEPTED
+    world.verdict = wire.ACCEPTED
     client.sendall(encode_frame(TEXT, b"2", True) + login())
     world.until("the hand-off", lambda: world.counts("handed_over"))
     assert UID in world.sessions

@@ -7,13 +7,13 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from lanying import tokens
-from lanying.apps import App
-from lanying.bus.records import Login
+from lanying.base import tokens
+from lanying.bus.handoff.records import Login
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.apps import App
 from lanying.protocol.connection import SOCKETIO
 from lanying.protocol.schema.xsync_pb2 import Provision, Status, SyncUL
 from lanying.router.login import NOT_LOGGED_IN, Doorkeeper, Handoff, Refuse, refuse_sync
-from lanying.shardmap import ShardMap
 
 KEY = bytes(range(32))
 OTHER_KEY = bytes(range(32, 64))

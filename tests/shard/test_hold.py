@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from lanying import limits
+from lanying.base import limits
 from lanying.bus.messages import HoldLinks
 from lanying.storage.verify import verify_links
 from lanying.testing.simulation import Simulation
-from tests.shard.test_chat import pair
+from tests.shard.chat.test_chat import pair
 
 
 def hold(sim: Simulation, seconds: float) -> list[bool]:

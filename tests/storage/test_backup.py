@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lanying.datadir import DataDirectory
-from lanying.errors import BackupError, DataDirectoryError, StoreError
+from lanying.base.errors import BackupError, DataDirectoryError, StoreError
 from lanying.shard.store import schema
 from lanying.storage import directory, manifest, snapshot
 from lanying.storage.backup import LINKS, Backup, Outcome
@@ -18,6 +17,7 @@ from lanying.storage.check import check
 from lanying.storage.directory import open_store
 from lanying.storage.readonly import ReadOnlyStore
 from lanying.storage.restore import restore
+from lanying.supervisor.datadir import DataDirectory
 from lanying.testing.simulation import START_MS
 from tests.storage import town
 

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from lanying.config import Config, Storage
-from lanying.datadir import DataDirectory
-from lanying.errors import BackupError, StoreError
-from lanying.runtime import COLD_FILE, cold_path
+from lanying.base.errors import BackupError, StoreError
+from lanying.cluster.runtime import COLD_FILE, cold_path
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.schema import Config, Storage
 from lanying.shard.store import cold, schema
 from lanying.shard.store.cold import cold_place, with_cold
 from lanying.shard.store.rocks import RocksStore
 from lanying.shard.store.tiers import TieredStore
-from lanying.shardmap import ShardMap
 from lanying.storage import directory, manifest
 from lanying.storage.backup import LINKS, Backup
 from lanying.storage.check import check, verify_data
@@ -25,8 +24,9 @@ from lanying.storage.forget_cold import forget_cold
 from lanying.storage.progress import Silent
 from lanying.storage.reshard import Reshard
 from lanying.storage.restore import RESTORING, restore
+from lanying.supervisor.datadir import DataDirectory
 from lanying.testing.simulation import START_MS, Simulation
-from tests.shard.test_aging import age
+from tests.shard.upkeep.test_aging import age
 from tests.storage import town
 
 DAY_MINUTES = 1440

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from lanying import move
-from lanying.config import Config
-from lanying.move import Move
-from lanying.runtime import RunDirectory
-from lanying.shardmap import ShardMap
+from lanying.cluster.runtime import RunDirectory
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.schema import Config
 from lanying.storage import directory, mover
 from lanying.storage.check import verify_data
 from lanying.storage.progress import Silent
 from lanying.storage.reshard import Reshard
+from lanying.supervisor import move
+from lanying.supervisor.move import Move
 from tests.storage import town
 from tests.storage.test_reshard import LATER_MS, Interrupted, interrupted
 

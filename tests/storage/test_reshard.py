@@ -8,16 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from lanying.base.errors import DataDirectoryError, ReshardError
+from lanying.base.ids import SLOTS
 from lanying.bus.messages import AddFile, BindPush, FileRecord, StartBroadcast, TakenPushes, TakePushes
-from lanying.config import Config
-from lanying.datadir import DataDirectory
-from lanying.errors import DataDirectoryError, ReshardError
-from lanying.ids import SLOTS
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.schema import Config
 from lanying.protocol.schema.xsync_pb2 import MessageBody
-from lanying.shard import files
-from lanying.shard.store import schema
-from lanying.shardmap import ShardMap
-from lanying.storage import directory, placement
+from lanying.shard.accounts import files
+from lanying.shard.store import placement, schema
+from lanying.storage import directory
 from lanying.storage.backup import Backup
 from lanying.storage.check import check, verify_data
 from lanying.storage.drain import under_way
@@ -25,6 +24,7 @@ from lanying.storage.forget_cold import forget_cold
 from lanying.storage.progress import Point, Silent
 from lanying.storage.reshard import Reshard
 from lanying.storage.verify import verify_links, verify_store
+from lanying.supervisor.datadir import DataDirectory
 from lanying.testing.simulation import START_MS
 from tests.storage import town
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lanying.ids import SLOTS
+from lanying.base.ids import SLOTS
 from lanying.shard.store import schema
 from lanying.shard.store.base import Batch
 from lanying.shard.store.memory import MemoryStore

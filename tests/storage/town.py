@@ -8,13 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from lanying.apps import App
+from lanying.base.ids import slot_of
 from lanying.bus.messages import GroupInfo, Seat
-from lanying.ids import slot_of
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.apps import App
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation
-from lanying.shard import accounts, groups
-from lanying.shardmap import ShardMap
+from lanying.shard.accounts import accounts
+from lanying.shard.groups import records
 from lanying.storage import directory
 from lanying.testing.simulation import START_MS, Simulation, User
 
@@ -64,10 +65,10 @@ def club(sim: Simulation) -> int:
     founder, shard = everybody[0], everybody[0].shard
     shard.settle()
     gid = accounts.next_id(shard, slot_of(founder.uid))
-    groups.save(shard, groups.Group(GroupInfo(gid, "lanying", founder.uid, 0, 100, sim.now_ms, sim.now_ms)))
+    records.save(shard, records.Group(GroupInfo(gid, "lanying", founder.uid, 0, 100, sim.now_ms, sim.now_ms)))
     for user in everybody:
         shard.settle()
-        groups.save_member(shard, gid, user.uid, groups.Member(sim.now_ms))
+        records.save_member(shard, gid, user.uid, records.Member(sim.now_ms))
         shard.link(user.uid, Seat(user.uid, gid))
         shard.apply_local()
         sim.run()

@@ -138,8 +138,8 @@ def test_masks_follow_the_cores_and_the_shards_pinned_to_them(pi, cores, profile
 
 
 def test_shards_of_the_profiles_leave_the_cores_that_the_masks_say():
-    """What `lanying.machine.pin` does is what the script assumes."""
-    from lanying.machine import pin
+    """What `lanying.supervisor.machine.pin` does is what the script assumes."""
+    from lanying.supervisor.machine import pin
 
     assert [pin(shard, [0, 1, 2, 3]) for shard in range(2)] == [0, 1]
 

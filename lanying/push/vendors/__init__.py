@@ -9,7 +9,7 @@
 """
 
 from lanying.push.vendors.exchange import Outcome, State, Target
-from lanying.push.vendors.kinds import check
+from lanying.push.vendors.registry import check
 from lanying.push.vendors.sender import Vendors
 
 __all__ = ["Outcome", "State", "Target", "Vendors", "check"]

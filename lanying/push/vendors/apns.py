@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import jwt
 
-from lanying.errors import ConfigError
-from lanying.notifiers import Notifier, Secret
+from lanying.base.errors import ConfigError
+from lanying.config.notifiers import Notifier, Secret
 from lanying.push.decision import Push
 from lanying.push.vendors.exchange import (
     TOO_LARGE,

@@ -18,9 +18,9 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from lanying import limits
-from lanying.errors import ConfigError
-from lanying.notifiers import Notifier, Secret
+from lanying.base import limits
+from lanying.base.errors import ConfigError
+from lanying.config.notifiers import Notifier, Secret
 from lanying.push.decision import Push
 
 JSON: Final = {"content-type": "application/json"}

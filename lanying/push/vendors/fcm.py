@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 import jwt
 import msgspec
 
-from lanying.errors import ConfigError
-from lanying.notifiers import Notifier, Secret
+from lanying.base.errors import ConfigError
+from lanying.config.notifiers import Notifier, Secret
 from lanying.push.decision import Push
 from lanying.push.vendors.exchange import (
     FORM,

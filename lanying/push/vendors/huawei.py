@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from lanying.notifiers import Notifier, Secret
+from lanying.config.notifiers import Notifier, Secret
 from lanying.push.decision import Push
 from lanying.push.vendors.exchange import (
     FORM,

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from lanying import limits
+from lanying.base import limits
 from lanying.push.decision import Push
 
 json_bytes = msgspec.json.encode

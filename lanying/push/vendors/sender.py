@@ -16,12 +16,12 @@ from typing import Final
 
 import httpx
 
-from lanying import limits
-from lanying.errors import ConfigError
-from lanying.notifiers import Notifier
+from lanying.base import limits
+from lanying.base.errors import ConfigError
+from lanying.config.notifiers import Notifier
 from lanying.push.decision import Push
 from lanying.push.vendors.exchange import Access, Answer, Outcome, Request, State, Target, Vendor
-from lanying.push.vendors.kinds import make
+from lanying.push.vendors.registry import make
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lanying.notifiers import Notifier, Secret
+from lanying.config.notifiers import Notifier, Secret
 from lanying.push.decision import Push
 from lanying.push.vendors.exchange import (
     JSON,

@@ -12,19 +12,9 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
 
-from lanying.notifiers import Notifier, Secret
+from lanying.config.notifiers import Notifier, Secret
 from lanying.push.decision import Push
-from lanying.push.vendors.exchange import (
-    FORM,
-    TOO_LARGE,
-    Answer,
-    Outcome,
-    Request,
-    State,
-    Vendor,
-    by_code,
-    required,
-)
+from lanying.push.vendors.exchange import FORM, TOO_LARGE, Answer, Outcome, Request, State, Vendor, by_code, required
 from lanying.push.vendors.payload import block, fits, intent, json_text, keep_s, number_of, shorten, text
 
 TITLE_CHARS, TEXT_CHARS = 49, 127

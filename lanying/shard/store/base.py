@@ -4,7 +4,7 @@ Guarantees every engine gives (``tests/shard/store/contract.py`` runs against al
 
 - ``write`` is atomic: all of a batch or nothing, also after a crash.
 - A written batch is visible to reads at once, and durable when a ``flush`` that began afterwards has returned.
-- ``write`` raises :class:`~lanying.errors.StoreFull` when there is no room, and then nothing of the batch is there.
+- ``write`` raises :class:`~lanying.base.errors.StoreFull` when there is no room, and then nothing of the batch is there.
 - ``flush`` may be called from one other thread while the owner goes on reading and writing.
 """
 

@@ -18,8 +18,8 @@ from typing import Final
 
 from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options
 
-from lanying.errors import StoreError
-from lanying.runtime import shard_name
+from lanying.base.errors import StoreError
+from lanying.cluster.runtime import shard_name
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 from lanying.shard.store.rocks import RocksStore

@@ -27,7 +27,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from lanying.errors import SchemaError, StoreError, StoreFull
+from lanying.base.errors import SchemaError, StoreError, StoreFull
 from lanying.shard.store import schema
 from lanying.shard.store.base import Batch, Change
 

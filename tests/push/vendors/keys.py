@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from lanying.notifiers import PROVIDERS, Notifier, Secret
+from lanying.config.notifiers import PROVIDERS, Notifier, Secret
 from lanying.push.decision import Push
 from lanying.push.vendors import Target
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lanying import limits
-from lanying.notifiers import PROVIDERS
+from lanying.base import limits
+from lanying.config.notifiers import PROVIDERS
 from lanying.push.decision import Push
 from lanying.push.vendors.exchange import Access, Answer, Outcome, Request, State
-from lanying.push.vendors.kinds import make
+from lanying.push.vendors.registry import make
 from tests.push.vendors.keys import APNS_TOKEN, NOW, TOKEN, notifier_of, secret_of
 
 KNOWN = ("sound", "channel_id", "click_action", "intent", "badge_class", "category", "push_mode", "classification")

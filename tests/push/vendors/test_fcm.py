@@ -4,9 +4,9 @@ from urllib.parse import parse_qs
 import jwt
 import pytest
 
-from lanying import limits
-from lanying.errors import ConfigError
-from lanying.notifiers import Secret
+from lanying.base import limits
+from lanying.base.errors import ConfigError
+from lanying.config.notifiers import Secret
 from lanying.push.decision import Push
 from lanying.push.vendors.exchange import TOO_LARGE, Access, Answer, State
 from lanying.push.vendors.fcm import Fcm

@@ -4,8 +4,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from lanying.errors import ConfigError
-from lanying.notifiers import Secret
+from lanying.base.errors import ConfigError
+from lanying.config.notifiers import Secret
 from lanying.push.decision import Push
 from lanying.push.vendors.exchange import NO_DATA, TOO_LARGE, Access, Answer, State
 from lanying.push.vendors.oppo import Oppo

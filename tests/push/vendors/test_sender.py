@@ -7,8 +7,8 @@ import socket
 import msgspec
 import pytest
 
-from lanying import limits
-from lanying.notifiers import Secret
+from lanying.base import limits
+from lanying.config.notifiers import Secret
 from lanying.push.decision import Push
 from lanying.push.vendors import Outcome, State, Vendors
 from tests.push.vendors.keys import APNS_TOKEN, NOW, PUSH, TOKEN, account, certificate, target_of

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from lanying.errors import ConfigError
-from lanying.notifiers import Secret
+from lanying.base.errors import ConfigError
+from lanying.config.notifiers import Secret
 from lanying.push.decision import Push
 from lanying.push.vendors.exchange import NO_DATA, TOO_LARGE, Access, Answer, State
 from lanying.push.vendors.payload import shorten_wide

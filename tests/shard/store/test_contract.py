@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lanying.errors import SchemaError, StoreError, StoreFull
+from lanying.base.errors import SchemaError, StoreError, StoreFull
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 from lanying.shard.store.cold import ColdStore

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lanying.errors import StoreError
+from lanying.base.errors import StoreError
 from lanying.shard.store import cold, schema, tiers
 from lanying.shard.store.cold import ColdStore, open_cold
 from lanying.shard.store.memory import MemoryStore

@@ -1,0 +1,98 @@
+"""Apps of the server: users and groups of one reach nothing of another."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from lanying.admin.visit import CommandError, Visit
+from lanying.base import limits
+from lanying.base.errors import CallError, ConfigError
+from lanying.bus.messages import AddApp
+from lanying.config import apps
+from lanying.config.apps import App
+from lanying.config.schema import AppOverrides
+
+TAKE_OVER_S = 20.0
+"""A shard that does not answer for this long has the app from its next start."""
+RETRY_S = 0.2
+
+
+async def list_all(visit: Visit) -> object:
+    """Every app with what differs for it."""
+    return [_row(visit, app) for app in visit.server.apps.values()]
+
+
+async def show(visit: Visit) -> object:
+    """What an app runs with."""
+    server = visit.server
+    app = server.app(visit.text("app"))
+    accounts, discovery = server.config.accounts_of(app.app_id), server.config.discovery_of(app.app_id)
+    return {**_row(visit, app), "max_users": accounts.max_users, **msgspec.structs.asdict(discovery)}
+
+
+async def add(visit: Visit) -> object:
+    """Add an app to the running server: key and admin token are made, every process takes it over, restarts keep it."""
+    server = visit.server
+    own = _own(visit)
+    try:
+        app = apps.new(visit.text("app_id"), own.name, own)
+        if app.app_id in server.apps:
+            raise ConfigError(f"there is an app {app.app_id} already; `apps show {app.app_id}` describes it")
+        visit.will(f"add the app {app.app_id}; it cannot be removed again")
+        server.apps.add(app)
+    except ConfigError as error:
+        raise CommandError(10002, str(error)) from error
+    settings = server.config.apps[server.app(app.app_id).app_id]
+    late = await asyncio.gather(
+        *(_tell(visit, shard, AddApp(app.app_id, settings)) for shard in range(server.map.shards))
+    )
+    server.publish("config", {"app": app.app_id, "who": visit.who})
+    return {
+        **_row(visit, server.app(app.app_id)),
+        "until_restart": [f"shard-{n}" for n, told in enumerate(late) if not told],
+    }
+
+
+async def _tell(visit: Visit, shard: int, message: AddApp) -> bool:
+    """Has the shard taken the app over? One that starts at this moment is asked again."""
+    try:
+        async with asyncio.timeout(TAKE_OVER_S):
+            while True:
+                try:
+                    return await visit.server.ask_shard(shard, message, bool)
+                except CallError:
+                    await asyncio.sleep(RETRY_S)
+    except TimeoutError:
+        return False
+
+
+def _own(visit: Visit) -> AppOverrides:
+    """The options as settings. :raises CommandError: a bad value"""
+    given: dict[str, Any] = {
+        name: visit.arguments[name] for name in AppOverrides.__struct_fields__ if name in visit.arguments
+    }
+    for name in ("open_registration", "strangers_may_chat"):
+        if name in given:
+            given[name] = given[name] == "yes"
+    if len(visit.text("name")) > limits.NAME_FIELD_CHARS:
+        raise CommandError(10002, f"--name has at most {limits.NAME_FIELD_CHARS} characters")
+    try:
+        return msgspec.convert(given, AppOverrides)
+    except msgspec.ValidationError as error:
+        raise CommandError(10002, f"{error}; `apps add --help` says what is allowed") from error
+
+
+def _row(visit: Visit, app: App) -> dict[str, Any]:
+    server = visit.server
+    accounts = server.config.accounts_of(app.app_id)
+    first = app.app_id == server.config.app_id
+    return {
+        "app": app.app_id,
+        "name": app.name,
+        "open_registration": accounts.open_registration,
+        "strangers_may_chat": accounts.strangers_may_chat,
+        "admin_token": str(apps.token_file(server.data, app, first)),
+    }

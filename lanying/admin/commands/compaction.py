@@ -1,0 +1,46 @@
+"""``compact``: databases rewritten without what was deleted."""
+
+from __future__ import annotations
+
+import time
+
+from lanying.admin.jobs import Job
+from lanying.admin.visit import Visit
+from lanying.base.limits import HEARTBEAT_INTERVAL_S
+from lanying.bus.messages import Compact
+from lanying.cluster.runtime import shard_name
+from lanying.supervisor import control
+
+
+async def compact(visit: Visit) -> object:
+    """Rewrite the databases of all shards, one after the other; the server goes on."""
+    server, shards = visit.server, visit.server.map.shards
+    visit.will(f"rewrite the databases of {shards} shards: reads and writes go on, the disk is busy meanwhile")
+    before = await _disk_bytes(visit)
+
+    def work(job: Job) -> None:
+        for shard in range(shards):
+            server.send(shard_name(shard), Compact())
+            # Its heartbeat says when it has begun and when it is done.
+            time.sleep(2 * HEARTBEAT_INTERVAL_S)
+            while _compacting(control.ask(server.run, {"do": "status"}), shard_name(shard)):
+                job.tell(shard, shards, f"compacting {shard_name(shard)}")
+                time.sleep(HEARTBEAT_INTERVAL_S / 2)
+            job.tell(shard + 1, shards, f"compacted {shard_name(shard)}")
+
+    job = server.jobs.start(visit, "compact", work)
+    if visit.flag("background"):
+        return job.row()
+    await server.jobs.follow(visit, job)
+    return {"before_bytes": before, "after_bytes": await _disk_bytes(visit)}
+
+
+def _compacting(status: dict[str, object], name: str) -> bool:
+    processes = status["processes"]
+    assert isinstance(processes, list)
+    return any(row["name"] == name and row["figures"].get("compacting") for row in processes)
+
+
+async def _disk_bytes(visit: Visit) -> int:
+    found = await visit.server.control({"do": "status"})
+    return int(sum(row["figures"].get("disk_bytes", 0) for row in found["processes"]))

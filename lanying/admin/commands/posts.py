@@ -1,0 +1,59 @@
+"""Messages from the console: to a user, to a group, to everybody."""
+
+from __future__ import annotations
+
+from lanying.admin.commands.users import STATES
+from lanying.admin.visit import CommandError, Visit, entity_id
+from lanying.bus.messages import (
+    STATE_DELETED,
+    STATE_NORMAL,
+    AccountInfo,
+    GetGroups,
+    GroupView,
+    Notify,
+    Post,
+    Posted,
+    StartBroadcast,
+)
+from lanying.protocol.schema.xsync_pb2 import MessageBody
+
+
+async def send(visit: Visit) -> object:
+    """A text from the server, or in the name of a user (by the rules for his devices)."""
+    server, app = visit.server, visit.server.app(visit.text("app"))
+    sender = (await server.user(app, visit.text("from"))).uid if visit.text("from") else 0
+    to = entity_id(visit.text("to"))
+    groups = await server.ask(to, GetGroups(0, app.app_id, [to]), list[GroupView]) if to else []
+    if groups and not sender:
+        raise CommandError(10002, "a group has no messages of the server: say with --from in whose name")
+    target = to if groups else _recipient(await server.user(app, visit.text("to")))
+    body = MessageBody(
+        type=MessageBody.GROUPCHAT if groups else MessageBody.CHAT, content=visit.text("text"), is_system=not sender
+    )
+    visit.will(
+        f"send a text of {len(visit.text('text'))} characters to {target}"
+        + (f" in the name of {sender}" if sender else "")
+    )
+    payload = body.SerializeToString()
+    if sender:
+        posted = await server.ask(sender, Post(sender, app.app_id, target, payload), Posted)
+    else:
+        posted = await server.ask(target, Notify(target, app.app_id, payload), Posted)
+    return {"message": posted.mid, "time_ms": posted.time_ms}
+
+
+def _recipient(info: AccountInfo) -> int:
+    """His id. :raises CommandError: 10010, who is kept out gets no messages"""
+    if info.state == STATE_NORMAL:
+        return info.uid
+    remedy = "for good" if info.state == STATE_DELETED else "`users restore` lets him in again"
+    raise CommandError(10010, f"{info.username} ({info.uid}) is {STATES[info.state]} and gets no messages: {remedy}")
+
+
+async def broadcast(visit: Visit) -> object:
+    """A text from the server to all users of an app, in the background."""
+    server, app = visit.server, visit.server.app(visit.text("app"))
+    body = MessageBody(type=MessageBody.CHAT, content=visit.text("text"), is_system=True)
+    visit.will(f"send a text of {len(visit.text('text'))} characters to every user of app {app.app_id}")
+    number = await server.ask_shard(0, StartBroadcast(app.app_id, body.SerializeToString(), visit.who), int)
+    return {"broadcast": number, "next": "`jobs list` shows how far it is"}

@@ -1,0 +1,48 @@
+"""Settings as the server runs with them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lanying.admin.visit import CommandError, Visit
+from lanying.base.errors import ConfigError
+from lanying.bus.messages import Reconfigure
+from lanying.cluster.runtime import GATEWAY, shard_name
+from lanying.config.schema import AT_RUN_TIME, Config, change, changed, environment_name, flat
+
+
+async def show(visit: Visit) -> object:
+    """Every setting, or those whose key contains a text; ``set``: it is not the default."""
+    wanted = visit.text("text")
+    defaults = dict(flat(msgspec.to_builtins(Config())))
+    rows = [
+        {"key": key, "value": value, "set": value != defaults.get(key), "environment": environment_name(key)}
+        for key, value in flat(msgspec.to_builtins(visit.server.config))
+        if wanted in key
+    ]
+    if not rows:
+        raise CommandError(404, f"no setting's key contains {wanted!r}; `config show` lists all")
+    return rows
+
+
+async def set_value(visit: Visit) -> object:
+    """Change a setting of the running server, until it starts again."""
+    server, key = visit.server, visit.text("key")
+    if key not in dict(flat(msgspec.to_builtins(server.config))):
+        raise CommandError(10002, f"there is no setting {key}; `config show` lists them")
+    if key not in AT_RUN_TIME:
+        raise CommandError(
+            10002,
+            f"{key} cannot change while the server runs: set it in the configuration file and restart; "
+            f"these can: {', '.join(AT_RUN_TIME)}",
+        )
+    try:
+        new = dict(flat(msgspec.to_builtins(changed(server.config, key, visit.text("value")))))[key]
+    except ConfigError as error:
+        raise CommandError(10002, str(error)) from error
+    visit.will(f"set {key} to {msgspec.json.encode(new).decode()} until the server starts again")
+    change(server.config, key, new)
+    for name in (*map(shard_name, range(server.map.shards)), GATEWAY):
+        server.send(name, Reconfigure(key, new))
+    server.publish("config", {"key": key, "value": new, "who": visit.who})
+    return {"key": key, "value": new, "keep": f"write it into the configuration file, or set {environment_name(key)}"}

@@ -1,0 +1,93 @@
+"""Logging in by scanning a QR code, and secrets handed from one device to another.
+
+A screen asks for a code and shows it; a phone that is logged in allows it; the screen, which keeps asking, gets the
+user's name and a one-time password for ``/token/user``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from lanying.base import limits
+from lanying.base.names import username_error
+from lanying.gateway.accounts import code_book, handles
+from lanying.gateway.accounts.users import me
+from lanying.gateway.http.endpoint import GET, POST, Endpoint, Visit
+from lanying.gateway.http.error_codes import refuse
+
+_LIFETIME_MS: Final = 3 * 60_000
+_LONGEST_S: Final = limits.CODE_LIFETIME_MS // 1000
+
+
+async def new_code(visit: Visit) -> object:
+    """A code for a screen to show: ``url`` is what to draw."""
+    _throttle(visit)
+    code = await code_book.keep(visit, code_book.QR_LOGIN, "", _LIFETIME_MS)
+    url = f"{visit.scheme}://{visit.host}/app/qr_login?app_id={quote(visit.app.app_id)}&qr_code={code}"
+    return {"qr_code": code, "qrcode_id": code, "url": url, "expired": visit.services.now_ms() + _LIFETIME_MS}
+
+
+async def allow(visit: Visit) -> object:
+    """The caller lets the screen with this code log in as himself. :raises CallError: 10002 it has expired"""
+    code = visit.params.text("qr_code")
+    if visit.params.number("allow") != 1:
+        raise refuse(10002, "allow is 1")
+    if await code_book.read(visit, code_book.QR_LOGIN, code) != "":
+        raise refuse(10002, "qr_code has expired or was used, show a new one")
+    await code_book.keep(visit, code_book.QR_LOGIN, str(visit.uid), _LIFETIME_MS, code)
+    return (await me(visit)).username
+
+
+async def poll(visit: Visit) -> object:
+    """Has somebody allowed it? Empty texts until then; the answer comes once."""
+    code = visit.params.text("qr_code")
+    found = await code_book.read(visit, code_book.QR_LOGIN, code)
+    if found is None:
+        raise refuse(10002, "qr_code has expired or was used, ask for a new one")
+    if not found or await code_book.read(visit, code_book.QR_LOGIN, code, take=True) is None:
+        return {"username": "", "password": ""}
+    visit.uid = int(found)
+    return {"username": (await me(visit)).username, "password": await code_book.one_time_password(visit, visit.uid)}
+
+
+async def keep_secret(visit: Visit) -> object:
+    """Keep a text for somebody who knows the code."""
+    _throttle(visit)
+    text = visit.params.text("secret_text", most=limits.CODE_CHARS)
+    seconds = visit.params.number("expire_seconds", least=1, most=_LONGEST_S)
+    return {"code": await code_book.keep(visit, code_book.SECRET, text, seconds * 1000)}
+
+
+async def read_secret(visit: Visit) -> object:
+    """The text under a code, once."""
+    found = await code_book.read(visit, code_book.SECRET, visit.params.text("code"), take=True)
+    if found is None:
+        raise refuse(10002, "code has expired or was used, ask for a new one")
+    return {"secret_text": found}
+
+
+async def name_taken(visit: Visit) -> object:
+    """Is there a user of this name? A name nobody can have is refused."""
+    name = visit.params.text("username")
+    reason = username_error(name)
+    if reason is not None:
+        raise refuse(10002, f"username: {reason}")
+    _throttle(visit)
+    return bool(await handles.find(visit, name))
+
+
+def _throttle(visit: Visit) -> None:
+    """:raises CallError: 10028, this address asks too often"""
+    if not visit.services.code_requests.take((visit.app.app_id, visit.address), visit.services.now()):
+        raise refuse(10028)
+
+
+ENDPOINTS: Final = (
+    Endpoint(GET, "/app/qr_code", new_code, token=False),
+    Endpoint(GET, "/app/allow", allow),
+    Endpoint(GET, "/app/qr_login", poll, token=False),
+    Endpoint(POST, "/app/secret_info", keep_secret, token=False),
+    Endpoint(GET, "/app/secret_info", read_secret, token=False),
+    Endpoint(GET, "/app/user/name_check", name_taken, token=False),
+)

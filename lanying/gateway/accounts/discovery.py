@@ -1,0 +1,69 @@
+"""Where clients find everything, and what they may ask before they log in (xsync section 1)."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from lanying.gateway.http.endpoint import GET, HOST, Endpoint, Visit
+from lanying.gateway.http.error_codes import refuse
+
+APP_CONFIG: Final = {
+    "hide_member_info": False,
+    "message_forward_max_user_num": 20,
+    "message_forward_max_message_num": 100,
+}
+
+
+async def app_dns(visit: Visit) -> object:
+    """REST, message and call servers of an app; this server is all of them unless the configuration says otherwise."""
+    app = visit.services.apps.get(visit.params.text("app_id", "") or visit.app.app_id)
+    if app is None:
+        raise refuse(99997)
+    config = visit.services.config
+    told = config.discovery_of(app.app_id)
+    host = visit.host if HOST.fullmatch(visit.host) else config.listen
+    own = f"{visit.scheme}://{host}"
+    rest = _server(told.rest_url or own)
+    cluster = {
+        "ratel": [{**rest, "ip_list": [urlsplit(f"//{rest['host']}").hostname or host]}],
+        "webim": [_server(told.message_url or own)],
+        "rtc": [_server(told.rtc_url or own)],
+    }
+    return {
+        "version": "2",
+        "app_status": "normal",
+        "account_verification": {"type": "enterprise", "status": "verified", "name": app.name},
+        "dns_list": [{"group_level": 0, "clusters": [cluster]}],
+        "dns_server_list": [],
+        "link_server_list": [],
+    }
+
+
+async def health(visit: Visit) -> object:
+    """Alive."""
+    return True
+
+
+async def app_config(visit: Visit) -> object:
+    """Limits and switches of an app."""
+    return APP_CONFIG
+
+
+async def support_staff(visit: Visit) -> object:
+    """Support contacts: none."""
+    return []
+
+
+def _server(url: str) -> dict[str, str]:
+    """``protocol`` and ``host`` (with port and path) of a URL; web sockets count as their HTTP twins."""
+    protocol, _, host = url.rpartition("://")
+    return {"protocol": {"ws": "http", "wss": "https"}.get(protocol, protocol) or "http", "host": host.rstrip("/")}
+
+
+ENDPOINTS: Final = (
+    Endpoint(GET, "/api/health", health, token=False, app=False),
+    Endpoint(GET, "/v2/app_dns", app_dns, token=False, app=False),
+    Endpoint(GET, "/app/config", app_config, token=False),
+    Endpoint(GET, "/app/support_staff", support_staff),
+)

@@ -1,0 +1,43 @@
+"""Names that lead to exactly one user of an app: user names, phone numbers, push aliases."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from lanying.base.errors import CallError
+from lanying.bus.messages import ClaimName, FindName, ReleaseName
+from lanying.bus.shards import ask_name
+from lanying.gateway.http.endpoint import Visit
+from lanying.gateway.http.error_codes import refuse
+
+TEL: Final = "tel:"
+ALIAS: Final = "alias:"
+"""What stands before a phone number and an alias; no user name has a colon."""
+_MOBILE: Final = re.compile(r"\+[0-9]{8,20}|1[3-9][0-9]{9}")
+
+
+async def find(visit: Visit, name: str) -> int:
+    """Whose name it is, 0 for nobody's."""
+    app = visit.app.app_id
+    return await ask_name(visit.services.shards, app, name, FindName(app, name), int)
+
+
+async def claim(visit: Visit, name: str, uid: int, taken: int) -> None:
+    """Let a name lead to ``uid``. :raises CallError: ``taken``, it leads to somebody else"""
+    app = visit.app.app_id
+    try:
+        await ask_name(visit.services.shards, app, name, ClaimName(app, name, uid), bool)
+    except CallError as error:
+        raise refuse(taken) if error.code == 10004 else error from error
+
+
+async def release(visit: Visit, name: str, uid: int) -> None:
+    """Free a name that leads to ``uid``."""
+    app = visit.app.app_id
+    await ask_name(visit.services.shards, app, name, ReleaseName(app, name, uid), bool)
+
+
+def is_mobile(text: str) -> bool:
+    """Does this look like a phone number?"""
+    return _MOBILE.fullmatch(text) is not None

@@ -1,0 +1,106 @@
+"""New accounts: named, throw-away, for pushes only, many at once (rest-api.md section 3)."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from lanying.base import limits
+from lanying.base.errors import CallError
+from lanying.base.names import username_error
+from lanying.bus.messages import AccountInfo, ClaimAccount, UpdateAccount
+from lanying.bus.shards import accounts, ask, ask_name
+from lanying.gateway.accounts import handles
+from lanying.gateway.accounts.users import settings_of
+from lanying.gateway.http.auth import is_admin
+from lanying.gateway.http.batch import each
+from lanying.gateway.http.endpoint import POST, Endpoint, Visit
+from lanying.gateway.http.error_codes import refuse
+from lanying.gateway.http.params import Params
+from lanying.gateway.messages.push_bindings import bind_alias
+
+_TAIL: Final = "abcdefghijkmnpqrstuvwxyz23456789"
+"""Without characters that look like others."""
+
+
+async def register(visit: Visit) -> object:
+    """Create an account; the answer is its settings. Closed registration is open to admin tokens."""
+    _need_open(visit)
+    uid = await create(visit, visit.params.text("username"), visit.params.text("password"))
+    return settings_of(await _account(visit, uid))
+
+
+async def register_anonymous(visit: Visit) -> object:
+    """Create a throw-away user, whose name begins with the given one."""
+    _need_open(visit)
+    prefix, password = visit.params.text("username"), visit.params.text("password")
+    while True:
+        name = prefix + "".join(secrets.choice(_TAIL) for _ in range(limits.ANONYMOUS_TAIL))
+        try:
+            return {"user_id": await create(visit, name, password), "username": name}
+        except CallError as error:
+            if error.code != 10004:
+                raise
+
+
+async def register_for_push(visit: Visit) -> object:
+    """Create an account with a push token and alias; it can log in like any other."""
+    _need_open(visit)
+    params = visit.params
+    uid = await create(visit, params.text("username"), params.text("password"))
+    if "push_token" in params:
+        change = UpdateAccount(uid, {"push_token": params.text("push_token")})
+        await ask(visit.services.shards, uid, change, AccountInfo)
+    if "alias" in params:
+        await bind_alias(visit, uid, params.text("alias", most=limits.PUSH_TAG_CHARS))
+    return settings_of(await _account(visit, uid))
+
+
+async def register_many(visit: Visit) -> object:
+    """Create accounts, each on its own."""
+    rows = visit.params.rows()
+
+    async def one(row: Params) -> int:
+        return await create(visit, row.text("username"), row.text("password"))
+
+    return [
+        {"username": row.text("username", ""), "success": True, "user_id": found, "reason": ""}
+        if isinstance(found, int)
+        else {"username": row.text("username", ""), "success": False, "reason": found.message}
+        for row, found in zip(rows, await each(rows, one), strict=True)
+    ]
+
+
+async def create(visit: Visit, name: str, password: str) -> int:
+    """A new account. :raises CallError: 10002 not a name or password, 10004 taken, 40002 the app is full"""
+    services, app = visit.services, visit.app.app_id
+    reason = username_error(name)
+    if reason is not None:
+        raise refuse(10002, f"username: {reason}")
+    services.passwords.check_new(password)
+    if await handles.find(visit, name):
+        raise refuse(10004)
+    await services.user_cap.take(services.shards, app)
+    try:
+        password_hash = await services.passwords.hash(password)
+        return await ask_name(services.shards, app, name, ClaimAccount(app, name, password_hash), int)
+    except BaseException:
+        services.user_cap.give_back(app)
+        raise
+
+
+def _need_open(visit: Visit) -> None:
+    if not visit.services.config.accounts_of(visit.app.app_id).open_registration and not is_admin(visit):
+        raise refuse(40001)
+
+
+async def _account(visit: Visit, uid: int) -> AccountInfo:
+    return (await accounts(visit.services.shards, visit.app.app_id, [uid]))[uid]
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(POST, "/user/register/v2", register, token=False),
+    Endpoint(POST, "/user/register/anonymous", register_anonymous, token=False),
+    Endpoint(POST, "/user/register/push", register_for_push, token=False),
+    Endpoint(POST, "/user/register/batch", register_many, admin=True),
+)

@@ -1,0 +1,209 @@
+"""What admins do with accounts, and how an account changes its name or ends.
+
+**An account that is deleted** leaves its groups (one it owns goes to an admin, else to the member with the lowest id; a
+group nobody else is in ends), its name stays taken, so that nobody can pass for it, its phone number and push alias are
+free. Messages it wrote stay where others have them; its own copies are out of reach and go with the retention. Friends
+keep it in their list, marked as closed (10021).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from lanying.base import limits
+from lanying.base.errors import CallError
+from lanying.base.names import username_error
+from lanying.bus.messages import (
+    STATE_BANNED,
+    STATE_DELETED,
+    STATE_NORMAL,
+    AccountInfo,
+    AccountPage,
+    Credentials,
+    DestroyGroup,
+    GetCredentials,
+    Joined,
+    LeaveGroup,
+    ListAccounts,
+    ListAdmins,
+    ListMembers,
+    MemberInfo,
+    MemberPage,
+    Rename,
+    SetPassword,
+    SetState,
+    TransferGroup,
+    UpdateAccount,
+)
+from lanying.bus.shards import accounts, ask, ask_shard
+from lanying.gateway.accounts import handles
+from lanying.gateway.accounts.phones import bind_phone
+from lanying.gateway.accounts.sign_in import check_password
+from lanying.gateway.accounts.users import PROFILE_TEXTS, me
+from lanying.gateway.http.batch import each
+from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Page, Visit
+from lanying.gateway.http.error_codes import refuse
+from lanying.gateway.http.params import Params
+from lanying.gateway.messages.push_bindings import bind_alias
+
+
+async def users(visit: Visit) -> object:
+    """Users of the app, by shard and id: page ``page_num`` of ``page_size``, or what comes behind ``cursor``."""
+    params, shards = visit.params, visit.services.shards
+    size = params.number("page_size", 50, least=1, most=limits.REST_PAGE)
+    skip = (params.number("page_num", 1, least=1) - 1) * size
+    shard, after = _place(params.text("cursor", ""))
+    if shard or after:
+        skip = 0
+    found: list[AccountInfo] = []
+    while shard < shards.map.shards and len(found) < size:
+        request = ListAccounts(visit.app.app_id, after, skip, size - len(found))
+        page = await ask_shard(shards, shard, request, AccountPage)
+        found += page.accounts
+        skip -= page.skipped
+        shard, after = (shard + 1, 0) if page.end else (shard, page.last)
+    rows = [{"user_id": it.uid, "username": it.username, "status": int(it.state != STATE_NORMAL)} for it in found]
+    return Page(rows, {"cursor": f"{shard}-{after}"} if shard < shards.map.shards else {})
+
+
+async def disable(visit: Visit) -> object:
+    """Ban users: their tokens and sessions end."""
+    return await _set_states(visit, STATE_BANNED)
+
+
+async def enable(visit: Visit) -> object:
+    """Lift the ban of users; they log in again."""
+    return await _set_states(visit, STATE_NORMAL)
+
+
+async def set_password(visit: Visit) -> object:
+    """Give a user a password; his tokens and sessions end."""
+    uid, services = _whom(visit), visit.services
+    password = visit.params.text("password")
+    services.passwords.check_new(password)
+    found = await ask(services.shards, uid, GetCredentials(visit.app.app_id, uid), Credentials)
+    password_hash = await services.passwords.hash(password)
+    return await ask(services.shards, uid, SetPassword(uid, password_hash, found.password_hash, revoke=True), bool)
+
+
+async def set_avatars(visit: Visit) -> object:
+    """Set avatars, each on its own."""
+    return await _update_many(visit, lambda row: {"avatar": row.text("avatar")})
+
+
+async def set_profiles(visit: Visit) -> object:
+    """Set profiles, each on its own; what is not given stays."""
+    return await _update_many(visit, lambda row: {name: row.text(name) for name in PROFILE_TEXTS if name in row})
+
+
+async def rename(visit: Visit) -> object:
+    """Change the user name: claim the new one, then free the old one, so that the account can always be found."""
+    name = visit.params.text("username")
+    reason = username_error(name)
+    if reason is not None:
+        raise refuse(10002, f"username: {reason}")
+    info = await me(visit)
+    await handles.claim(visit, name, info.uid, 10004)
+    await ask(visit.services.shards, info.uid, Rename(info.uid, name), bool)
+    if name.casefold() != info.username.casefold():
+        await handles.release(visit, info.username, info.uid)
+    return True
+
+
+async def delete(visit: Visit) -> object:
+    """End an account. A user says his password, an admin none. It may be called again when it broke off."""
+    if not visit.admin:
+        await check_password(visit, visit.uid, visit.params.text("password"))
+    shards, uid = visit.services.shards, visit.uid
+    for gid in await ask(shards, uid, Joined(uid), list[int]):
+        await _leave(visit, gid)
+    await bind_alias(visit, uid, "")
+    await bind_phone(visit, "")
+    return await ask(shards, uid, SetState(uid, STATE_DELETED), bool)
+
+
+async def _leave(visit: Visit, gid: int) -> None:
+    shards, uid, app = visit.services.shards, visit.uid, visit.app.app_id
+    try:
+        await ask(shards, gid, LeaveGroup(gid, uid, app, 0), bool)
+    except CallError as error:
+        if error.code != 20004:
+            return  # the group ended, or he was thrown out meanwhile
+        admins = await ask(shards, gid, ListAdmins(gid, uid, app, 0), list[MemberInfo])
+        members = await ask(shards, gid, ListMembers(gid, uid, app, 0, limit=2), MemberPage)
+        heirs = [member.uid for member in (*admins, *members.rows) if member.uid != uid]
+        if not heirs:
+            await ask(shards, gid, DestroyGroup(gid, uid, app, 0), bool)
+            return
+        await ask(shards, gid, TransferGroup(gid, uid, app, 0, heirs[0]), bool)
+        await ask(shards, gid, LeaveGroup(gid, uid, app, 0), bool)
+
+
+async def _set_states(visit: Visit, state: int) -> bool:
+    shards, uids = visit.services.shards, visit.params.some_entities("list")
+    found = await accounts(shards, visit.app.app_id, uids)
+    for uid in uids:
+        if uid not in found or found[uid].state == STATE_DELETED:
+            raise refuse(10000, f"there is no user {uid}; nothing was changed")
+    changes = [uid for uid in uids if (found[uid].state == STATE_NORMAL) != (state == STATE_NORMAL)]
+    for outcome in await each(changes, lambda uid: ask(shards, uid, SetState(uid, state), bool)):
+        if isinstance(outcome, CallError):
+            raise outcome
+    return True
+
+
+async def _update_many(visit: Visit, changes: Any) -> list[dict[str, Any]]:
+    shards, rows = visit.services.shards, visit.params.rows()
+    known = await accounts(shards, visit.app.app_id, [uid for row in rows if (uid := _uid(row))])
+
+    async def one(row: Params) -> AccountInfo:
+        uid = row.entity("user_id")
+        if uid not in known or known[uid].state == STATE_DELETED:
+            raise refuse(10000)
+        return await ask(shards, uid, UpdateAccount(uid, changes(row)), AccountInfo)
+
+    outcomes = await each(rows, one)
+    return [
+        {
+            "user_id": _uid(row),
+            "success": not isinstance(outcome, CallError),
+            "reason": outcome.message if isinstance(outcome, CallError) else "",
+        }
+        for row, outcome in zip(rows, outcomes, strict=True)
+    ]
+
+
+def _uid(row: Params) -> int:
+    try:
+        return row.entity("user_id")
+    except CallError:
+        return 0
+
+
+def _whom(visit: Visit) -> int:
+    """The user an admin means. :raises CallError: 10002"""
+    if not visit.uid:
+        raise refuse(10002, "say whom you mean in the header user_id")
+    return visit.uid
+
+
+def _place(cursor: str) -> tuple[int, int]:
+    """Shard and uid to go on behind."""
+    if not cursor:
+        return 0, 0
+    shard, _, after = cursor.partition("-")
+    if not (shard.isdecimal() and after.isdecimal() and shard.isascii() and after.isascii()) or len(cursor) > 24:
+        raise refuse(10002, "cursor is not one of this server's, begin without it")
+    return int(shard), int(after)
+
+
+ENDPOINTS: Final = (
+    Endpoint(GET, "/user/list", users, admin=True),
+    Endpoint(("PUT",), "/user/disable", disable, admin=True),
+    Endpoint(("PUT",), "/user/enable", enable, admin=True),
+    Endpoint(POST, "/user/change_password_admin", set_password, admin=True),
+    Endpoint(UPDATE, "/user/avatar/batch", set_avatars, admin=True),
+    Endpoint(UPDATE, "/user/profile/batch", set_profiles, admin=True),
+    Endpoint(UPDATE, "/user/username", rename),
+    Endpoint(REMOVE, "/user/delete", delete),
+)

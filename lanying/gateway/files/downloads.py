@@ -1,0 +1,192 @@
+"""Downloads: who holds a file's address and a good token of the app gets its bytes, a part of them, or something made of them.
+
+``image_type`` 2 (or ``w``/``h``): a thumbnail; 3: the first picture of a video; ``format=mp3``: audio as MP3. What cannot be
+made is answered with the original, a missing cover with 404. What was made is kept beside the original.
+
+The type of an answer is that of the content, never what a client said; HTML, SVG and everything unknown is handed out
+as a download that no browser runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from starlette.responses import Response, StreamingResponse
+
+from lanying.base import limits
+from lanying.bus.messages import FileRecord
+from lanying.gateway.files import media
+from lanying.gateway.files.file_signs import DOWNLOAD
+from lanying.gateway.files.file_store import object_key
+from lanying.gateway.files.files import record_of, signed
+from lanying.gateway.http.auth import authenticate, is_admin
+from lanying.gateway.http.endpoint import Endpoint, Visit
+from lanying.gateway.http.error_codes import refuse
+
+THUMBNAIL: Final = 2
+COVER: Final = 3
+_RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
+_GET: Final = ("GET", "HEAD")
+
+
+class Shown(NamedTuple):
+    """The object to send: its key, size, media type, and what tells it from others of the same file."""
+
+    key: str
+    size: int
+    kind: str
+    mark: str = ""
+
+
+async def chat(visit: Visit) -> object:
+    """A file of a message or a shared one."""
+    return await _download(visit, "file_sign")
+
+
+async def avatar(visit: Visit) -> object:
+    """A profile picture."""
+    return await _download(visit, "object_name")
+
+
+async def _download(visit: Visit, parameter: str) -> object:
+    if not is_admin(visit):
+        await authenticate(visit)
+    params = visit.params
+    text = params.text(parameter)
+    image_type = params.number("image_type", params.number("imgage_type", 1, most=9), most=9)
+    box = max(_pixels(visit, "w"), _pixels(visit, "h"))
+    record = await record_of(visit, signed(visit, text, DOWNLOAD))
+    shown = await _shown(visit, record, image_type, box, params.text("format", ""))
+    return await _response(visit, record, shown)
+
+
+def _pixels(visit: Visit, name: str) -> int:
+    """A side in pixels, published as a floating-point number."""
+    try:
+        return max(0, min(int(float(visit.params.text(name, "0") or 0)), media.BOXES[-1]))
+    except (ValueError, OverflowError) as error:
+        raise refuse(10002, f"{name} is a number of pixels") from error
+
+
+async def _shown(visit: Visit, record: FileRecord, image_type: int, box: int, wanted: str) -> Shown:
+    """The original or what is made of it."""
+    original = object_key(record.owner, record.number)
+    if record.kind in media.PICTURES and (image_type == THUMBNAIL or box):
+        size = next(side for side in media.BOXES if side >= (box or media.DEFAULT_BOX))
+
+        def shrink(source: Path, target: Path) -> bool:
+            return media.thumbnail(source, record.kind, size, target)
+
+        made = await _made(visit, original, f"t{size}", "", shrink)
+    elif record.kind.startswith("video/") and image_type in (THUMBNAIL, COVER):
+        made = await _made(
+            visit, original, "cover", "image/jpeg", lambda source, target: media.cover(source, record.kind, target)
+        )
+        if made is None:
+            raise refuse(
+                404, "there is no picture of this video: the server has no ffmpeg, or it cannot read the video"
+            )
+    elif wanted == "mp3" and record.kind.startswith("audio/") and record.kind != "audio/mpeg":
+        made = await _made(
+            visit, original, "mp3", "audio/mpeg", lambda source, target: media.mp3(source, record.kind, target)
+        )
+    else:
+        made = None
+    return made or Shown(original, record.size, record.kind)
+
+
+async def _made(visit: Visit, original: str, mark: str, kind: str, make: Callable[[Path, Path], bool]) -> Shown | None:
+    """Something made of a file, made now if it is not there yet. None: it cannot be made."""
+    store = visit.services.files
+    objects, key = store.objects, f"{original}.{mark}"
+
+    def build() -> None:
+        target = store.scratch(key)
+        try:
+            with objects.local(original) as source:
+                if make(source, target):
+                    objects.put(key, target)
+        finally:
+            target.unlink(missing_ok=True)
+
+    size = await asyncio.to_thread(objects.size, key)
+    if size is None:
+        async with store.converting:
+            size = await asyncio.to_thread(objects.size, key)
+            if size is None:
+                try:
+                    await asyncio.to_thread(build)
+                    size = await asyncio.to_thread(objects.size, key)
+                except OSError:
+                    size = None
+    if size is None:
+        return None
+    if not kind:
+        reader = await asyncio.to_thread(objects.open, key, 0, 16)
+        kind = media.kind_of(await asyncio.to_thread(reader.read, 16))
+        reader.close()
+    return Shown(key, size, kind, mark)
+
+
+async def _response(visit: Visit, record: FileRecord, shown: Shown) -> Response:
+    asked = visit.request.headers
+    etag = f'"{record.sha256[:32]}{shown.mark}"'
+    headers = _headers(record, shown, etag)
+    if etag in asked.get("if-none-match", "") or asked.get("if-none-match") == "*":
+        return Response(status_code=304, headers=headers)
+    first, last, status = 0, shown.size - 1, 200
+    span = _RANGE.fullmatch(asked.get("range", ""))
+    if span and (span[1] or span[2]) and asked.get("if-range", etag) == etag:
+        if span[1]:
+            first = int(span[1])
+            last = min(int(span[2]) if span[2] else last, last)
+        else:
+            first = max(0, shown.size - int(span[2]))
+        if first > last:
+            return Response(status_code=416, headers={**headers, "content-range": f"bytes */{shown.size}"})
+        status = 206
+        headers["content-range"] = f"bytes {first}-{last}/{shown.size}"
+    length = last - first + 1
+    headers["content-length"] = str(length)
+    if visit.request.method == "HEAD":
+        return Response(status_code=status, headers=headers)
+    try:
+        reader = await asyncio.to_thread(visit.services.files.objects.open, shown.key, first, length)
+    except OSError as error:
+        raise refuse(404, "the file is not there (any more)") from error
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            while piece := await asyncio.to_thread(reader.read, limits.DOWNLOAD_CHUNK_BYTES):
+                yield piece
+        finally:
+            reader.close()
+
+    return StreamingResponse(pieces(), status, headers)
+
+
+def _headers(record: FileRecord, shown: Shown, etag: str) -> dict[str, str]:
+    inline = shown.kind in media.INLINE
+    name = record.name or "file"
+    plain = "".join(letter if letter.isascii() and letter not in '"\\%' else "_" for letter in name)
+    return {
+        "content-type": shown.kind if inline else media.UNKNOWN,
+        "content-disposition": f"{'inline' if inline else 'attachment'}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}",
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "sandbox; default-src 'none'",
+        "cross-origin-resource-policy": "cross-origin",
+        "cache-control": "private, max-age=31536000, immutable",
+        "accept-ranges": "bytes",
+        "etag": etag,
+    }
+
+
+ENDPOINTS: Final = (
+    Endpoint(_GET, "/file/download/chat", chat, token=False, url_token=True, statuses=True),
+    Endpoint(_GET, "/file/download/avatar", avatar, token=False, url_token=True, statuses=True),
+)

@@ -1,0 +1,181 @@
+"""The gateway's share of files: the object store, uploads under way, room, and what has to be tidied up.
+
+A record is committed before its bytes are moved (see ``files``). What a crash leaves in between is in the directory of
+incoming files under the record's name: :meth:`FileStore.recover` moves it when there is a record, and deletes it when not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import shutil
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from lanying.base import limits
+from lanying.base.errors import CallError
+from lanying.bus.messages import FileRecord, FileUsage, GetFile, ListFileUsage, ListOldFiles, OldFiles, RemoveFiles
+from lanying.bus.shards import Shards, ask
+from lanying.cluster.runtime import INCOMING, OBJECTS
+from lanying.config.schema import Config
+from lanying.gateway.files import media
+from lanying.gateway.files.objects import make
+from lanying.gateway.http.error_codes import refuse
+
+log = logging.getLogger(__name__)
+
+PAUSE_S: Final = 3600.0
+"""From the end of one round of housekeeping to the next."""
+RETRY_S: Final = 2.0
+"""Shards that are still starting are asked again this soon."""
+DAY_MS: Final = 86_400_000
+_PART: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]{16})\.[0-9]+\.part")
+
+
+class FileStore:
+    """What uploads and downloads share.
+
+    :param data: the data directory
+    :raises ConfigError: the object store of the configuration cannot be used
+
+    :ivar used_bytes: all files together, as far as the shards have told; 0 until they have
+    """
+
+    def __init__(self, config: Config, shards: Shards, data: Path, now_ms: Callable[[], int]) -> None:
+        self._config = config
+        self._shards = shards
+        self._now_ms = now_ms
+        self.objects = make(config.files, data / OBJECTS)
+        self._directory = data / INCOMING
+        self._last = 0
+        self._receiving: Counter[str] = Counter()
+        """Uploads under way by owner."""
+        self.used_bytes = 0
+        self.converting = asyncio.Semaphore(1)
+        """One picture or recording at a time: each may take 100 MB."""
+
+    @contextmanager
+    def incoming(self, key: str, expected: int) -> Iterator[Path]:
+        """A path for an upload's bytes; what is still there at the end goes.
+
+        :raises CallError: 503 too many at once, 10009 no room for ``expected`` bytes
+        """
+        owner = key.partition("-")[0]
+        if self._receiving.total() >= limits.UPLOADS or self._receiving[owner] >= limits.UPLOADS_PER_USER:
+            raise refuse(503, "too many uploads at once, try again in a moment")
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.check_room(expected)
+        path = self._fresh(key, "part")
+        self._receiving[owner] += 1
+        try:
+            yield path
+        finally:
+            self._receiving[owner] -= 1
+            if not self._receiving[owner]:
+                del self._receiving[owner]
+            path.unlink(missing_ok=True)
+
+    def scratch(self, key: str) -> Path:
+        """A path for something made of a file."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._fresh(key, "made")
+
+    def _fresh(self, key: str, ending: str) -> Path:
+        self._last += 1
+        return self._directory / f"{key}.{self._last}.{ending}"
+
+    def check_room(self, size: int) -> None:
+        """:raises CallError: 10009, the disk or the quota of all files has no room for ``size`` more bytes"""
+        total = self._config.files.total_mb << 20
+        if total and self.used_bytes + size > total:
+            raise refuse(10009, "the files of this server take all the room they may, ask its administrator")
+        reserve = self._config.storage.min_free_bytes
+        if shutil.disk_usage(self._directory).free - size < reserve:
+            raise refuse(10009, "the disk of this server is full, ask its administrator")
+
+    async def housekeeping(self) -> None:
+        """Tidy up after a crash, then delete what is too old, for ever."""
+        await self._until_answered(self.recover)
+        while True:
+            await self._until_answered(self.count)
+            await self._until_answered(self.expire)
+            await asyncio.sleep(PAUSE_S)
+
+    async def _until_answered(self, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await step()
+                return
+            except (CallError, OSError) as error:
+                log.warning("event=files_housekeeping_failed error=%s", error)
+                await asyncio.sleep(RETRY_S)
+
+    async def recover(self) -> None:
+        """Finish uploads whose record is there, delete the rest. Nothing may be under way."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in sorted(self._directory.iterdir()):
+            match = _PART.fullmatch(path.name)
+            if match is not None:
+                owner, number = int(match[1], 16), int(match[2], 16)
+                record = await self._record(owner, number)
+                key = path.name.partition(".")[0]
+                whole = record is not None and record.size == path.stat().st_size
+                if whole and await asyncio.to_thread(self.objects.size, key) is None:
+                    await asyncio.to_thread(self.objects.put, key, path)
+            path.unlink(missing_ok=True)
+
+    async def count(self) -> None:
+        """Ask all shards what is stored."""
+        used = 0
+        for shard in range(self._shards.map.shards):
+            after = -1
+            while True:
+                answer = await self._shards.call(shard, ListFileUsage(after))
+                rows = msgspec.msgpack.decode(answer, type=list[FileUsage])
+                used += sum(row.bytes for row in rows)
+                if len(rows) < limits.FILES_SCANNED:
+                    break
+                after = rows[-1].owner
+        self.used_bytes = used
+
+    async def expire(self) -> None:
+        """Delete files older than ``files.retention_days`` and those of deleted accounts: their bytes, then their records."""
+        days = self._config.files.retention_days
+        before_ms = self._now_ms() - days * DAY_MS if days else 0
+        for shard in range(self._shards.map.shards):
+            await self._expire(shard, before_ms)
+
+    async def _expire(self, shard: int, before_ms: int) -> None:
+        place: tuple[int, int] | None = (0, 0)
+        while place is not None:
+            answer = await self._shards.call(shard, ListOldFiles(place, before_ms))
+            found = msgspec.msgpack.decode(answer, type=OldFiles)
+            for owner, number in found.keys:
+                await asyncio.to_thread(self.forget, object_key(owner, number))
+            if found.keys:
+                await self._shards.call(shard, RemoveFiles(found.keys))
+            place = found.next
+
+    def forget(self, key: str) -> None:
+        """Delete a file's bytes and all that was made of them. Blocking."""
+        for made in (*variants(key), key):
+            self.objects.delete(made)
+
+    async def _record(self, owner: int, number: int) -> FileRecord | None:
+        return await ask(self._shards, owner, GetFile(owner, number), FileRecord | None)  # type: ignore[arg-type]
+
+
+def object_key(owner: int, number: int) -> str:
+    """Name of a file's bytes in the object store."""
+    return f"{owner:x}-{number:016x}"
+
+
+def variants(key: str) -> tuple[str, ...]:
+    """Names of everything that may have been made of a file."""
+    return (*(f"{key}.t{box}" for box in media.BOXES), f"{key}.cover", f"{key}.mp3")

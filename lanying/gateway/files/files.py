@@ -1,0 +1,175 @@
+"""Files: tickets, uploads, forwarding (xsync 2.7, rest-api.md section 4). Downloads are in ``downloads``.
+
+A ticket costs nothing: its address carries a signed number. The upload writes a file aside, has the record committed by
+the owner's shard, and moves the file into the object store; only then is it confirmed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from pathlib import Path
+from typing import Any, Final
+
+from lanying.base import limits
+from lanying.bus.messages import AddFile, CheckFile, FileRecord, GetFile, GetGroups, GroupView, RemoveFiles
+from lanying.bus.shards import ask
+from lanying.gateway.files import file_signs, media
+from lanying.gateway.files.file_signs import DOWNLOAD, UPLOAD, Sign
+from lanying.gateway.files.file_store import object_key
+from lanying.gateway.files.receiving import Received, receive
+from lanying.gateway.http.endpoint import GET, Endpoint, Visit
+from lanying.gateway.http.error_codes import refuse
+
+log = logging.getLogger(__name__)
+
+USER_AVATAR: Final = 1
+GROUP_AVATAR: Final = 2
+AVATARS: Final = (USER_AVATAR, GROUP_AVATAR)
+"""File types of our own; those of clients are 99 to 104 and 200 to 203."""
+FILE_TYPES: Final = range(99, 205)
+TO_USER: Final = 1
+TO_GROUP: Final = 2
+MAJOR: Final = {102: "image", 202: "image", 103: "video", 203: "video", 101: "audio", 104: "audio", 201: "audio"}
+"""What a file has to be when it was announced as such and its type is known; audio and video share their containers."""
+
+
+async def user_avatar(visit: Visit) -> object:
+    """A ticket for the caller's avatar."""
+    return _ticket(visit, USER_AVATAR, TO_USER, visit.uid)
+
+
+async def group_avatar(visit: Visit) -> object:
+    """A ticket for a group's avatar; the right to set it is asked when it is set."""
+    gid = visit.params.entity("group_id")
+    if not await ask(visit.services.shards, gid, GetGroups(visit.uid, visit.app.app_id, [gid]), list[GroupView]):
+        raise refuse(20001)
+    return _ticket(visit, GROUP_AVATAR, TO_GROUP, gid)
+
+
+async def chat(visit: Visit) -> object:
+    """A ticket for something to send or to share."""
+    file_type = visit.params.number("file_type", least=FILE_TYPES[0], most=FILE_TYPES[-1])
+    to_id = visit.params.entity("to_id")
+    return _ticket(visit, file_type, visit.params.number("to_type", TO_USER, least=TO_USER, most=TO_GROUP), to_id)
+
+
+async def forward(visit: Visit) -> object:
+    """A new address of a file for somebody else; its bytes are not copied."""
+    text = visit.params.text("file_sign", most=limits.TEXT_FIELD_CHARS)
+    to_id = visit.params.entity("to_id")
+    to_type = visit.params.number("to_type", TO_USER, least=TO_USER, most=TO_GROUP)
+    sign = signed(visit, text, DOWNLOAD)
+    await record_of(visit, sign)
+    return address(visit, sign._replace(to_type=to_type, to_id=to_id))
+
+
+async def upload(visit: Visit) -> object:
+    """The bytes. The address authorises itself."""
+    sign = signed(visit, visit.params.text("upload_sign"), UPLOAD)
+    services, settings = visit.services, visit.services.config.files
+    store = services.files
+    most = limits.AVATAR_BYTES if sign.file_type in AVATARS else settings.max_mb << 20
+    length = visit.request.headers.get("content-length", "0")
+    size = int(length) if length.isdecimal() and len(length) < 16 else 0
+    if size > most + limits.UPLOAD_FORM_BYTES:
+        raise refuse(413, f"the file is larger than {most >> 20} MB")
+    quota = settings.user_mb << 20
+    expected = max(0, size - limits.UPLOAD_FORM_BYTES)
+    await ask(services.shards, sign.owner, CheckFile(sign.owner, sign.number, expected, quota), bool)
+    key = object_key(sign.owner, sign.number)
+    with store.incoming(key, expected) as part:
+        try:
+            received = await receive(visit.request.stream(), visit.request.headers.get("content-type", ""), most, part)
+            record = await _judged(visit, sign, received, part)
+            await _keep(visit, record, key, part, quota)
+        except OSError as error:
+            log.error("event=upload_failed error=%s", error)
+            raise refuse(10009) from error
+    return True
+
+
+async def _judged(visit: Visit, sign: Sign, received: Received, part: Path) -> FileRecord:
+    """The record of what came. :raises CallError: 10002 it is not what the ticket was for, 10009 no room"""
+    kind = media.kind_of(received.head)
+    if sign.file_type in AVATARS:
+        good = kind in media.PICTURES and await asyncio.to_thread(media.is_picture, part, kind)
+        if not good:
+            raise refuse(10002, "file is not a JPEG, PNG, GIF, WebP or BMP picture")
+    wanted, found = MAJOR.get(sign.file_type), kind.partition("/")[0]
+    if wanted and kind != media.UNKNOWN and (wanted == "image") != (found == "image"):
+        raise refuse(10002, f"file is {kind}, the upload was announced as {wanted}")
+    visit.services.files.check_room(received.size)
+    return FileRecord(
+        owner=sign.owner,
+        number=sign.number,
+        app=visit.app.app_id,
+        name=received.name,
+        size=received.size,
+        kind=kind,
+        sha256=received.sha256,
+        file_type=sign.file_type,
+        to_type=sign.to_type,
+        to_id=sign.to_id,
+        created_ms=visit.services.now_ms(),
+    )
+
+
+async def _keep(visit: Visit, record: FileRecord, key: str, part: Path, quota: int) -> None:
+    """Commit the record, then move the bytes. Without bytes there is no record."""
+    services = visit.services
+    await ask(services.shards, record.owner, AddFile(record, quota), bool)
+    try:
+        await asyncio.to_thread(services.files.objects.put, key, part)
+    except OSError:
+        await ask(services.shards, record.owner, RemoveFiles([(record.owner, record.number)]), int)
+        raise
+    services.files.used_bytes += record.size
+
+
+def _ticket(visit: Visit, file_type: int, to_type: int, to_id: int) -> dict[str, Any]:
+    """Where to upload, and where it can be downloaded then."""
+    expires = visit.services.now_ms() // 1000 + limits.TICKET_LIFETIME_S
+    sign = Sign(UPLOAD, visit.uid, secrets.randbits(62), file_type, to_type, to_id, expires)
+    text = file_signs.write(visit.app.secret, sign)
+    return {
+        "upload_url": f"{visit.base_url}/file/upload?app_id={visit.app.app_id}&upload_sign={text}",
+        "upload_method": "POST",
+        "oss_body_param": {},
+        "download_url": address(visit, sign),
+    }
+
+
+def address(visit: Visit, sign: Sign) -> str:
+    """Where a file can be downloaded: the sign is at the end, behind ``sign=`` for messages (xsync 2.7)."""
+    days = visit.services.config.files.link_days
+    expires = visit.services.now_ms() // 1000 + days * 86_400 if days else 0
+    text = file_signs.write(visit.app.secret, sign._replace(purpose=DOWNLOAD, expires=expires))
+    place = "avatar?object_name" if sign.file_type in AVATARS else "chat?file_sign"
+    return f"{visit.base_url}/file/download/{place}={text}"
+
+
+def signed(visit: Visit, text: str, purpose: int) -> Sign:
+    """What a sign says. :raises CallError: 402 it is not good (any more)"""
+    sign = file_signs.read(visit.app.secret, text, purpose, visit.services.now_ms() // 1000)
+    if sign is None:
+        raise refuse(402, "this address is forged, incomplete or has expired; ask for a new one")
+    return sign
+
+
+async def record_of(visit: Visit, sign: Sign) -> FileRecord:
+    """The file a sign names. :raises CallError: 404 it is not there (any more)"""
+    found = await ask(visit.services.shards, sign.owner, GetFile(sign.owner, sign.number), FileRecord | None)  # type: ignore[arg-type]
+    if found is None or found.app != visit.app.app_id:
+        raise refuse(404, "there is no such file (any more)")
+    return found
+
+
+ENDPOINTS: Final = (
+    Endpoint(GET, "/file/upload/avatar/user", user_avatar, url_token=True),
+    Endpoint(GET, "/file/upload/avatar/group", group_avatar, url_token=True),
+    Endpoint(GET, "/file/upload/chat", chat, url_token=True),
+    Endpoint(GET, "/file/upload/forward", forward, url_token=True),
+    Endpoint(("POST", "PUT"), "/file/upload", upload, token=False, streams=True, statuses=True),
+)

@@ -1,0 +1,42 @@
+"""QR texts that lead into a group: JSON Web Tokens (HS256) of this app for an audience of their own, so that they are
+no access tokens and access tokens are no QR texts. They say which group, who handed them out, and until when."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import jwt
+import msgspec
+
+from lanying.gateway.http.error_codes import refuse
+
+_AUDIENCE: Final = "group-invitation"
+_CHARS: Final = 1024
+
+
+class Code(msgspec.Struct, frozen=True):
+    """What a QR text says."""
+
+    gid: int
+    inviter: int
+    expires_ms: int
+
+
+def write(key: bytes, code: Code) -> str:
+    """The text of a QR code."""
+    claims = {"aud": _AUDIENCE, "gid": code.gid, "by": code.inviter, "until": code.expires_ms}
+    return jwt.encode(claims, key, algorithm="HS256")
+
+
+def read(key: bytes, text: str, now_ms: int) -> Code:
+    """:raises CallError: 20024 not one of ours, 20025 expired"""
+    try:
+        if len(text) > _CHARS:
+            raise jwt.InvalidTokenError("too long")
+        claims = jwt.decode(text, key, algorithms=["HS256"], audience=_AUDIENCE)
+        code = Code(int(claims["gid"]), int(claims["by"]), int(claims["until"]))
+    except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
+        raise refuse(20024) from error
+    if code.expires_ms <= now_ms:
+        raise refuse(20025)
+    return code

@@ -1,0 +1,161 @@
+"""What all group handlers share: which group, whose rights, how to ask its shard, how rows look."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from lanying.base import limits
+from lanying.base.ids import MAX_ENTITY_ID
+from lanying.bus.messages import STATE_DELETED, GroupRequest, GroupView, Invitee, Joined, MemberInfo, Outcome
+from lanying.bus.shards import accounts, ask
+from lanying.gateway.http.endpoint import Page, Visit
+from lanying.gateway.http.error_codes import refuse
+
+T = TypeVar("T")
+
+ADMIN: Final = 2
+PAGE: Final = 1 << 31
+"""Rows without a ``limit``: all there are, clients read one page only."""
+AT_ONCE: Final = 50
+"""Users asked about one by one are asked so many at a time."""
+MOST_MINUTES: Final = limits.GROUP_BAN_MINUTES
+
+
+def group_of(visit: Visit) -> int:
+    """The group a call is about; an admin's header stands in for the parameter. :raises CallError: 10002"""
+    if "group_id" not in visit.params and visit.admin_of:
+        return visit.admin_of
+    return visit.params.entity("group_id")
+
+
+async def ask_group(visit: Visit, request: type[GroupRequest], result: type[T], *values: Any) -> T:
+    """Ask the group's shard in the caller's name. :raises CallError: refused or 503"""
+    gid = group_of(visit)
+    rights = ADMIN if visit.admin_of == gid else 0
+    body = request(gid, visit.uid, visit.app.app_id, rights, *values)
+    return await ask(visit.services.shards, gid, body, result)  # type: ignore[arg-type]
+
+
+def users_of(visit: Visit, name: str = "user_list") -> list[int]:
+    """A list of ids that has to be there. :raises CallError: 10002"""
+    if name not in visit.params:
+        raise refuse(10002, f"{name} is missing")
+    return [uid for uid in visit.params.entities(name) if 0 < uid <= MAX_ENTITY_ID]
+
+
+def minutes_of(visit: Visit) -> int:
+    """How long somebody may not write. :raises CallError: 10002"""
+    found = visit.params.number("duration", least=-1, most=MOST_MINUTES)
+    if not found:
+        raise refuse(10002, f"duration is 1 to {MOST_MINUTES} minutes, or -1 for ever")
+    return found
+
+
+async def known(visit: Visit, uids: list[int]) -> dict[int, bool]:
+    """Those of ``uids`` who are users of this app, and whether they want to be asked before they are in a group."""
+    found = await accounts(visit.services.shards, visit.app.app_id, uids)
+    return {uid: info.group_confirm for uid, info in found.items() if info.state != STATE_DELETED}
+
+
+async def joined(visit: Visit, uid: int) -> list[int]:
+    """Groups a user is in."""
+    return await ask(visit.services.shards, uid, Joined(uid), list[int])
+
+
+async def need_place(visit: Visit, uid: int) -> None:
+    """:raises CallError: 20009, a user is in as many groups as he may"""
+    if len(await joined(visit, uid)) >= limits.GROUPS_PER_USER:
+        raise refuse(20009)
+
+
+async def invitees(visit: Visit, uids: list[int]) -> tuple[list[Invitee], dict[int, Outcome]]:
+    """Users to bring in, and why others cannot be."""
+    confirms = await known(visit, uids)
+    refused = {uid: Outcome(uid, 10000, "there is no such user") for uid in uids if uid not in confirms}
+    direct = [uid for uid in uids if confirms.get(uid) is False]
+    for start in range(0, len(direct), AT_ONCE):
+        part = direct[start : start + AT_ONCE]
+        counts = await asyncio.gather(*(joined(visit, uid) for uid in part))
+        for uid, gids in zip(part, counts, strict=True):
+            if len(gids) >= limits.GROUPS_PER_USER:
+                refused[uid] = Outcome(uid, 20009, "is in too many groups already")
+    return [Invitee(uid, confirms[uid]) for uid in uids if uid not in refused], refused
+
+
+def row(outcome: Outcome, name: str = "user_id") -> dict[str, Any]:
+    """A row of a batch."""
+    return {name: outcome.id, "result": "success" if outcome.code == 200 else "fail", "reason": outcome.reason}
+
+
+def details_of(view: GroupView) -> dict[str, Any]:
+    """GroupInfoAndSettingsDto and GroupBrief of the REST reference in one, with both names of the owner."""
+    info = view.info
+    until_ms = info.ban_until_ms
+    return {
+        "group_id": info.gid,
+        "name": info.name,
+        "description": info.description,
+        "avatar": info.avatar,
+        "ext": info.ext,
+        "type": info.type,
+        "owner": info.owner,
+        "owner_id": info.owner,
+        "status": info.status,
+        "count": info.count,
+        "capacity": info.capacity,
+        "created_at": info.created_ms,
+        "updated_at": info.updated_ms,
+        "member_invite": info.member_invite,
+        "member_modify": info.member_modify,
+        "read_ack": info.read_ack,
+        "history_visible": info.history_visible,
+        "hide_member_info": info.hide_member_info,
+        "apply_approval": info.apply_approval,
+        "ban_expire_time": until_ms // 1000 if until_ms > 0 else until_ms,
+        "msg_mute_mode": view.mute_mode,
+        "msg_push_mode": view.push_mode,
+    }
+
+
+def member_row(info: MemberInfo) -> dict[str, Any]:
+    """GroupMember of the REST reference."""
+    return {
+        "user_id": info.uid,
+        "display_name": info.display_name,
+        "join_time": info.joined_ms,
+        "expired_time": info.banned_until_ms,
+    }
+
+
+def page_of(visit: Visit) -> tuple[int, int]:
+    """``cursor`` (the last id seen) and ``limit``."""
+    after = visit.params.number("cursor", 0, most=MAX_ENTITY_ID)
+    return after, visit.params.number("limit", PAGE, least=1, most=PAGE)
+
+
+def page(data: list[Any], limit: int, cursor: str, total: int | None = None) -> Page:
+    """A list with its paging members."""
+    extra: dict[str, Any] = {"version": 0}
+    if total is not None:
+        extra["total"] = total
+    if len(data) >= limit:
+        extra["cursor"] = cursor
+    return Page(data, extra)
+
+
+def place_of(visit: Visit, parts: int) -> tuple[int, ...] | None:
+    """Where a page begins that is ordered by time: the numbers of the row before it. :raises CallError: 10002"""
+    cursor = visit.params.text("cursor", "")
+    if not cursor:
+        return None
+    numbers = cursor.split("-")
+    if len(numbers) != parts or len(cursor) > 60 or not all(it.isdecimal() and it.isascii() for it in numbers):
+        raise refuse(10002, "cursor is not one of this server's, begin without it")
+    return tuple(min(int(it), limits.MAX_JSON_INT) for it in numbers)
+
+
+def date_time(ms: int) -> str:
+    """Date and time as text."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,167 @@
+"""The ways into a group: invitations, applications, QR texts (xsync 2.6, 8.10)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+
+from lanying.base import limits
+from lanying.bus.messages import (
+    AnswerApplicant,
+    AnswerInvitation,
+    Applicant,
+    ApplyMember,
+    Invited,
+    InviteMembers,
+    JoinByCode,
+    ListApplicants,
+    ListInvitations,
+    MayInvite,
+    Outcome,
+)
+from lanying.bus.shards import ask
+from lanying.gateway.groups.codes import Code, read, write
+from lanying.gateway.groups.context import (
+    ADMIN,
+    PAGE,
+    ask_group,
+    date_time,
+    group_of,
+    invitees,
+    known,
+    need_place,
+    page,
+    place_of,
+    row,
+    users_of,
+)
+from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Visit
+from lanying.gateway.http.error_codes import refuse
+
+
+async def invite(visit: Visit) -> object:
+    """Bring users in, at once or when they agree."""
+    uids, reason = users_of(visit), visit.params.text("reason", "")
+    wanted, outcomes = await invitees(visit, uids)
+    for it in await ask_group(visit, InviteMembers, list[Outcome], wanted, reason):
+        outcomes[it.id] = it
+    return [row(outcomes[uid]) for uid in uids]
+
+
+async def answer_invitation(visit: Visit) -> object:
+    """Accept or decline; who ``user_id`` means differs between clients, the caller has one invitation into a group."""
+    visit.params.entity("user_id")
+    accept = visit.params.switch("approval")
+    if accept:
+        await need_place(visit, visit.uid)
+    return await ask_group(visit, AnswerInvitation, bool, accept)
+
+
+async def invitations(visit: Visit) -> object:
+    """Invitations the caller has received, latest first."""
+    limit = visit.params.number("limit", PAGE, least=1, most=PAGE)
+    request = ListInvitations(visit.uid, place_of(visit, 2), limit)  # type: ignore[arg-type]
+    found = await ask(visit.services.shards, visit.uid, request, list[Invited])
+    rows = [
+        {
+            "group_id": it.gid,
+            "inviter_id": it.inviter,
+            "invitee_id": it.uid,
+            "status": it.status,
+            "reason": it.reason,
+            "expired_time": it.expires_ms,
+            "updated_at": date_time(it.updated_ms),
+        }
+        for it in found
+    ]
+    return page(rows, limit, f"{found[-1].created_ms}-{found[-1].gid}" if found else "")
+
+
+async def apply(visit: Visit) -> object:
+    """Ask to join."""
+    reason = visit.params.text("reason", "")
+    await need_place(visit, visit.uid)
+    await ask_group(visit, ApplyMember, bool, reason)
+    return row(Outcome(visit.uid))
+
+
+async def answer_application(visit: Visit) -> object:
+    """Accept or decline an application."""
+    applicant, accept = visit.params.entity("user_id"), visit.params.switch("approval")
+    if accept:
+        if applicant not in await known(visit, [applicant]):
+            raise refuse(10000)
+        await need_place(visit, applicant)
+    await ask_group(visit, AnswerApplicant, bool, applicant, accept)
+    return row(Outcome(applicant))
+
+
+async def applications(visit: Visit) -> object:
+    """Applications to those of the groups the caller administers, latest first; the others are passed over."""
+    shards, gids = visit.services.shards, users_of(visit, "group_list")
+    limit = visit.params.number("limit", PAGE, least=1, most=PAGE)
+    before: Any = place_of(visit, 3)
+    rights = ADMIN if visit.admin_of else 0
+    by_shard: dict[int, list[int]] = {}
+    for gid in gids:
+        by_shard.setdefault(shards.map.shard_of(gid), []).append(gid)
+
+    async def of_shard(shard: int, wanted: list[int]) -> list[Applicant]:
+        request = ListApplicants(visit.uid, visit.app.app_id, wanted, before, limit, rights, visit.admin_of)
+        return msgspec.msgpack.decode(await shards.call(shard, request), type=list[Applicant])
+
+    answers = await asyncio.gather(*(of_shard(shard, wanted) for shard, wanted in by_shard.items()))
+    found = [it for answer in answers for it in answer]
+    found.sort(key=lambda it: (it.created_ms, it.gid, it.uid), reverse=True)
+    found = found[:limit]
+    rows = [
+        {
+            "group_id": it.gid,
+            "applicant_id": it.uid,
+            "status": it.status,
+            "reason": it.reason,
+            "expired_time": it.expires_ms,
+        }
+        for it in found
+    ]
+    return page(rows, limit, f"{found[-1].created_ms}-{found[-1].gid}-{found[-1].uid}" if found else "")
+
+
+async def sign(visit: Visit) -> object:
+    """A QR text into a group, from somebody who may invite."""
+    gid = group_of(visit)
+    await ask_group(visit, MayInvite, bool)
+    now_ms = visit.services.now_ms()
+    expires_ms = now_ms + limits.GROUP_CODE_LIFETIME_MS
+    text = write(visit.app.secret, Code(gid, visit.uid, expires_ms))
+    return {"qr_info": text, "create_at": now_ms, "expire_at": expires_ms, "expired": expires_ms}
+
+
+async def scan(visit: Visit) -> object:
+    """Join with a QR text."""
+    code = read(visit.app.secret, visit.params.text("qr_info"), visit.services.now_ms())
+    await need_place(visit, visit.uid)
+    request = JoinByCode(code.gid, visit.uid, visit.app.app_id, 0, code.inviter)
+    return await ask(visit.services.shards, code.gid, request, bool)
+
+
+async def scan_for_object(visit: Visit) -> object:
+    """As :func:`scan`; this path answers an object."""
+    await scan(visit)
+    return {}
+
+
+ENDPOINTS: Final = (
+    Endpoint(POST, "/group/invite", invite),
+    Endpoint(UPDATE, "/group/invite/handle", answer_invitation),
+    Endpoint(GET, "/group/invitation_list", invitations),
+    Endpoint(POST, "/group/apply", apply),
+    Endpoint(UPDATE, "/group/apply/handle", answer_application),
+    Endpoint(POST, "/group/application_list", applications),
+    Endpoint(GET, "/group/qrcode/sign", sign),
+    Endpoint(POST, "/group/qrcode/invite", scan_for_object),
+    Endpoint(GET, "/app/qrcode/group_sign", sign),
+    Endpoint(("GET", "POST"), "/app/qrcode/group_invite", scan),
+)

@@ -1,0 +1,218 @@
+"""Groups: reading, founding, properties, ownership, the end (xsync 2.6).
+
+``group_members`` ``group_entry`` ``group_items`` have the rest of the area, ``group_visit`` what all share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from lanying.base import limits
+from lanying.base.errors import CallError
+from lanying.base.ids import MAX_ENTITY_ID
+from lanying.bus.messages import (
+    BanGroup,
+    CreateGroup,
+    DestroyGroup,
+    EditGroup,
+    GetGroups,
+    GroupView,
+    ListPublic,
+    Outcome,
+    PublicPage,
+    SetAdmins,
+    TransferGroup,
+)
+from lanying.bus.shards import ask
+from lanying.gateway.groups import entry, items, members
+from lanying.gateway.groups.context import (
+    ask_group,
+    details_of,
+    group_of,
+    invitees,
+    joined,
+    minutes_of,
+    need_place,
+    row,
+    users_of,
+)
+from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Handler, Visit
+from lanying.gateway.http.error_codes import refuse
+from lanying.gateway.http.params import Params
+
+TYPES: Final = 3
+APPROVALS: Final = 2
+
+
+# --- reading ---------------------------------------------------------------------------------------------------
+
+
+async def joined_ids(visit: Visit) -> object:
+    """Ids of the caller's groups."""
+    return await joined(visit, visit.uid)
+
+
+async def info(visit: Visit) -> object:
+    """One group, for members and others."""
+    gid = group_of(visit)
+    request = GetGroups(visit.uid, visit.app.app_id, [gid])
+    found = await ask(visit.services.shards, gid, request, list[GroupView])
+    if not found:
+        raise refuse(20001)
+    return details_of(found[0])
+
+
+async def details(visit: Visit) -> object:
+    """Those of the groups asked for that exist, in their order."""
+    shards, wanted = visit.services.shards, users_of(visit, "group_list")
+    by_shard: dict[int, list[int]] = {}
+    for gid in wanted:
+        by_shard.setdefault(shards.map.shard_of(gid), []).append(gid)
+
+    async def of_shard(shard: int, gids: list[int]) -> list[GroupView]:
+        found: list[GroupView] = []
+        for start in range(0, len(gids), limits.REST_IDS_PER_CALL):
+            part = gids[start : start + limits.REST_IDS_PER_CALL]
+            answer = await shards.call(shard, GetGroups(visit.uid, visit.app.app_id, part))
+            found += msgspec.msgpack.decode(answer, type=list[GroupView])
+        return found
+
+    answers = await asyncio.gather(*(of_shard(shard, gids) for shard, gids in by_shard.items()))
+    found = {view.info.gid: view for answer in answers for view in answer}
+    return [details_of(found[gid]) for gid in wanted if gid in found]
+
+
+async def public(visit: Visit) -> object:
+    """Ids of public groups, at most :data:`~lanying.base.limits.REST_IDS`."""
+    shards = visit.services.shards
+    gids: list[int] = []
+    for shard in range(shards.map.shards):
+        after = 0
+        while len(gids) < limits.REST_IDS:
+            answer = await shards.call(shard, ListPublic(visit.app.app_id, after))
+            part = msgspec.msgpack.decode(answer, type=PublicPage)
+            gids += part.gids
+            after = part.next
+            if not after:
+                break
+    return sorted(gids)[: limits.REST_IDS]
+
+
+# --- founding and ending -----------------------------------------------------------------------------------------
+
+
+async def create(visit: Visit) -> object:
+    """Found a group; users of the list are in at once, or invited when they want to be asked. Unknown ones are left out."""
+    params = visit.params
+    kind = params.number("type", 0, most=TYPES)
+    name, description, avatar = (params.text(it, "") for it in ("name", "description", "avatar"))
+    await need_place(visit, visit.uid)
+    asked = [uid for uid in params.entities("user_list") if 0 < uid <= MAX_ENTITY_ID and uid != visit.uid]
+    wanted, _ = await invitees(visit, asked)
+    capacity = visit.services.config.policy.group_members
+    request = CreateGroup(visit.uid, visit.app.app_id, kind, name, description, avatar, wanted, capacity)
+    return details_of(await ask(visit.services.shards, visit.uid, request, GroupView))
+
+
+async def transfer(visit: Visit) -> object:
+    """Hand the group to a member."""
+    new_owner = visit.params.entity("new_owner")
+    await ask_group(visit, TransferGroup, bool, new_owner)
+    return row(Outcome(new_owner))
+
+
+async def destroy(visit: Visit) -> object:
+    """End the group."""
+    return await ask_group(visit, DestroyGroup, bool)
+
+
+def admins(granted: bool) -> Handler:
+    """Make members admins, or plain members again."""
+
+    async def handler(visit: Visit) -> object:
+        return [row(it) for it in await ask_group(visit, SetAdmins, list[Outcome], users_of(visit), granted)]
+
+    return handler
+
+
+# --- properties --------------------------------------------------------------------------------------------------
+
+
+def text(name: str) -> Handler:
+    """Set a property of text."""
+
+    async def handler(visit: Visit) -> object:
+        await ask_group(visit, EditGroup, bool, name, visit.params.text("value"))
+        return True
+
+    return handler
+
+
+def switch(name: str) -> Handler:
+    """Set a property that is true or false."""
+
+    async def handler(visit: Visit) -> object:
+        await ask_group(visit, EditGroup, bool, name, visit.params.switch("value"))
+        return True
+
+    return handler
+
+
+async def set_approval(visit: Visit) -> object:
+    """Who applies is let in, judged or refused."""
+    await ask_group(visit, EditGroup, bool, "apply_approval", _approval(visit.params))
+    return True
+
+
+async def ban_all(visit: Visit) -> object:
+    """Let only admins write for a while."""
+    until_ms = await ask_group(visit, BanGroup, int, minutes_of(visit))
+    return {"ban_expire_time": until_ms // 1000 if until_ms > 0 else until_ms}
+
+
+async def unban_all(visit: Visit) -> object:
+    """Let everybody write."""
+    await ask_group(visit, BanGroup, int, 0)
+    return True
+
+
+def _approval(params: Params) -> int:
+    """A falsy value keeps whatever type the caller gave it (xsync 2.6): false is 0 here."""
+    try:
+        return params.number("apply_approval", most=APPROVALS)
+    except CallError as error:
+        if "apply_approval" not in params:
+            raise
+        try:
+            return int(params.switch("apply_approval"))
+        except CallError:
+            raise error from None
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(GET, "/group/user_joined", joined_ids),
+    Endpoint(GET, "/group/info", info),
+    Endpoint(GET, "/group/settings", info),
+    Endpoint(POST, "/group/info/batch", details),
+    Endpoint(GET, "/group/public_list", public),
+    Endpoint(POST, "/group/create", create),
+    Endpoint(UPDATE, "/group/transfer", transfer),
+    Endpoint(REMOVE, "/group/destroy", destroy),
+    Endpoint(POST, "/group/admin/add", admins(granted=True)),
+    Endpoint(REMOVE, "/group/admin/remove", admins(granted=False)),
+    *(Endpoint(UPDATE, f"/group/info/{name}", text(name)) for name in ("name", "description", "avatar", "ext")),
+    Endpoint(UPDATE, "/group/settings/allow_member_invitation", switch("member_invite")),
+    Endpoint(UPDATE, "/group/settings/allow_member_modify", switch("member_modify")),
+    Endpoint(UPDATE, "/group/settings/enable_read_ack", switch("read_ack")),
+    Endpoint(UPDATE, "/group/settings/history_visible", switch("history_visible")),
+    Endpoint(UPDATE, "/group/settings/hide_member_info", switch("hide_member_info")),
+    Endpoint(UPDATE, "/group/settings/require_admin_approval", set_approval),
+    Endpoint(POST, "/group/settings/ban_all", ban_all),
+    Endpoint(POST, "/group/settings/unban_all", unban_all),
+    *members.ENDPOINTS,
+    *entry.ENDPOINTS,
+    *items.ENDPOINTS,
+)

@@ -1,0 +1,135 @@
+"""Announcements and shared files of a group (xsync 2.6)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from lanying.base import limits
+from lanying.bus.messages import (
+    Announcement,
+    DeleteAnnouncement,
+    DeleteFiles,
+    ListAnnouncements,
+    ListFiles,
+    Outcome,
+    PublishAnnouncement,
+    RenameFile,
+    SharedFile,
+    ShareFile,
+)
+from lanying.gateway.groups.context import ask_group, group_of, row, users_of
+from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Visit
+from lanying.gateway.http.error_codes import refuse
+
+
+def announcement_row(gid: int, it: Announcement) -> dict[str, Any]:
+    """GroupAnnouncement of the REST reference."""
+    return {
+        "id": it.id,
+        "group_id": gid,
+        "author": it.author,
+        "title": it.title,
+        "content": it.content,
+        "created_at": it.created_ms,
+    }
+
+
+def file_row(gid: int, it: SharedFile) -> dict[str, Any]:
+    """GroupSharedFileDto of the REST reference."""
+    return {
+        "file_id": it.id,
+        "group_id": gid,
+        "name": it.name,
+        "size": it.size,
+        "type": it.type,
+        "url": it.url,
+        "uploader": it.uploader,
+        "created_at": it.created_ms,
+        "updated_at": it.updated_ms,
+    }
+
+
+async def announcements(visit: Visit) -> object:
+    """Oldest first."""
+    gid = group_of(visit)
+    return [announcement_row(gid, it) for it in await ask_group(visit, ListAnnouncements, list[Announcement])]
+
+
+async def announcement(visit: Visit) -> object:
+    """One of them."""
+    gid, wanted = group_of(visit), visit.params.entity("announcement_id")
+    for it in await ask_group(visit, ListAnnouncements, list[Announcement]):
+        if it.id == wanted:
+            return announcement_row(gid, it)
+    raise refuse(20020)
+
+
+async def last_announcement(visit: Visit) -> object:
+    """The newest."""
+    found = await ask_group(visit, ListAnnouncements, list[Announcement])
+    if not found:
+        raise refuse(20020)
+    return announcement_row(group_of(visit), found[-1])
+
+
+async def publish(visit: Visit) -> object:
+    """A new announcement."""
+    title = visit.params.text("title", most=limits.NAME_FIELD_CHARS)
+    content = visit.params.text("content")
+    made = await ask_group(visit, PublishAnnouncement, Announcement, title, content)
+    return announcement_row(group_of(visit), made)
+
+
+async def withdraw(visit: Visit) -> object:
+    """Delete an announcement."""
+    await ask_group(visit, DeleteAnnouncement, bool, visit.params.entity("announcement_id"))
+    return {}
+
+
+async def files(visit: Visit) -> object:
+    """Shared files, oldest first."""
+    gid = group_of(visit)
+    return [file_row(gid, it) for it in await ask_group(visit, ListFiles, list[SharedFile])]
+
+
+async def file(visit: Visit) -> object:
+    """One of them."""
+    gid, wanted = group_of(visit), visit.params.entity("file_id")
+    for it in await ask_group(visit, ListFiles, list[SharedFile]):
+        if it.id == wanted:
+            return file_row(gid, it)
+    raise refuse(20022)
+
+
+async def share(visit: Visit) -> object:
+    """Note an uploaded file."""
+    params = visit.params
+    name, url = params.text("name"), params.text("url")
+    made = await ask_group(visit, ShareFile, SharedFile, name, params.number("size"), params.text("type", ""), url)
+    return file_row(group_of(visit), made)
+
+
+async def rename(visit: Visit) -> object:
+    """Give a shared file another name."""
+    number, name = visit.params.entity("file_id"), visit.params.text("name")
+    return await ask_group(visit, RenameFile, bool, number, name)
+
+
+async def unshare(visit: Visit) -> object:
+    """Delete shared files."""
+    numbers = users_of(visit, "file_list")
+    return [row(it, "file_id") for it in await ask_group(visit, DeleteFiles, list[Outcome], numbers)]
+
+
+ENDPOINTS: Final = (
+    Endpoint(GET, "/group/announcement", announcement),
+    Endpoint(GET, "/group/announcement/list", announcements),
+    Endpoint(GET, "/group/announcement/last", last_announcement),
+    Endpoint(POST, "/group/announcement/edit", publish),
+    Endpoint(REMOVE, "/group/announcement/delete", withdraw),
+    Endpoint(GET, "/group/file", file),
+    Endpoint(GET, "/group/file/list", files),
+    Endpoint(POST, "/group/file/upload", share),
+    Endpoint(UPDATE, "/group/file/update_name", rename),
+    Endpoint(REMOVE, "/group/file/delete", unshare),
+)

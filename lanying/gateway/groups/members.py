@@ -1,0 +1,156 @@
+"""Members of a group: lists, removal, silence, block list, what a member sets for himself (xsync 2.6)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from lanying.base import limits
+from lanying.bus.messages import (
+    BanMembers,
+    BlockUsers,
+    GetMembers,
+    KickMembers,
+    LeaveGroup,
+    ListAdmins,
+    ListGroupBlocked,
+    ListMembers,
+    MemberInfo,
+    MemberPage,
+    Outcome,
+    SetMember,
+)
+from lanying.gateway.groups.context import (
+    ask_group,
+    date_time,
+    group_of,
+    known,
+    member_row,
+    minutes_of,
+    page,
+    page_of,
+    row,
+    users_of,
+)
+from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Handler, Visit
+
+MUTE_MODES: Final = 2
+NO_ALERT: Final = 1
+MODES: Final = 1000
+"""Push modes are judged by the shard, which has a code of its own for them."""
+
+
+def members(banned: bool) -> Handler:
+    """Members by page, or those of them who may not write."""
+
+    async def handler(visit: Visit) -> object:
+        after, limit = page_of(visit)
+        found = await ask_group(visit, ListMembers, MemberPage, after, limit, banned)
+        return page([member_row(it) for it in found.rows], limit, _last(found), found.total)
+
+    return handler
+
+
+async def admins(visit: Visit) -> object:
+    """The admins, without the owner."""
+    return [member_row(it) for it in await ask_group(visit, ListAdmins, list[MemberInfo])]
+
+
+async def name_cards(visit: Visit) -> object:
+    """A row for every id asked."""
+    uids = users_of(visit)
+    found: list[dict[str, Any]] = []
+    for start in range(0, max(1, len(uids)), limits.REST_IDS_PER_CALL):
+        part = uids[start : start + limits.REST_IDS_PER_CALL]
+        found += [member_row(it) for it in await ask_group(visit, GetMembers, list[MemberInfo], part)]
+    return found
+
+
+async def blocked(visit: Visit) -> object:
+    """The block list."""
+    after, limit = page_of(visit)
+    found = await ask_group(visit, ListGroupBlocked, MemberPage, after, limit)
+    gid = group_of(visit)
+    rows = [{"user_id": it.uid, "group_id": gid, "created_at": date_time(it.joined_ms)} for it in found.rows]
+    return page(rows, limit, _last(found), found.total)
+
+
+async def kick(visit: Visit) -> object:
+    """Remove members."""
+    uids, reason = users_of(visit), visit.params.text("reason", "")
+    return [row(it) for it in await ask_group(visit, KickMembers, list[Outcome], uids, reason)]
+
+
+async def leave(visit: Visit) -> object:
+    """Leave."""
+    return await ask_group(visit, LeaveGroup, bool)
+
+
+async def block(visit: Visit) -> object:
+    """Put users on the block list."""
+    uids = users_of(visit)
+    found = await known(visit, uids)
+    rows = await ask_group(visit, BlockUsers, list[Outcome], [uid for uid in uids if uid in found], True)
+    outcomes = {it.id: it for it in rows}
+    return [row(outcomes.get(uid) or Outcome(uid, 10000, "there is no such user")) for uid in uids]
+
+
+async def unblock(visit: Visit) -> object:
+    """Take users off the block list."""
+    return [row(it) for it in await ask_group(visit, BlockUsers, list[Outcome], users_of(visit), False)]
+
+
+async def ban(visit: Visit) -> object:
+    """Members may not write for a while."""
+    uids, minutes = users_of(visit), minutes_of(visit)
+    return [row(it) for it in await ask_group(visit, BanMembers, list[Outcome], uids, minutes)]
+
+
+async def unban(visit: Visit) -> object:
+    """Members may write again."""
+    return [row(it) for it in await ask_group(visit, BanMembers, list[Outcome], users_of(visit), 0)]
+
+
+async def set_name(visit: Visit) -> object:
+    """The caller's name card."""
+    return await ask_group(visit, SetMember, bool, visit.params.text("value"))
+
+
+async def set_mute_mode(visit: Visit) -> object:
+    """How the caller hears of messages."""
+    await ask_group(visit, SetMember, bool, None, visit.params.number("msg_mute_mode", most=MUTE_MODES))
+    return {}
+
+
+async def set_push_mode(visit: Visit) -> object:
+    """What the caller is pushed."""
+    await ask_group(visit, SetMember, bool, None, None, visit.params.number("msg_push_mode", most=MODES))
+    return {}
+
+
+async def set_not_disturb(visit: Visit) -> object:
+    """The older switch between two mute modes."""
+    mode = NO_ALERT if visit.params.switch("value") else 0
+    return await ask_group(visit, SetMember, bool, None, mode)
+
+
+def _last(found: MemberPage) -> str:
+    return str(found.rows[-1].uid) if found.rows else ""
+
+
+ENDPOINTS: Final = (
+    Endpoint(GET, "/group/member_list", members(banned=False)),
+    Endpoint(GET, "/group/banned_list", members(banned=True)),
+    Endpoint(GET, "/group/admin_list", admins),
+    Endpoint(POST, "/group/members/display_name", name_cards),
+    Endpoint(GET, "/group/blocked_list", blocked),
+    Endpoint(REMOVE, "/group/kick", kick),
+    Endpoint(REMOVE, "/group/leave", leave),
+    Endpoint(POST, "/group/block", block),
+    Endpoint(REMOVE, "/group/unblock", unblock),
+    Endpoint(POST, "/group/ban", ban),
+    Endpoint(POST, "/group/unban", unban),
+    Endpoint(UPDATE, "/group/display_name", set_name),
+    Endpoint(UPDATE, "/group/msg/mute_mode", set_mute_mode),
+    Endpoint(UPDATE, "/group/msg/push_mode", set_push_mode),
+    Endpoint(POST, "/group/msg/not_disturb", set_not_disturb),
+)

@@ -1,0 +1,80 @@
+"""Who is calling (rest-api.md sections 1 and 3).
+
+A token's signature and expiry are judged here, its revocation by the shard of its user. An admin token acts as the user
+named in the header ``user_id``, with the rights of an admin in the group named in the header ``group_id``, whose owner he
+acts as when no user is named; a user token ignores these headers. Codes: 40000 unknown app, 10003 no token,
+402 a token that is not good (any more), 10010 a user who may not.
+"""
+
+from __future__ import annotations
+
+from lanying.base.errors import CallError, TokenError
+from lanying.base.tokens import ROLE_ADMIN, ROLE_USER, Identity, verify
+from lanying.bus.messages import STATE_DELETED, CheckToken, GetGroups, GroupView
+from lanying.bus.shards import accounts, ask
+from lanying.gateway.http.endpoint import Visit
+from lanying.gateway.http.error_codes import refuse
+from lanying.gateway.http.params import Params
+
+
+async def authenticate(visit: Visit, *, admin: bool = False) -> None:
+    """Set ``visit.uid`` and ``visit.admin``. ``admin``: no user may call this. :raises CallError: see above"""
+    if not visit.token:
+        raise refuse(10003)
+    identity = identify(visit)
+    if identity.role == ROLE_ADMIN:
+        visit.admin = True
+        if visit.acting_in:
+            visit.admin_of = Params({"header group_id": visit.acting_in}).entity("header group_id")
+        if visit.acting_for or not admin:
+            visit.uid = await _acting_for(visit)
+        return
+    if identity.role != ROLE_USER or identity.uid <= 0:
+        raise refuse(402)
+    try:
+        await ask(visit.services.shards, identity.uid, CheckToken(identity.app, identity.uid, identity.epoch), bool)
+    except CallError as error:
+        # A token of a user who is gone is a dead token: only 402 makes a client log in again.
+        raise refuse(402) if error.code == 10000 else error from error
+    if admin:
+        raise refuse(10010, "only an admin token may call this")
+    visit.uid = identity.uid
+
+
+def identify(visit: Visit) -> Identity:
+    """The identity in the visit's token, of its app. :raises CallError: 402"""
+    try:
+        identity = verify(visit.app.secret, visit.token)
+    except TokenError as error:
+        raise refuse(402, f"{error}; log in again") from error
+    revoked = identity.role == ROLE_ADMIN and identity.epoch < visit.app.admin_epoch
+    if identity.app != visit.app.app_id or revoked:
+        raise refuse(402)
+    return identity
+
+
+def is_admin(visit: Visit) -> bool:
+    """Does a call that needs no token come with a good admin token? Stale tokens of any kind are ignored there."""
+    try:
+        return bool(visit.token) and identify(visit).role == ROLE_ADMIN
+    except CallError:
+        return False
+
+
+async def _acting_for(visit: Visit) -> int:
+    if not visit.acting_for and visit.admin_of:
+        return await _owner(visit, visit.admin_of)
+    if not visit.acting_for:
+        raise refuse(10002, "with an admin token, say whom you act for in the header user_id")
+    uid = Params({"header user_id": visit.acting_for}).entity("header user_id")
+    info = (await accounts(visit.services.shards, visit.app.app_id, [uid])).get(uid)
+    if info is None or info.state == STATE_DELETED:
+        raise refuse(10000)
+    return uid
+
+
+async def _owner(visit: Visit, gid: int) -> int:
+    found = await ask(visit.services.shards, gid, GetGroups(0, visit.app.app_id, [gid]), list[GroupView])
+    if not found:
+        raise refuse(20001)
+    return found[0].info.owner

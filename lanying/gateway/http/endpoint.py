@@ -1,0 +1,163 @@
+"""What a handler gets and gives, and the row a path has in its area's table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+
+from lanying.base import limits
+from lanying.base.clock import monotonic, wall_ms
+from lanying.base.errors import CallError
+from lanying.base.passwords import Passwords
+from lanying.bus.messages import AdminRequest
+from lanying.bus.shards import Shards
+from lanying.config.apps import App
+from lanying.config.notifiers import Notifiers
+from lanying.config.schema import Config
+from lanying.gateway.accounts.sms import provider
+from lanying.gateway.accounts.user_cap import UserCap
+from lanying.gateway.files.file_store import FileStore
+from lanying.gateway.http.params import Params
+from lanying.gateway.http.throttle import Guesses
+
+GET: Final = ("GET",)
+POST: Final = ("POST",)
+UPDATE: Final = ("POST", "PUT")
+"""A change: PUT is its exact twin."""
+REMOVE: Final = ("POST", "DELETE")
+"""A removal: DELETE is its exact twin."""
+
+HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
+"""A Host header that may be repeated to clients."""
+SMS_PER_MINUTE: Final = 1
+"""To one number: each may cost money, and somebody's patience."""
+CODES_PER_MINUTE: Final = 60
+"""SMS, captchas, QR codes for one address."""
+ADDRESS_FACTOR: Final = 10
+"""One address (a school behind one NAT) may guess for this many names at once."""
+
+
+def requests(per_second: int) -> Guesses | None:
+    """Counts requests; None: any number is fine."""
+    burst = per_second * limits.REQUEST_BURST_S
+    return Guesses(burst, limits.GUESS_KEYS, limits.REQUEST_BURST_S) if per_second else None
+
+
+async def nobody(request: AdminRequest) -> bytes:
+    """Where there is no admin process."""
+    raise CallError(503, "there is no admin process here")
+
+
+class Services:
+    """What all handlers share.
+
+    :param data: the data directory, for files and the supervisor's control socket
+    :param ask_admin: asks the admin process; the MessagePack of its answer
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        apps: Mapping[str, App],
+        shards: Shards,
+        now: Callable[[], float] = monotonic,
+        now_ms: Callable[[], int] = wall_ms,
+        data: Path = Path("data"),
+        ask_admin: Callable[[AdminRequest], Awaitable[bytes]] = nobody,
+    ) -> None:
+        per_minute = config.accounts.password_guesses_per_minute
+        self.config = config
+        self.apps = apps
+        self.shards = shards
+        self.passwords = Passwords(config.accounts)
+        self.user_cap = UserCap(config, now)
+        self.sms = provider(config.sms)
+        self.sms_requests = Guesses(SMS_PER_MINUTE, limits.GUESS_KEYS)
+        self.code_requests = Guesses(CODES_PER_MINUTE, limits.GUESS_KEYS)
+        self.by_token = requests(config.rest.requests_per_second_per_token)
+        self.by_address = requests(config.rest.requests_per_second_per_address)
+        self.guesses = Guesses(per_minute, limits.GUESS_KEYS)
+        self.address_guesses = Guesses(per_minute * ADDRESS_FACTOR, limits.GUESS_KEYS)
+        self.now = now
+        self.now_ms = now_ms
+        self.notifiers = Notifiers(data)
+        self.data = data
+        self.ask_admin = ask_admin
+        self.files = FileStore(config, shards, data, now_ms)
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request.
+
+    :ivar uid: the user who calls or whom an admin acts for, 0 where no token is asked and for an admin who acts for nobody
+    :ivar token: value of the header ``access-token``, empty for none
+    :ivar acting_for: value of the header ``user_id``, ``acting_in`` of ``group_id``: an admin acts as that user, as admin of that group
+    :ivar request: the request itself, for handlers that read its body or its headers
+    :ivar admin_of: the group an admin acts in, 0 for none
+    :ivar scheme: http or https, ``host`` the header of that name
+    """
+
+    services: Services
+    params: Params
+    app: App
+    address: str
+    token: str
+    acting_for: str
+    scheme: str
+    host: str
+    request: Request
+    uid: int = 0
+    admin: bool = False
+    acting_in: str = ""
+    admin_of: int = 0
+
+    @property
+    def base_url(self) -> str:
+        """Where this server is, for addresses given to clients: as configured, else as in this request."""
+        config = self.services.config
+        host = self.host if HOST.fullmatch(self.host) else config.listen
+        return config.discovery_of(self.app.app_id).rest_url.rstrip("/") or f"{self.scheme}://{host}"
+
+
+@dataclass(slots=True)
+class Page:
+    """A result with members beside ``data``."""
+
+    data: object
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True, frozen=True)
+class Raw:
+    """A result that is not an envelope."""
+
+    body: bytes
+    media_type: str
+
+
+Handler = Callable[[Visit], Awaitable[object]]
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """A path. ``token``: who may call has to show one, of an admin with ``admin``; ``app``: which app is meant has to be known.
+
+    ``url_token``: the token may be in the query, for addresses that pages load; ``streams``: the handler reads the body;
+    ``statuses``: codes its handler refuses with may be HTTP statuses too.
+    """
+
+    methods: tuple[str, ...]
+    path: str
+    handler: Handler
+    token: bool = True
+    app: bool = True
+    admin: bool = False
+    url_token: bool = False
+    streams: bool = False
+    statuses: bool = False

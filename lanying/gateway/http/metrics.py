@@ -1,0 +1,158 @@
+"""The Prometheus page: what the gateway counts itself, and the figures of every process as the supervisor has them.
+
+A figure is a number under a name, with a label behind a colon: ``messages``, ``refused:status=FAIL``, ``commit_seconds:le=0.01``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from lanying.cluster.runtime import ROUTER
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+COUNTERS: Final = {
+    "messages": "What users send and the server tells them, by kind.",
+    "logins": "Devices that logged in.",
+    "logins_refused": "Logins refused, by status.",
+    "deliveries": "Pushes to devices, one for each run of entries.",
+    "refused": "Uploads refused, by status.",
+    "commits": "Commits that were flushed.",
+    "turns": "Turns of the event loop.",
+    "requests": "REST requests.",
+    "arrivals": "Connections the router took, by what became of them.",
+    "moved": "Messages that went to the cold store.",
+    "pushes_sent": "Pushes a vendor took, by channel.",
+    "pushes_gone": "Pushes to tokens the vendor says are dead, by channel.",
+    "pushes_refused": "Pushes a vendor will never take, by channel.",
+    "pushes_later": "Pushes a vendor did not take this time, by channel.",
+    "pushes_unsent": "Pushes that were owed and not wanted any more.",
+    "pushes_dropped": "Pushes given up because a shard owed too many.",
+}
+"""Everything else that is no histogram is a gauge."""
+HISTOGRAMS: Final = {
+    "commit_seconds": "From the end of a tick to its flush.",
+    "tick_seconds": "Deciding and writing a tick.",
+    "lag_seconds": "How late the event loop was.",
+    "push_seconds": "A vendor's answer to a push.",
+}
+GAUGES: Final = {
+    "sessions": "Devices logged in.",
+    "link_depth": "Bundles of messages owed to another shard.",
+    "disk_bytes": "Size of the database.",
+    "cold_bytes": "Size of the cold store.",
+    "memory_bytes": "Write buffers.",
+    "disk_free_bytes": "Room left on the disk of the data and of the cold store, by place.",
+    "min_free_bytes": "Messages are refused with less room than this.",
+    "cold_missing": "1 while the cold store is not there.",
+    "compacting": "1 while a database is rewritten.",
+    "connections": "HTTP connections of the gateway.",
+    "passwords_waiting": "Passwords that wait for their hash.",
+    "waiting": "Connections that wait for their login.",
+    "moving": "Connections on their way to a shard or the gateway.",
+    "pushes_owed": "Pushes owed to the push process.",
+    "pushes_waiting": "Pushes that wait for a vendor.",
+    "up": "1 while the process is ready.",
+    "restarts": "Starts after the first.",
+}
+LABELS: Final = {
+    "messages": "kind",
+    "refused": "status",
+    "logins_refused": "status",
+    "arrivals": "end",
+    "link_depth": "to",
+    "disk_free_bytes": "place",
+    **dict.fromkeys(("pushes_sent", "pushes_gone", "pushes_refused", "pushes_later"), "channel"),
+}
+"""The label of a metric besides ``process``; a figure without it is the sum of the others and left out."""
+_LINK: Final = re.compile(r"link_([0-9]+)_depth")
+
+
+class ProcessCollector(Collector):
+    """The figures of all processes, with the label ``process``.
+
+    :param rows: the processes of a status, as the supervisor answers it; asked at every scrape
+    """
+
+    def __init__(self, rows: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+        self._rows = rows
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing to ask at registration."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """One family per figure."""
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        buckets: dict[tuple[str, str], dict[str, float]] = {}
+        for row in self._rows():
+            process = row["name"]
+            figures = {"up": float(row["state"] == "ready"), "restarts": float(row["restarts"]), **row["figures"]}
+            for figure, value in figures.items():
+                name, label, text = _arrival(figure) if process == ROUTER else _parts(figure)
+                if name in HISTOGRAMS:
+                    buckets.setdefault((name, process), {})[text or label] = value
+                elif (name in LABELS) == bool(label):
+                    family = families.get(name) or families.setdefault(name, _family(name))
+                    family.add_metric([process, text] if name in LABELS else [process], value)
+        yield from families.values()
+        yield from _histograms(buckets)
+
+
+def _arrival(figure: str) -> tuple[str, str, str]:
+    """The router counts what becomes of connections: its ``refused`` are logins, not uploads."""
+    return _parts(figure) if figure in GAUGES or ":" in figure else ("arrivals", "end", figure)
+
+
+def _parts(figure: str) -> tuple[str, str, str]:
+    """Name, label and its value."""
+    if (link := _LINK.fullmatch(figure)) is not None:
+        return "link_depth", "to", f"shard-{link[1]}"
+    name, _, rest = figure.partition(":")
+    label, _, text = rest.partition("=")
+    return name, label, text
+
+
+def _family(name: str) -> CounterMetricFamily | GaugeMetricFamily:
+    labels = ("process", LABELS[name]) if name in LABELS else ("process",)
+    if name in COUNTERS:
+        return CounterMetricFamily(f"lanying_{name}", COUNTERS[name], labels=labels)
+    return GaugeMetricFamily(f"lanying_{name}", GAUGES.get(name, "See docs/configuration.md."), labels=labels)
+
+
+def _histograms(buckets: dict[tuple[str, str], dict[str, float]]) -> Iterator[Metric]:
+    families: dict[str, HistogramMetricFamily] = {}
+    for (name, process), found in buckets.items():
+        family = families.get(name) or families.setdefault(
+            name, HistogramMetricFamily(f"lanying_{name}", HISTOGRAMS[name], labels=("process",))
+        )
+        total = found.pop("sum", 0.0)
+        family.add_metric([process], [(bound, count) for bound, count in found.items()], total)
+    yield from families.values()
+
+
+class Metrics:
+    """One registry per gateway, so that two in one process do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "lanying_rest_requests", "REST requests by path and REST code.", ("path", "code"), registry=self.registry
+        )
+        self.seconds = Histogram(
+            "lanying_rest_seconds", "Time to answer a REST request.", ("path",), buckets=SECONDS, registry=self.registry
+        )
+        self.total = 0
+
+    def count(self, path: str, code: int, seconds: float) -> None:
+        """A request was answered. ``path`` is one of ours, never what a client made up."""
+        self.total += 1
+        self.requests.labels(path, str(code)).inc()
+        self.seconds.labels(path).observe(seconds)

@@ -1,0 +1,314 @@
+"""Messages over REST (rest-api.md section 8): send, recall, acknowledge, history, unread; notices and broadcasts of the server.
+
+What a user sends here goes through the same rules as what his devices send, also when an admin sends it in his name. Each is
+answered when it is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Any, Final
+
+import msgspec
+
+from lanying.base import limits
+from lanying.base.errors import CallError
+from lanying.base.ids import MAX_ENTITY_ID
+from lanying.bus.messages import (
+    CancelBroadcast,
+    GetGroups,
+    GetPage,
+    GroupView,
+    HistoryPage,
+    ListUnread,
+    Notify,
+    Post,
+    Posted,
+    StartBroadcast,
+    Unread,
+)
+from lanying.bus.shards import ask
+from lanying.gateway.accounts.user_cap import users
+from lanying.gateway.http.auth import authenticate, is_admin
+from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Page, Visit
+from lanying.gateway.http.error_codes import refuse
+from lanying.protocol.schema.xsync_pb2 import (
+    XID,
+    Conversation,
+    ConversationOperation,
+    MessageBody,
+    MessageOperation,
+    Meta,
+)
+
+USER, GROUP = 1, 2
+KINDS: Final = {*range(8)}
+"""content_type of ordinary messages, TEXT to FORWARD, as MessageBody.ctype numbers them."""
+OPERATIONS: Final = {
+    9: MessageOperation.READ_ACK,
+    10: MessageOperation.RECALL,
+    11: MessageOperation.APPEND,
+    12: MessageOperation.REPLACE,
+}
+WITH_CONTENT: Final = {MessageBody.TEXT, 11, 12}
+"""Content types that are nothing without a content."""
+WITH_ATTACHMENT: Final = {MessageBody.IMAGE, MessageBody.AUDIO, MessageBody.VIDEO, MessageBody.FILE}
+
+
+class Draft(msgspec.Struct):
+    """What a request wants sent."""
+
+    to_group: bool
+    targets: list[int]
+    content_type: int
+    body: MessageBody
+    transaction: int
+
+
+async def send(visit: Visit) -> object:
+    """A message or an operation, to users or to groups."""
+    if is_admin(visit) and not visit.acting_for:
+        visit.acting_for = visit.params.text("from_user_id", "")
+    await authenticate(visit)
+    draft = _draft(visit)
+    return await _all(visit, draft, lambda target: _post(visit, visit.uid, draft, target))
+
+
+async def notify(visit: Visit) -> object:
+    """A message of the server: to users in the conversation with the server, or marked as such in the name of ``from_user_id``.
+
+    To a group without ``from_user_id`` it comes in the name of its owner.
+    """
+    sender = visit.params.number("from_user_id", 0)
+    draft = _draft(visit)
+    if draft.content_type in OPERATIONS:
+        raise refuse(10002, "content_type of a notice is 0 to 7")
+    draft.body.is_system = True
+
+    async def to_user(target: int) -> Posted:
+        payload = draft.body.SerializeToString()
+        request = Notify(target, visit.app.app_id, payload, _once(draft, target))
+        return await ask(visit.services.shards, target, request, Posted)
+
+    async def to_group(target: int) -> Posted:
+        groups = GetGroups(0, visit.app.app_id, [target])
+        found = await ask(visit.services.shards, target, groups, list[GroupView])
+        if not found:
+            raise refuse(20001)
+        return await _post(visit, found[0].info.owner, draft, target)
+
+    if sender:
+        return await _all(visit, draft, lambda target: _post(visit, sender, draft, target))
+    return await _all(visit, draft, to_group if draft.to_group else to_user)
+
+
+async def broadcast(visit: Visit) -> object:
+    """A message of the server to all users, sent in the background; ``send_num`` is how many there are now."""
+    params = visit.params
+    params.number("type", least=USER, most=USER)
+    content_type = params.number("content_type", most=6)
+    body = _body(visit, content_type)
+    body.type = MessageBody.CHAT
+    body.is_system = True
+    shards = visit.services.shards
+    app = visit.app.app_id
+    counts = await asyncio.gather(*(users(shards, shard, app) for shard in range(shards.map.shards)))
+    number = await ask(shards, 0, StartBroadcast(app, body.SerializeToString(), "rest"), int)
+    return Page({"send_num": sum(counts), "success": True}, {"broadcast_id": number})
+
+
+async def cancel_broadcast(visit: Visit) -> object:
+    """Stop a broadcast; who has it keeps it."""
+    shards, number = visit.services.shards, visit.params.number("broadcast_id", least=1)
+    answers = await asyncio.gather(*(shards.call(shard, CancelBroadcast(number)) for shard in range(shards.map.shards)))
+    return any(msgspec.msgpack.decode(answer, type=bool) for answer in answers)
+
+
+async def recall(visit: Visit) -> object:
+    """Take a message back."""
+    conversation, mid = visit.params.entity("conversation_id"), visit.params.number("msg_id", least=1)
+    await _operate(
+        visit, conversation, MessageOperation(type=MessageOperation.RECALL, mid=mid, xid=XID(uid=conversation))
+    )
+    return True
+
+
+async def acknowledge(visit: Visit) -> object:
+    """Everything in a conversation up to a message is read, without ``msg_id`` up to its end."""
+    params = visit.params
+    conversation, mid = params.number("conversation_id", 0), params.number("msg_id", 0)
+    sn = params.number("device_sn", 0, most=(1 << 31) - 1)
+    if mid and conversation and not await _is_group(visit, conversation):
+        # Tells the author, too.
+        operation = MessageOperation(type=MessageOperation.READ_ACK, mid=mid, xid=XID(uid=conversation))
+        await _operate(visit, conversation, operation, sn)
+    if conversation:
+        operation = MessageOperation(type=MessageOperation.READ_ALL, mid=mid, xid=XID(uid=conversation))
+        await _operate(visit, conversation, operation, sn)
+    return True
+
+
+async def history(visit: Visit) -> object:
+    """A page of a conversation, newest first, older than ``msg_id_start`` (0: the newest)."""
+    params = visit.params
+    peer = params.number("opposite_id")
+    before, limit = params.number("msg_id_start"), params.number("limit", least=1)
+    limit = min(limit, limits.HISTORY_PAGE)
+    page = await _page(visit, peer, before, limit)
+    is_last = False
+    if len(page.metas) < limit:
+        after = await _page(visit, peer, page.next_key, 1)
+        is_last = after.next_key == page.next_key
+    return {"messages": [_shown(meta) for meta in page.metas], "next_msg_id": page.next_key, "is_last": is_last}
+
+
+async def delete_conversation(visit: Visit) -> object:
+    """Take a conversation off the list of all of the caller's devices; its history stays."""
+    peer = visit.params.entity("conversation_id")
+    operation = ConversationOperation(type=ConversationOperation.DELETE_EVERYWHERE, xid=XID(uid=peer))
+    payload = Conversation(type=Conversation.OPER, operation=operation).SerializeToString()
+    request = Post(visit.uid, visit.app.app_id, 0, payload, ns=Meta.CONVERSATION)
+    await ask(visit.services.shards, visit.uid, request, Posted)
+    return True
+
+
+async def unread(visit: Visit) -> object:
+    """The caller's conversations, latest first, with what he has not read."""
+    found = await ask(visit.services.shards, visit.uid, ListUnread(visit.uid), list[Unread])
+    return [{"conversation_id": {"uid": row.peer}, "num": row.count} for row in found]
+
+
+# --- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _draft(visit: Visit) -> Draft:
+    """The parameters of a message. :raises CallError: 10002"""
+    params = visit.params
+    to_group = params.number("type", least=USER, most=GROUP) == GROUP
+    targets = params.entities("targets")
+    if not targets:
+        raise refuse(10002, "targets is missing")
+    if not all(0 < target <= MAX_ENTITY_ID for target in targets):
+        raise refuse(10002, "targets is a list of user or group ids")
+    if len(targets) > limits.MESSAGE_TARGETS:
+        raise refuse(10002, f"targets has more than {limits.MESSAGE_TARGETS} ids, use several calls or a broadcast")
+    content_type = params.number("content_type", most=12)
+    if content_type not in KINDS and content_type not in OPERATIONS:
+        raise refuse(10002, "content_type is 0 to 7 or 9 to 12")
+    body = _body(visit, content_type)
+    if content_type in OPERATIONS:
+        body.type = MessageBody.OPER
+        body.operation.type = OPERATIONS[content_type]
+        body.operation.mid = params.number("related_mid", least=1)
+    else:
+        body.type = MessageBody.GROUPCHAT if to_group else MessageBody.CHAT
+    if params.switch("online_only", False):
+        body.qos = MessageBody.AT_MOST_ONCE
+    return Draft(to_group, targets, content_type, body, params.number("transaction_id", 0, most=(1 << 63) - 1))
+
+
+def _body(visit: Visit, content_type: int) -> MessageBody:
+    params, most = visit.params, visit.services.config.policy.message_bytes
+    needs_text, needs_file = content_type in WITH_CONTENT, content_type in WITH_ATTACHMENT
+    body = MessageBody(
+        content=params.text("content", None if needs_text else "", most=most),
+        attachment=params.text("attachment", None if needs_file else "", most=most),
+        ext=params.text("ext", "", most=most),
+        config=params.text("config", "", most=most),
+    )
+    body.ctype = content_type if content_type in KINDS else MessageBody.COMMAND  # type: ignore[assignment]
+    if content_type in (11, 12):
+        body.ctype = MessageBody.TEXT
+    return body
+
+
+async def _all(visit: Visit, draft: Draft, deliver: Any) -> Page:
+    """Send to every target, some at a time. With one target its refusal is the answer, else those refused are listed."""
+    gate = asyncio.Semaphore(limits.MESSAGES_AT_ONCE)
+
+    async def one(target: int) -> Posted | CallError:
+        async with gate:
+            try:
+                posted: Posted = await deliver(target)
+                return posted
+            except CallError as error:
+                return error
+
+    results = await asyncio.gather(*map(one, draft.targets))
+    if len(results) == 1:
+        if isinstance(results[0], CallError):
+            raise results[0]
+        return Page(True, {"msg_ids": [results[0].mid]})
+    refused = [
+        {"id": target, "code": result.code, "reason": result.message}
+        for target, result in zip(draft.targets, results, strict=True)
+        if isinstance(result, CallError)
+    ]
+    return Page(not refused, {"msg_ids": [], "refused": refused})
+
+
+async def _post(visit: Visit, sender: int, draft: Draft, target: int) -> Posted:
+    body = draft.body
+    if body.type == MessageBody.OPER:
+        body = MessageBody()
+        body.CopyFrom(draft.body)
+        body.operation.xid.uid = target
+    payload, once = body.SerializeToString(), _once(draft, target)
+    request = Post(sender, visit.app.app_id, target, payload, client_mid=once, system=body.is_system)
+    return await ask(visit.services.shards, sender, request, Posted)
+
+
+async def _operate(visit: Visit, to: int, operation: MessageOperation, sn: int = 0) -> None:
+    body = MessageBody(type=MessageBody.OPER, ctype=MessageBody.COMMAND, operation=operation)
+    request = Post(visit.uid, visit.app.app_id, to, body.SerializeToString(), sn=sn)
+    await ask(visit.services.shards, visit.uid, request, Posted)
+
+
+def _once(draft: Draft, target: int) -> int:
+    """What recognises a repetition for one target; 0 without a transaction."""
+    if not draft.transaction:
+        return 0
+    text = f"{draft.transaction} {draft.to_group} {target}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1 | 1
+
+
+async def _is_group(visit: Visit, entity_id: int) -> bool:
+    request = GetGroups(visit.uid, visit.app.app_id, [entity_id])
+    return bool(await ask(visit.services.shards, entity_id, request, list[GroupView]))
+
+
+async def _page(visit: Visit, peer: int, before: int, limit: int) -> HistoryPage:
+    return await ask(visit.services.shards, visit.uid, GetPage(visit.uid, peer, before, limit), HistoryPage)
+
+
+def _shown(stored: bytes) -> dict[str, Any]:
+    """ConversationMessage of the REST reference."""
+    meta = Meta.FromString(stored)
+    body = MessageBody.FromString(meta.payload)
+    sender = getattr(meta, "from")
+    return {
+        "msg_id": meta.id,
+        "timestamp": meta.timestamp,
+        "from_xid": {"uid": sender.uid, "device_sn": sender.deviceSN},
+        "to_xid": {"uid": meta.to.uid, "device_sn": meta.to.deviceSN},
+        "ctype": MessageBody.ContentType.Name(body.ctype),
+        "content": body.content,
+        "attachment": body.attachment,
+        "config": body.config,
+        "ext": body.ext,
+        "status": MessageBody.Status.Name(body.status),
+    }
+
+
+ENDPOINTS: Final = (
+    Endpoint(UPDATE, "/message/send", send, token=False),
+    Endpoint(UPDATE, "/message/notify", notify, admin=True),
+    Endpoint(POST, "/message/broadcast", broadcast, admin=True),
+    Endpoint(POST, "/message/broadcast/cancel", cancel_broadcast, admin=True),
+    Endpoint(UPDATE, "/message/recall", recall),
+    Endpoint(GET, "/message/ack", acknowledge),
+    Endpoint(GET, "/message/conversation", history),
+    Endpoint(("DELETE",), "/message/conversation", delete_conversation),
+    Endpoint(GET, "/message/unread", unread),
+)

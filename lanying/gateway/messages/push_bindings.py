@@ -1,0 +1,95 @@
+"""Where pushes for the caller go, and under which names he is meant: device tokens, alias, tags, badge (rest-api.md section 5)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lanying.base import limits
+from lanying.bus.messages import AccountInfo as Account
+from lanying.bus.messages import BindPush, EditTags, Extras, GetExtras, SetBadge, SetPushAlias, UpdateAccount
+from lanying.bus.shards import ask
+from lanying.gateway.accounts import handles
+from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Visit
+from lanying.gateway.http.error_codes import refuse
+
+MAX_SN: Final = (1 << 31) - 1
+MOST_BADGE: Final = 99_999
+
+
+async def bind(visit: Visit) -> object:
+    """Pushes for one of the caller's devices go to this vendor token from now on."""
+    params = visit.params
+    sn = params.number("device_sn", least=1, most=MAX_SN)
+    token, notifier = params.text("device_token"), params.text("notifier_name", most=limits.NAME_FIELD_CHARS)
+    if not (token and notifier):
+        raise refuse(10002, "device_token and notifier_name are texts that say something")
+    await ask(visit.services.shards, visit.uid, BindPush(visit.uid, sn, notifier, token), bool)
+    return True
+
+
+async def unbind(visit: Visit) -> object:
+    """No more pushes for a device; the parameter is written ``deviceSn``."""
+    name = "device_sn" if "device_sn" in visit.params else "deviceSn"
+    sn = visit.params.number(name, least=1, most=MAX_SN)
+    await ask(visit.services.shards, visit.uid, BindPush(visit.uid, sn, "", ""), bool)
+    return {}
+
+
+async def set_alias(visit: Visit) -> object:
+    """Give the caller a push alias nobody else of the app has; an empty one takes it away."""
+    await bind_alias(visit, visit.uid, visit.params.text("alias", most=limits.PUSH_TAG_CHARS))
+    if "push_token" in visit.params:
+        change = UpdateAccount(visit.uid, {"push_token": visit.params.text("push_token")})
+        await ask(visit.services.shards, visit.uid, change, Account)
+    return True
+
+
+async def bind_alias(visit: Visit, uid: int, alias: str) -> None:
+    """:raises CallError: 10011 somebody else has this alias"""
+    if alias:
+        await handles.claim(visit, handles.ALIAS + alias, uid, 10011)
+    before = await ask(visit.services.shards, uid, SetPushAlias(uid, alias), str)
+    if before and before.casefold() != alias.casefold():
+        await handles.release(visit, handles.ALIAS + before, uid)
+
+
+async def tags(visit: Visit) -> object:
+    """The caller's push tags."""
+    return (await ask(visit.services.shards, visit.uid, GetExtras(visit.uid), Extras)).tags
+
+
+async def add_tags(visit: Visit) -> object:
+    """Give the caller push tags."""
+    return await ask(visit.services.shards, visit.uid, EditTags(visit.uid, add=_tags(visit)), bool)
+
+
+async def remove_tags(visit: Visit) -> object:
+    """Take push tags away."""
+    return await ask(visit.services.shards, visit.uid, EditTags(visit.uid, remove=_tags(visit)), bool)
+
+
+async def clear_tags(visit: Visit) -> object:
+    """Take all push tags away."""
+    return await ask(visit.services.shards, visit.uid, EditTags(visit.uid, clear=True), bool)
+
+
+async def set_badge(visit: Visit) -> object:
+    """The number the app shows at its icon now; pushes count on from it."""
+    badge = visit.params.number("badge", most=MOST_BADGE)
+    return await ask(visit.services.shards, visit.uid, SetBadge(visit.uid, badge), bool)
+
+
+def _tags(visit: Visit) -> list[str]:
+    return visit.params.texts("tags", most=limits.PUSH_TAGS, chars=limits.PUSH_TAG_CHARS)
+
+
+ENDPOINTS: Final = (
+    Endpoint(UPDATE, "/user/token/bind", bind),
+    Endpoint(REMOVE, "/user/token/unbind", unbind),
+    Endpoint(POST, "/user/push/alias", set_alias),
+    Endpoint(POST, "/user/push/badge", set_badge),
+    Endpoint(GET, "/user/push/tag", tags),
+    Endpoint(POST, "/user/push/tag", add_tags),
+    Endpoint(("DELETE",), "/user/push/tag", remove_tags),
+    Endpoint(("DELETE",), "/user/push/tag/all", clear_tags),
+)

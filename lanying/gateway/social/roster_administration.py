@@ -1,0 +1,93 @@
+"""Friends by the dozen, by phone number, and who may write to whom: what back ends ask about rosters.
+
+Whoever calls with a user token asks; an admin's word makes friends at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from lanying.base.errors import CallError
+from lanying.bus.messages import AnswerApplication, ApplyFriend, ListFriends, PeerQuery, PeerState
+from lanying.bus.shards import accounts, ask
+from lanying.gateway.accounts import handles
+from lanying.gateway.http.batch import each
+from lanying.gateway.http.endpoint import GET, POST, Endpoint, Visit
+from lanying.gateway.http.error_codes import refuse
+from lanying.gateway.http.params import Params
+from lanying.gateway.social.rosters import one
+
+
+async def befriend_many(visit: Visit) -> object:
+    """Friends for the user the admin acts for, each on its own."""
+    if not visit.uid:
+        raise refuse(10002, "say whose friends they become in the header user_id")
+    rows = visit.params.rows()
+
+    async def befriend(row: Params) -> int:
+        return await _befriend(visit, row.entity("user_id"), row.text("reason", ""), row.text("alias", ""))
+
+    outcomes = await each(rows, befriend)
+    success = [outcome for outcome in outcomes if isinstance(outcome, int)]
+    fails: list[dict[str, Any]] = []
+    for row, outcome in zip(rows, outcomes, strict=True):
+        if isinstance(outcome, CallError):
+            try:
+                fails.append({"user_id": row.entity("user_id"), "reason": outcome.message})
+            except CallError:
+                fails.append({"user_id": 0, "reason": outcome.message})
+    return {"success": success, "fails": fails}
+
+
+async def befriend_ids(visit: Visit) -> object:
+    """As :func:`befriend_many` for bare ids; the first refusal is the answer."""
+    for outcome in await each(visit.params.some_entities("list"), lambda uid: _befriend(visit, uid, "", "")):
+        if isinstance(outcome, CallError) and outcome.code != 10005:
+            raise outcome
+    return True
+
+
+async def by_phone(visit: Visit) -> object:
+    """The user whose phone number this is."""
+    uid = await handles.find(visit, handles.TEL + visit.params.text("mobile").replace(" ", ""))
+    if not uid:
+        raise refuse(10000)
+    return await one(visit, uid)
+
+
+async def may_message(visit: Visit) -> object:
+    """May ``user_id`` write to ``roster_id``? Users ask about themselves."""
+    uid, peer, app = visit.params.entity("user_id"), visit.params.entity("roster_id"), visit.app.app_id
+    if not visit.admin and visit.uid not in (uid, peer):
+        raise refuse(10010, "user_id or roster_id has to be the caller")
+    if uid not in await accounts(visit.services.shards, app, [uid]):
+        raise refuse(10000)
+    state = await ask(visit.services.shards, peer, PeerQuery(peer, uid, app), PeerState)
+    if not state.exists:
+        raise refuse(10000)
+    return not state.barred and (state.friend or visit.services.config.accounts_of(app).strangers_may_chat)
+
+
+async def friends(visit: Visit) -> object:
+    """Ids and names of the caller's friends."""
+    uids = await ask(visit.services.shards, visit.uid, ListFriends(visit.uid), list[int])
+    found = await accounts(visit.services.shards, visit.app.app_id, uids)
+    return [{"user_id": uid, "name": found[uid].username} for uid in uids if uid in found]
+
+
+async def _befriend(visit: Visit, uid: int, reason: str, alias: str) -> int:
+    shards = visit.services.shards
+    request = ApplyFriend(uid, visit.uid, visit.app.app_id, reason=reason, alias=alias)
+    friends_now = await ask(shards, uid, request, bool)
+    if not friends_now and visit.admin:
+        await ask(shards, uid, AnswerApplication(uid, visit.uid, accept=True), bool)
+    return uid
+
+
+ENDPOINTS: Final = (
+    Endpoint(POST, "/roster/apply/batch", befriend_many, admin=True),
+    Endpoint(POST, "/user/add_roster", befriend_ids),
+    Endpoint(GET, "/roster/mobile", by_phone),
+    Endpoint(GET, "/roster/may_message", may_message),
+    Endpoint(GET, "/user/rosters", friends),
+)

@@ -1,0 +1,213 @@
+"""Who answers what: the calls and link messages of accounts, devices, codes, roster and groups, as two tables. Pure.
+
+What needs more of the shard than :class:`~lanying.shard.core.ports.Work` (timelines) is handed to :func:`handle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from lanying.base.errors import CallError
+from lanying.bus import messages as m
+from lanying.protocol.schema import xsync_pb2 as pb
+from lanying.shard.accounts import accounts, devices, files, one_time_codes, roster
+from lanying.shard.core.later import Later
+from lanying.shard.core.ports import Work
+from lanying.shard.groups import handlers
+from lanying.shard.push import targets, tokens
+
+
+def _check_token(work: Work, request: m.CheckToken) -> bool:
+    accounts.check_token(work.store, request.app, request.uid, request.epoch)
+    return True
+
+
+def _tell_of(work: Work, uid: int, changed: dict[str, Any]) -> None:
+    """Friends and the user's own devices hear of a changed account (xsync 7.4). A token does not say which device the
+    change came from, so that one hears of it too: to clients it is information only (5.7)."""
+    if changed:
+        roster.tell_friends(work, uid, changed)
+        work.inform(uid, pb.UserNotice.INFO_UPDATED)
+
+
+def _update_account(work: Work, request: m.UpdateAccount) -> m.AccountInfo:
+    info, changed = accounts.update(work, request.uid, request.changes)
+    _tell_of(work, request.uid, changed)
+    return info
+
+
+def _set_password(work: Work, request: m.SetPassword) -> bool:
+    accounts.set_password(
+        work, request.uid, request.password_hash, request.expected, revoke=request.revoke, except_sn=request.except_sn
+    )
+    if request.revoke:
+        devices.unbind_pushes(work, request.uid, 0, request.except_sn)
+    return True
+
+
+def _set_state(work: Work, request: m.SetState) -> bool:
+    accounts.set_state(work, request.uid, request.state)
+    return True
+
+
+def _answer(work: Work, request: m.AnswerApplication) -> bool:
+    roster.answer(work, request.uid, request.applicant, request.accept, request.reason)
+    return True
+
+
+def _set_relation(work: Work, request: m.SetRelation) -> bool:
+    roster.set_notes(work, request.uid, request.other, request.alias, request.ext, request.mute_notification)
+    return True
+
+
+def _block(work: Work, request: m.Block) -> bool:
+    roster.block(work, request.uid, request.other, request.blocked)
+    return True
+
+
+def _check_file(work: Work, request: m.CheckFile) -> bool:
+    files.check(work.store, request.owner, request.number, request.size, request.quota)
+    return True
+
+
+def _add_file(work: Work, request: m.AddFile) -> bool:
+    files.add(work, request.record, request.quota)
+    return True
+
+
+def _old_files(work: Work, request: m.ListOldFiles) -> m.OldFiles:
+    found, after = files.page(work.store, request.after, request.before_ms)
+    return m.OldFiles([(record.owner, record.number) for record in found], after)
+
+
+def _claim_name(work: Work, request: m.ClaimName) -> bool:
+    accounts.claim_name(work, request.app, request.name, request.uid)
+    return True
+
+
+def _rename(work: Work, request: m.Rename) -> bool:
+    accounts.rename(work, request.uid, request.username)
+    _tell_of(work, request.uid, {"username": request.username})
+    return True
+
+
+def _pin(work: Work, request: m.Pin) -> bool:
+    accounts.pin(work, request.uid, request.conversation, request.pinned)
+    return True
+
+
+def _edit_tags(work: Work, request: m.EditTags) -> bool:
+    accounts.edit_tags(work, request.uid, request.add, request.remove, request.clear)
+    return True
+
+
+def _set_badge(work: Work, request: m.SetBadge) -> bool:
+    accounts.set_badge(work, request.uid, request.badge)
+    return True
+
+
+def _bind_push(work: Work, request: m.BindPush) -> bool:
+    uid, notifier, token = request.uid, request.notifier, request.device_token
+    devices.bind_push(work, uid, request.device_sn, notifier, token)
+    if token:
+        tokens.bound(work, accounts.need(work.store, uid).info.app, uid, notifier, token)
+    return True
+
+
+def _kick(work: Work, request: m.Kick) -> int:
+    """Who was logged out is not pushed what he may not read any more."""
+    devices.unbind_pushes(work, request.uid, request.device_sn, request.except_sn)
+    return accounts.kick(work, request.uid, request.device_sn, request.notice, request.except_sn)
+
+
+def _put_code(work: Work, request: m.PutCode) -> bool:
+    one_time_codes.put(work, request)
+    return True
+
+
+HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
+    m.PeerQuery: lambda work, r: roster.may_write(work, r.uid, r.sender, r.app),
+    m.ClaimAccount: lambda work, r: accounts.claim(work, r.app, r.username, r.password_hash).uid,
+    m.FindName: lambda work, r: accounts.find_name(work.store, r.app, r.username),
+    m.GetAccounts: lambda work, r: accounts.get_many(work.store, r.app, r.uids),
+    m.CheckToken: _check_token,
+    m.UpdateAccount: _update_account,
+    m.ListDevices: lambda work, r: devices.describe(work, r.uid),
+    m.Kick: _kick,
+    m.GetCredentials: lambda work, r: accounts.credentials(work.store, r.app, r.uid),
+    m.SetPassword: _set_password,
+    m.SetState: _set_state,
+    m.ForgetDevice: lambda work, r: devices.remove(work, r.uid, r.device_sn),
+    m.ApplyFriend: lambda work, r: roster.apply(work, r.uid, r.applicant, r.app, r.reason, r.alias, r.answer),
+    m.AnswerApplication: _answer,
+    m.DeleteFriend: lambda work, r: roster.delete(work, r.uid, r.other),
+    m.SetRelation: _set_relation,
+    m.Block: _block,
+    m.ListFriends: lambda work, r: roster.friends(work.store, r.uid, r.after, r.limit),
+    m.ListBlocked: lambda work, r: roster.blocked(work.store, r.uid),
+    m.ListApplications: lambda work, r: roster.applications(work.store, r.uid, r.before, r.limit),
+    m.GetRelations: lambda work, r: roster.relations(work.store, r.uid, r.others),
+    m.ClaimName: _claim_name,
+    m.ReleaseName: lambda work, r: accounts.release_name(work, r.app, r.name, r.uid),
+    m.ListAccounts: lambda work, r: accounts.page(work.store, r.app, r.after, r.skip, r.limit),
+    m.ListOnline: lambda work, r: [uid for uid in r.uids if work.online(uid)],
+    m.Rename: _rename,
+    m.GetExtras: lambda work, r: accounts.extras(work.store, r.uid),
+    m.Pin: _pin,
+    m.EditTags: _edit_tags,
+    m.SetPushAlias: lambda work, r: accounts.set_push_alias(work, r.uid, r.alias),
+    m.SetBadge: _set_badge,
+    m.BindPush: _bind_push,
+    m.PushTargets: lambda work, r: targets.count(work.store, r),
+    m.PutCode: _put_code,
+    m.ReadCode: lambda work, r: one_time_codes.read(work, r.app, r.kind, r.code, r.take),
+    m.CheckCode: lambda work, r: one_time_codes.check(work, r.app, r.kind, r.code, r.answer),
+    m.HoldLinks: lambda work, r: work.hold_links(r.seconds),
+    m.CheckFile: _check_file,
+    m.AddFile: _add_file,
+    m.GetFile: lambda work, r: files.get(work.store, r.owner, r.number),
+    m.RemoveFiles: lambda work, r: files.remove(work, r.keys),
+    m.ListOldFiles: _old_files,
+    m.ListFileUsage: lambda work, r: files.usages(work.store, r.after),
+    **handlers.HANDLERS,
+}
+
+LINK_CHANGES: Final[dict[type[m.Message], Callable[[Work, Any], None]]] = {
+    m.PushTokenBound: tokens.told,
+    m.RosterChange: roster.changed,
+    m.Barred: roster.barred,
+    **handlers.LINK_CHANGES,
+}
+NO_MORE: Final[Mapping[type[m.Message], Callable[[Any], object]]] = {}
+
+
+def handle(
+    work: Work, request_bytes: bytes, more: Mapping[type[m.Message], Callable[[Any], object]] = NO_MORE
+) -> bytes | Later:
+    """Answer a call's body; the MessagePack of its result, or a promise of it. ``more``: handlers of the shard's own parts.
+
+    :raises CallError: refused; nothing was put through ``work``
+    """
+    try:
+        request = m.decode_request(request_bytes)
+    except msgspec.DecodeError as error:
+        raise CallError(404, f"this shard does not understand the request: {error}") from error
+    own = more.get(type(request))
+    if own is not None:
+        result = own(request)
+        return result if isinstance(result, Later) else m.encode(result)
+    handler = HANDLERS.get(type(request))
+    if handler is None:
+        raise CallError(404, f"this shard does not answer {type(request).__name__}")
+    return m.encode(handler(work, request))
+
+
+def apply_link(work: Work, message: m.LinkMessage) -> bool:
+    """Apply a link message of ours; False: it is somebody else's."""
+    change = LINK_CHANGES.get(type(message))
+    if change is not None:
+        change(work, message)
+    return change is not None

@@ -1,0 +1,37 @@
+"""Whose upload it is: a session's, or the server's in a user's name. And how it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from lanying.bus.messages import Posted
+from lanying.shard.chat.policy import Refused
+
+
+class Author(Protocol):
+    """A user of this shard and the device he writes with; sessions are authors."""
+
+    @property
+    def uid(self) -> int:
+        """User id."""
+
+    @property
+    def sn(self) -> int:
+        """Serial number of the device that is not told of its own upload; 0: all of the user's devices are told."""
+
+    @property
+    def app(self) -> str:
+        """His app."""
+
+
+class InName(NamedTuple):
+    """The server writes in the name of ``uid`` (REST)."""
+
+    uid: int
+    app: str
+    sn: int = 0
+
+
+Answer = Callable[[Posted | Refused], None]
+"""Told once what became of an upload, at once or in a later tick."""

@@ -1,0 +1,147 @@
+"""Broadcasts: one message of the server to every user of an app, a few with every step (pure).
+
+Each shard has a row per broadcast: what is sent, and the account up to which it has been. A step's messages and the new position
+are one batch, so a crash repeats or loses nobody. The shard that was asked tells the others over the links, exactly once:
+either all of them walk their accounts or none does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from lanying.base import limits
+from lanying.bus.messages import (
+    STATE_NORMAL,
+    Broadcast,
+    BroadcastInfo,
+    CancelBroadcast,
+    CountUsers,
+    ListBroadcasts,
+    Message,
+    StartBroadcast,
+    UserCount,
+)
+from lanying.shard.accounts import accounts
+from lanying.shard.store import schema
+from lanying.shard.store.base import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from lanying.shard.shard import Shard
+
+_BEHIND_ALL: Final = b"\xff" * 9
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class Job(msgspec.Struct, array_like=True, frozen=True):
+    """Record in ``broadcasts``. ``position``: the highest account that has been looked at."""
+
+    id: int
+    app: str
+    payload: bytes
+    created_ms: int
+    position: int = 0
+    sent: int = 0
+    state: str = "running"
+    who: str = ""
+
+
+_decode: Final = msgspec.msgpack.Decoder(Job).decode
+
+
+def unfinished(store: Store) -> bool:
+    """Has this store a broadcast that goes on when its shard starts?"""
+    return any(_decode(row).state == "running" for _, row in store.scan(schema.BROADCASTS, b"", _BEHIND_ALL))
+
+
+class Broadcasts:
+    """Broadcasts of one shard.
+
+    :ivar running: ids of those that are not done
+    """
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self.running = {job.id for job in self._jobs() if job.state == "running"}
+        self.handlers: dict[type[Message], Callable[[Any], object]] = {
+            StartBroadcast: self.start,
+            ListBroadcasts: self.listed,
+            CancelBroadcast: self.cancel,
+            CountUsers: self.count,
+        }
+
+    def start(self, request: StartBroadcast) -> int:
+        """Tell all shards. The broadcast's id."""
+        shard = self._shard
+        number = shard.next_mid()
+        for index in range(shard.shards):
+            shard.tell(index, Broadcast(number, request.app, request.payload, request.who))
+        return number
+
+    def begin(self, message: Broadcast) -> None:
+        """A broadcast for our users."""
+        self._put(Job(message.id, message.app, message.payload, self._shard.tick.now_ms, who=message.who))
+        self.running.add(message.id)
+        finished = [job for job in self._jobs() if job.state != "running"]
+        for job in finished[: max(0, len(finished) - limits.BROADCASTS_KEPT)]:
+            self._shard.delete(schema.BROADCASTS, schema.pack_u64(job.id))
+
+    def listed(self, request: ListBroadcasts) -> list[BroadcastInfo]:
+        """What this shard knows, latest first."""
+        jobs = sorted(self._jobs(), key=lambda job: job.id, reverse=True)
+        return [BroadcastInfo(job.id, job.app, job.created_ms, job.sent, job.state, job.who) for job in jobs]
+
+    def cancel(self, request: CancelBroadcast) -> bool:
+        """Stop; who has the message keeps it. False: there is none that runs."""
+        job = self._load(request.id)
+        if job is None or job.state != "running":
+            return False
+        self.running.discard(job.id)
+        self._put(msgspec.structs.replace(job, state="cancelled"))
+        return True
+
+    def count(self, request: CountUsers) -> UserCount:
+        """How many of the next accounts a broadcast would reach."""
+        found, after = self._recipients(request.app, request.after, limits.BROADCAST_COUNTED)
+        return UserCount(len(found), after)
+
+    def step(self) -> None:
+        """The next few users of the oldest broadcast that is not done (call in a tick of its own or after ``settle``)."""
+        shard = self._shard
+        if not self.running or shard.full:
+            return
+        shard.settle()
+        job = self._load(min(self.running))
+        if job is None:  # begun in this very tick
+            return
+        found, after = self._recipients(job.app, job.position, limits.BROADCAST_STEP)
+        for uid in found:
+            shard.posting.tell(uid, job.payload)
+        state = "running" if after else "done"
+        if not after:
+            self.running.discard(job.id)
+        moved = msgspec.structs.replace(job, position=after, sent=job.sent + len(found), state=state)
+        self._put(moved)
+        shard.tick.durable = True
+
+    def _recipients(self, app: str, after: int, limit: int) -> tuple[list[int], int]:
+        """Users among the next ``limit`` accounts behind ``after``, and the last account looked at, 0 at the end."""
+        start = schema.pack_u64(after + 1)
+        rows = list(self._shard.store.scan(schema.ACCOUNTS, start, _BEHIND_ALL, limit=limit))
+        infos = [accounts.decode(row).info for _, row in rows]
+        found = [info.uid for info in infos if info.app == app and info.state == STATE_NORMAL]
+        return found, int(schema.unpack_u64(rows[-1][0])[0]) if len(rows) == limit else 0
+
+    def _jobs(self) -> list[Job]:
+        return [_decode(row) for _, row in self._shard.store.scan(schema.BROADCASTS, b"", _BEHIND_ALL)]
+
+    def _load(self, number: int) -> Job | None:
+        row = self._shard.store.get(schema.BROADCASTS, schema.pack_u64(number))
+        return None if row is None else _decode(row)
+
+    def _put(self, job: Job) -> None:
+        self._shard.put(schema.BROADCASTS, schema.pack_u64(job.id), _encode(job))

@@ -1,0 +1,145 @@
+"""Who may write to whom (xsync 6.1), and how an upload is refused."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lanying.base import limits, words
+from lanying.base.errors import CallError
+from lanying.bus.messages import STATE_BANNED, STATE_FROZEN, AddApp, PeerState
+from lanying.config.schema import Config
+from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
+from lanying.shard.accounts import accounts, roster
+from lanying.shard.core.ports import Work
+
+_LOGIN_STATUS: dict[int, int] = {402: Status.INVALID_TOKEN, 10000: Status.INVALID_TOKEN}
+_CLOSED: dict[int, tuple[int, str]] = {
+    STATE_BANNED: (Status.USER_BANNED, "this account is banned, ask the administrator"),
+    STATE_FROZEN: (Status.USER_FROZEN, "this account is frozen, ask the administrator"),
+}
+"""Said before anything about the token, which was revoked with the change of state: clients would only log in again."""
+DISK_FULL = "the server's disk is full, the message was not kept"
+_decode_peer = msgspec.msgpack.Decoder(PeerState).decode
+
+
+class Refused(Exception):
+    """An upload or a login is not accepted: Status code and the reason text the client shows (xsync 5.1, 5.6)."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Rate:
+    """How many in the second that began at ``since`` (monotonic)."""
+
+    __slots__ = ("count", "since")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.since = 0.0
+
+
+class Policy:
+    """Rules of this server over the relations its shard knows.
+
+    :ivar words: the word filter, None without one
+    """
+
+    def __init__(self, work: Work, config: Config) -> None:
+        self._work = work
+        self._config = config
+        self._anybody = self._everywhere_anybody()
+        self._per_user = config.policy.user_messages_per_s
+        self._per_group = config.policy.group_messages_per_s
+        self._groups: dict[int, Rate] = {}
+        self._mask = config.policy.mask_words
+        file = config.policy.words_file
+        self.words = words.WordFilter(words.read(file)) if file else None
+
+    def add_app(self, request: AddApp) -> bool:
+        """An app was added while we run."""
+        self._config.apps[request.app] = request.own
+        self._anybody = self._everywhere_anybody()
+        return True
+
+    def _everywhere_anybody(self) -> bool:
+        config = self._config
+        return config.accounts.strangers_may_chat and all(
+            config.accounts_of(app).strangers_may_chat for app in config.apps
+        )
+
+    def count_send(self, rate: Rate, now: float) -> None:
+        """A user sends something. :raises Refused: too much in this second"""
+        if now - rate.since >= 1.0:
+            rate.since = now
+            rate.count = 0
+        rate.count += 1
+        if rate.count > self._per_user:
+            raise Refused(Status.RATE_LIMIT_EXCEEDED, f"more than {self._per_user} messages in a second")
+
+    def count_group(self, gid: int, now: float, priority: int) -> bool:
+        """Something for a group of this shard. False: it may be dropped (``priority`` above 0) and has to be.
+
+        Messages that may be dropped get half of the group's rate. :raises Refused: too much in this second
+        """
+        rate = self._groups.get(gid)
+        if rate is None:
+            if len(self._groups) >= limits.GROUP_RATES:
+                self._groups.clear()
+            rate = self._groups[gid] = Rate()
+        if now - rate.since >= 1.0:
+            rate.since = now
+            rate.count = 0
+        if priority and rate.count >= self._per_group // 2:
+            return False
+        rate.count += 1
+        if rate.count > self._per_group:
+            raise Refused(Status.RATE_LIMIT_EXCEEDED, f"more than {self._per_group} messages in a second in this group")
+        return True
+
+    def censor(self, meta: Meta, body: MessageBody) -> None:
+        """Look for forbidden words; masked in place if the server masks. :raises Refused: WORD_CENSORED"""
+        assert self.words is not None
+        masked = self.words.mask(body.content)
+        if masked is None:
+            return
+        if not self._mask:
+            raise Refused(Status.WORD_CENSORED, "the message has words this server does not allow")
+        body.content = masked
+        meta.payload = body.SerializeToString()
+
+    def check_login(self, app: str, uid: int, epoch: int) -> None:
+        """:raises Refused: no such user, his token is revoked, or he is banned (xsync 5.1 says what the client does then)"""
+        account = accounts.load(self._work.store, uid)
+        if account is not None and account.info.app == app and account.info.state in _CLOSED:
+            raise Refused(*_CLOSED[account.info.state])
+        try:
+            accounts.check_token(self._work.store, app, uid, epoch)
+        except CallError as error:
+            code = _LOGIN_STATUS.get(error.code, Status.FAIL)
+            raise Refused(code, error.message) from error
+
+    def may_chat(self, uid: int, peer: int) -> bool:
+        """Are the two close enough to chat? Looked up for every message only where strangers may not."""
+        if self._anybody or uid == peer:
+            return True
+        account = accounts.load(self._work.store, uid)
+        if account is not None and self._config.accounts_of(account.info.app).strangers_may_chat:
+            return True
+        state = roster.may_send(self._work.store, uid, peer)
+        return state is not None and state.friend
+
+    def peer_state(self, uid: int, sender: int, app: str) -> PeerState:
+        """What a first message's sender has to know about our user ``uid``."""
+        return roster.may_write(self._work, uid, sender, app)
+
+    def remember(self, uid: int, peer: int, state: PeerState) -> PeerState:
+        """Keep what the peer's shard said; what counts now."""
+        return roster.remember_peer(self._work, uid, peer, state)
+
+    @staticmethod
+    def decode_peer(body: bytes) -> PeerState:
+        """The answer of another shard to :class:`~lanying.bus.messages.PeerQuery`."""
+        return _decode_peer(body)

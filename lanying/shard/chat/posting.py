@@ -1,0 +1,187 @@
+"""What comes over REST for conversations: the same queues, notices and rules as an upload of a session (pure).
+
+``Post`` enters :meth:`~lanying.shard.chat.delivery.Delivery.post` with a user's id and device 0, so all of his devices get what he
+sends. ``Notify`` is a message of the server itself: from user 0, in the conversation 0 of whom it is for (xsync 6.6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from lanying.base import limits
+from lanying.base.errors import CallError
+from lanying.bus.messages import (
+    STATE_NORMAL,
+    FetchHistory,
+    GetPage,
+    HistoryPage,
+    ListUnread,
+    Message,
+    Notify,
+    Post,
+    Posted,
+    Reply,
+    Unread,
+    encode,
+)
+from lanying.protocol import frame
+from lanying.protocol.frame import parse_frame
+from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status, SyncDL
+from lanying.shard.accounts import accounts
+from lanying.shard.chat import delivery, history, marks, message_kinds, operations
+from lanying.shard.chat.author import InName
+from lanying.shard.chat.mailbox import Conversation
+from lanying.shard.chat.policy import DISK_FULL, Refused
+from lanying.shard.core.later import Later
+from lanying.shard.store import schema
+
+if TYPE_CHECKING:
+    from lanying.shard.shard import Shard
+
+SYSTEM: Final = 0
+"""User id of the server itself."""
+CODES: Final[dict[str, int]] = {
+    delivery.NO_SUCH_USER: 10000,
+    delivery.BLOCKED: 10006,
+    delivery.STRANGERS: 10010,
+    operations.NO_SUCH_MESSAGE: 10002,
+    "there is no such group": 20001,
+    "this group was destroyed": 20001,
+    "you are not a member of this group": 20011,
+    "the recipient's shard is not available, try again": 503,
+    DISK_FULL: 10009,
+}
+"""REST codes by the reason a session would be told."""
+_BY_STATUS: Final[dict[int, int]] = {Status.INVALID_PARAMETER: 10002, Status.RATE_LIMIT_EXCEEDED: 429}
+_decode_page: Final = msgspec.msgpack.Decoder(HistoryPage).decode
+
+
+class Posting:
+    """Calls about conversations of this shard's users."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self.handlers: dict[type[Message], Callable[[Any], object]] = {
+            Post: self.post,
+            Notify: self.notify,
+            GetPage: self.page,
+            ListUnread: self.unread,
+        }
+
+    def post(self, request: Post) -> Later:
+        """A message, an operation or a conversation operation of one of our users."""
+        shard, later = self._shard, Later()
+        accounts.need(shard.store, request.uid, request.app)
+        author = InName(request.uid, request.app, request.sn)
+        meta = Meta(id=request.client_mid, ns=request.ns, payload=request.payload)  # type: ignore[arg-type]
+        meta.to.uid = request.to
+        if request.ns != Meta.MESSAGE:
+            later.settle(encode(operations.other_namespace(shard, author, meta)))
+            return later
+        body = self._checked(meta, system=request.system)
+
+        def answer(result: Posted | Refused) -> None:
+            later.settle(encode(result) if isinstance(result, Posted) else refusal(result))
+
+        shard.delivery.post(author, meta, body, answer)
+        return later
+
+    def notify(self, request: Notify) -> Posted:
+        """A message of the server to one of our users."""
+        shard = self._shard
+        if accounts.need(shard.store, request.uid, request.app).info.state != STATE_NORMAL:
+            raise CallError(10000, delivery.NO_SUCH_USER)
+        meta = Meta(payload=request.payload)
+        self._checked(meta, system=True)
+        return self.tell(request.uid, meta.payload, request.client_mid)
+
+    def tell(self, uid: int, payload: bytes, client_mid: int = 0) -> Posted:
+        """Put a message of the server into conversation 0 of one of our users; a repetition gets the first answer again."""
+        shard = self._shard
+        now_ms, author = shard.tick.now_ms, InName(uid, "")
+        checksum = 0
+        mid = shard.delivery.repeated(author, client_mid, checksum)
+        if not mid:
+            mid = shard.next_mid()
+            stored = frame.meta(mid, SYSTEM, 0, uid, now_ms, Meta.MESSAGE, payload)
+            head = shard.mailboxes.head(uid, SYSTEM)
+            shard.delivery.put(head, mid, stored, listed=True, sn=0)
+            if shard.pushes.on:
+                shard.pushes.message(head, mid)
+            shard.delivery.remember_sent(author, client_mid, mid, checksum)
+            shard.kinds[message_kinds.SYSTEM] += 1
+        return Posted(mid, now_ms)
+
+    def page(self, request: GetPage) -> Later:
+        """A page of history as one of our users sees it."""
+        shard, later = self._shard, Later()
+        head = shard.mailboxes.head(request.uid, request.peer)
+        if not head.flags & schema.IS_GROUP:
+            _, payload = parse_frame(history.page(shard.store, head, request.before, request.limit))
+            sync = SyncDL.FromString(payload)
+            metas = [meta.SerializeToString() for meta in sync.metas]
+            later.settle(encode(HistoryPage(metas, sync.next_key)))
+            return later
+        asked = FetchHistory(request.peer, request.uid, request.before, request.limit)
+
+        def answer(reply: Reply) -> None:
+            if reply.code == 200:
+                found = _decode_page(reply.body)
+                later.settle(encode(HistoryPage(shard.timelines.personal(head, found), found.next_key)))
+            else:
+                later.settle(CallError(reply.code, reply.message))
+
+        shard.ask(shard.shard_of(request.peer), asked, answer)
+        return later
+
+    def unread(self, request: ListUnread) -> list[Unread]:
+        """Conversations of one of our users on his list, latest first."""
+        shard = self._shard
+        heads = [shard.timelines.refresh(head) for head in shard.mailboxes.heads(request.uid)]
+        listed = [head for head in heads if head.last_mid and not head.flags & schema.UNLISTED]
+        listed.sort(key=lambda head: head.last_mid, reverse=True)
+        return [Unread(head.peer, self._count(head)) for head in listed[: limits.UNREAD_CONVERSATIONS]]
+
+    def _count(self, head: Conversation) -> int:
+        """Messages of others the user has not read; of a group, whose messages are elsewhere, those no device has fetched."""
+        if head.flags & schema.IS_GROUP:
+            return min(max(0, head.last_seq - max(head.acknowledged, 0)), limits.UNREAD_COUNTED)
+        store = self._shard.store
+        start, stop = head.key + schema.pack_u64(head.read_mid + 1), schema.successor(head.key)
+        rows = list(store.scan(schema.HISTORY, start, stop, limit=limits.UNREAD_COUNTED, reverse=True))
+        if not rows:
+            return 0
+        noted = marks.notes(store, head, head.read_mid + 1, head.last_mid)
+        places = [schema.HISTORY_VALUE.unpack_from(value) for _, value in rows]
+        entries = store.get_many(schema.QUEUE, [head.key + schema.pack_u64(seq) for seq, _ in places])
+        count = 0
+        for (key, _), (_, marked), entry in zip(rows, places, entries, strict=True):
+            (mid,) = schema.unpack_u64(key[16:])
+            if entry and getattr(Meta.FromString(entry), "from").uid != head.uid:
+                count += not marks.is_read(head, mid, noted.get(mid, 0), marked)
+        return count
+
+    def _checked(self, meta: Meta, *, system: bool) -> MessageBody:
+        """The body of what is to be sent, by the rules for uploads. :raises CallError: refused"""
+        shard = self._shard
+        most = shard.config.policy.message_bytes
+        if shard.full:
+            raise CallError(10009, DISK_FULL)
+        if len(meta.payload) > most:
+            raise CallError(10002, f"a message has at most {most} bytes")
+        body = MessageBody.FromString(meta.payload)
+        assert system or not body.is_system, "the gateway decides who may look like the server"
+        try:
+            if shard.policy.words is not None:
+                shard.policy.censor(meta, body)
+        except Refused as refused:
+            raise refusal(refused) from refused
+        return body
+
+
+def refusal(refused: Refused) -> CallError:
+    """As REST says it."""
+    return CallError(CODES.get(refused.reason) or _BY_STATUS.get(refused.code, 10010), refused.reason)

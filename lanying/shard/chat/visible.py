@@ -1,0 +1,65 @@
+"""What a device is not given although it is in the queue (pure): asked for entries read back from the store.
+
+*Calls.* A ``call`` message rings; one that is a minute old and was not ended does not reach the device any more (xsync 6.7).
+*Silent groups.* With mute mode 2 a member's devices get a group's notices and operations and none of its messages; history has them.
+*Removed messages.* A group's entries are everybody's: what a member has removed from his history is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+
+from lanying.base import limits
+from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
+from lanying.shard.chat import marks
+from lanying.shard.chat.mailbox import Conversation
+from lanying.shard.store import schema
+from lanying.shard.store.base import Store
+
+PERSONAL = schema.SILENT | schema.NOTED
+CALL_KEY = b"callId"
+
+
+def withheld(
+    store: Store, head: Conversation, meta: Meta, entries: Sequence[bytes | None], place: int, now_ms: int
+) -> bool:
+    """Is the entry at ``place`` passed over? ``entries``: what was read with it."""
+    if head.flags & schema.IS_GROUP and head.flags & PERSONAL:
+        if meta.ns != Meta.MESSAGE or MessageBody.FromString(meta.payload).type == MessageBody.OPER:
+            return False
+        if head.flags & schema.SILENT:
+            return True
+        row = store.get(schema.MARKS, head.key + schema.pack_u64(meta.id))
+        return bool(row and row[0] & schema.REMOVED)
+    return CALL_KEY in meta.payload and _stale_call(meta, entries[place + 1 :], now_ms)
+
+
+def with_status(store: Store, head: Conversation, meta: Meta, entry: bytes) -> bytes:
+    """An entry a device gets late, marked as read if its user has read it on another one."""
+    if meta.ns != Meta.MESSAGE or (meta.id > head.read_mid and not head.flags & schema.NOTED):
+        return entry
+    row = store.get(schema.MARKS, head.key + schema.pack_u64(meta.id)) if head.flags & schema.NOTED else None
+    if not marks.is_read(head, meta.id, row[0] if row else 0) or getattr(meta, "from").uid == head.uid:
+        return entry
+    if MessageBody.FromString(meta.payload).type == MessageBody.OPER:
+        return entry
+    meta.payload += marks.STATUS_READ
+    return meta.SerializeToString()
+
+
+def _stale_call(meta: Meta, following: Sequence[bytes | None], now_ms: int) -> bool:
+    if meta.ns != Meta.MESSAGE or now_ms - meta.timestamp < limits.CALL_RINGS_MS:
+        return False
+    body = MessageBody.FromString(meta.payload)
+    if body.ctype != MessageBody.RTC or not body.config:
+        return False
+    try:
+        config = orjson.loads(body.config)
+    except orjson.JSONDecodeError:
+        return False
+    if not isinstance(config, dict) or config.get("action") != "call":
+        return False
+    call = str(config.get("callId")).encode()
+    return not any(entry and call in entry for entry in following)

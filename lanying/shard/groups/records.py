@@ -1,0 +1,300 @@
+"""Groups: the records, what others may read of them, who may do what. Pure.
+
+A group lives in its founder's hash slot; its record and its members' are on the shard of that slot, what belongs to it
+besides (announcements, files, block list, applications …) in ``group_items``. A member's own shard only knows that he
+is one (:class:`~lanying.bus.messages.Seat`).
+
+Roles (xsync 2.6): owner > admin > member. Whoever changes something loads the group, makes the new record and puts it
+once, for a request does not read its own writes. Link messages about seats go before the notices: who has come
+hears of it, who has gone does not.
+
+Above it: ``group_settings`` what admins set, ``group_members`` members come, go and are silenced, ``group_entry`` the ways in,
+``group_items`` announcements and files, ``group_notices`` what is told, ``group_calls`` who asks for what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from lanying.base import limits
+from lanying.base.errors import CallError
+from lanying.base.ids import MAX_ENTITY_ID
+from lanying.bus.messages import GroupInfo, GroupPage, GroupRequest, GroupView, MemberInfo, Outcome, PublicPage
+from lanying.protocol.schema import xsync_pb2 as pb
+from lanying.shard.core.ports import Work
+from lanying.shard.store import schema
+from lanying.shard.store.base import Store
+
+NOBODY: Final = 0
+MEMBER: Final = 1
+ADMIN: Final = 2
+OWNER: Final = 3
+"""Roles."""
+
+DESTROYED: Final = 1
+"""Value of ``status``."""
+PUBLIC: Final = 1
+TYPES: Final = 3
+"""``type`` of public groups, and the highest."""
+OPEN: Final = 0
+CLOSED: Final = 2
+"""Values of ``apply_approval``; 1 needs an admin."""
+FOREVER: Final = -1
+
+_REFUSALS: Final = {
+    MEMBER: (20011, "only members of this group may do this"),
+    ADMIN: (20012, "only the owner and admins of this group may do this"),
+    OWNER: (20013, "only the owner of this group may do this"),
+}
+
+
+class Group(msgspec.Struct, array_like=True, frozen=True):
+    """Record in ``groups``. ``last_item``: number of the newest announcement or file, none is ever used again."""
+
+    info: GroupInfo
+    admins: list[int] = []
+    last_item: int = 0
+
+
+class Member(msgspec.Struct, array_like=True, frozen=True):
+    """Record in ``members``. ``mute_mode`` 1 no alert, 2 do not deliver; ``banned_until_ms`` -1: for ever."""
+
+    joined_ms: int
+    display_name: str = ""
+    banned_until_ms: int = 0
+    mute_mode: int = 0
+    push_mode: int = 0
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_group = msgspec.msgpack.Decoder(Group).decode
+_decode_member = msgspec.msgpack.Decoder(Member).decode
+
+
+# --- reads -----------------------------------------------------------------------------------------------------
+
+
+def load(store: Store, gid: int) -> Group | None:
+    """A group of this shard, whatever its app and state."""
+    if not 0 < gid <= MAX_ENTITY_ID:
+        return None
+    row = store.get(schema.GROUPS, schema.pack_u64(gid))
+    return None if row is None else _decode_group(row)
+
+
+def member(store: Store, gid: int, uid: int) -> Member | None:
+    """A member of a group of this shard."""
+    if not 0 < uid <= MAX_ENTITY_ID or not 0 < gid <= MAX_ENTITY_ID:
+        return None
+    row = store.get(schema.MEMBERS, schema.pack_pair(gid, uid))
+    return None if row is None else _decode_member(row)
+
+
+def members(store: Store, gid: int, after: int = 0) -> Iterator[tuple[int, Member]]:
+    """Members with an id above ``after``, ascending."""
+    start = schema.pack_pair(gid, min(max(after, 0), MAX_ENTITY_ID) + 1)
+    for key, row in store.scan(schema.MEMBERS, start, schema.successor(schema.pack_u64(gid))):
+        yield schema.unpack_u64(key[8:])[0], _decode_member(row)
+
+
+def member_uids(store: Store, gid: int) -> list[int]:
+    """Ids of all members, ascending."""
+    prefix = schema.pack_u64(gid)
+    found = store.scan(schema.MEMBERS, prefix, schema.successor(prefix))
+    return [int.from_bytes(key[8:], "big") for key, _ in found]
+
+
+def member_since(store: Store, gid: int, uid: int) -> tuple[int, bool] | None:
+    """When a member came (ms), and whether he may read what was written before; None: he is none."""
+    group, found = load(store, gid), member(store, gid, uid)
+    if group is None or found is None:
+        return None
+    return found.joined_ms, group.info.history_visible
+
+
+def mute_mode(store: Store, gid: int, uid: int) -> int:
+    """0 none, 1 without alert, 2 do not deliver."""
+    found = member(store, gid, uid)
+    return 0 if found is None else found.mute_mode
+
+
+def push_mode(store: Store, gid: int, uid: int) -> int:
+    """0 all, 1 none, 2 of admins or mentions, 3 of admins, 4 mentions."""
+    found = member(store, gid, uid)
+    return 0 if found is None else found.push_mode
+
+
+def may_post(store: Store, gid: int, uid: int, app: str, now_ms: int, *, speaks: bool = True) -> tuple[int, str] | None:
+    """Why ``uid`` may not write into a group: a Status code and a reason; None: he may. Without ``speaks`` bans do not count."""
+    group = load(store, gid)
+    if group is None or group.info.app != app:
+        return pb.Status.FAIL, "there is no such group"
+    if group.info.status == DESTROYED:
+        return pb.Status.FAIL, "this group was destroyed"
+    found = member(store, gid, uid)
+    if found is None:
+        return pb.Status.FAIL, "you are not a member of this group"
+    if not speaks or role(group, found, uid) >= ADMIN:
+        return None
+    if banned(found.banned_until_ms, now_ms):
+        return pb.Status.FAIL, "you are banned from writing in this group" + _until(found.banned_until_ms, now_ms)
+    if banned(group.info.ban_until_ms, now_ms):
+        return pb.Status.FAIL, "only admins may write in this group" + _until(group.info.ban_until_ms, now_ms)
+    return None
+
+
+def may_recall(store: Store, gid: int, uid: int) -> bool:
+    """May ``uid`` recall messages of others?"""
+    group = load(store, gid)
+    return group is not None and group.info.status != DESTROYED and role(group, None, uid) >= ADMIN
+
+
+def view(group: Group, found: Member | None, uid: int) -> GroupView:
+    """A group as ``uid`` sees it."""
+    if found is None:
+        return GroupView(group.info)
+    return GroupView(group.info, role(group, found, uid), found.mute_mode, found.push_mode)
+
+
+def views(store: Store, uid: int, app: str, gids: list[int]) -> list[GroupView]:
+    """Those of ``gids`` that are groups of ``app``, in their order."""
+    asked = [gid for gid in gids if 0 < gid <= MAX_ENTITY_ID]
+    groups = store.get_many(schema.GROUPS, [schema.pack_u64(gid) for gid in asked])
+    own = max(0, min(uid, MAX_ENTITY_ID))
+    seats = store.get_many(schema.MEMBERS, [schema.pack_pair(gid, own) for gid in asked])
+    found: list[GroupView] = []
+    for row, seat in zip(groups, seats, strict=True):
+        if row is not None and (group := _decode_group(row)).info.app == app:
+            found.append(view(group, None if seat is None else _decode_member(seat), uid))
+    return found
+
+
+def public(store: Store, app: str, after: int) -> PublicPage:
+    """Public groups among the next :data:`~lanying.base.limits.GROUPS_SCANNED` of this shard."""
+    gids: list[int] = []
+    last = seen = 0
+    start = schema.pack_u64(min(max(after, 0), MAX_ENTITY_ID) + 1)
+    for key, row in store.scan(schema.GROUPS, start, b"\xff" * 8, limit=limits.GROUPS_SCANNED):
+        info = _decode_group(row).info
+        last, seen = schema.unpack_u64(key)[0], seen + 1
+        if info.type == PUBLIC and info.app == app and info.status != DESTROYED:
+            gids.append(info.gid)
+    return PublicPage(gids, last if seen == limits.GROUPS_SCANNED else 0)
+
+
+def page(store: Store, app: str, after: int, limit: int) -> GroupPage:
+    """Groups of an app among the next :data:`~lanying.base.limits.GROUPS_SCANNED` of this shard, at most ``limit``."""
+    found: list[GroupInfo] = []
+    last = seen = 0
+    start = schema.pack_u64(min(max(after, 0), MAX_ENTITY_ID) + 1)
+    for key, row in store.scan(schema.GROUPS, start, b"\xff" * 8, limit=limits.GROUPS_SCANNED):
+        info = _decode_group(row).info
+        last, seen = schema.unpack_u64(key)[0], seen + 1
+        if info.app == app:
+            found.append(info)
+        if len(found) >= limit:
+            return GroupPage(found, last)
+    return GroupPage(found, last if seen == limits.GROUPS_SCANNED else 0)
+
+
+# --- who may what ----------------------------------------------------------------------------------------------
+
+
+def role(group: Group, found: Member | None, uid: int) -> int:
+    """Role of ``uid``, whose member record is ``found``."""
+    if uid == group.info.owner:
+        return OWNER
+    if uid in group.admins:
+        return ADMIN
+    return NOBODY if found is None else MEMBER
+
+
+def role_in(store: Store, group: Group, uid: int) -> int:
+    """As :func:`role`, the member record is looked up when needed."""
+    return role(group, None, uid) or role(group, member(store, group.info.gid, uid), uid)
+
+
+def need(work: Work, request: GroupRequest, least: int = NOBODY) -> tuple[Group, int]:
+    """The group and the caller's role, which is ``least`` or more.
+
+    :raises CallError: 20001 there is none in this app, it was destroyed; 20011 to 20013 the role is not enough
+    """
+    group = load(work.store, request.gid)
+    if group is None or group.info.app != request.app:
+        raise CallError(20001, f"there is no group {request.gid}")
+    if group.info.status == DESTROYED:
+        raise CallError(20001, f"group {request.gid} was destroyed")
+    found = max(role_in(work.store, group, request.uid), request.rights)
+    if found < least:
+        raise refusal(least)
+    return group, found
+
+
+def refusal(least: int) -> CallError:
+    """The error for a caller whose role is not ``least``."""
+    return CallError(*_REFUSALS[least])
+
+
+def banned(until_ms: int, now_ms: int) -> bool:
+    """Is a ban in force?"""
+    return until_ms == FOREVER or until_ms > now_ms
+
+
+def ban_end(minutes: int, now_ms: int) -> int:
+    """End of a ban that begins now. :raises CallError: 10002"""
+    if minutes == FOREVER or minutes == 0:
+        return minutes
+    if not 0 < minutes <= limits.GROUP_BAN_MINUTES:
+        raise CallError(10002, f"duration is 1 to {limits.GROUP_BAN_MINUTES} minutes, or -1 for ever")
+    return now_ms + minutes * 60_000
+
+
+def outranked(group: Group, actor: int, own: int, uid: int, found: Member | None) -> Outcome | None:
+    """Why ``actor`` with role ``own`` may do nothing to ``uid``; None: he may."""
+    if uid == actor:
+        return Outcome(uid, 10002, "this is you")
+    if role(group, found, uid) >= own:
+        return Outcome(uid, 20013, "only the owner may do this to an admin, and nobody to the owner")
+    return None
+
+
+# --- for the other modules of groups ----------------------------------------------------------------------------
+
+
+def change(group: Group, now_ms: int, **changes: Any) -> Group:
+    """A group with other properties."""
+    info = msgspec.structs.replace(group.info, updated_ms=now_ms, **changes)
+    return msgspec.structs.replace(group, info=info)
+
+
+def save(work: Work, group: Group) -> None:
+    """Put a group's record."""
+    work.put(schema.GROUPS, schema.pack_u64(group.info.gid), _encode(group))
+
+
+def save_member(work: Work, gid: int, uid: int, row: Member) -> None:
+    """Put a member's record."""
+    work.put(schema.MEMBERS, schema.pack_pair(gid, uid), _encode(row))
+
+
+def describe(uid: int, row: Member | None, now_ms: int) -> MemberInfo:
+    """What others may know about a member; bans that are over are not shown."""
+    if row is None:
+        return MemberInfo(uid)
+    until_ms = row.banned_until_ms if banned(row.banned_until_ms, now_ms) else 0
+    return MemberInfo(uid, row.joined_ms, row.display_name, until_ms)
+
+
+def check_text(name: str, value: object, most: int) -> None:
+    """:raises CallError: 10002"""
+    if not isinstance(value, str) or len(value) > most:
+        raise CallError(10002, f"{name} is a text of at most {most} characters")
+
+
+def _until(until_ms: int, now_ms: int) -> str:
+    if until_ms == FOREVER:
+        return ""
+    return f" for another {-(-(until_ms - now_ms) // 60_000)} min"

@@ -1,0 +1,295 @@
+"""What an operator asks about a running shard: one message's story, a user's frames, what was slow. Pure.
+
+Nothing here costs an ordinary message more than one append to a bounded list: traces are a tick of another class while somebody looks,
+everything else is read from the store.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from heapq import nlargest
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from lanying.base import limits, logs
+from lanying.base.ids import message_time_ms
+from lanying.bus.messages import (
+    ExplainMessage,
+    GetReached,
+    ListGroups,
+    ListSlow,
+    ListSlowReaders,
+    Message,
+    MessageTrace,
+    MessageTraces,
+    PushTold,
+    Slow,
+    SlowReader,
+    Traced,
+    TraceUser,
+)
+from lanying.protocol.frame import FrameError, parse_frame
+from lanying.protocol.schema import xsync_pb2 as pb
+from lanying.shard.accounts import devices
+from lanying.shard.chat import marks
+from lanying.shard.chat.mailbox import Conversation
+from lanying.shard.core.session import Session
+from lanying.shard.core.tick import Tick
+from lanying.shard.groups import records
+from lanying.shard.store import schema
+from lanying.shard.store.tiers import Border
+
+if TYPE_CHECKING:
+    from lanying.shard.shard import Shard
+
+log = logging.getLogger(__name__)
+
+MARKS: Final = (
+    (schema.READ_BY_OWNER, "read by owner"),
+    (schema.READ_BY_PEER, "read by peer"),
+    (schema.DELIVERED, "delivered"),
+    (schema.PLAYED, "played"),
+)
+
+_pack: Final = msgspec.msgpack.Encoder().encode
+_unpack: Final = msgspec.msgpack.Decoder(MessageTrace).decode
+
+
+class Inspection:
+    """The operator's view of one shard.
+
+    :ivar recent: the latest messages accepted here: id, owner of the mailbox, peer, wall ms
+    :ivar removed: the latest messages taken out of a mailbox: id, and its trace as it was then, packed
+    :ivar pushes: what became of the latest pushes owed here
+    :ivar slow: the latest things that took long
+    :ivar watching: somebody is traced, or has a log level of his own: frames of this tick are looked at
+    """
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self.recent: deque[tuple[int, int, int, int]] = deque(maxlen=limits.RECENT_MESSAGES)
+        self.removed: deque[tuple[int, bytes]] = deque(maxlen=limits.RECENT_REMOVED)
+        self.pushes: deque[PushTold] = deque(maxlen=limits.RECENT_PUSHES)
+        self.slow: deque[Slow] = deque(maxlen=limits.SLOW_KEPT)
+        self.traced: dict[int, tuple[float, str]] = {}
+        self.watching = False
+        self.handlers: dict[type[Message], Callable[[Any], object]] = {
+            ExplainMessage: self.explain,
+            GetReached: self.reached,
+            TraceUser: self.trace,
+            ListSlow: lambda request: list(self.slow),
+            ListSlowReaders: self.slow_readers,
+            ListGroups: lambda request: records.page(shard.store, request.app, request.after, request.limit),
+        }
+
+    def took(self, what: str, seconds: float, detail: str = "") -> None:
+        """Something took ``seconds``; kept when that is long."""
+        if seconds >= limits.SLOW_S:
+            self.slow.append(Slow(self._shard.now_ms, what, round(seconds * 1000, 1), detail))
+
+    def slow_readers(self, request: ListSlowReaders) -> list[SlowReader]:
+        """Whose socket takes too little; a look at each session is all it costs."""
+        behind = [session for session in self._shard.registry if session.unsent]
+        worst = nlargest(min(request.limit, limits.ADMIN_ROWS), behind, key=lambda session: len(session.unsent))
+        return [SlowReader(session.uid, session.sn, len(session.unsent)) for session in worst]
+
+    # --- traces ---
+
+    def tick(self, tick: Tick) -> Tick:
+        """The tick to gather into: one that reports while a user is watched."""
+        if self.traced:
+            now = self._shard.tick.now
+            self.traced = {uid: entry for uid, entry in self.traced.items() if entry[0] > now}
+        self.watching = bool(self.traced) or logs.watching()
+        return _ReportingTick(tick, self) if self.watching else tick
+
+    def trace(self, request: TraceUser) -> int:
+        """Begin or end reporting a user's frames."""
+        if request.seconds > 0:
+            until = self._shard.tick.now + min(request.seconds, limits.TRACE_S)
+            self.traced[request.uid] = (until, request.to)
+        else:
+            self.traced.pop(request.uid, None)
+        return len(self._shard.registry.sessions(request.uid))
+
+    def received(self, session: Session, data: bytes) -> None:
+        """A frame came from a watched user (or another one: the caller looks only whether anybody is watched)."""
+        self.report(session, "in", data)
+
+    def report(self, session: Session, direction: str, data: bytes) -> None:
+        """Tell who traces this user about a frame, and the log if he has a level of his own that takes it."""
+        uid, sn, size = session.uid, session.sn, len(data)
+        entry, logged = self.traced.get(uid), logs.wants(uid, logging.DEBUG)
+        if entry is None and not logged:
+            return
+        what = describe(data, direction == "in")
+        if entry is not None:
+            message = Traced(uid, sn, self._shard.now_ms, direction, what, size)
+            self._shard.tick.envelopes.append((entry[1], message))
+        if logged:
+            logs.about(
+                log,
+                logging.DEBUG,
+                uid,
+                "event=frame uid=%d sn=%d direction=%s bytes=%d what=%r",
+                sn,
+                direction,
+                size,
+                what,
+            )
+
+    # --- one message ---
+
+    def explain(self, request: ExplainMessage) -> MessageTraces:
+        """Every mailbox and timeline of this shard that is known to have, or to have had, the message."""
+        self._shard.settle()
+        mid, owner, following = request.mid, request.owner, 0
+        accepted = {(uid, peer): at for m, uid, peer, at in self.recent if m == mid}
+        removed = {(one.owner, one.peer): one for m, row in self.removed if m == mid for one in (_unpack(row),)}
+        places = accepted.keys() | removed.keys()
+        if owner and self._shard.shard_of(owner) == self._shard.index:
+            peers, following = ([request.peer], 0) if request.peer else self._peers(owner, mid, request.after)
+            places |= {(owner, peer) for peer in peers}
+        found = []
+        for place in sorted(places):
+            trace = self._in_queue(*place, mid) or removed.get(place) or MessageTrace(*place, 0, "removed")
+            trace.accepted_ms = accepted.get(place, 0)
+            if trace.state != "removed" or place in accepted or place in removed:
+                found.append(trace)
+        return MessageTraces(found, following, self._shard.pushes.told(mid))
+
+    def removes(self, head: Conversation, mid: int, seq: int, meta: pb.Meta, how: str) -> None:
+        """A message is about to be taken out of a mailbox or timeline: what was known of it, and who has it by now."""
+        author = getattr(meta, "from")
+        trace = MessageTrace(head.uid, head.peer, seq, "removed", author.uid, author.deviceSN, meta.timestamp)
+        if head.uid != head.peer or not head.flags & schema.IS_GROUP:
+            trace.devices = [(sn, state) for sn, state in self._devices(head, seq) if state in ("acknowledged", "sent")]
+        trace.removed_how, trace.removed_ms = how, self._shard.tick.now_ms
+        self.removed.append((mid, _pack(trace)))
+
+    def _peers(self, owner: int, mid: int, after: int) -> tuple[list[int], int]:
+        """Conversations of a mailbox whose history has the message, among the next ones, and where to go on."""
+        store, mailbox = self._shard.store, schema.pack_u64(owner)
+        start = mailbox + schema.pack_u64(after + 1)
+        rows = store.scan(schema.CONVERSATIONS, start, schema.successor(mailbox), limit=limits.WHY_CONVERSATIONS)
+        peers = [int(schema.unpack_u64(key[8:])[0]) for key, _ in rows]
+        following = peers[-1] if len(peers) == limits.WHY_CONVERSATIONS else 0
+        peers = peers or [owner]
+        keys = [mailbox + schema.pack_u64(peer) + schema.pack_u64(mid) for peer in peers]
+        listed = store.get_many(schema.HISTORY, keys)
+        return [peer for peer, row in zip(peers, listed, strict=True) if row is not None], following
+
+    def _in_queue(self, owner: int, peer: int, mid: int) -> MessageTrace | None:
+        shard = self._shard
+        head = shard.mailboxes.head(owner, peer)
+        row = shard.store.get(schema.HISTORY, head.key + schema.pack_u64(mid))
+        if row is None:
+            return None
+        seq, marked = schema.HISTORY_VALUE.unpack_from(row)
+        entry = row[9:] or shard.store.get(schema.QUEUE, head.key + schema.pack_u64(seq))
+        trace = MessageTrace(owner, peer, seq, self._tier(head, seq, entry))
+        trace.marks = [name for bit, name in MARKS if marked & bit]
+        noted = marks.notes(shard.store, head, mid, mid).get(mid, 0)
+        if noted & schema.MARKED_UNREAD:
+            trace.marks.append("marked unread")
+        elif "read by owner" not in trace.marks and marks.is_read(head, mid, noted):
+            trace.marks.append("read by owner")
+        trace.devices = [] if owner == peer and head.flags & schema.IS_GROUP else self._devices(head, seq)
+        if entry:
+            meta = pb.Meta.FromString(entry)
+            body = pb.MessageBody.FromString(meta.payload)
+            sender = getattr(meta, "from")
+            trace.sender, trace.sender_sn = sender.uid, sender.deviceSN
+            trace.time_ms, trace.edited_ms = meta.timestamp, body.edit_timestamp
+        trace.time_ms = trace.time_ms or message_time_ms(mid)
+        target = shard.shard_of(peer)
+        link = shard.outbox.senders.get(target)
+        if link is not None and link.acknowledged < link.last:
+            trace.owed_to = [target]
+        return trace
+
+    def _tier(self, head: Conversation, seq: int, entry: bytes | None) -> str:
+        """Where an entry is: see :class:`MessageTrace`."""
+        row = self._shard.store.get(schema.BORDERS, head.key)
+        if row is not None:
+            border = Border.unpack(row)
+            if border.first <= seq <= border.last:
+                return "cold" if entry else "cold missing"
+        return "kept" if entry else "removed"
+
+    def reached(self, request: GetReached) -> list[tuple[int, str]]:
+        """How far a user's devices are with an entry: of a group, whose timeline is elsewhere."""
+        head = self._shard.mailboxes.head(request.uid, request.peer)
+        return self._devices(head, request.seq) if head.stored else []
+
+    def _devices(self, head: Conversation, seq: int) -> list[tuple[int, str]]:
+        """How far each device of the owner has come with the entry."""
+        shard = self._shard
+        found = []
+        live = {session.sn: session for session in shard.registry.sessions(head.uid)}
+        for device in devices.list_all(shard.store, head.uid):
+            session = live.get(device.sn)
+            loop = session.loops.get(head.peer) if session is not None else None
+            if max(shard.mailboxes.cursor(head.uid, device.sn, head.peer), loop.cursor if loop else 0) >= seq:
+                found.append((device.sn, "acknowledged"))
+            elif loop is not None and loop.sent >= seq:
+                found.append((device.sn, "sent"))
+            else:
+                found.append((device.sn, "waiting" if session is not None else "offline"))
+        return found
+
+
+class _ReportingTick(Tick):
+    """A tick that reports what watched users are sent."""
+
+    __slots__ = ("_inspection",)
+
+    def __init__(self, tick: Tick, inspection: Inspection) -> None:
+        super().__init__(tick.batch)
+        self._inspection = inspection
+
+    def send(self, session: Session, frame: bytes) -> None:
+        super().send(session, frame)
+        self._inspection.report(session, "out", frame)
+
+
+def describe(data: bytes, incoming: bool) -> str:
+    """A frame in words, without what people wrote."""
+    try:
+        command, payload = parse_frame(data)
+        if command == pb.Frame.SYNC:
+            return _upload(pb.SyncUL.FromString(payload)) if incoming else _download(pb.SyncDL.FromString(payload))
+        if command == pb.Frame.NOTICE:
+            return f"notice: something new with {pb.Notice.FromString(payload).xid.uid}"
+        if command == pb.Frame.UNREAD:
+            return "unread list asked" if incoming else f"unread list of {len(pb.UnreadDL.FromString(payload).unread)}"
+        return "provision" if command == pb.Frame.PROVISION else f"command {command}"
+    except (FrameError, ValueError) as error:
+        return f"not a frame: {error}"
+    except Exception as error:  # noqa: BLE001 - protobuf's DecodeError is another class per implementation
+        return f"not a frame: {error!r}"
+
+
+def _upload(sync: pb.SyncUL) -> str:
+    if sync.HasField("meta"):
+        return f"send {_meta(sync.meta)}"
+    if sync.is_full_sync:
+        return f"history with {sync.xid.uid} before {sync.key or 'now'}, {sync.full_sync_num} messages"
+    return f"pull {sync.xid.uid}" + (f", acknowledges {sync.key}" if sync.key else "")
+
+
+def _download(sync: pb.SyncDL) -> str:
+    if sync.status.code != pb.Status.OK:
+        return f"refusal {sync.client_mid}: {sync.status.code} {sync.status.reason}"
+    if sync.client_mid:
+        return f"acknowledgement {sync.client_mid} is {sync.server_mid}"
+    kind = "history page" if sync.is_full_sync else "push" if sync.is_eager_sync else "batch"
+    return f"{kind} of {sync.xid.uid}: {len(sync.metas)} entries, next key {sync.next_key}"
+
+
+def _meta(meta: pb.Meta) -> str:
+    name = pb.Meta.NameSpace.Name(meta.ns) if meta.ns in pb.Meta.NameSpace.values() else str(meta.ns)
+    return f"{name} {meta.id} to {meta.to.uid}, {len(meta.payload)} bytes"

@@ -1,0 +1,178 @@
+"""The steps of ``lanying-cluster start``, from configuration to supervisor; each refuses before anything runs."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from lanying.base import limits, logs, words
+from lanying.base.errors import DataDirectoryError
+from lanying.cluster.runtime import Launch
+from lanying.config.notifiers import Notifiers
+from lanying.config.schema import Config
+from lanying.supervisor import daemon as background
+from lanying.supervisor import machine, supervisor
+from lanying.supervisor.datadir import JOURNAL_FILE, DataDirectory
+from lanying.supervisor.move import MOVER, Move
+from lanying.supervisor.plan import COMMANDS, Plan, spawn
+from lanying.supervisor.supervisor import RESTART
+
+__all__ = ["DURABILITY", "RESTART", "start"]
+
+DURABILITY: Mapping[str, str] = {
+    "fsync": "acknowledged means on the disk: nothing acknowledged is lost, not even by pulling the plug",
+    "interval": "flushed every {interval_ms} ms: pulling the plug can lose that much, kill -9 loses nothing",
+    "os": "left to the kernel: pulling the plug can lose about 30 s, kill -9 loses nothing",
+}
+
+
+def start(
+    read_config: Callable[[], Config],
+    *,
+    daemon: bool = False,
+    commands: Mapping[str, tuple[str, ...]] = COMMANDS,
+    hung_after_s: float | None = None,
+) -> int:
+    """Start a server and serve until it is told to stop.
+
+    :param read_config: reads the configuration; called again before a restart
+    :param commands: what runs as shard, gateway and router
+    :returns: :data:`RESTART`; any other end leaves with its exit code
+    :raises ConfigError: the start is refused
+    """
+    os.umask(0o077)
+    config = read_config()
+    plan = prepare(config, read_config, commands, hung_after_s)
+    url = server_url(plan.config)
+    if config.log_format == "text":  # else every line there is an object
+        _banner(plan, url)
+    report: Callable[[int, str], None] = _print_ready
+    if daemon:
+        report = background.detach(plan.data.log_file)
+        plan.data.write_pid()
+    logs.setup("supervisor", config.log_level, config.log_format)
+    ready_line = f"ready {url} shards={plan.shard_map.shards} app={config.app_id} pid={os.getpid()}"
+    gc.set_threshold(100_000, 50, 100)
+    code = supervisor.run(plan, lambda: report(0, ready_line), lambda reason: report(1, reason))
+    if code == RESTART:  # who connects meanwhile waits
+        host, port = config.address
+        machine.keep(
+            {
+                "listen": (plan.listener, host, port),
+                "metrics_port": (plan.metrics, "127.0.0.1", config.metrics_port),
+            }
+        )
+        plan.data.close()
+        return code
+    plan.listener.close()
+    plan.metrics.close()
+    plan.data.close()
+    sys.exit(code)
+
+
+def prepare(
+    config: Config,
+    read_config: Callable[[], Config],
+    commands: Mapping[str, tuple[str, ...]] = COMMANDS,
+    hung_after_s: float | None = None,
+) -> Plan:
+    """Check the machine, lock the data directory, bind the ports.
+
+    :raises ConfigError: with the remedy; everything taken so far is given back
+    """
+    machine.raise_descriptor_limit(config.max_connections)
+    cores = machine.cores()
+    if config.policy.words_file:
+        words.read(config.policy.words_file)  # shards read it again when they start: here it refuses the start
+    data = DataDirectory(Path(config.data))
+    with contextlib.ExitStack() as undo:
+        undo.callback(data.close)
+        settle(config, data, commands)
+        data.read_map(config.shards)
+        host, port = config.address
+        listener = undo.enter_context(machine.listen("listen", host, port))
+        metrics = undo.enter_context(machine.listen("metrics_port", "127.0.0.1", config.metrics_port))
+        push = Notifiers(data.path).any()
+        shard_map, apps = data.prepare(config, config.shards or min(len(cores), limits.MAX_SHARDS))
+        undo.pop_all()
+    shown = f"[{host}]" if ":" in host else host
+    bound = msgspec.structs.replace(
+        config, listen=f"{shown}:{listener.getsockname()[1]}", shards=shard_map.shards, data=str(data.path)
+    )
+    return Plan(
+        bound,
+        data,
+        shard_map,
+        apps,
+        listener,
+        metrics,
+        cores,
+        commands,
+        recheck=read_config,
+        hung_after_s=hung_after_s,
+        push=push,
+    )
+
+
+def settle(config: Config, data: DataDirectory, commands: Mapping[str, tuple[str, ...]]) -> None:
+    """Finish or give up what an interrupted move of slots has left.
+
+    :raises DataDirectoryError: it cannot be finished
+    """
+    last = Move.load(data.path)
+    if data.shard_map is None or ((last is None or last.ended) and not (data.path / JOURNAL_FILE).exists()):
+        return
+    launch = Launch(MOVER, config, str(data.path), data.shard_map, ())
+    if spawn((*commands[MOVER], "settle"), launch, data.lock_fd).wait():
+        raise DataDirectoryError(
+            f"{data.path}: an interrupted move of slots cannot be finished, the lines above say why; "
+            "when that is put right, start again"
+        )
+
+
+def server_url(config: Config) -> str:
+    """Where people reach the server."""
+    host, port = config.address
+    return f"http://{machine.reachable_host(host)}:{port}"
+
+
+def _print_ready(code: int, line: str) -> None:
+    """In the foreground the log has said already why a start failed."""
+    if not code:
+        print(line, flush=True)
+
+
+def _banner(plan: Plan, url: str) -> None:
+    """What a person wants to know, on standard error."""
+    from rich.console import Console
+
+    config = plan.config
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    storage = config.storage
+    rows = {
+        "address": url,
+        "app id": config.app_id,
+        "dnsServer": f"{url}/v2/app_dns",
+        "admin token": f"in {plan.data.token_file}",
+        "data": f"{plan.data.path}, {plan.shard_map.shards} shards",
+        "durability": f"{storage.durability}: {DURABILITY[storage.durability].format(interval_ms=storage.interval_ms)}",
+        "registration": "open: anybody may create an account"
+        if config.accounts.open_registration
+        else "closed: start with --open-registration to let people create accounts",
+    }
+    for name, text in rows.items():
+        console.print(f"{name:<14}", style="bold", end="", markup=False)
+        console.print(text, markup=False)
+    for warning in machine.warnings(config, plan.shard_map.shards, plan.cores):
+        console.print(f"warning: {warning}", style="yellow", markup=False)
+    console.print(
+        "next: point an app's dnsServer at the address above, or try the example in the README; "
+        "`lanying-cluster status` shows the processes, Ctrl-C stops them",
+        markup=False,
+    )

@@ -1,0 +1,171 @@
+"""What a start needs from the machine: cores, descriptors, the public port. Every refusal names the remedy."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import json
+import os
+import resource
+import socket
+from collections.abc import Mapping
+from typing import Final
+
+from lanying.base import limits
+from lanying.base.errors import ConfigError
+from lanying.config.schema import Config
+
+KEPT: Final = "_LANYING_LISTENERS"
+"""Environment of a program that gets listeners handed over: ``[pid, {setting: [descriptor, host, port]}]``."""
+
+
+def cores() -> list[int]:
+    """Cores this process may run on."""
+    return sorted(os.sched_getaffinity(0))
+
+
+def pin(shard: int, available: list[int]) -> int:
+    """Core of a shard; more shards than cores share them in turn."""
+    return available[shard % len(available)]
+
+
+def descriptors_needed(max_connections: int) -> int:
+    """Per process: the hash of user ids may put every connection on one shard."""
+    return max_connections + limits.RESERVED_DESCRIPTORS
+
+
+def raise_descriptor_limit(max_connections: int) -> None:
+    """Raise the soft limit as far as needed; children inherit it.
+
+    :raises ConfigError: the hard limit is too low
+    """
+    needed = descriptors_needed(max_connections)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            fits = max(hard - limits.RESERVED_DESCRIPTORS, 0)
+            raise ConfigError(
+                f"max_connections = {max_connections} needs {needed} file descriptors per process, the hard limit is "
+                f"{hard}; raise it with tools/pi_tune.sh (or `ulimit -Hn {needed}` as root), "
+                f"or set max_connections to at most {fits}"
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def keep(listeners: Mapping[str, tuple[socket.socket, str, int]]) -> None:
+    """Hand listeners over to the program this process is about to become: connections wait in their queues meanwhile.
+
+    :param listeners: with host and port as they are configured, by setting
+    """
+    for listener, _, _ in listeners.values():
+        listener.set_inheritable(True)
+    kept = {key: (listener.detach(), host, port) for key, (listener, host, port) in listeners.items()}
+    os.environ[KEPT] = json.dumps([os.getpid(), kept])
+
+
+def _kept(key: str, host: str, port: int) -> socket.socket | None:
+    """The listener of a setting that was handed over, if it is still the one that is configured."""
+    pid, kept = json.loads(os.environ.pop(KEPT, "[0, {}]"))
+    fd, *address = kept.pop(key, (-1, "", 0)) if pid == os.getpid() else (-1, "", 0)
+    if kept:
+        os.environ[KEPT] = json.dumps([pid, kept])
+    if fd < 0:
+        return None
+    listener = socket.socket(fileno=fd)
+    if address != [host, port]:
+        listener.close()
+        return None
+    listener.set_inheritable(False)
+    return listener
+
+
+def listen(key: str, host: str, port: int) -> socket.socket:
+    """A listener, ready to be inherited by a child. Accepted sockets inherit its options.
+
+    :param key: the setting the address comes from, for the error
+    :raises ConfigError: the address cannot be had
+    """
+    if (kept := _kept(key, host, port)) is not None:
+        return kept
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except (socket.gaierror, OSError) as error:
+        raise ConfigError(
+            f"{key} = {host}:{port}: {error.strerror}; write HOST:PORT with an address of this machine"
+        ) from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _use_cubic(listener)
+        listener.setblocking(False)
+        listener.bind(address)
+        listener.listen(limits.LISTEN_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"{key} = {host}:{port}: {_explain_bind(error, host)}") from error
+    return listener
+
+
+def _use_cubic(listener: socket.socket) -> None:
+    """A tenth less CPU per message than bbr on a local network (measured); kernels without it keep their own."""
+    try:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
+    except OSError:
+        pass
+
+
+def _explain_bind(error: OSError, host: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "the port is taken; stop what listens there (`ss -ltnp` shows it), or give another one with --listen"
+    if error.errno == errno.EACCES:
+        return "ports below 1024 are for root; give a higher one with --listen, or the right CAP_NET_BIND_SERVICE"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is not an address of this machine; give one of its own or 0.0.0.0 with --listen"
+    return f"{error.strerror}; give another address with --listen"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to ``host``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def reachable_host(host: str) -> str:
+    """The host to tell people: for 0.0.0.0 and :: this machine's address in its network; IPv6 in brackets."""
+    if host in ("0.0.0.0", "::"):
+        version6 = host == "::"
+        with socket.socket(socket.AF_INET6 if version6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                # Connecting a datagram socket sends nothing: the kernel only picks the source address.
+                probe.connect(("2001:db8::1" if version6 else "192.0.2.1", 9))
+                host = str(probe.getsockname()[0])
+            except OSError:
+                host = "::1" if version6 else "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def warnings(config: Config, shards: int, available: list[int]) -> list[str]:
+    """What a start goes on with but its operator should know."""
+    found = []
+    host, _ = config.address
+    if config.accounts.open_registration and not is_loopback(host):
+        found.append(f"open registration on {host}: anybody who can reach this machine may create an account")
+    if not is_loopback(host):
+        found.append("connections are not encrypted: outside a trusted network put a TLS proxy in front")
+    if shards > len(available):
+        found.append(f"{shards} shards on {len(available)} cores: they wrap around and share cores in turn")
+    backlog = _somaxconn()
+    if backlog < min(limits.LISTEN_BACKLOG, config.max_connections):
+        found.append(f"net.core.somaxconn is {backlog}: a burst of logins may be refused; tools/pi_tune.sh raises it")
+    return found
+
+
+def _somaxconn() -> int:
+    try:
+        with open("/proc/sys/net/core/somaxconn", encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return limits.LISTEN_BACKLOG

@@ -1,0 +1,109 @@
+"""What a supervisor runs: a checked and bound :class:`Plan`, and how a process of it is started."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from lanying.cluster.runtime import ADMIN, GATEWAY, PUSH, ROUTER, Launch, shard_name
+from lanying.cluster.shardmap import ShardMap
+from lanying.config.apps import App
+from lanying.config.schema import Config
+from lanying.supervisor import machine
+from lanying.supervisor.datadir import DataDirectory
+from lanying.supervisor.move import MOVER
+
+SHARD = "shard"
+COMMANDS: Mapping[str, tuple[str, ...]] = {
+    kind: (sys.executable, "-m", f"lanying.{kind}") for kind in (SHARD, GATEWAY, ROUTER, ADMIN, PUSH)
+} | {MOVER: (sys.executable, "-m", "lanying.storage")}
+"""What runs, by kind of process."""
+_PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a supervisor needs, checked and bound before.
+
+    :ivar config: with the address that was really bound
+    :ivar push: some app has a notifier, so there is a push process
+    :ivar recheck: the configuration as it is now, asked before a restart; raises ConfigError when it would not allow a start
+    """
+
+    config: Config
+    data: DataDirectory
+    shard_map: ShardMap
+    apps: tuple[App, ...]
+    listener: socket.socket
+    metrics: socket.socket
+    cores: list[int]
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: COMMANDS)
+    recheck: Callable[[], Config] = Config
+    hung_after_s: float | None = None
+    push: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """Process names in the order of their start."""
+        return [
+            *(shard_name(i) for i in range(self.shard_map.shards)),
+            GATEWAY,
+            ADMIN,
+            *([PUSH] if self.push else []),
+            ROUTER,
+        ]
+
+    def launch(self, name: str) -> Launch:
+        """What a child is told."""
+        index = int(name.removeprefix("shard-")) if name.startswith("shard-") else -1
+        fds = {ROUTER: {"listener": self.listener.fileno()}, GATEWAY: {"metrics": self.metrics.fileno()}}
+        return Launch(
+            name=name,
+            config=self.config,
+            data=str(self.data.path),
+            shard_map=self.shard_map,
+            apps=self.apps,
+            cpu=machine.pin(index, self.cores) if index >= 0 else None,
+            index=index,
+            fds=fds.get(name, {}),
+            push=self.push,
+        )
+
+
+def spawn(command: tuple[str, ...], launch: Launch, lock_fd: int) -> subprocess.Popen[bytes]:
+    """One child process. Its stdout is our stderr: stdout carries the ready line and nothing else.
+
+    :raises OSError: no memory, no processes left, or no such program
+    """
+    parent = os.getpid()
+
+    def die_with_parent() -> None:
+        # SIGKILL: what was acknowledged is safe, and the next start must not find databases still open.
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=sys.stderr.fileno(),
+        pass_fds=(*launch.fds.values(), lock_fd),
+        start_new_session=True,
+        preexec_fn=die_with_parent,
+    )
+    assert process.stdin is not None
+    try:
+        process.stdin.write(msgspec.json.encode(launch))
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # it is gone already; its exit is told by the pidfd
+    return process

@@ -1,0 +1,369 @@
+"""The first process: owns the public port, starts the others, restarts what falls over, drains in order.
+
+Decisions are :class:`lanying.supervisor.children.Children`'s; this module performs them: processes, signals,
+descriptors, the bus and the control socket, in one loop. It holds both listeners for as long as it lives, so a router or
+gateway that crashes loses no connection attempt, and it never touches user data.
+
+Children are told who they are by a :class:`~lanying.cluster.runtime.Launch` record on descriptor 0. They run in sessions of
+their own (Ctrl-C reaches only the supervisor) and the kernel kills them when the supervisor dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import uvloop
+
+from lanying import __version__
+from lanying.base import clock
+from lanying.base.failpoints import failpoint
+from lanying.base.lag import Lag
+from lanying.bus.messages import Envelope, Heartbeat, ProcessEvent
+from lanying.bus.transport import Bus
+from lanying.cluster.runtime import ADMIN, PUSH, SUPERVISOR, RunDirectory
+from lanying.supervisor import machine, move
+from lanying.supervisor.children import Announce, Children, Command, Finish, Signal, Spawn, State, explain_exit
+from lanying.supervisor.control import ControlEndpoint
+from lanying.supervisor.move import MOVER, Move
+from lanying.supervisor.notify import Notifier
+from lanying.supervisor.plan import SHARD, Plan, spawn
+
+log = logging.getLogger(__name__)
+
+RESTART = -1
+"""Result of :func:`run` when the whole server was asked to start again."""
+
+
+def run(plan: Plan, on_ready: Callable[[], None], on_failure: Callable[[str], None]) -> int:
+    """Serve until told to stop.
+
+    :param on_ready: every process is ready; called once
+    :param on_failure: the server ends by itself, with the reason
+    :returns: exit code, or :data:`RESTART`
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(Supervisor(plan, on_ready, on_failure).serve())
+
+
+class Supervisor:
+    """Performs what :class:`Children` decides."""
+
+    def __init__(self, plan: Plan, on_ready: Callable[[], None], on_failure: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._on_ready = on_ready
+        self._on_failure = on_failure
+        limit = {} if plan.hung_after_s is None else {"hung_after_s": plan.hung_after_s}
+        self._children = Children(plan.names, **limit)
+        self._processes: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
+        self._started = time.time()
+        self._born = clock.monotonic()
+        self._restarting = False
+        self._move: Move | None = None
+        """To be done before the restart."""
+        self._mover: tuple[subprocess.Popen[bytes], int] | None = None
+        self._notifier = Notifier()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def serve(self) -> int:
+        """From the first spawn to the last exit."""
+        self._loop = loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[int] = loop.create_future()
+        run_directory = RunDirectory(self._plan.data.path)
+        bus = self._bus = Bus(SUPERVISOR, run_directory, self._on_envelope)
+        control = ControlEndpoint(run_directory, self._answer)
+        bus.start(loop)
+        control.start(loop)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # SIGHUP: the terminal was closed
+            loop.add_signal_handler(number, self._on_signal, number)
+        self._sign_of_life()
+        self._lag = Lag(loop)
+        self._lag.start()
+        try:
+            self._perform(self._children.start())
+            return await self._over
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            control.close()
+            bus.close()
+
+    def _sign_of_life(self) -> None:
+        """This loop turns; hung children are its own business."""
+        if self._notifier.watchdog_s is not None:
+            self._notifier.send("WATCHDOG=1")
+            self._loop.call_later(self._notifier.watchdog_s, self._sign_of_life)
+
+    # --- events ---
+
+    def _on_envelope(self, envelope: Envelope) -> None:
+        if isinstance(envelope, Heartbeat):
+            h = envelope
+            before = self._children[h.process].state if h.process in self._children else None
+            commands = self._children.heartbeat(h.process, h.pid, h.ready, h.figures, clock.monotonic())
+            if before is State.STARTING and self._children[h.process].state is State.READY:
+                log.info("event=child_ready process=%s pid=%d", h.process, h.pid)
+                self._tell(h.process, "ready", h.pid)
+            self._perform(commands)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        now = clock.monotonic()
+        if self._mover is not None:
+            log.warning("event=move_stopped signal=%s", signal.Signals(number).name)
+            self._stop_moving()
+        elif self._children.state is State.DRAINING:
+            log.warning("event=stop_at_once signal=%s", signal.Signals(number).name)
+            self._restarting = False
+            self._perform(self._children.kill(now))
+        else:
+            log.info("event=drain signal=%s", signal.Signals(number).name)
+            self._perform(self._children.drain(now))
+
+    def _on_exit(self, name: str) -> None:
+        failpoint("supervisor.child_died")
+        process, pidfd = self._processes.pop(name)
+        self._loop.remove_reader(pidfd)
+        os.close(pidfd)
+        status = process.wait()
+        commands = self._children.exited(name, status, clock.monotonic())
+        child = self._children[name]
+        if child.state is State.WAITING:
+            log.error(
+                "event=child_died process=%s pid=%d how=%r restart_in_s=%g restarts=%d",
+                name, process.pid, explain_exit(status), child.delay, child.restarts,
+            )  # fmt: skip
+            self._tell(name, "died", process.pid, f"{explain_exit(status)}; started again in {child.delay:g} s")
+        else:
+            log.info("event=child_exited process=%s pid=%d how=%r", name, process.pid, explain_exit(status))
+            self._tell(name, "exited", process.pid, explain_exit(status))
+        self._perform(commands)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._perform(self._children.tick(clock.monotonic()))
+
+    # --- commands ---
+
+    def _perform(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            match command:
+                case Spawn():
+                    self._spawn(command.name)
+                case Signal():
+                    self._signal(command)
+                case Announce():
+                    gc.collect()
+                    gc.freeze()
+                    self._on_ready()
+                    self._notifier.send("READY=1", f"STATUS={self._plan.shard_map.shards} shards serve")
+                case Finish():
+                    self._finish(command)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._children.next_timer()
+        if due is not None:
+            self._timer = self._loop.call_later(max(due - clock.monotonic(), 0) + 0.001, self._on_timer)
+
+    def _spawn(self, name: str) -> None:
+        if self._children.state in (State.DRAINING, State.OVER):
+            return  # an earlier command of the same turn failed
+        kind = SHARD if name.startswith("shard-") else name
+        launch = self._plan.launch(name)
+        failpoint("supervisor.before_spawn")
+        try:
+            process = spawn(self._plan.commands[kind], launch, self._plan.data.lock_fd)
+        except OSError as error:
+            log.error("event=spawn_failed process=%s error=%r", name, str(error))
+            self._perform(self._children.exited(name, 1, clock.monotonic()))
+            return
+        log.info("event=child_started process=%s pid=%d core=%s", name, process.pid, launch.cpu)
+        restarts = self._children[name].restarts
+        self._tell(name, "started", process.pid, f"restart {restarts}" if restarts else "")
+        pidfd = os.pidfd_open(process.pid)
+        self._processes[name] = (process, pidfd)
+        self._children.spawned(name, process.pid, clock.monotonic())
+        self._loop.add_reader(pidfd, self._on_exit, name)
+
+    def _signal(self, command: Signal) -> None:
+        entry = self._processes.get(command.name)
+        if entry is None:
+            return
+        level = logging.WARNING if command.number is signal.SIGKILL else logging.INFO
+        log.log(level, "event=signal process=%s signal=%s reason=%r", command.name, command.number.name, command.reason)
+        entry[0].send_signal(command.number)
+        event = "killed" if command.number is signal.SIGKILL else "draining"
+        self._tell(command.name, event, entry[0].pid, command.reason)
+
+    def _finish(self, command: Finish) -> None:
+        if self._restarting and not command.code:
+            self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            if self._move is not None:
+                self._start_moving(self._move)
+                return
+        else:
+            self._notifier.send("STOPPING=1")
+        if command.code:
+            log.error("event=stopped code=%d reason=%r", command.code, command.reason)
+            self._on_failure(command.reason)
+        else:
+            log.info("event=stopped")
+        if not self._over.done():
+            self._over.set_result(RESTART if self._restarting and not command.code else command.code)
+
+    def _tell(self, process: str, event: str, pid: int, detail: str = "") -> None:
+        """Who listens at the console hears of it; what happens while the admin process is away it hears when it is back."""
+        if ADMIN in self._children:
+            self._bus.send(ADMIN, ProcessEvent(process, event, pid, detail))
+
+    # --- slots that move between two runs ---
+
+    def _start_moving(self, what: Move) -> None:
+        launch = self._plan.launch(MOVER)
+        log.info("event=move_started what=%r", what.title)
+        try:
+            process = spawn((*self._plan.commands[MOVER], "move"), launch, self._plan.data.lock_fd)
+        except OSError as error:
+            log.error("event=spawn_failed process=%s error=%r", MOVER, str(error))
+            self._over.set_result(RESTART)  # which gives it up
+            return
+        self._mover = process, os.pidfd_open(process.pid)
+        self._loop.add_reader(self._mover[1], self._moved)
+
+    def _moved(self) -> None:
+        """However it ended: the next start knows what to do about it."""
+        assert self._mover is not None
+        process, pidfd = self._mover
+        self._loop.remove_reader(pidfd)
+        os.close(pidfd)
+        log.info("event=move_ended how=%r", explain_exit(process.wait()))
+        self._over.set_result(RESTART if self._restarting else 0)
+
+    def _stop_moving(self) -> None:
+        """Stop instead of starting again."""
+        assert self._mover is not None
+        self._restarting = False
+        self._notifier.send("STOPPING=1")
+        self._mover[0].terminate()
+
+    # --- control socket ---
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        now = clock.monotonic()
+        match request:
+            case {"do": "status"}:
+                return {"ok": True} | self._status(now)
+            case {"do": "stop"}:
+                log.info("event=drain request=stop")
+                self._loop.call_soon(self._stop)
+                return {"ok": True, "pid": os.getpid()}
+            case {"do": "move", "move": dict(asked), "dry": bool(dry)}:
+                try:
+                    what = msgspec.convert(asked, Move)
+                except msgspec.ValidationError as error:
+                    return {"ok": False, "error": f"not a move of slots: {error}"}
+                return self._restart_all(what, dry=dry)
+            case {"do": "restart", "process": None}:
+                return self._restart_all()
+            case {"do": "restart", "process": str(name)}:
+                return self._restart(name, now)
+            case {"do": "push"}:
+                return self._begin_pushing()
+        return {"ok": False, "error": "unknown request; this release knows status, stop, restart, push and move"}
+
+    def _stop(self) -> None:
+        if self._mover is not None:
+            self._stop_moving()
+        else:
+            self._perform(self._children.drain(clock.monotonic()))
+
+    def _restart_all(self, what: Move | None = None, *, dry: bool = False) -> dict[str, Any]:
+        """Stop everything, do ``what`` and start again."""
+        if self._children.state is not State.READY:
+            return {"ok": False, "error": f"the server is {self._state}; restart it when it is ready"}
+        try:
+            config = self._plan.recheck()
+            if what is not None and config.shards not in (0, what.shards):
+                return {"ok": False, "error": _explain_shards(config.shards, what.shards)}
+            if what is not None and not dry:
+                what.save(self._plan.data.path)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the running server goes on
+            return {"ok": False, "error": f"not restarted: {error}"}
+        if dry:
+            return {"ok": True}
+        log.info("event=drain request=%s", "restart" if what is None else "move")
+        self._restarting, self._move = True, what
+        self._loop.call_soon(lambda: self._perform(self._children.drain(clock.monotonic())))
+        return {"ok": True, "started": self._started}
+
+    def _restart(self, name: str, now: float) -> dict[str, Any]:
+        if name not in self._children:
+            return {"ok": False, "error": f"no process {name!r}; there are: {', '.join(self._plan.names)}"}
+        if self._children.state is not State.READY:
+            return {"ok": False, "error": f"the server is {self._state}; restart it when it is ready"}
+        restarts = self._children[name].restarts
+        self._perform(self._children.restart(name, now))
+        return {"ok": True, "restarts": restarts}
+
+    def _begin_pushing(self) -> dict[str, Any]:
+        """There is a first notifier: start the push process. Shards hear of it when it asks them."""
+        if not self._plan.push:
+            if self._children.state is not State.READY:
+                return {"ok": False, "error": f"the server is {self._children.state}"}
+            self._plan = replace(self._plan, push=True)
+            self._perform(self._children.add(PUSH))
+        return {"ok": True}
+
+    @property
+    def _state(self) -> State:
+        if self._mover is not None:
+            return State.MOVING
+        if self._children.state is State.READY and not self._children.all_ready:
+            return State.STARTING
+        return self._children.state
+
+    def _status(self, now: float) -> dict[str, Any]:
+        config = self._plan.config
+        rows = self._children.report(now)
+        for row in rows:
+            row["core"] = self._plan.launch(row["name"]).cpu
+        host, port = config.address
+        metrics_port = self._plan.metrics.getsockname()[1]
+        return {
+            "state": self._state,
+            "version": __version__,
+            "pid": os.getpid(),
+            "started": self._started,
+            "uptime_s": round(now - self._born, 1),
+            "url": f"http://{machine.reachable_host(host)}:{port}",
+            "metrics_url": f"http://127.0.0.1:{metrics_port}/metrics",
+            "data": str(self._plan.data.path),
+            "app_id": config.app_id,
+            "durability": config.storage.durability,
+            "shards": self._plan.shard_map.shards,
+            "shard_map_version": self._plan.shard_map.version,
+            "move": self._move
+            and {"title": self._move.title} | msgspec.to_builtins(move.Step.told(RunDirectory(self._plan.data.path))),
+            "figures": self._lag.figures(),
+            "processes": rows,
+        }
+
+
+def _explain_shards(configured: int, wanted: int) -> str:
+    return (
+        f"the server is told to have {configured} shards (--shards, LANYING_SHARDS, configuration file or board profile) and would "
+        f"not start with {wanted}: write `shards = 0` into the configuration file, which means as many as the data has, or start it "
+        "without --shards and LANYING_SHARDS first; then try again"
+    )

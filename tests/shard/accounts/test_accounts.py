@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from lanying.base.errors import CallError
+from lanying.base.ids import FIRST_COUNTER, slot_of
+from lanying.base.names import username_error
+from lanying.bus import messages as m
+from lanying.cluster.shardmap import slot_of_name
+from lanying.protocol.schema import xsync_pb2 as pb
+from lanying.shard.accounts import accounts, handlers
+from lanying.testing.shards import LocalCluster
+
+
+@pytest.fixture
+def cluster() -> LocalCluster:
+    return LocalCluster()
+
+
+def claim(cluster: LocalCluster, name: str, app: str = "app") -> int:
+    answer = cluster.call(cluster.map.shard_of_name(app, name), m.ClaimAccount(app, name, "hash"))
+    return msgspec.msgpack.decode(answer, type=int)
+
+
+def code(cluster: LocalCluster, uid: int, request: m.Request) -> int:
+    with pytest.raises(CallError) as refused:
+        cluster.ask(uid, request)
+    return refused.value.code
+
+
+def test_a_new_uid_lives_in_the_slot_of_its_name(cluster: LocalCluster) -> None:
+    uid = claim(cluster, "alice")
+    assert slot_of(uid) == slot_of_name("app", "ALICE")
+    assert uid // 1024 == FIRST_COUNTER
+    assert cluster.ask(uid, m.FindName("app", "Alice")) == uid
+    assert cluster.ask(uid, m.FindName("other", "alice")) == 0
+
+
+def test_a_name_is_taken_once_per_app_and_in_any_case(cluster: LocalCluster) -> None:
+    first = claim(cluster, "alice")
+    with pytest.raises(CallError) as refused:
+        claim(cluster, "ALICE")
+    assert refused.value.code == 10004
+    assert claim(cluster, "alice", "second") != first
+
+
+def test_counters_of_a_slot_never_repeat(cluster: LocalCluster) -> None:
+    work = cluster.shards[0]
+    found = []
+    for _ in range(3):
+        found.append(accounts.next_id(work, 4))
+        work.commit()
+    assert found == [(FIRST_COUNTER + n) * 1024 + 4 for n in range(3)]
+
+
+@pytest.mark.parametrize("name", ["alice", "a", "_1", "小明", "Max", "x" * 64, "9lives"])
+def test_user_names(name: str) -> None:
+    assert username_error(name) is None
+
+
+@pytest.mark.parametrize("name", ["", "123", "mta1", "maxim", "a b", "a\0b", "a\n", "é", "x" * 65, "a@b"])
+def test_not_user_names(name: str, cluster: LocalCluster) -> None:
+    assert username_error(name)
+    with pytest.raises(CallError) as refused:
+        claim(cluster, name)
+    assert refused.value.code == 10002
+
+
+def test_accounts_of_another_app_do_not_exist(cluster: LocalCluster) -> None:
+    uid = claim(cluster, "alice")
+    assert cluster.ask(uid, m.GetAccounts("other", [uid])) == []
+    assert code(cluster, uid, m.CheckToken("other", uid, 0)) == 10000
+    assert code(cluster, uid, m.GetCredentials("other", uid)) == 10000
+
+
+def test_get_accounts_leaves_out_what_is_not_there_and_has_no_password(cluster: LocalCluster) -> None:
+    uid = claim(cluster, "alice")
+    found = cluster.ask(uid, m.GetAccounts("app", [uid, uid + 1024, 0, -5, 1 << 60]))
+    assert [row[0] for row in found] == [uid]  # type: ignore[attr-defined]
+    assert "hash" not in str(found)
+
+
+def test_a_password_change_revokes_tokens_and_spares_one_device(cluster: LocalCluster) -> None:
+    uid = claim(cluster, "alice")
+    shard = cluster.shards[cluster.map.shard_of(uid)]
+    shard.sessions[uid] = [1, 2]
+    assert cluster.ask(uid, m.CheckToken("app", uid, 0)) is True
+    cluster.ask(uid, m.SetPassword(uid, "hash2", "hash", revoke=True, except_sn=2))
+    assert shard.kicks == [(uid, 0, pb.UserNotice.PASSWORD_CHANGED, 2)]
+    assert shard.online(uid) == [2]
+    assert code(cluster, uid, m.CheckToken("app", uid, 0)) == 402
+    assert cluster.ask(uid, m.CheckToken("app", uid, 1)) is True
+    assert code(cluster, uid, m.SetPassword(uid, "hash3", "hash", revoke=True)) == 11001
+
+
+def test_a_rehash_revokes_nothing(cluster: LocalCluster) -> None:
+    uid = claim(cluster, "alice")
+    cluster.ask(uid, m.SetPassword(uid, "hash2", "hash", revoke=False))
+    assert cluster.ask(uid, m.CheckToken("app", uid, 0)) is True
+    assert not cluster.shards[cluster.map.shard_of(uid)].kicks
+
+
+def test_banned_and_deleted_accounts(cluster: LocalCluster) -> None:
+    uid = claim(cluster, "alice")
+    cluster.ask(uid, m.SetState(uid, m.STATE_BANNED))
+    assert code(cluster, uid, m.CheckToken("app", uid, 1)) == 10010
+    cluster.ask(uid, m.SetState(uid, m.STATE_NORMAL))
+    assert cluster.ask(uid, m.CheckToken("app", uid, 1)) is True
+    cluster.ask(uid, m.SetState(uid, m.STATE_DELETED))
+    assert code(cluster, uid, m.CheckToken("app", uid, 2)) == 10000
+    notices = [kick[2] for kick in cluster.shards[cluster.map.shard_of(uid)].kicks]
+    assert notices == [pb.UserNotice.FROZEN, pb.UserNotice.REMOVED]
+
+
+def test_kicking_everything_revokes_tokens_kicking_one_does_not(cluster: LocalCluster) -> None:
+    uid = claim(cluster, "alice")
+    cluster.shards[cluster.map.shard_of(uid)].sessions[uid] = [1, 2]
+    assert cluster.ask(uid, m.Kick(uid, 1, pb.UserNotice.KICKED_BY_OTHER_DEVICE)) == 1
+    assert cluster.ask(uid, m.CheckToken("app", uid, 0)) is True
+    assert cluster.ask(uid, m.Kick(uid, 0, pb.UserNotice.KICKED_BY_OTHER_DEVICE)) == 1
+    assert code(cluster, uid, m.CheckToken("app", uid, 0)) == 402
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("password_hash", "x"),
+        ("epoch", 0),
+        ("state", 0),
+        ("uid", 5),
+        ("username", "bob"),
+        ("nick_name", 5),
+        ("nick_name", "x" * 257),
+        ("auth_mode", 4),
+        ("auth_mode", True),
+        ("no_push", 1),
+        ("no_push_start_hour", 24),
+    ],
+)
+def test_fields_that_cannot_be_set(cluster: LocalCluster, name: str, value: object) -> None:
+    uid = claim(cluster, "alice")
+    assert code(cluster, uid, m.UpdateAccount(uid, {name: value})) == 10002
+
+
+def test_an_update_is_kept(cluster: LocalCluster) -> None:
+    uid = claim(cluster, "alice")
+    cluster.ask(uid, m.UpdateAccount(uid, {"nick_name": "Al", "auth_mode": 0}))
+    account = accounts.load(cluster.shards[cluster.map.shard_of(uid)].store, uid)
+    assert account is not None
+    assert (account.info.nick_name, account.info.auth_mode, account.password_hash) == ("Al", 0, "hash")
+
+
+def test_a_request_nobody_knows(cluster: LocalCluster) -> None:
+    with pytest.raises(CallError) as refused:
+        handlers.handle(cluster.shards[0], b"\x91\xcd\x03\xe7")
+    assert refused.value.code == 404

@@ -1,0 +1,280 @@
+"""Links between shards under loss, repetition and power failure: exactly once, in order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lanying.base import limits
+from lanying.bus.link import LinkReceiver, LinkSender
+from lanying.bus.messages import Barred, Deliver, bundles, decode_bundle, encode
+from lanying.config.schema import Config, Storage
+from lanying.storage.verify import verify_links, verify_store
+from tests.shard.chat.test_chat import pair
+
+
+def test_envelopes_lost_on_the_way_are_sent_again() -> None:
+    sim, alice, bob = pair(2)
+    a, b = alice.device(), bob.device()
+    a.send(bob, "known")
+    peer = f"shard-{bob.shard.index}"
+    sim.hold.add(peer)
+    a.send(bob, "1")
+    a.send(bob, "2")
+    assert len(a.acknowledged) == 3, "an acknowledgement waits for the own commit only"
+    assert sim.drop(peer) > 0
+    sim.hold.clear()
+    a.send(bob, "3")
+    sim.advance(limits.LINK_RESEND_S + 0.1)
+    assert b.texts == ["known", "1", "2", "3"]
+
+
+def test_a_receiver_that_loses_power_gets_everything_once() -> None:
+    sim, alice, bob = pair(2)
+    a = alice.device()
+    a.send(bob, "known")
+    for number in range(10):
+        a.send(bob, f"{number}", run=False)
+        if number % 3 == 0:
+            sim.commit(alice.shard)
+    sim.crash(bob.shard.index)
+    sim.run()
+    sim.advance(limits.LINK_RESEND_S + 0.1)
+    assert bob.device().texts == ["known"] + [str(n) for n in range(10)]
+
+
+def test_a_sender_that_loses_power_keeps_what_it_acknowledged() -> None:
+    sim, alice, bob = pair(2)
+    a = alice.device()
+    a.send(bob, "known")
+    sim.hold.add(f"shard-{bob.shard.index}")
+    a.send(bob, "acknowledged")
+    a.send(bob, "gathered only", run=False)
+    assert len(a.acknowledged) == 2
+    sim.drop(f"shard-{bob.shard.index}")
+    sim.hold.clear()
+    sim.crash(alice.shard.index)
+    sim.advance(limits.LINK_RESEND_S + 0.1)
+    assert bob.device().texts == ["known", "acknowledged"]
+    assert alice.device("second").history_texts(bob) == ["known", "acknowledged"]
+
+
+def test_ids_and_positions_go_on_after_a_power_failure() -> None:
+    sim, alice, bob = pair(2)
+    a = alice.device()
+    first = a.acknowledged[a.send(bob, "1")]
+    sim.now_ms -= 5_000  # and the clock steps back
+    sim.crash(alice.shard.index)
+    sim.run()
+    a = alice.device()
+    second = a.acknowledged[a.send(bob, "2")]
+    assert second > first
+    assert bob.device().texts == ["1", "2"]
+
+
+def test_an_outbox_longer_than_the_window_drains_from_the_store() -> None:
+    sim, alice, bob = pair(2)
+    a = alice.device()
+    a.send(bob, "known")
+    peer = f"shard-{bob.shard.index}"
+    sim.hold.add(peer)
+    count = limits.LINK_WINDOW + 500
+    for number in range(count):
+        a.session.rate.count = 0
+        a.send(bob, f"{number}", run=False)
+        sim.commit(alice.shard)
+    sim.run()
+    sender = alice.shard.outbox.senders[bob.shard.index]
+    assert sender.sent - sender.acknowledged <= limits.LINK_WINDOW
+    sim.drop(peer)
+    sim.hold.clear()
+    sim.advance(limits.LINK_RESEND_S + 0.1)
+    sim.advance(1)
+    b = bob.device()
+    assert b.texts == ["known"] + [str(n) for n in range(count)]
+    assert sender.depth == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["send", "lose", "carry", "repeat", "clock", "sender restarts", "receiver restarts"]),
+        max_size=60,
+    )
+)
+def test_a_link_delivers_every_number_once_and_in_order(steps: list[str]) -> None:
+    outbox: dict[int, int] = {}
+    received: list[int] = []
+    sender, receiver = LinkSender(0, 1), LinkReceiver(0)
+    wire: list[tuple[int, list[int]]] = []
+    now = 0.0
+
+    def pump() -> None:
+        lagging = sender.lagging()
+        if lagging:
+            first, count = lagging
+            wire.append((first, [outbox[n] for n in range(first, first + count)]))
+            sender.resent(first, count, now)
+
+    def carry(keep: bool) -> None:
+        if wire:
+            first, items = wire[0] if keep else wire.pop(0)
+            skip = receiver.fresh(first, len(items), sender.trimmed + 1)
+            if skip is None:
+                sender.acknowledge(receiver.seen, True, now)
+            else:
+                received.extend(items[skip:])
+                sender.acknowledge(receiver.seen, False, now)
+
+    for step in steps:
+        now += 0.1
+        if step == "send":
+            number = sender.assign()
+            outbox[number] = number
+            if sender.committed(number, 1, now):
+                wire.append((number, [number]))
+        elif step == "lose":
+            wire[:1] = []
+        elif step == "carry":
+            carry(keep=False)
+        elif step == "repeat":
+            carry(keep=True)
+        elif step == "clock":
+            now += limits.LINK_RESEND_S + 1
+            sender.tick(now)
+        elif step == "sender restarts":
+            sender = LinkSender(sender.last, sender.trimmed + 1)
+            wire.clear()
+        else:
+            receiver = LinkReceiver(len(received))
+            sender.acknowledge(receiver.seen, True, now)
+        pump()
+    for _ in range(10):
+        now += limits.LINK_RESEND_S + 1
+        sender.tick(now)
+        pump()
+        while wire:
+            carry(keep=False)
+    assert received == list(range(1, sender.last + 1))
+    assert sender.depth == 0
+
+
+def test_a_tick_is_one_row_and_one_number_whatever_it_holds() -> None:
+    sim, alice, bob = pair(2)
+    a, b = alice.device(), bob.device()
+    a.send(bob, "known")
+    sender = alice.shard.outbox.senders[bob.shard.index]
+    before = sender.last
+    for number in range(20):
+        a.send(bob, f"{number}", run=False)
+    sim.run()
+    assert sender.last == before + 1
+    assert b.texts == ["known"] + [str(n) for n in range(20)]
+
+
+def test_bundles_are_bounded_and_keep_order() -> None:
+    items = [encode(Barred(n, 7, True, n)) for n in range(20_000)]
+    found = bundles(items)
+    assert len(found) > 1 and max(map(len, found)) <= limits.LINK_BUNDLE_BYTES + 3
+    assert [message.uid for bundle in found for message in decode_bundle(bundle)] == list(range(20_000))
+    large = encode(Deliver(1, 2, 3, b"x" * limits.LINK_BUNDLE_BYTES))
+    assert [len(decode_bundle(bundle)) for bundle in bundles([items[0], large, items[1]])] == [1, 1, 1]
+
+
+def test_an_acknowledgement_rides_with_a_bundle_the_other_way() -> None:
+    sim, alice, bob = pair(2)
+    a, b = alice.device(), bob.device()
+    a.send(bob, "known")
+    b.send(alice, "known")
+    there = alice.shard.outbox.senders[bob.shard.index]
+    a.send(bob, "1", run=False)
+    b.send(alice, "2", run=False)
+    sim.commit(alice.shard)
+    assert there.depth == 1
+    sim.carry()  # what alice's shard sent arrives at bob's, which has "2" to send in the same tick
+    sim.commit(bob.shard)
+    assert bob.shard.outbox.untold == set()
+    sim.carry()
+    assert there.depth == 0
+
+
+@pytest.mark.parametrize("lost", [1, 2, 5])
+@pytest.mark.parametrize("made", [0, 1, 3])
+def test_numbers_lost_with_the_power_are_not_given_out_again(lost: int, made: int) -> None:
+    sim, alice, bob = pair(2, Config(storage=Storage(durability="os")))
+    a = alice.device()
+    a.send(bob, "known")
+    index, peer = alice.shard.index, bob.shard.index
+    flush, sim.stores[index].flush = sim.stores[index].flush, lambda: None  # the kernel has not written it yet
+    for number in range(lost):
+        a.send(bob, f"lost by the sender {number}")
+    sim.stores[index].flush = flush
+    sim.hold.add(f"shard-{index}")
+    sim.now_ms += 5_000
+    sim.crash(index)
+    a = alice.device()
+    for number in range(made):  # before the other shard could say what it knows
+        a.send(bob, f"new {number}")
+    assert len(a.acknowledged) == made
+    sim.hold.clear()
+    sim.run()
+    a.send(bob, "last")
+    expected = ["known", *(f"lost by the sender {n}" for n in range(lost)), *(f"new {n}" for n in range(made)), "last"]
+    assert bob.device().texts == expected
+    assert verify_links(sim.stores) == []
+    assert not [problem for problem in verify_store(sim.stores[index], index) if "outbox" in problem]
+    sim.crash(index)  # and again, with rows of before and after in the outbox
+    sim.run()
+    alice.device().send(bob, "end")
+    assert bob.device("second").history_texts(alice) == [*expected, "end"]
+    assert alice.shard.outbox.senders[peer].depth == 0
+
+
+def test_a_greeting_that_got_lost_is_said_again() -> None:
+    sim, alice, bob = pair(2, Config(storage=Storage(durability="interval")))
+    alice.device().send(bob, "known")
+    index, peer = alice.shard.index, f"shard-{bob.shard.index}"
+    sim.crash(index)
+    sim.hold.add(peer)
+    sim.commit(alice.shard)
+    assert sim.drop(peer) > 0
+    sim.hold.clear()
+    alice.device().send(bob, "waits")
+    assert bob.device().texts == ["known"]
+    for _ in range(3):
+        sim.advance(limits.LINK_RESEND_MAX_S + 1)
+    assert bob.device("second").history_texts(alice) == ["known", "waits"]
+
+
+def test_a_lost_acknowledgement_is_told_again() -> None:
+    sim, alice, bob = pair(2)
+    a = alice.device()
+    a.send(bob, "known")
+    there = alice.shard.outbox.senders[bob.shard.index]
+    sim.hold.add(f"shard-{alice.shard.index}")
+    a.send(bob, "1")
+    assert sim.drop(f"shard-{alice.shard.index}") > 0
+    sim.hold.clear()
+    assert there.depth == 1
+    sim.advance(limits.LINK_RESEND_S + 0.1)
+    assert there.depth == 0
+    assert bob.device().texts == ["known", "1"]
+
+
+def test_a_peer_that_stalls_is_sent_the_same_less_and_less_often() -> None:
+    sender = LinkSender(0, 1)
+    sender.assign()
+    assert sender.committed(1, 1, 0.0) == 1
+    resent = []
+    for second in range(1, 40):
+        sender.tick(float(second))
+        if sender.lagging():
+            sender.resent(1, 1, float(second))
+            resent.append(second)
+    assert resent == [2, 5, 10, 19, 28, 37]
+    sender.acknowledge(1, False, 40.0)
+    sender.assign()
+    sender.committed(2, 1, 40.0)
+    sender.tick(42.0)
+    assert sender.lagging(), "one that answered is given the first wait again"

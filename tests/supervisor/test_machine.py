@@ -1,0 +1,106 @@
+"""Checks of the machine."""
+
+import os
+import resource
+import socket
+
+import pytest
+
+from lanying.base import limits
+from lanying.base.errors import ConfigError
+from lanying.config.schema import Accounts, Config
+from lanying.supervisor import machine
+
+
+@pytest.fixture
+def descriptor_limits(monkeypatch):
+    """Pretend limits; returns what was set."""
+    done = []
+
+    def pretend(soft, hard):
+        monkeypatch.setattr(resource, "getrlimit", lambda which: (soft, hard))
+        monkeypatch.setattr(resource, "setrlimit", lambda which, to: done.append(to))
+        return done
+
+    return pretend
+
+
+def test_the_soft_limit_is_raised_as_far_as_needed(descriptor_limits):
+    done = descriptor_limits(1024, 1 << 20)
+    machine.raise_descriptor_limit(10_000)
+    assert done == [(10_000 + limits.RESERVED_DESCRIPTORS, 1 << 20)]
+
+
+def test_a_high_soft_limit_is_left_alone(descriptor_limits):
+    done = descriptor_limits(resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    machine.raise_descriptor_limit(10_000)
+    assert done == []
+
+
+def test_a_low_hard_limit_names_the_tool_and_what_would_fit(descriptor_limits):
+    done = descriptor_limits(1024, 4096)
+    with pytest.raises(ConfigError, match=r"needs 11024.*hard limit is 4096.*tools/pi_tune\.sh.*at most 3072"):
+        machine.raise_descriptor_limit(10_000)
+    assert done == []
+
+
+def test_more_shards_than_cores_wrap_around():
+    assert [machine.pin(shard, [0, 2, 3]) for shard in range(5)] == [0, 2, 3, 0, 2]
+
+
+def test_listener_options_are_inherited_by_accepted_sockets():
+    with machine.listen("listen", "127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        listener.setblocking(True)
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.parametrize(
+    ("host", "remedy"),
+    [("192.0.2.1", "not an address of this machine"), ("no such host", "HOST:PORT"), ("127.0.0.1", "port is taken")],
+)
+def test_an_address_that_cannot_be_had(host, remedy):
+    with machine.listen("listen", "127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"listen = {host}:{port}.*{remedy}"):
+            machine.listen("listen", host, port)
+
+
+def test_hosts():
+    assert machine.is_loopback("127.0.0.9") and machine.is_loopback("::1") and machine.is_loopback("localhost")
+    assert not machine.is_loopback("0.0.0.0") and not machine.is_loopback("example.org")
+    assert machine.reachable_host("::1") == "[::1]" and machine.reachable_host("10.1.2.3") == "10.1.2.3"
+    assert machine.reachable_host("0.0.0.0") != "0.0.0.0"
+
+
+def test_warnings():
+    quiet = Config()
+    assert not [text for text in machine.warnings(quiet, 1, [0]) if "somaxconn" not in text]
+    loud = Config(listen="0.0.0.0:8480", accounts=Accounts(open_registration=True))
+    text = "\n".join(machine.warnings(loud, 4, [0, 1]))
+    assert "open registration on 0.0.0.0" in text and "not encrypted" in text and "wrap around" in text
+
+
+def test_a_listener_is_handed_over_to_the_next_program(monkeypatch):
+    monkeypatch.delenv(machine.KEPT, raising=False)
+    first, other = (machine.listen("listen", "127.0.0.1", 0) for _ in range(2))
+    port = first.getsockname()[1]
+    waiting = socket.create_connection(first.getsockname())
+    machine.keep({"listen": (first, "127.0.0.1", 0), "metrics_port": (other, "127.0.0.1", 5)})
+    with machine.listen("listen", "127.0.0.1", 0) as again:
+        assert again.getsockname()[1] == port, "the same socket, though any port would do"
+        again.setblocking(True)
+        again.accept()[0].close()
+        assert waiting.recv(1) == b"", "who connected in between was not refused"
+        waiting.close()
+        assert not again.get_inheritable()
+        with machine.listen("metrics_port", "127.0.0.1", 0) as new:
+            assert new.getsockname()[1] not in (5, port), "another address is configured now"
+    assert machine.KEPT not in os.environ
+
+
+def test_listeners_of_another_process_are_not_touched(monkeypatch):
+    monkeypatch.setenv(machine.KEPT, '[1, {"listen": [0, "127.0.0.1", 0]}]')
+    machine.listen("listen", "127.0.0.1", 0).close()
+    os.fstat(0)

@@ -1,0 +1,87 @@
+"""What status prints."""
+
+import os
+
+import pytest
+
+from lanying.supervisor import report
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (59.9, "59 s"),
+        (125, "2 min 5 s"),
+        (3600 * 5 + 725, "5 h 12 min"),
+        (86_400 * 3 + 4 * 3600, "3 d 4 h"),
+    ],
+)
+def test_duration(seconds, text):
+    assert report.duration(seconds) == text
+
+
+def row(**other):
+    base = {
+        "name": "shard-0",
+        "pid": os.getpid(),
+        "state": "ready",
+        "core": 1,
+        "uptime_s": 61.0,
+        "restarts": 2,
+        "figures": {},
+    }
+    return base | other
+
+
+def test_measure_adds_cpu_and_memory_and_survives_processes_that_are_gone():
+    rows = [row(), row(pid=None), row(pid=2**22 + 1)]
+    report.measure(rows)
+    assert rows[0]["rss_bytes"] > 1_000_000 and rows[0]["cpu_percent"] >= 0
+    assert [entry["rss_bytes"] for entry in rows[1:]] == [None, None]
+
+
+def test_the_table_fits_a_terminal_and_shows_every_figure(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    figures = {"sessions": 1234.0, "messages": 12_345_678.0, "link_1_depth": 0.0}
+    rows = [
+        row(cpu_percent=3.5, rss_bytes=47_000_000, figures=figures),
+        row(name="router", pid=None, state="waiting", core=None, cpu_percent=None, rss_bytes=None),
+    ]
+    report.show(
+        {
+            "state": "starting", "url": "http://127.0.0.1:1", "app_id": "lanying", "version": "1", "pid": 1, "uptime_s": 5.0,
+            "data": "/d", "shards": 1, "shard_map_version": 7, "durability": "os", "metrics_url": "http://127.0.0.1:2/metrics",
+            "processes": rows,
+        }
+    )  # fmt: skip
+    shown = capsys.readouterr().out
+    (shard,) = [line for line in shown.splitlines() if line.startswith("shard-0 ")]
+    assert shard.split() == [
+        "shard-0",
+        str(os.getpid()),
+        "ready",
+        "1",
+        "1",
+        "min",
+        "1",
+        "s",
+        "2",
+        "3.5",
+        "47.0",
+        "1234",
+    ]
+    (router,) = [line for line in shown.splitlines() if line.startswith("router ")]
+    assert router.split() == ["router", "-", "waiting", "-", "1", "min", "1", "s", "2", "-", "-", "-"]
+    assert "messages=12345678 link_1_depth=0" in shown
+    assert "shard map version 7" in shown and "durability os" in shown
+
+
+@pytest.mark.parametrize(
+    ("step", "done", "total", "expected"),
+    [("", 0, 0, "moving"), ("copy", 45, 90, "copy 50 %"), ("compare", 0, 0, "compare")],
+)
+def test_how_far_a_move_is(step, done, total, expected):
+    found = {"title": "drain shard 1", "step": step, "done": done, "total": total}
+    assert report.moving({"state": "moving", "move": found}) == expected
+    assert report.moving({"state": "ready", "move": None}) == report.moving({"state": "ready"}) == ""
