@@ -37,7 +37,7 @@ def test_install_writes_the_unit_and_a_first_configuration(tmp_path):
     config = load(tmp_path / "etc/lanying/lanying.toml", environment={}, profile="pi3")
     assert config.listen == "[::]:8480" and not config.accounts.open_registration
     unit = lines(service)
-    start = "ExecStart=/opt/bin/python -m lanying.cli.main start --config /etc/lanying/lanying.toml --data /srv/chat --profile pi3"
+    start = "ExecStart=/opt/bin/python -m lanying.cli start --config /etc/lanying/lanying.toml --data /srv/chat --profile pi3"
     assert start in unit
     assert f"LimitNOFILE={machine.descriptors_needed(config.max_connections)}" in unit
     assert {"User=chat", "ReadWritePaths=/srv/chat", "ProtectSystem=strict", "NoNewPrivileges=yes", "Type=notify"} <= {
