@@ -19,10 +19,11 @@ run: $(VENV)/.installed ## start a server: SHARDS=4, DATA=./data, LISTEN=127.0.0
 test: $(VENV)/.test $(if $(NODE),tests/compat/node_modules/.installed tests/web/node_modules/.installed) ## run the whole test suite
 	$(BIN)/python -m pytest -rfEs -n 2 --dist loadscope
 
-check: $(VENV)/.test ## lint, format and types
+check: $(VENV)/.test ## lint, format, types and the contracts of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 adversity: $(VENV)/.test ## every fault in its long form: half an hour
 	$(BIN)/python -m pytest -rfEs -m "slow or not slow" tests/adversity tests/cluster/test_crash.py tests/cluster/test_move.py
