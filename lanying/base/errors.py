@@ -11,6 +11,7 @@ LanyingError
  ├── BackupError          a backup cannot be made, is damaged, or cannot be restored there; the text names the remedy
  ├── ReshardError         resharding cannot go on; the text names the remedy
  ├── TokenError           an access token is malformed, forged, expired or revoked
+ ├── UnexpectedEvent      a defect: an event for which a state machine has no transition; the text names state and event
  └── CallError            a call to another process failed: ``code`` is a REST code
 """
 
@@ -55,6 +56,10 @@ class SchemaError(StoreError):
 
 class StoreFull(StoreError):
     """The disk has no room; the batch was not written."""
+
+
+class UnexpectedEvent(LanyingError):
+    """A state machine got an event that its state does not know: our defect, never the client's."""
 
 
 class BackupError(LanyingError):
