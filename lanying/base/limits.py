@@ -48,7 +48,7 @@ DEVICE_RECORDS_PER_USER: Final = 200
 SENDS_PER_S: Final = 2000
 """Messages one user may send per second, unless configured; and one group may take."""
 GROUP_RATES: Final = 10_000
-"""Groups whose rate is counted at a time; with more all counts begin anew."""
+"""Groups whose rate is counted at a time; with more the one used longest ago begins anew."""
 MESSAGE_BYTES: Final = 64 * 1024
 """Largest MessageBody, unless configured: text with its extensions; attachments are URLs."""
 WORDS: Final = 100_000

@@ -6,7 +6,6 @@
 ``endpoint``   what a request handler gets and gives; a table row per path
 ``params``     parameters from query or body, lenient about both
 ``auth``       who is calling: tokens, admins acting as users
-``throttle``   wrong passwords per name and address
 ``codes``      REST codes and their meaning
 ``batch``      many rows of one call  ``handles``   names that lead to a user
 ``code_book``  short-lived secrets    ``sms``       how a code reaches a phone

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lanying.base import limits, logs
 from lanying.base.errors import CallError
+from lanying.base.rate import RateLimiter
 from lanying.bus.call import request_id
 from lanying.config.apps import App
 from lanying.gateway import admin
@@ -35,7 +36,6 @@ from lanying.gateway.http.endpoint import Endpoint, Page, Raw, Services, Visit
 from lanying.gateway.http.error_codes import HTTP_STATUS, MEANINGS, refuse
 from lanying.gateway.http.metrics import Metrics
 from lanying.gateway.http.params import parse
-from lanying.gateway.http.throttle import Guesses
 from lanying.gateway.messages import messages, push_bindings, push_tasks
 from lanying.gateway.social import roster_administration, rosters
 
@@ -122,10 +122,10 @@ async def _respond(services: Services, endpoint: Endpoint, request: Request) -> 
         return 500, _failure(500, MEANINGS[500], 500)
 
 
-def _count(requests: Guesses | None, key: str, now: float) -> None:
+def _count(requests: RateLimiter | None, key: str, now: float) -> None:
     """:raises CallError: 429, too many requests"""
     if requests is not None and not requests.take(key, now):
-        raise refuse(429)
+        raise refuse(429, f"too many requests; try again in {requests.wait_s(key, now):.1f} seconds")
 
 
 def _visit(services: Services, endpoint: Endpoint, request: Request, body: bytes) -> Visit:

@@ -1,8 +1,4 @@
-"""Who may open another connection: a token bucket per address, and a total of connections without a login.
-
-The bucket is kept as the time at which it will be full again (GCRA): one float per address. An address whose time has
-passed has a full bucket and needs no entry, so memory is bounded by the addresses of the last second.
-"""
+"""Who may open another connection: a rate per address, and a total of connections without a login."""
 
 from __future__ import annotations
 
@@ -11,9 +7,10 @@ from ipaddress import IPv6Address
 from typing import Final
 
 from lanying.base import limits
+from lanying.base.rate import Rate, RateLimiter
 
 ADDRESSES: Final = 16_384
-"""Addresses remembered. When more connect within a second, newcomers get no entry and only the total limits them."""
+"""Addresses remembered. When more connect within a second, the rate of those seen longest ago begins anew; the total limits all."""
 
 
 class Admission(enum.Enum):
@@ -35,7 +32,7 @@ class Throttle:
     :ivar pending: connections admitted and not yet released
     """
 
-    __slots__ = ("_addresses", "_full_again", "_interval_s", "_sweep_at", "_total", "pending")
+    __slots__ = ("_rates", "_total", "pending")
 
     def __init__(
         self,
@@ -43,16 +40,13 @@ class Throttle:
         total: int = limits.PENDING_CONNECTIONS,
         addresses: int = ADDRESSES,
     ) -> None:
-        self._interval_s = 1.0 / per_s
+        self._rates = RateLimiter(Rate(per_s), addresses)
         self._total = total
-        self._addresses = addresses
-        self._full_again: dict[str, float] = {}
-        self._sweep_at = 0.0
         self.pending = 0
 
     def __len__(self) -> int:
         """Addresses remembered."""
-        return len(self._full_again)
+        return len(self._rates)
 
     def admit(self, address: str, now: float) -> Admission:
         """Ask for one more connection; OK counts it as pending until :meth:`release`."""
@@ -60,11 +54,8 @@ class Throttle:
             return Admission.FULL
         if not is_loopback(address):
             key = address if ":" not in address else network(address)
-            full_again = max(self._full_again.get(key, now), now) + self._interval_s
-            if full_again > now + 1.0 + self._interval_s / 2:  # half a token of slack for rounding
+            if not self._rates.take(key, now):
                 return Admission.TOO_FAST
-            if key in self._full_again or self._room(now):
-                self._full_again[key] = full_again
         self.pending += 1
         return Admission.OK
 
@@ -72,14 +63,6 @@ class Throttle:
         """A connection is logged in, handed over or closed."""
         assert self.pending > 0
         self.pending -= 1
-
-    def _room(self, now: float) -> bool:
-        if len(self._full_again) < self._addresses:
-            return True
-        if now >= self._sweep_at:  # at most once a second: a sweep of a table that stays full is not free
-            self._sweep_at = now + 1.0
-            self._full_again = {key: at for key, at in self._full_again.items() if at > now}
-        return len(self._full_again) < self._addresses
 
 
 def is_loopback(address: str) -> bool:

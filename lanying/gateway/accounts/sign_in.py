@@ -47,7 +47,7 @@ async def check_password(visit: Visit, uid: int, password: str) -> Credentials:
     if len(password) > limits.PASSWORD_CHARS or not await services.passwords.verify(found.password_hash, password):
         raise refuse(11001)
     for guesses, key in keys:
-        guesses.give_back(key, services.now())
+        guesses.give_back(key)
     if services.passwords.outdated(found.password_hash):
         renewed = await services.passwords.hash(password)
         try:

@@ -15,6 +15,7 @@ from lanying.base import limits
 from lanying.base.clock import monotonic, wall_ms
 from lanying.base.errors import CallError
 from lanying.base.passwords import Passwords
+from lanying.base.rate import Rate, RateLimiter
 from lanying.bus.messages import AdminRequest
 from lanying.bus.shards import Shards
 from lanying.config.apps import App
@@ -24,7 +25,6 @@ from lanying.gateway.accounts.sms import provider
 from lanying.gateway.accounts.user_cap import UserCap
 from lanying.gateway.files.file_store import FileStore
 from lanying.gateway.http.params import Params
-from lanying.gateway.http.throttle import Guesses
 
 GET: Final = ("GET",)
 POST: Final = ("POST",)
@@ -43,10 +43,15 @@ ADDRESS_FACTOR: Final = 10
 """One address (a school behind one NAT) may guess for this many names at once."""
 
 
-def requests(per_second: int) -> Guesses | None:
-    """Counts requests; None: any number is fine."""
-    burst = per_second * limits.REQUEST_BURST_S
-    return Guesses(burst, limits.GUESS_KEYS, limits.REQUEST_BURST_S) if per_second else None
+def per_second(most: int) -> RateLimiter | None:
+    """Limits requests, None: any number is fine. A client that has been away may ask for :data:`limits.REQUEST_BURST_S` at once."""
+    burst_s = limits.REQUEST_BURST_S
+    return RateLimiter(Rate(most * burst_s, burst_s), limits.GUESS_KEYS) if most else None
+
+
+def per_minute(most: int) -> RateLimiter:
+    """Limits what is tried, guessed or paid for."""
+    return RateLimiter(Rate(most, 60.0), limits.GUESS_KEYS)
 
 
 async def nobody(request: AdminRequest) -> bytes:
@@ -71,19 +76,19 @@ class Services:
         data: Path = Path("data"),
         ask_admin: Callable[[AdminRequest], Awaitable[bytes]] = nobody,
     ) -> None:
-        per_minute = config.accounts.password_guesses_per_minute
+        guesses = config.accounts.password_guesses_per_minute
         self.config = config
         self.apps = apps
         self.shards = shards
         self.passwords = Passwords(config.accounts)
         self.user_cap = UserCap(config, now)
         self.sms = provider(config.sms)
-        self.sms_requests = Guesses(SMS_PER_MINUTE, limits.GUESS_KEYS)
-        self.code_requests = Guesses(CODES_PER_MINUTE, limits.GUESS_KEYS)
-        self.by_token = requests(config.rest.requests_per_second_per_token)
-        self.by_address = requests(config.rest.requests_per_second_per_address)
-        self.guesses = Guesses(per_minute, limits.GUESS_KEYS)
-        self.address_guesses = Guesses(per_minute * ADDRESS_FACTOR, limits.GUESS_KEYS)
+        self.sms_requests = per_minute(SMS_PER_MINUTE)
+        self.code_requests = per_minute(CODES_PER_MINUTE)
+        self.by_token = per_second(config.rest.requests_per_second_per_token)
+        self.by_address = per_second(config.rest.requests_per_second_per_address)
+        self.guesses = per_minute(guesses)
+        self.address_guesses = per_minute(guesses * ADDRESS_FACTOR)
         self.now = now
         self.now_ms = now_ms
         self.notifiers = Notifiers(data)

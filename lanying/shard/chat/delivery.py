@@ -61,7 +61,8 @@ class Delivery:
             sender = getattr(meta, "from").uid
             if sender and sender != session.uid:
                 raise Refused(Status.INVALID_PARAMETER, "from is not the logged-in user")
-            shard.policy.count_send(session.rate, shard.tick.now)
+            if not shard.policy.user_rate.take(session.sends, shard.tick.now):
+                raise shard.policy.too_many()
             if shard.full:
                 raise Refused(Status.FAIL, DISK_FULL)
             if meta.ns != NS_MESSAGE:

@@ -6,6 +6,7 @@ import msgspec
 
 from lanying.base import limits, words
 from lanying.base.errors import CallError
+from lanying.base.rate import Rate, RateLimiter
 from lanying.bus.messages import STATE_BANNED, STATE_FROZEN, AddApp, PeerState
 from lanying.config.schema import Config
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
@@ -31,29 +32,20 @@ class Refused(Exception):
         self.reason = reason
 
 
-class Rate:
-    """How many in the second that began at ``since`` (monotonic)."""
-
-    __slots__ = ("count", "since")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.since = 0.0
-
-
 class Policy:
     """Rules of this server over the relations its shard knows.
 
     :ivar words: the word filter, None without one
+    :ivar user_rate: of what one user sends
     """
 
     def __init__(self, work: Work, config: Config) -> None:
         self._work = work
         self._config = config
         self._anybody = self._everywhere_anybody()
-        self._per_user = config.policy.user_messages_per_s
+        self.user_rate = Rate(config.policy.user_messages_per_s)
         self._per_group = config.policy.group_messages_per_s
-        self._groups: dict[int, Rate] = {}
+        self._groups = RateLimiter(Rate(self._per_group), limits.GROUP_RATES)
         self._mask = config.policy.mask_words
         file = config.policy.words_file
         self.words = words.WordFilter(words.read(file)) if file else None
@@ -70,34 +62,21 @@ class Policy:
             config.accounts_of(app).strangers_may_chat for app in config.apps
         )
 
-    def count_send(self, rate: Rate, now: float) -> None:
-        """A user sends something. :raises Refused: too much in this second"""
-        if now - rate.since >= 1.0:
-            rate.since = now
-            rate.count = 0
-        rate.count += 1
-        if rate.count > self._per_user:
-            raise Refused(Status.RATE_LIMIT_EXCEEDED, f"more than {self._per_user} messages in a second")
+    def too_many(self) -> Refused:
+        """A user sends more than ``user_rate``."""
+        most = self._config.policy.user_messages_per_s
+        return Refused(Status.RATE_LIMIT_EXCEEDED, f"more than {most} messages in a second")
 
     def count_group(self, gid: int, now: float, priority: int) -> bool:
         """Something for a group of this shard. False: it may be dropped (``priority`` above 0) and has to be.
 
         Messages that may be dropped get half of the group's rate. :raises Refused: too much in this second
         """
-        rate = self._groups.get(gid)
-        if rate is None:
-            if len(self._groups) >= limits.GROUP_RATES:
-                self._groups.clear()
-            rate = self._groups[gid] = Rate()
-        if now - rate.since >= 1.0:
-            rate.since = now
-            rate.count = 0
-        if priority and rate.count >= self._per_group // 2:
+        if self._groups.take(gid, now, keep=self._per_group - self._per_group // 2 if priority else 0):
+            return True
+        if priority:
             return False
-        rate.count += 1
-        if rate.count > self._per_group:
-            raise Refused(Status.RATE_LIMIT_EXCEEDED, f"more than {self._per_group} messages in a second in this group")
-        return True
+        raise Refused(Status.RATE_LIMIT_EXCEEDED, f"more than {self._per_group} messages in a second in this group")
 
     def censor(self, meta: Meta, body: MessageBody) -> None:
         """Look for forbidden words; masked in place if the server masks. :raises Refused: WORD_CENSORED"""

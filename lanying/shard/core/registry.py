@@ -32,7 +32,7 @@ class Registry:
         """A device logged in."""
         sessions = self._users.setdefault(session.uid, [])
         if sessions:
-            session.rate = sessions[0].rate
+            session.sends = sessions[0].sends
         sessions.append(session)
         self.count += 1
 

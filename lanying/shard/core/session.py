@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from lanying.base.rate import Bucket
 from lanying.protocol.connection import WRAPPERS, Connection
-from lanying.shard.chat.policy import Rate
 from lanying.shard.chat.sync import PullLoop
 
 LOOPS_KEPT = 32
@@ -18,7 +18,7 @@ class Session:
     :ivar loops: pull loops by queue, only of queues that moved
     :ivar highest_client_mid: a send with a larger client id cannot be a repetition
     :ivar listed: the unread list was asked for since the login
-    :ivar rate: messages sent in this second, shared by the sessions of a user
+    :ivar sends: how much of the user's rate is taken, shared by all sessions of a user
     :ivar wrap: a frame as this connection carries it
     :ivar left: closing, nothing is accepted any more: why, in a word; empty before
     """
@@ -34,7 +34,7 @@ class Session:
         "listed",
         "loops",
         "parked",
-        "rate",
+        "sends",
         "sn",
         "uid",
         "unsent",
@@ -56,7 +56,7 @@ class Session:
         self.listed = False
         self.left = ""
         self.parked = 0
-        self.rate = Rate()
+        self.sends = Bucket()
 
     def forget_idle_loops(self) -> None:
         """Drop loops that have nothing outstanding; their cursors are in the store."""

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from lanying.base.errors import CallError
 from lanying.gateway.app import ENDPOINTS
 from lanying.gateway.http.params import Params, parse
-from lanying.gateway.http.throttle import Guesses
 from tests.gateway.conftest import Gateway
 
 NAMES = (
@@ -131,22 +130,3 @@ def test_any_bytes_end_in_an_envelope(shared: Any, query: bytes, body: bytes, to
     response = gateway.send("POST", url, headers=headers, content=body)
     assert response.status_code == 200
     assert response.json()["code"] in (402, 10002, 10003)
-
-
-def test_guesses_refill_over_a_minute() -> None:
-    guesses = Guesses(2, keys=10)
-    assert [guesses.take("a", 0.0) for _ in range(3)] == [True, True, False]
-    assert guesses.take("b", 0.0)
-    assert not guesses.take("a", 29.0)
-    assert guesses.take("a", 30.0)
-    assert not guesses.take("a", 30.0)
-    guesses.give_back("a", 30.0)
-    assert guesses.take("a", 30.0)
-
-
-def test_guesses_remember_only_so_many_keys() -> None:
-    guesses = Guesses(1, keys=3)
-    for key in range(10):
-        assert guesses.take(key, 0.0)
-    assert not guesses.take(9, 0.0)
-    assert guesses.take(0, 0.0)
