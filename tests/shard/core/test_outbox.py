@@ -81,7 +81,7 @@ def test_an_outbox_longer_than_the_window_drains_from_the_store() -> None:
     sim.hold.add(peer)
     count = limits.LINK_WINDOW + 500
     for number in range(count):
-        a.session.rate.count = 0
+        a.session.sends.full_at = 0.0
         a.send(bob, f"{number}", run=False)
         sim.commit(alice.shard)
     sim.run()
