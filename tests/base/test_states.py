@@ -5,12 +5,7 @@ import enum
 import pytest
 
 from lanying.base.errors import UnexpectedEvent
-from lanying.base.states import Transitions
-
-
-class Door(enum.IntEnum):
-    OPEN = 0
-    SHUT = 1
+from lanying.base.states import State, transitions
 
 
 class Push(enum.IntEnum):
@@ -18,16 +13,18 @@ class Push(enum.IntEnum):
     PULLED = 1
 
 
-TABLE = Transitions({(Door.OPEN, Push.PUSHED): Door.SHUT, (Door.SHUT, Push.PULLED): Door.OPEN})
+OPEN: State[Push, str] = State("OPEN")
+SHUT: State[Push, str] = State("SHUT")
+TABLE = transitions({(OPEN, Push.PUSHED): ("bang", SHUT), (SHUT, Push.PULLED): ("creak", OPEN)})
 
 
 def test_a_pair_in_the_table_gives_what_follows():
-    assert TABLE[Door.OPEN, Push.PUSHED] is Door.SHUT
+    assert OPEN.on[Push.PUSHED] == ("bang", SHUT)
 
 
-@pytest.mark.parametrize("pair", [(Door.OPEN, Push.PULLED), (Door.SHUT, Push.PUSHED)])
+@pytest.mark.parametrize("pair", [(OPEN, Push.PULLED), (SHUT, Push.PUSHED)])
 def test_any_other_pair_raises_one_error_that_names_state_and_event(pair):
     state, event = pair
     with pytest.raises(UnexpectedEvent, match=f"{event.name} in state {state.name}"):
-        TABLE[pair]
+        state.on[event]
     assert pair not in TABLE

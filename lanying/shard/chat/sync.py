@@ -1,44 +1,135 @@
 """Pull loops: how one device gets what is in one queue (xsync 5.2 to 5.5; pure).
 
-A device acknowledges entries by asking for those behind them; the server pushes when it may and otherwise says that
-there is something::
+A device acknowledges entries by asking for those behind them. The server pushes entries when the device is up to date, and
+otherwise says that there are some. :data:`TRANSITIONS` is the whole machine (drawn in ``docs/states.md``):
 
-    state      has acknowledged up to   event                        answer                                   next
-    state
-    ---------  -----------------------  ---------------------------  ---------------------------------------  ----------
-    IDLE       the end                  new entries                  eager batch                              AWAITING
-    IDLE       the end                  new entries, all its own     none, the cursor follows                 IDLE
-    IDLE       less                     new entries                  NOTICE                                   NOTICED
-    NOTICED    anything                 new entries                  none: one NOTICE per loop (5.4)          NOTICED
-    AWAITING   anything                 new entries                  none: they follow the acknowledgement    AWAITING
-    AWAITING   the end                  SyncUL of the last key       none yet                                 OWED
-    OWED       the end                  new entries                  batch: the answer that is owed           AWAITING
-    OWED       the end                  :meth:`PullLoop.end`         batch without metas, next_key 0          IDLE
-    OWED       less                     :meth:`PullLoop.end`         batch without metas, with next_key       AWAITING
-    any        anything                 SyncUL, entries follow       batch with next_key                      AWAITING
-    any        anything                 SyncUL, nothing follows      batch without metas, next_key 0          IDLE
+- IDLE: the device has acknowledged everything that was sent, or was never sent anything.
+- AWAITING: a batch was sent. New entries wait for the acknowledgement, which asks for them.
+- NOTICED: a NOTICE was sent, the only one of this loop (5.4). The device has to ask.
+- OWED: the device has asked behind the last entry, and has no answer yet. The end of a loop says nothing, so it waits for
+  something that says more: new entries, another frame to this socket, or a second. That saves a write to the socket per message.
 
-A device never gets entries it made itself: it shows them already (5.6). ``next_key`` is the position of the last
-entry looked at.
-
-OWED saves a write to the socket per message: the end of a loop, which says nothing, waits for something that says more. It is
-sent along with whatever else the socket gets, and within a second.
+A device never gets entries it made itself: it shows them already (5.6). ``next_key`` is the position of the last entry looked at.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum, auto
 from typing import Final, NamedTuple
 
 from lanying.base import limits
+from lanying.base.states import State, transitions
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.shard.chat import visible
 from lanying.shard.chat.mailbox import Conversation, Mailboxes
 
-IDLE: Final = 0
-AWAITING: Final = 1
-NOTICED: Final = 2
-OWED: Final = 3
+
+class Event(IntEnum):
+    """What happens to a loop: new entries in the queue, a SyncUL of the device, or time."""
+
+    ENTRIES = auto()
+    """New entries that follow what was sent, and fit a batch."""
+    OWN_ENTRIES = auto()
+    """The same, all made by this device."""
+    SHARED = auto()
+    """The same, in a frame that all devices of a group get."""
+    BACKLOG = auto()
+    """There are entries, but not the next ones, or more than fit a batch."""
+    CONGESTED = auto()
+    """New entries, and the socket does not take what it has."""
+    LAST_KEY = auto()
+    """The device asks behind the last entry, which it was sent."""
+    FOUND = auto()
+    """The device asks, and entries follow."""
+    REMOVED = auto()
+    """The device asks, and what follows is a stretch of removed entries or its own; more is behind it."""
+    EXHAUSTED = auto()
+    """The device asks, and nothing follows."""
+    DUE = auto()
+    """The answer that is owed has waited long enough, and nothing came."""
+
+
+class Answer(IntEnum):
+    """What the device is sent."""
+
+    NONE = auto()
+    KEEP = auto()
+    """Nothing yet; the entries are kept for the next pull."""
+    PULL = auto()
+    """What a pull finds, at the end of the tick."""
+    EAGER = auto()
+    """A batch nobody asked for."""
+    BATCH = auto()
+    """A batch with ``next_key``."""
+    KEY = auto()
+    """A batch without metas: ask behind ``next_key``."""
+    END = auto()
+    """A batch without metas, ``next_key`` 0: that was all."""
+    NOTICE = auto()
+
+
+IDLE: Final = State[Event, Answer]("IDLE")
+AWAITING: Final = State[Event, Answer]("AWAITING")
+NOTICED: Final = State[Event, Answer]("NOTICED")
+OWED: Final = State[Event, Answer]("OWED")
+
+TRANSITIONS: Final = transitions(
+    {
+        (IDLE, Event.ENTRIES): (Answer.EAGER, AWAITING),
+        (IDLE, Event.OWN_ENTRIES): (Answer.NONE, IDLE),
+        (IDLE, Event.SHARED): (Answer.NONE, AWAITING),
+        (IDLE, Event.BACKLOG): (Answer.NOTICE, NOTICED),
+        (IDLE, Event.CONGESTED): (Answer.NONE, IDLE),
+        (IDLE, Event.LAST_KEY): (Answer.PULL, IDLE),
+        (IDLE, Event.FOUND): (Answer.BATCH, AWAITING),
+        (IDLE, Event.REMOVED): (Answer.KEY, AWAITING),
+        (IDLE, Event.EXHAUSTED): (Answer.END, IDLE),
+        (AWAITING, Event.ENTRIES): (Answer.KEEP, AWAITING),
+        (AWAITING, Event.BACKLOG): (Answer.KEEP, AWAITING),
+        (AWAITING, Event.CONGESTED): (Answer.KEEP, AWAITING),
+        (AWAITING, Event.LAST_KEY): (Answer.NONE, OWED),
+        (AWAITING, Event.FOUND): (Answer.BATCH, AWAITING),
+        (AWAITING, Event.REMOVED): (Answer.KEY, AWAITING),
+        (AWAITING, Event.EXHAUSTED): (Answer.END, IDLE),
+        (NOTICED, Event.ENTRIES): (Answer.NONE, NOTICED),
+        (NOTICED, Event.BACKLOG): (Answer.NONE, NOTICED),
+        (NOTICED, Event.CONGESTED): (Answer.NONE, NOTICED),
+        (NOTICED, Event.LAST_KEY): (Answer.PULL, NOTICED),
+        (NOTICED, Event.FOUND): (Answer.BATCH, AWAITING),
+        (NOTICED, Event.REMOVED): (Answer.KEY, AWAITING),
+        (NOTICED, Event.EXHAUSTED): (Answer.END, IDLE),
+        (OWED, Event.ENTRIES): (Answer.BATCH, AWAITING),
+        (OWED, Event.OWN_ENTRIES): (Answer.NONE, OWED),
+        (OWED, Event.SHARED): (Answer.NONE, AWAITING),
+        (OWED, Event.BACKLOG): (Answer.KEY, AWAITING),
+        (OWED, Event.CONGESTED): (Answer.NONE, OWED),
+        (OWED, Event.LAST_KEY): (Answer.PULL, OWED),
+        (OWED, Event.FOUND): (Answer.BATCH, AWAITING),
+        (OWED, Event.REMOVED): (Answer.KEY, AWAITING),
+        (OWED, Event.EXHAUSTED): (Answer.END, IDLE),
+        (OWED, Event.DUE): (Answer.END, IDLE),
+    }
+)
+
+# A member of an enumeration costs more to look up than its transition (Python 3.11), and these are needed per message.
+_ENTRIES: Final = Event.ENTRIES
+_OWN_ENTRIES: Final = Event.OWN_ENTRIES
+_SHARED: Final = Event.SHARED
+_BACKLOG: Final = Event.BACKLOG
+_CONGESTED: Final = Event.CONGESTED
+_LAST_KEY: Final = Event.LAST_KEY
+_FOUND: Final = Event.FOUND
+_REMOVED: Final = Event.REMOVED
+_EXHAUSTED: Final = Event.EXHAUSTED
+_DUE: Final = Event.DUE
+_NONE: Final = Answer.NONE
+_KEEP: Final = Answer.KEEP
+_PULL: Final = Answer.PULL
+_EAGER: Final = Answer.EAGER
+_BATCH: Final = Answer.BATCH
+_KEY: Final = Answer.KEY
+_END: Final = Answer.END
 
 
 class Entry(NamedTuple):
@@ -56,10 +147,11 @@ class Entry(NamedTuple):
 
 
 class PullLoop:
-    """One device's progress in one queue.
+    """One device's progress in one queue; ``cursor`` is never beyond ``sent``.
 
     :ivar cursor: acknowledged up to here
     :ivar sent: pushed or looked at up to here
+    :ivar since: when the device was last sent something, monotonic
     :ivar tail: entries behind ``sent`` kept while the device has not answered; None: read them from the store
     """
 
@@ -74,15 +166,16 @@ class PullLoop:
     @property
     def idle(self) -> bool:
         """Nothing outstanding: the loop can be dropped and made again from its cursor."""
-        return self.state == IDLE and self.cursor == self.sent
+        return self.state is IDLE and self.cursor == self.sent
 
     def ready_for(self, first: int) -> bool:
         """The device is up to date: entries from ``first`` on may be pushed to it."""
-        return (self.state == IDLE or self.state == OWED) and self.sent == first - 1
+        return self.sent == first - 1 and (self.state is IDLE or self.state is OWED)
 
     def pushed(self, last: int, now: float) -> None:
         """Entries up to ``last`` were pushed."""
-        self.sent, self.state, self.since = last, AWAITING, now
+        self.sent, self.since = last, now
+        self.state = self.state.on[_SHARED][1]
 
     def wants(self, key: int, head: Conversation) -> int | None:
         """Position a pull with this key has to read from the store, None when there is nothing or it is kept here."""
@@ -95,40 +188,50 @@ class PullLoop:
         self, mailboxes: Mailboxes, head: Conversation, sn: int, entries: list[Entry], now: float, congested: bool
     ) -> bytes | None:
         """New entries of the queue: the frame for the device, if any."""
-        state = self.state
-        if state == AWAITING:
+        count = len(entries)
+        if congested:
+            event = _CONGESTED
+        elif self.sent != entries[0].seq - 1 or (
+            count > 1 and (count > limits.BATCH_METAS or self.sent != entries[-1].seq - count)
+        ):
+            event = _BACKLOG
+        else:
+            event = _ENTRIES
+        answer, state = self.state.on[event]
+        if answer is _KEEP:
             self._keep(entries)
             return None
-        if state == NOTICED:
+        if answer is _NONE:
             return None
-        if congested:
-            return None
-        if self.sent != entries[0].seq - 1 or len(entries) > limits.BATCH_METAS:
-            return self.remind(head, now)
-        last = self.sent = entries[-1].seq
-        metas = [entry.meta for entry in entries if entry.sn != sn and entry.meta]
+        if answer is not _EAGER and answer is not _BATCH:
+            return self._say(event, head, now)
+        _, meta, author_sn, previous_mid = entries[0]
+        if count == 1:
+            metas = [meta] if meta and author_sn != sn else []
+        else:
+            metas = [entry.meta for entry in entries if entry.meta and entry.sn != sn]
+        self.sent = last = entries[-1].seq
         if not metas:
+            self.state = self.state.on[_OWN_ENTRIES][1]
             self.cursor = last
             mailboxes.move_cursor(head, sn, last)
             return None
-        self.state, self.since = AWAITING, now
-        if state == OWED:
+        self.state, self.since = state, now
+        if answer is _BATCH:
             return frame.batch(head.peer, metas, last)
-        return frame.batch(head.peer, metas, last, eager=True, prev_mid=entries[0].previous_mid)
+        return frame.batch(head.peer, metas, last, eager=True, prev_mid=previous_mid)
 
     def remind(self, head: Conversation, now: float) -> bytes:
         """For entries that could not be offered: a NOTICE, or the answer that is owed with nothing but a key to go on from."""
-        if self.state == OWED:
-            self.state, self.since = AWAITING, now
-            return frame.batch(head.peer, [], self.cursor)
-        self.state, self.since = NOTICED, now
-        return frame.notice(head.peer)
+        return self._say(_BACKLOG, head, now)
 
     def acknowledge(self, mailboxes: Mailboxes, head: Conversation, sn: int, key: int) -> bool:
         """The device confirms everything there is: from now on it is owed an answer. False: it has to :meth:`pull`."""
-        if self.state != AWAITING or key != self.sent or key != head.last_seq or not key:
+        if key != self.sent or key != head.last_seq or not key:
             return False
-        self.state = OWED
+        answer, self.state = self.state.on[_LAST_KEY]
+        if answer is _PULL:
+            return False
         self.tail = None
         if key > self.cursor:
             self.cursor = key
@@ -136,12 +239,8 @@ class PullLoop:
         return True
 
     def end(self, head: Conversation, now: float) -> bytes:
-        """The end of the loop, which is owed."""
-        assert self.state == OWED
-        if self.cursor < head.last_seq:  # what came while the device did not read
-            return self.remind(head, now)
-        self.state = IDLE
-        return frame.batch(head.peer, [])
+        """The end of the loop, which is owed; or what came while the device did not read."""
+        return self._say(_BACKLOG if self.cursor < head.last_seq else _DUE, head, now)
 
     def pull(self, mailboxes: Mailboxes, head: Conversation, sn: int, key: int, now: float, now_ms: int = 0) -> bytes:
         """The device asks for what is behind ``key`` (its cursor without one) and acknowledges everything up to it."""
@@ -151,33 +250,46 @@ class PullLoop:
             self.cursor = key
             mailboxes.move_cursor(head, sn, key)
         metas, scanned = self._next(mailboxes, head, sn, self.cursor, now_ms)
-        if not metas:
-            advanced = scanned > self.cursor
-            if advanced:  # only entries of its own
-                self.cursor = scanned
-                mailboxes.move_cursor(head, sn, scanned)
-            self.sent, self.tail = scanned, None
-            if advanced and scanned < head.last_seq:  # a stretch of removed entries: the device goes on behind it
-                self.state, self.since = AWAITING, now
-                return frame.batch(head.peer, [], scanned)
-            self.state = IDLE
-            return frame.batch(head.peer, [])
-        self.sent, self.state, self.since = scanned, AWAITING, now
-        return frame.batch(head.peer, metas, scanned)
+        assert self.cursor <= scanned, "a pull goes forward"
+        self.sent, self.tail = scanned, None
+        if metas:
+            self.state, self.since = self.state.on[_FOUND][1], now
+            return frame.batch(head.peer, metas, scanned)
+        event = _EXHAUSTED
+        if scanned > self.cursor:  # nothing of it is for this device, so it need not acknowledge it
+            self.cursor = scanned
+            mailboxes.move_cursor(head, sn, scanned)
+            if scanned < head.last_seq:
+                event = _REMOVED
+        return self._say(event, head, now)
 
     def pending(self, head: Conversation, now: float) -> int:
         """``n`` of the heartbeat's unread list: entries beyond the cursor, unless a loop that delivers them is under way."""
-        if self.state != IDLE and now - self.since < limits.IN_FLIGHT_RETRY_S:
+        if self.state is not IDLE and now - self.since < limits.IN_FLIGHT_RETRY_S:
             return 0
         return head.last_seq - self.cursor
 
+    def _say(self, event: Event, head: Conversation, now: float) -> bytes:
+        """An answer without entries."""
+        answer, self.state = self.state.on[event]
+        self.since = now
+        if answer is _END:
+            return frame.batch(head.peer, [])
+        if answer is _KEY:
+            return frame.batch(head.peer, [], self.cursor)
+        assert answer is Answer.NOTICE, f"{event.name} has no answer without entries"
+        return frame.notice(head.peer)
+
     def _keep(self, entries: list[Entry]) -> None:
         tail = self.tail
-        if tail is None:
-            if entries[0].seq == self.sent + 1 and len(entries) <= limits.TAIL_METAS:
+        kept = len(tail) if tail else 0
+        after = tail[-1].seq if tail else self.sent
+        count = len(entries)
+        if entries[0].seq == after + 1 and entries[-1].seq == after + count and kept + count <= limits.TAIL_METAS:
+            if tail:
+                tail += entries
+            else:
                 self.tail = list(entries)
-        elif tail[-1].seq + 1 == entries[0].seq and len(tail) + len(entries) <= limits.TAIL_METAS:
-            tail += entries
 
     def _next(
         self, mailboxes: Mailboxes, head: Conversation, sn: int, cursor: int, now_ms: int
