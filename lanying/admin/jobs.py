@@ -12,7 +12,7 @@ from typing import Any, Final
 from lanying.admin.visit import CommandError, Visit
 from lanying.base import limits
 from lanying.base.errors import LanyingError
-from lanying.bus.messages import BroadcastInfo, CancelBroadcast, ListBroadcasts
+from lanying.bus.messages import CancelBroadcast, ListBroadcasts
 from lanying.supervisor.move import Move
 
 RUNNING: Final = "running"
@@ -142,7 +142,7 @@ async def cancel(visit: Visit) -> object:
     text = visit.text("job")
     if text.startswith(BROADCAST) and text[1:].isdecimal():
         visit.will(f"stop broadcast {text[1:]}: who has it keeps it")
-        stopped, silent = await visit.server.ask_all(CancelBroadcast(int(text[1:])), bool)
+        stopped, silent = await visit.server.ask_all(CancelBroadcast(int(text[1:])))
         if silent:
             names = ", ".join(f"shard-{shard}" for shard in silent)
             raise CommandError(503, f"{names} did not answer and may go on with {text}: cancel it again")
@@ -159,7 +159,7 @@ async def cancel(visit: Visit) -> object:
 
 async def _broadcasts(visit: Visit) -> list[dict[str, Any]]:
     """The shards' parts of each broadcast as one row; a row for each shard that does not answer."""
-    answers, silent = await visit.server.ask_all(ListBroadcasts(), list[BroadcastInfo])
+    answers, silent = await visit.server.ask_all(ListBroadcasts())
     rows: dict[int, dict[str, Any]] = {}
     for part in [one for parts in answers.values() for one in parts]:
         what = f"broadcast in {part.app}"

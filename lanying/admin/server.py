@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -18,14 +18,14 @@ from lanying.base.clock import wall_ms
 from lanying.base.errors import CallError
 from lanying.base.passwords import Passwords
 from lanying.bus.messages import AccountInfo, FindName, Message, Request
-from lanying.bus.shards import Shards, accounts, ask, ask_name
+from lanying.bus.messages.base import R
+from lanying.bus.shards import Shards, accounts, ask, ask_name, ask_shard
 from lanying.cluster.runtime import RunDirectory
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App, Apps
 from lanying.config.schema import Config
 from lanying.supervisor import control
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -72,23 +72,23 @@ class Server:
         except (control.NotRunning, control.NoAnswer) as error:
             raise CommandError(503, str(error)) from error
 
-    async def ask(self, entity_id: int, request: Request, result: type[T]) -> T:
+    async def ask(self, entity_id: int, request: Request[R]) -> R:
         """Ask the shard of a user or group. :raises CallError: refused or 503"""
-        return await ask(self.shards, entity_id, request, result)
+        return await ask(self.shards, entity_id, request)
 
-    async def ask_shard(self, shard: int, request: Request, result: type[T]) -> T:
+    async def ask_shard(self, shard: int, request: Request[R]) -> R:
         """Ask one shard. :raises CallError: refused or 503"""
-        return msgspec.msgpack.decode(await self.shards.call(shard, request), type=result)
+        return await ask_shard(self.shards, shard, request)
 
-    async def ask_all(self, request: Request, result: type[T]) -> tuple[dict[int, T], list[int]]:
+    async def ask_all(self, request: Request[R]) -> tuple[dict[int, R], list[int]]:
         """Ask every shard at once: answers by shard, and the shards that are silent, which is when the others are asked most.
 
         :raises CallError: one refused
         """
         shards = range(self.map.shards)
-        asked = (self.ask_shard(shard, request, result) for shard in shards)
+        asked = (self.ask_shard(shard, request) for shard in shards)
         found = dict(zip(shards, await asyncio.gather(*asked, return_exceptions=True), strict=True))
-        answers: dict[int, T] = {}
+        answers: dict[int, R] = {}
         silent: list[int] = []
         for shard, answer in found.items():
             if isinstance(answer, CallError) and answer.code == 503:
@@ -111,7 +111,7 @@ class Server:
         """A user by id or name. :raises CommandError: 10000"""
         uid = entity_id(who)
         if not uid:
-            uid = await ask_name(self.shards, app.app_id, who, FindName(app.app_id, who), int)
+            uid = await ask_name(self.shards, app.app_id, who, FindName(app.app_id, who))
         found = (await accounts(self.shards, app.app_id, [uid])).get(uid) if uid else None
         if found is None:
             raise CommandError(10000, f"there is no user {who} in app {app.app_id}; `users search` finds names")

@@ -9,7 +9,8 @@ from contextvars import ContextVar
 from lanying.base import limits
 from lanying.base.clock import wall_ms
 from lanying.base.errors import CallError
-from lanying.bus.messages import AdminRequest, Call, Reply, Request, encode
+from lanying.bus.messages import Call, Question, Reply, decode_result, encode
+from lanying.bus.messages.base import R
 from lanying.bus.transport import Bus
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -27,7 +28,7 @@ class Calls:
     def begin(
         self,
         process: str,
-        request: Request | AdminRequest,
+        request: Question[object],
         done: Callable[[Reply], None],
         timeout_s: float = limits.CALL_TIMEOUT_S,
     ) -> None:
@@ -48,13 +49,12 @@ class Calls:
             if asked == process:
                 self._bus.send(process, call)
 
-    async def ask(
-        self, process: str, request: Request | AdminRequest, timeout_s: float = limits.CALL_TIMEOUT_S
-    ) -> bytes:
-        """The result of a call, MessagePack.
+    async def ask(self, process: str, request: Question[R], timeout_s: float = limits.CALL_TIMEOUT_S) -> R:
+        """The result of a call. :raises CallError: refused by the callee, or code 503 when it did not answer in time"""
+        return decode_result(request, await self.call(process, request, timeout_s))
 
-        :raises CallError: refused by the callee, or code 503 when it did not answer in time
-        """
+    async def call(self, process: str, request: Question[object], timeout_s: float = limits.CALL_TIMEOUT_S) -> bytes:
+        """The same, as the MessagePack of the result."""
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self.begin(process, request, lambda reply: None if future.done() else future.set_result(reply), timeout_s)
         reply = await future

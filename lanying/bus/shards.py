@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol, TypeVar
-
-import msgspec
+from typing import Protocol
 
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.failpoints import failpoint
 from lanying.bus.call import Calls
-from lanying.bus.messages import AccountInfo, GetAccounts, Request
+from lanying.bus.messages import AccountInfo, GetAccounts, Request, decode_result
+from lanying.bus.messages.base import R
 from lanying.cluster.runtime import shard_name
 from lanying.cluster.shardmap import ShardMap
-
-T = TypeVar("T")
 
 
 class Shards(Protocol):
@@ -25,7 +22,7 @@ class Shards(Protocol):
     def map(self) -> ShardMap:
         """Who owns which id."""
 
-    async def call(self, shard: int, request: Request) -> bytes:
+    async def call(self, shard: int, request: Request[object]) -> bytes:
         """Ask one shard; the MessagePack of its answer.
 
         :raises CallError: refused, or 503 when it did not answer in time
@@ -41,32 +38,32 @@ class BusShards:
         self._timeout_s = timeout_s
         self._open = [0] * shard_map.shards
 
-    async def call(self, shard: int, request: Request) -> bytes:
+    async def call(self, shard: int, request: Request[object]) -> bytes:
         if self._open[shard] >= limits.CALLS_PER_SHARD:
             raise CallError(503, f"{shard_name(shard)} is busy, try again")
         self._open[shard] += 1
         try:
             failpoint("gateway.before_call")
-            answer = await self._calls.ask(shard_name(shard), request, self._timeout_s)
+            answer = await self._calls.call(shard_name(shard), request, self._timeout_s)
             failpoint("gateway.after_call")
         finally:
             self._open[shard] -= 1
         return answer
 
 
-async def ask(shards: Shards, entity_id: int, request: Request, result: type[T]) -> T:
+async def ask(shards: Shards, entity_id: int, request: Request[R]) -> R:
     """Ask the shard that owns a user or group. :raises CallError: refused or 503"""
-    return msgspec.msgpack.decode(await shards.call(shards.map.shard_of(entity_id), request), type=result)
+    return decode_result(request, await shards.call(shards.map.shard_of(entity_id), request))
 
 
-async def ask_shard(shards: Shards, shard: int, request: Request, result: type[T]) -> T:
+async def ask_shard(shards: Shards, shard: int, request: Request[R]) -> R:
     """Ask one shard by its number. :raises CallError: refused or 503"""
-    return msgspec.msgpack.decode(await shards.call(shard, request), type=result)
+    return decode_result(request, await shards.call(shard, request))
 
 
-async def ask_name(shards: Shards, app: str, name: str, request: Request, result: type[T]) -> T:
+async def ask_name(shards: Shards, app: str, name: str, request: Request[R]) -> R:
     """Ask the shard that keeps a user name. :raises CallError: refused or 503"""
-    return msgspec.msgpack.decode(await shards.call(shards.map.shard_of_name(app, name), request), type=result)
+    return decode_result(request, await shards.call(shards.map.shard_of_name(app, name), request))
 
 
 async def accounts(shards: Shards, app: str, uids: list[int]) -> dict[int, AccountInfo]:
@@ -79,7 +76,7 @@ async def accounts(shards: Shards, app: str, uids: list[int]) -> dict[int, Accou
         found: list[AccountInfo] = []
         for start in range(0, len(wanted), limits.REST_IDS_PER_CALL):
             request = GetAccounts(app, wanted[start : start + limits.REST_IDS_PER_CALL])
-            found += msgspec.msgpack.decode(await shards.call(shard, request), type=list[AccountInfo])
+            found += await ask_shard(shards, shard, request)
         return found
 
     answers = await asyncio.gather(*(of_shard(shard, wanted) for shard, wanted in by_shard.items()))

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from lanying.base.lag import Lag
 from lanying.base.logs import setup
 from lanying.bus.call import Calls
 from lanying.bus.handoff import wire
-from lanying.bus.messages import Drain, Envelope, Heartbeat, Reconfigure, Reply
+from lanying.bus.messages import AdminRequest, Drain, Envelope, Heartbeat, Reconfigure, Reply
+from lanying.bus.messages.base import R
 from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
 from lanying.cluster.runtime import ADMIN, EXIT_CONFIG, SUPERVISOR, Launch
@@ -53,7 +53,7 @@ class Process:
         self.calls = Calls(self.bus)
         shards = BusShards(self.calls, launch.shard_map, launch.config.rest.call_timeout_ms / 1000)
         self.services = Services(
-            launch.config, launch.app_list(), shards, data=Path(launch.data), ask_admin=partial(self.calls.ask, ADMIN)
+            launch.config, launch.app_list(), shards, data=Path(launch.data), ask_admin=self._ask_admin
         )
         self.adopter = Adopter(build(self.services, self._metrics), loop)
         self.receiver = wire.Receiver(launch.run.handoff(launch.name), self.accept, loop)
@@ -112,6 +112,9 @@ class Process:
         """Release everything."""
         self.bus.close()
         self.services.passwords.close()
+
+    async def _ask_admin(self, request: AdminRequest[R]) -> R:
+        return await self.calls.ask(ADMIN, request)
 
     def _envelope(self, message: Envelope) -> None:
         if isinstance(message, Reply):

@@ -11,7 +11,7 @@ import psutil
 
 from lanying.base import limits
 from lanying.base.errors import LanyingError
-from lanying.bus.messages import GroupInfo, GroupPage, JobInfo, ListGroups, ListJobs, StartBackup
+from lanying.bus.messages import GroupInfo, ListGroups, ListJobs, StartBackup
 from lanying.bus.shards import ask_shard
 from lanying.cluster.runtime import RunDirectory
 from lanying.gateway.http.endpoint import GET, POST, Endpoint, Page, Visit
@@ -41,7 +41,7 @@ async def groups(visit: Visit) -> object:
     shard, behind = (int(place), int(after)) if place.isdecimal() and after.isdecimal() else (0, 0)
     found: list[GroupInfo] = []
     while shard < shards.map.shards and len(found) < size:
-        page = await ask_shard(shards, shard, ListGroups(visit.app.app_id, behind, size - len(found)), GroupPage)
+        page = await ask_shard(shards, shard, ListGroups(visit.app.app_id, behind, size - len(found)))
         found += page.groups
         shard, behind = (shard, page.next) if page.next else (shard + 1, 0)
     rows = [
@@ -55,7 +55,7 @@ async def backups(visit: Visit) -> object:
     """Where backups go (empty: switched off), when the last whole one was made (0: never), and the jobs since the server's start."""
     _need_first_app(visit)
     path = visit.services.config.storage.backup_path
-    jobs = msgspec.msgpack.decode(await visit.services.ask_admin(ListJobs()), type=list[JobInfo])
+    jobs = await visit.services.ask_admin(ListJobs())
     made_ms = await asyncio.to_thread(_made_ms, Path(path)) if path else 0
     return {"path": path, "made_ms": made_ms, "jobs": [msgspec.structs.asdict(job) for job in jobs]}
 
@@ -63,7 +63,7 @@ async def backups(visit: Visit) -> object:
 async def start_backup(visit: Visit) -> object:
     """Back the server up into ``storage.backup_path``; the job, which goes on by itself."""
     _need_first_app(visit)
-    job = msgspec.msgpack.decode(await visit.services.ask_admin(StartBackup(visit.address)), type=JobInfo)
+    job = await visit.services.ask_admin(StartBackup(visit.address))
     return msgspec.structs.asdict(job)
 
 

@@ -21,19 +21,16 @@ from lanying.base.clock import monotonic, wall_ms
 from lanying.base.errors import CallError, ConfigError
 from lanying.base.histogram import Histogram
 from lanying.bus.messages import (
-    AccountInfo,
     CountPushTask,
     FinishPushes,
     GetAccounts,
     GetGroupPushFacts,
     GetPushFacts,
     GetPushTask,
-    GroupPushFacts,
     PushDone,
     PushFacts,
     PushTask,
     PushTold,
-    TakenPushes,
     TakePushes,
 )
 from lanying.bus.shards import Shards, ask, ask_shard
@@ -126,7 +123,7 @@ class Service:
                 continue
             awake.clear()
             try:
-                taken = await ask_shard(self._shards, index, TakePushes(epoch, after), TakenPushes)
+                taken = await ask_shard(self._shards, index, TakePushes(epoch, after))
             except CallError:
                 await asyncio.sleep(RETRY_S)
                 continue
@@ -155,7 +152,7 @@ class Service:
                         self._behind(entry.row.uid)
                 try:
                     await self._count_tasks([entry for entry, done in batch if done.final])
-                    await ask_shard(self._shards, index, FinishPushes([done for _, done in batch]), bool)
+                    await ask_shard(self._shards, index, FinishPushes([done for _, done in batch]))
                 except CallError as error:
                     if error.code == AWAY:
                         await asyncio.sleep(RETRY_S)
@@ -175,7 +172,7 @@ class Service:
         """What vendors took counts for the task that ordered it."""
         for entry in entries:
             if entry.sent and not entry.row.seq:
-                await ask(self._shards, entry.row.mid, CountPushTask(entry.row.mid, sent=entry.sent), bool)
+                await ask(self._shards, entry.row.mid, CountPushTask(entry.row.mid, sent=entry.sent))
                 entry.sent = {}
 
     def _say(self, entry: Entry, *, final: bool) -> None:
@@ -246,7 +243,7 @@ class Service:
         """The recipient and his push, or why there is none. :raises CallError: he is gone, or a shard does not answer"""
         row, shards = entry.row, self._shards
         ahead = self._ahead[row.uid] - 1
-        facts = await ask(shards, row.uid, GetPushFacts(row.uid, row.mid, row.peer, not row.seq), PushFacts)
+        facts = await ask(shards, row.uid, GetPushFacts(row.uid, row.mid, row.peer, not row.seq))
         recipient, hour = letters.recipient(facts, ahead), time.localtime().tm_hour
         if not row.seq:
             task = await self._task(row.mid)
@@ -257,7 +254,7 @@ class Service:
         group = None
         if row.group:
             request = GetGroupPushFacts(row.peer, row.mid, row.uid)
-            group = await ask(shards, row.peer, request, GroupPushFacts)
+            group = await ask(shards, row.peer, request)
         why = letters.missing(facts, group)
         if why:
             return why
@@ -271,8 +268,7 @@ class Service:
         return facts, msgspec.structs.replace(push, ext=letters.address(row))
 
     async def _task(self, task_id: int) -> PushTask | None:
-        found = await self._shards.call(self._shards.map.shard_of(task_id), GetPushTask(task_id))
-        return msgspec.msgpack.decode(found, type=PushTask | None)
+        return await ask(self._shards, task_id, GetPushTask(task_id))
 
     async def _name(self, app: str, uid: int) -> str:
         """What a sender is called; the app for the server."""
@@ -280,7 +276,7 @@ class Service:
             return self._apps[app].name if app in self._apps else app
         name, until = self._names.get((app, uid), ("", 0.0))
         if monotonic() >= until:
-            accounts = await ask(self._shards, uid, GetAccounts(app, [uid]), list[AccountInfo])
+            accounts = await ask(self._shards, uid, GetAccounts(app, [uid]))
             name = letters.name_of(accounts[0] if accounts else None)
             if len(self._names) >= NAMES_KEPT:
                 self._names.clear()

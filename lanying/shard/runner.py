@@ -384,7 +384,7 @@ class Runner:
 
             threading.Thread(target=work, name="compact", daemon=True).start()
 
-    def _ask(self, shard: int, request: Request, done: Callable[[Reply], None]) -> None:
+    def _ask(self, shard: int, request: Request[object], done: Callable[[Reply], None]) -> None:
         def answered(reply: Reply) -> None:
             self._begin_turn()
             done(reply)

@@ -91,7 +91,7 @@ KICKS: Final[dict[int, str]] = {
 
 Pull = tuple[Session, int, int]
 Page = tuple[Session, int, int, int]
-Ask = Callable[[int, Request, Callable[[Reply], None]], None]
+Ask = Callable[[int, Request[object], Callable[[Reply], None]], None]
 
 
 class Shard:
@@ -383,7 +383,7 @@ class Shard:
         """Shard that owns a user or group."""
         return self._slots[entity_id % len(self._slots)]
 
-    def ask(self, shard: int, request: Request, done: Callable[[Reply], None]) -> None:
+    def ask(self, shard: int, request: Request[object], done: Callable[[Reply], None]) -> None:
         """Call another shard; ``done`` runs as an event of a later tick."""
         self._ask(shard, request, done)
 

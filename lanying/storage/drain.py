@@ -117,8 +117,8 @@ class _Drain:
             if done is not None:
                 done(message)
 
-    def _asker(self, caller: str) -> Callable[[int, Request, Callable[[Reply], None]], None]:
-        def ask(shard: int, request: Request, done: Callable[[Reply], None]) -> None:
+    def _asker(self, caller: str) -> Callable[[int, Request[object], Callable[[Reply], None]], None]:
+        def ask(shard: int, request: Request[object], done: Callable[[Reply], None]) -> None:
             self._last_call += 1
             self._calls[self._last_call] = done
             deadline_ms = self._now_ms + int(limits.CALL_TIMEOUT_S * 1000)

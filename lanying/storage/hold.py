@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-import msgspec
 import uvloop
 
 from lanying.base.errors import BackupError, CallError
@@ -48,8 +47,7 @@ async def _held(run: RunDirectory, shards: int, take: Callable[[], T]) -> tuple[
     bus.start(asyncio.get_running_loop())
 
     async def all_shards(seconds: float) -> list[bool]:
-        replies = await asyncio.gather(*(calls.ask(shard_name(n), HoldLinks(seconds)) for n in range(shards)))
-        return [msgspec.msgpack.decode(reply, type=bool) for reply in replies]
+        return await asyncio.gather(*(calls.ask(shard_name(n), HoldLinks(seconds)) for n in range(shards)))
 
     try:
         await all_shards(0)  # the first contact may take a moment; nobody should stand still for it

@@ -124,7 +124,7 @@ class LocalCluster:
         self.links: deque[tuple[int, LinkMessage | Told]] = deque()
         self.shards = [LocalShard(self) for _ in range(shards)]
 
-    def call(self, shard: int, request: Request, *, settle: bool = True) -> bytes:
+    def call(self, shard: int, request: Request[object], *, settle: bool = True) -> bytes:
         """Ask a shard. :raises CallError: refused, and then nothing changed"""
         work = self.shards[shard]
         if isinstance(request, Joined):
@@ -140,7 +140,7 @@ class LocalCluster:
             self.settle()
         return answer
 
-    def ask(self, uid: int, request: Request) -> object:
+    def ask(self, uid: int, request: Request[object]) -> object:
         """Ask the shard of a user; the answer as builtins."""
         return msgspec.msgpack.decode(self.call(self.map.shard_of(uid), request))
 

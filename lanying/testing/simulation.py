@@ -83,7 +83,7 @@ class Simulation:
         self.run()
 
     def _make(self, index: int) -> Shard:
-        def ask(target: int, request: Request, done: Callable[[Reply], None]) -> None:
+        def ask(target: int, request: Request[object], done: Callable[[Reply], None]) -> None:
             self._call_number += 1
             self._calls[self._call_number] = done
             call = Call(self._call_number, f"shard-{index}", self.now_ms + 5000, encode(request))
@@ -122,7 +122,7 @@ class Simulation:
             shard.outbox.clock(shard.tick)
         self.run()
 
-    def call(self, index: int, request: Request) -> bytes:
+    def call(self, index: int, request: Request[object]) -> bytes:
         """Ask a shard as a gateway does, and let everything that follows from it happen.
 
         :raises CallError: refused

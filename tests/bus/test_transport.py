@@ -96,7 +96,7 @@ def test_calls_are_answered_refused_or_time_out(run: RunDirectory) -> None:
         calls = Calls(client)
         server.start(loop)
         client.start(loop)
-        assert await calls.ask("server", PeerQuery(1, 0, "")) == b"\xc3"
+        assert await calls.call("server", PeerQuery(1, 0, "")) == b"\xc3"
         with pytest.raises(CallError) as refused:
             await calls.ask("server", PeerQuery(2, 0, ""))
         assert refused.value.code == 10000

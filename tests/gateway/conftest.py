@@ -34,7 +34,7 @@ class LocalShards:
     def map(self) -> ShardMap:
         return self.cluster.map
 
-    async def call(self, shard: int, request: Request) -> bytes:
+    async def call(self, shard: int, request: Request[object]) -> bytes:
         if self.fail is not None:
             raise self.fail
         return self.cluster.call(shard, request)
@@ -50,7 +50,7 @@ class SimulatedShards:
     def map(self) -> ShardMap:
         return self.simulation.map
 
-    async def call(self, shard: int, request: Request) -> bytes:
+    async def call(self, shard: int, request: Request[object]) -> bytes:
         return self.simulation.call(shard, request)
 
 

@@ -41,7 +41,7 @@ class SimulatedShards:
     def map(self) -> ShardMap:
         return self.simulation.map
 
-    async def call(self, shard: int, request: Request) -> bytes:
+    async def call(self, shard: int, request: Request[object]) -> bytes:
         return self.simulation.call(shard, request)
 
 

@@ -79,14 +79,14 @@ class Stage:
         self.deaf: set[int] = set()
         self.service = Service(self, {"lanying": App("lanying", "School", "")}, self.notifiers, self.vendors)
 
-    async def call(self, shard: int, request: Request) -> bytes:
+    async def call(self, shard: int, request: Request[object]) -> bytes:
         """As :class:`~lanying.bus.shards.Shards`."""
         await asyncio.sleep(0)
         if shard in self.deaf:
             raise CallError(503, "it starts")
         return self.sim.call(shard, request)
 
-    def ask(self, uid: int, request: Request, result: Any = bool) -> Any:
+    def ask(self, uid: int, request: Request[object], result: Any = bool) -> Any:
         return msgspec.msgpack.decode(self.sim.call(self.map.shard_of(uid), request), type=result)
 
     def absent(self, name: str, *tokens: str, notifier: str = "one") -> User:

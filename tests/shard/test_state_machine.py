@@ -293,7 +293,7 @@ class Town(RuleBasedStateMachine):
         self.order += 1
         self.sim.advance(0.01)
 
-    def ask(self, request: m.Request) -> bytes:
+    def ask(self, request: m.Request[object]) -> bytes:
         return self.sim.call(self.sim.map.shard_of(self.gid), request)
 
     def _invite(self, uid: int, inviter: int) -> None:

@@ -62,7 +62,7 @@ async def _tell(visit: Visit, shard: int, message: AddApp) -> bool:
         async with asyncio.timeout(TAKE_OVER_S):
             while True:
                 try:
-                    return await visit.server.ask_shard(shard, message, bool)
+                    return await visit.server.ask_shard(shard, message)
                 except CallError:
                     await asyncio.sleep(RETRY_S)
     except TimeoutError:

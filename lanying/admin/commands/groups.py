@@ -10,13 +10,9 @@ from lanying.bus.messages import (
     DestroyGroup,
     GetGroups,
     GroupInfo,
-    GroupPage,
-    GroupView,
     KickMembers,
     ListGroups,
     ListMembers,
-    MemberPage,
-    Outcome,
 )
 
 ADMIN_RIGHTS = 2
@@ -43,7 +39,7 @@ def shown(info: GroupInfo) -> dict[str, Any]:
 async def _group(visit: Visit) -> GroupInfo:
     app, text = visit.server.app(visit.text("app")), visit.text("group")
     gid = entity_id(text)
-    found = await visit.server.ask(gid, GetGroups(0, app.app_id, [gid]), list[GroupView]) if gid else []
+    found = await visit.server.ask(gid, GetGroups(0, app.app_id, [gid])) if gid else []
     if not found:
         raise CommandError(20001, f"there is no group {text} in app {app.app_id}; `groups list` shows them")
     return found[0].info
@@ -55,7 +51,7 @@ async def list_all(visit: Visit) -> object:
     shard, after = (int(part) for part in (visit.cursor or "0:0").split(":"))
     rows: list[dict[str, Any]] = []
     while shard < server.map.shards and len(rows) < visit.limit:
-        page = await server.ask_shard(shard, ListGroups(app.app_id, after, visit.limit - len(rows)), GroupPage)
+        page = await server.ask_shard(shard, ListGroups(app.app_id, after, visit.limit - len(rows)))
         rows += map(shown, page.groups)
         shard, after = (shard, page.next) if page.next else (shard + 1, 0)
     return Page(rows, f"{shard}:{after}" if shard < server.map.shards else "")
@@ -70,7 +66,7 @@ async def members(visit: Visit) -> object:
     """Members of a group, page by page."""
     info = await _group(visit)
     request = ListMembers(info.gid, info.owner, info.app, ADMIN_RIGHTS, int(visit.cursor or 0), visit.limit)
-    page = await visit.server.ask(info.gid, request, MemberPage)
+    page = await visit.server.ask(info.gid, request)
     rows = [
         {
             "uid": row.uid,
@@ -90,7 +86,7 @@ async def mute(visit: Visit) -> object:
         f"let only admins write in {info.name} ({info.gid}) "
         + (f"for {minutes} minutes" if minutes >= 0 else "for ever")
     )
-    until = await visit.server.ask(info.gid, BanGroup(info.gid, info.owner, info.app, ADMIN_RIGHTS, minutes), int)
+    until = await visit.server.ask(info.gid, BanGroup(info.gid, info.owner, info.app, ADMIN_RIGHTS, minutes))
     return {"gid": info.gid, "muted_until_ms": until}
 
 
@@ -98,7 +94,7 @@ async def unmute(visit: Visit) -> object:
     """Everybody may write again."""
     info = await _group(visit)
     visit.will(f"let everybody write in {info.name} ({info.gid})")
-    await visit.server.ask(info.gid, BanGroup(info.gid, info.owner, info.app, ADMIN_RIGHTS, 0), int)
+    await visit.server.ask(info.gid, BanGroup(info.gid, info.owner, info.app, ADMIN_RIGHTS, 0))
     return f"everybody may write in {info.name} ({info.gid})"
 
 
@@ -108,7 +104,7 @@ async def kick(visit: Visit) -> object:
     users = [await visit.server.user(visit.server.app(info.app), who) for who in visit.many("users")]
     visit.will(f"remove {', '.join(user.username for user in users)} from {info.name} ({info.gid})")
     request = KickMembers(info.gid, info.owner, info.app, ADMIN_RIGHTS, [user.uid for user in users])
-    found = await visit.server.ask(info.gid, request, list[Outcome])
+    found = await visit.server.ask(info.gid, request)
     owner = "owns the group: let him hand it over first, or `groups destroy` it"
     return [
         {"uid": row.id, "removed": row.code == 200, "reason": owner if row.id == info.owner else row.reason}
@@ -120,5 +116,5 @@ async def destroy(visit: Visit) -> object:
     """End a group for all its members."""
     info = await _group(visit)
     visit.will(f"destroy the group {info.name} ({info.gid}) of {info.count} members, for good")
-    await visit.server.ask(info.gid, DestroyGroup(info.gid, info.owner, info.app, ADMIN_RIGHTS), bool)
+    await visit.server.ask(info.gid, DestroyGroup(info.gid, info.owner, info.app, ADMIN_RIGHTS))
     return f"{info.name} ({info.gid}) is destroyed"

@@ -9,10 +9,8 @@ from lanying.bus.messages import (
     STATE_NORMAL,
     AccountInfo,
     GetGroups,
-    GroupView,
     Notify,
     Post,
-    Posted,
     StartBroadcast,
 )
 from lanying.protocol.schema.xsync_pb2 import MessageBody
@@ -23,7 +21,7 @@ async def send(visit: Visit) -> object:
     server, app = visit.server, visit.server.app(visit.text("app"))
     sender = (await server.user(app, visit.text("from"))).uid if visit.text("from") else 0
     to = entity_id(visit.text("to"))
-    groups = await server.ask(to, GetGroups(0, app.app_id, [to]), list[GroupView]) if to else []
+    groups = await server.ask(to, GetGroups(0, app.app_id, [to])) if to else []
     if groups and not sender:
         raise CommandError(10002, "a group has no messages of the server: say with --from in whose name")
     target = to if groups else _recipient(await server.user(app, visit.text("to")))
@@ -36,9 +34,9 @@ async def send(visit: Visit) -> object:
     )
     payload = body.SerializeToString()
     if sender:
-        posted = await server.ask(sender, Post(sender, app.app_id, target, payload), Posted)
+        posted = await server.ask(sender, Post(sender, app.app_id, target, payload))
     else:
-        posted = await server.ask(target, Notify(target, app.app_id, payload), Posted)
+        posted = await server.ask(target, Notify(target, app.app_id, payload))
     return {"message": posted.mid, "time_ms": posted.time_ms}
 
 
@@ -55,5 +53,5 @@ async def broadcast(visit: Visit) -> object:
     server, app = visit.server, visit.server.app(visit.text("app"))
     body = MessageBody(type=MessageBody.CHAT, content=visit.text("text"), is_system=True)
     visit.will(f"send a text of {len(visit.text('text'))} characters to every user of app {app.app_id}")
-    number = await server.ask_shard(0, StartBroadcast(app.app_id, body.SerializeToString(), visit.who), int)
+    number = await server.ask_shard(0, StartBroadcast(app.app_id, body.SerializeToString(), visit.who))
     return {"broadcast": number, "next": "`jobs list` shows how far it is"}

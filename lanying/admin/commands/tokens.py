@@ -28,5 +28,5 @@ async def revoke(visit: Visit) -> object:
     """End all tokens and sessions of a user."""
     info = await visit.server.user(visit.server.app(visit.text("app")), visit.text("user"))
     visit.will(f"end all tokens and sessions of {info.username} ({info.uid})")
-    closed = await visit.server.ask(info.uid, Kick(info.uid, 0, UserNotice.KICKED_BY_OTHER_DEVICE), int)
+    closed = await visit.server.ask(info.uid, Kick(info.uid, 0, UserNotice.KICKED_BY_OTHER_DEVICE))
     return {"uid": info.uid, "sessions_closed": closed}

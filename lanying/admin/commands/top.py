@@ -15,7 +15,7 @@ from rich.text import Text
 from lanying.admin.visit import Visit
 from lanying.base.clock import monotonic
 from lanying.base.histogram import quantile
-from lanying.bus.messages import ListSlow, ListSlowReaders, Request, Slow, SlowReader
+from lanying.bus.messages import ListSlow, ListSlowReaders, Request
 from lanying.supervisor import report
 
 TOP_S: Final = 2.0
@@ -61,9 +61,7 @@ async def top(visit: Visit) -> AsyncIterator[dict[str, Any]]:
         for row in rows:
             row |= compared(row["figures"], old.get(row["name"], {}), now - at)
         before.append((now, {row["name"]: row["figures"] for row in rows}))
-        readers, slow = await asyncio.gather(
-            _all(visit, ListSlowReaders(SHOWN), SlowReader), _all(visit, ListSlow(), Slow)
-        )
+        readers, slow = await asyncio.gather(_all(visit, ListSlowReaders(SHOWN)), _all(visit, ListSlow()))
         yield found | {
             "time_ms": visit.server.now_ms(),
             "slow_readers": [
@@ -78,9 +76,9 @@ async def top(visit: Visit) -> AsyncIterator[dict[str, Any]]:
         await asyncio.sleep(TOP_S)
 
 
-async def _all(visit: Visit, request: Request, kind: type[T]) -> list[T]:
+async def _all(visit: Visit, request: Request[list[T]]) -> list[T]:
     """What the shards answer, those that are up."""
-    answers, _ = await visit.server.ask_all(request, list[kind])  # type: ignore[valid-type]
+    answers, _ = await visit.server.ask_all(request)
     return list(chain(*answers.values()))
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from lanying.admin.visit import Visit
-from lanying.bus.messages import ListSlow, Slow, Traced, TraceUser
+from lanying.bus.messages import ListSlow, Traced, TraceUser
 from lanying.cluster.runtime import ADMIN
 
 RENEW_S = 30.0
@@ -20,7 +20,7 @@ async def trace(visit: Visit) -> AsyncIterator[dict[str, Any]]:
     with server.followers.queue(Traced) as frames:
         try:
             while True:
-                await server.ask(info.uid, TraceUser(info.uid, 2 * RENEW_S, ADMIN), int)
+                await server.ask(info.uid, TraceUser(info.uid, 2 * RENEW_S, ADMIN))
                 try:
                     async with asyncio.timeout(RENEW_S):
                         while True:
@@ -37,12 +37,12 @@ async def trace(visit: Visit) -> AsyncIterator[dict[str, Any]]:
                     continue
         finally:
             if server.followers.count(Traced) == 1:  # we are the last
-                await asyncio.shield(server.ask(info.uid, TraceUser(info.uid, 0, ADMIN), int))
+                await asyncio.shield(server.ask(info.uid, TraceUser(info.uid, 0, ADMIN)))
 
 
 async def slowlog(visit: Visit) -> object:
     """Turns, flushes and wake-ups of shards that took longer than 0.1 s, the latest last."""
-    found, silent = await visit.server.ask_all(ListSlow(), list[Slow])
+    found, silent = await visit.server.ask_all(ListSlow())
     rows: list[dict[str, Any]] = [
         {
             "time_ms": slow.time_ms,

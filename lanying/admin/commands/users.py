@@ -11,10 +11,7 @@ from lanying.bus.messages import (
     STATE_FROZEN,
     STATE_NORMAL,
     AccountInfo,
-    AccountPage,
     ClaimAccount,
-    Credentials,
-    DeviceInfo,
     GetCredentials,
     Kick,
     ListAccounts,
@@ -59,7 +56,7 @@ async def create(visit: Visit) -> object:
     server.passwords.check_new(password)
     visit.will(f"create the user {name} in app {app.app_id}")
     request = ClaimAccount(app.app_id, name, await server.passwords.hash(password))
-    uid = await ask_name(server.shards, app.app_id, name, request, int)
+    uid = await ask_name(server.shards, app.app_id, name, request)
     return {"uid": uid, "username": name, "app": app.app_id}
 
 
@@ -67,7 +64,7 @@ async def show(visit: Visit) -> object:
     """A user with his devices."""
     info = await _user(visit)
     gone = info.state == STATE_DELETED
-    devices = [] if gone else await visit.server.ask(info.uid, ListDevices(info.uid), list[DeviceInfo])
+    devices = [] if gone else await visit.server.ask(info.uid, ListDevices(info.uid))
     return shown(info) | {"devices": len(devices), "online": sum(device.online for device in devices)}
 
 
@@ -79,7 +76,7 @@ async def list_all(visit: Visit) -> object:
     for _ in range(PAGES_LOOKED_AT):
         if shard >= server.map.shards or len(rows) >= visit.limit:
             break
-        page = await server.ask_shard(shard, ListAccounts(app.app_id, after, 0, visit.limit - len(rows)), AccountPage)
+        page = await server.ask_shard(shard, ListAccounts(app.app_id, after, 0, visit.limit - len(rows)))
         rows += [
             shown(info)
             for info in page.accounts
@@ -99,7 +96,7 @@ async def sessions(visit: Visit) -> object:
 async def devices(visit: Visit) -> object:
     """Devices of a user, online ones first."""
     info = await _user(visit)
-    rows = await visit.server.ask(info.uid, ListDevices(info.uid), list[DeviceInfo])
+    rows = await visit.server.ask(info.uid, ListDevices(info.uid))
     return [
         {
             "device_sn": row.device_sn,
@@ -118,11 +115,10 @@ async def set_password(visit: Visit) -> object:
     password = visit.text("password")
     server.passwords.check_new(password)
     visit.will(f"give {info.username} ({info.uid}) a new password and log all his devices out")
-    old = await server.ask(info.uid, GetCredentials(info.app, info.uid), Credentials)
+    old = await server.ask(info.uid, GetCredentials(info.app, info.uid))
     await server.ask(
         info.uid,
         SetPassword(info.uid, await server.passwords.hash(password), expected=old.password_hash, revoke=True),
-        bool,
     )
     return f"{info.username} has a new password"
 
@@ -131,12 +127,10 @@ async def kick(visit: Visit) -> object:
     """Log a user's devices out: one, or all with their tokens."""
     info = await _user(visit)
     sn = visit.number("device")
-    if sn and sn not in [
-        row.device_sn for row in await visit.server.ask(info.uid, ListDevices(info.uid), list[DeviceInfo])
-    ]:
+    if sn and sn not in [row.device_sn for row in await visit.server.ask(info.uid, ListDevices(info.uid))]:
         raise CommandError(404, f"{info.username} ({info.uid}) has no device {sn}; `users devices` lists them")
     visit.will(f"log {f'device {sn}' if sn else 'all devices'} of {info.username} ({info.uid}) out")
-    closed = await visit.server.ask(info.uid, Kick(info.uid, sn, UserNotice.KICKED_BY_OTHER_DEVICE), int)
+    closed = await visit.server.ask(info.uid, Kick(info.uid, sn, UserNotice.KICKED_BY_OTHER_DEVICE))
     return {"uid": info.uid, "sessions_closed": closed}
 
 
@@ -148,7 +142,7 @@ def changes_state(state: int, verb: str, means: str) -> Any:
         if info.state == STATE_DELETED:
             raise CommandError(10010, f"{info.username} ({info.uid}) is deleted, for good: create another account")
         visit.will(f"{verb} {info.username} ({info.uid}): {means}")
-        await visit.server.ask(info.uid, SetState(info.uid, state), bool)
+        await visit.server.ask(info.uid, SetState(info.uid, state))
         return {"uid": info.uid, "username": info.username, "state": STATES[state]}
 
     return handler

@@ -6,21 +6,21 @@ from typing import Any
 
 from lanying.admin.visit import CommandError, Visit, entity_id
 from lanying.base.ids import message_time_ms
-from lanying.bus.messages import ExplainMessage, GetReached, MessageTrace, MessageTraces, PushTold
+from lanying.bus.messages import ExplainMessage, GetReached, MessageTrace, PushTold
 
 
 async def why(visit: Visit) -> object:
     """Every mailbox that has a message, and how far each device there is with it."""
     server, mid = visit.server, visit.number("message_id")
     user, group = await _user(visit), _group(visit)
-    answers, silent = await server.ask_all(ExplainMessage(mid), MessageTraces)
+    answers, silent = await server.ask_all(ExplainMessage(mid))
     found = {(trace.owner, trace.peer): trace for answer in answers.values() for trace in answer.traces}
     for owner in filter(None, (user, group)):
         found |= await _look_through(visit, owner)
     # Of a 1:1 conversation the other side is known once one is found.
     for owner, peer in list(found):
         if owner != peer and peer and (peer, owner) not in found and server.map.shard_of(peer) not in silent:
-            other = await server.ask(peer, ExplainMessage(mid, peer, owner), MessageTraces)
+            other = await server.ask(peer, ExplainMessage(mid, peer, owner))
             found |= {(trace.owner, trace.peer): trace for trace in other.traces}
     if not found:
         hint = (
@@ -33,7 +33,7 @@ async def why(visit: Visit) -> object:
     steps = [step for trace in sorted(found.values(), key=lambda one: one.owner != one.sender) for step in story(trace)]
     for trace in found.values():
         if user and _is_timeline(trace) and trace.seq:
-            devices = await server.ask(user, GetReached(user, trace.owner, trace.seq), list[tuple[int, str]])
+            devices = await server.ask(user, GetReached(user, trace.owner, trace.seq))
             where = f"member {user} of group {trace.owner}"
             nobody = "has no devices yet, or is not a member"
             steps += [_step(where, what) for what in map(_of_device, devices)] or [_step(where, nobody)]
@@ -54,9 +54,7 @@ async def _look_through(visit: Visit, owner: int) -> dict[tuple[int, int], Messa
     found: dict[tuple[int, int], MessageTrace] = {}
     after = 0
     while True:
-        answer = await visit.server.ask(
-            owner, ExplainMessage(visit.number("message_id"), owner, after=after), MessageTraces
-        )
+        answer = await visit.server.ask(owner, ExplainMessage(visit.number("message_id"), owner, after=after))
         found |= {(trace.owner, trace.peer): trace for trace in answer.traces}
         after = answer.next
         if not after:

@@ -20,14 +20,14 @@ _MOBILE: Final = re.compile(r"\+[0-9]{8,20}|1[3-9][0-9]{9}")
 async def find(visit: Visit, name: str) -> int:
     """Whose name it is, 0 for nobody's."""
     app = visit.app.app_id
-    return await ask_name(visit.services.shards, app, name, FindName(app, name), int)
+    return await ask_name(visit.services.shards, app, name, FindName(app, name))
 
 
 async def claim(visit: Visit, name: str, uid: int, taken: int) -> None:
     """Let a name lead to ``uid``. :raises CallError: ``taken``, it leads to somebody else"""
     app = visit.app.app_id
     try:
-        await ask_name(visit.services.shards, app, name, ClaimName(app, name, uid), bool)
+        await ask_name(visit.services.shards, app, name, ClaimName(app, name, uid))
     except CallError as error:
         raise refuse(taken) if error.code == 10004 else error from error
 
@@ -35,7 +35,7 @@ async def claim(visit: Visit, name: str, uid: int, taken: int) -> None:
 async def release(visit: Visit, name: str, uid: int) -> None:
     """Free a name that leads to ``uid``."""
     app = visit.app.app_id
-    await ask_name(visit.services.shards, app, name, ReleaseName(app, name, uid), bool)
+    await ask_name(visit.services.shards, app, name, ReleaseName(app, name, uid))
 
 
 def is_mobile(text: str) -> bool:

@@ -11,7 +11,7 @@ import secrets
 from typing import Final
 
 from lanying.base import limits
-from lanying.bus.messages import AccountInfo, Credentials, GetCredentials, SetPassword, UpdateAccount
+from lanying.bus.messages import GetCredentials, SetPassword, UpdateAccount
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.accounts import code_book, handles
 from lanying.gateway.accounts.sign_in import check_password
@@ -129,9 +129,9 @@ async def change_password(visit: Visit) -> object:
         raise refuse(10002, "new_password and new_password_check differ")
     services.passwords.check_new(new)
     await _need_proof(visit, proof)
-    found = await ask(services.shards, visit.uid, GetCredentials(visit.app.app_id, visit.uid), Credentials)
+    found = await ask(services.shards, visit.uid, GetCredentials(visit.app.app_id, visit.uid))
     request = SetPassword(visit.uid, await services.passwords.hash(new), found.password_hash, revoke=True)
-    return await ask(services.shards, visit.uid, request, bool)
+    return await ask(services.shards, visit.uid, request)
 
 
 async def verification(visit: Visit) -> object:
@@ -147,7 +147,7 @@ async def bind_phone(visit: Visit, mobile: str) -> bool:
     before = (await me(visit)).mobile
     if mobile:
         await handles.claim(visit, handles.TEL + mobile, visit.uid, 11012)
-    await ask(visit.services.shards, visit.uid, UpdateAccount(visit.uid, {"mobile": mobile}), AccountInfo)
+    await ask(visit.services.shards, visit.uid, UpdateAccount(visit.uid, {"mobile": mobile}))
     if before and before != mobile:
         await handles.release(visit, handles.TEL + before, visit.uid)
     return True

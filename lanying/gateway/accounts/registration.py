@@ -50,7 +50,7 @@ async def register_for_push(visit: Visit) -> object:
     uid = await create(visit, params.text("username"), params.text("password"))
     if "push_token" in params:
         change = UpdateAccount(uid, {"push_token": params.text("push_token")})
-        await ask(visit.services.shards, uid, change, AccountInfo)
+        await ask(visit.services.shards, uid, change)
     if "alias" in params:
         await bind_alias(visit, uid, params.text("alias", most=limits.PUSH_TAG_CHARS))
     return settings_of(await _account(visit, uid))
@@ -83,7 +83,7 @@ async def create(visit: Visit, name: str, password: str) -> int:
     await services.user_cap.take(services.shards, app)
     try:
         password_hash = await services.passwords.hash(password)
-        return await ask_name(services.shards, app, name, ClaimAccount(app, name, password_hash), int)
+        return await ask_name(services.shards, app, name, ClaimAccount(app, name, password_hash))
     except BaseException:
         services.user_cap.give_back(app)
         raise

@@ -43,7 +43,7 @@ async def check_password(visit: Visit, uid: int, password: str) -> Credentials:
     for guesses, key in keys:
         if not guesses.take(key, services.now()):
             raise refuse(10028)
-    found = await ask(services.shards, uid, GetCredentials(app, uid), Credentials)
+    found = await ask(services.shards, uid, GetCredentials(app, uid))
     if len(password) > limits.PASSWORD_CHARS or not await services.passwords.verify(found.password_hash, password):
         raise refuse(11001)
     for guesses, key in keys:
@@ -51,7 +51,7 @@ async def check_password(visit: Visit, uid: int, password: str) -> Credentials:
     if services.passwords.outdated(found.password_hash):
         renewed = await services.passwords.hash(password)
         try:
-            await ask(services.shards, uid, SetPassword(uid, renewed, found.password_hash, revoke=False), bool)
+            await ask(services.shards, uid, SetPassword(uid, renewed, found.password_hash, revoke=False))
         except CallError as error:
             if error.code != 11001:  # a password changed in between is the newer truth
                 raise
@@ -71,7 +71,7 @@ async def change_password(visit: Visit) -> object:
     found = await check_password(visit, visit.uid, visit.params.text("old_password"))
     password_hash = await visit.services.passwords.hash(new)
     request = SetPassword(visit.uid, password_hash, found.password_hash, revoke=True, except_sn=sn)
-    await ask(visit.services.shards, visit.uid, request, bool)
+    await ask(visit.services.shards, visit.uid, request)
     return True
 
 
@@ -90,7 +90,7 @@ async def _by_name(visit: Visit, parameter: str) -> object:
 async def _token(visit: Visit, uid: int) -> dict[str, Any]:
     password = visit.params.text("password")
     if await code_book.is_one_time_password(visit, uid, password):
-        found = await ask(visit.services.shards, uid, GetCredentials(visit.app.app_id, uid), Credentials)
+        found = await ask(visit.services.shards, uid, GetCredentials(visit.app.app_id, uid))
     else:
         found = await check_password(visit, uid, password)
     if found.state != STATE_NORMAL:

@@ -18,8 +18,6 @@ from lanying.bus.messages import (
     STATE_DELETED,
     STATE_NORMAL,
     AccountInfo,
-    AccountPage,
-    Credentials,
     DestroyGroup,
     GetCredentials,
     Joined,
@@ -27,8 +25,6 @@ from lanying.bus.messages import (
     ListAccounts,
     ListAdmins,
     ListMembers,
-    MemberInfo,
-    MemberPage,
     Rename,
     SetPassword,
     SetState,
@@ -58,7 +54,7 @@ async def users(visit: Visit) -> object:
     found: list[AccountInfo] = []
     while shard < shards.map.shards and len(found) < size:
         request = ListAccounts(visit.app.app_id, after, skip, size - len(found))
-        page = await ask_shard(shards, shard, request, AccountPage)
+        page = await ask_shard(shards, shard, request)
         found += page.accounts
         skip -= page.skipped
         shard, after = (shard + 1, 0) if page.end else (shard, page.last)
@@ -81,9 +77,9 @@ async def set_password(visit: Visit) -> object:
     uid, services = _whom(visit), visit.services
     password = visit.params.text("password")
     services.passwords.check_new(password)
-    found = await ask(services.shards, uid, GetCredentials(visit.app.app_id, uid), Credentials)
+    found = await ask(services.shards, uid, GetCredentials(visit.app.app_id, uid))
     password_hash = await services.passwords.hash(password)
-    return await ask(services.shards, uid, SetPassword(uid, password_hash, found.password_hash, revoke=True), bool)
+    return await ask(services.shards, uid, SetPassword(uid, password_hash, found.password_hash, revoke=True))
 
 
 async def set_avatars(visit: Visit) -> object:
@@ -104,7 +100,7 @@ async def rename(visit: Visit) -> object:
         raise refuse(10002, f"username: {reason}")
     info = await me(visit)
     await handles.claim(visit, name, info.uid, 10004)
-    await ask(visit.services.shards, info.uid, Rename(info.uid, name), bool)
+    await ask(visit.services.shards, info.uid, Rename(info.uid, name))
     if name.casefold() != info.username.casefold():
         await handles.release(visit, info.username, info.uid)
     return True
@@ -115,28 +111,28 @@ async def delete(visit: Visit) -> object:
     if not visit.admin:
         await check_password(visit, visit.uid, visit.params.text("password"))
     shards, uid = visit.services.shards, visit.uid
-    for gid in await ask(shards, uid, Joined(uid), list[int]):
+    for gid in await ask(shards, uid, Joined(uid)):
         await _leave(visit, gid)
     await bind_alias(visit, uid, "")
     await bind_phone(visit, "")
-    return await ask(shards, uid, SetState(uid, STATE_DELETED), bool)
+    return await ask(shards, uid, SetState(uid, STATE_DELETED))
 
 
 async def _leave(visit: Visit, gid: int) -> None:
     shards, uid, app = visit.services.shards, visit.uid, visit.app.app_id
     try:
-        await ask(shards, gid, LeaveGroup(gid, uid, app, 0), bool)
+        await ask(shards, gid, LeaveGroup(gid, uid, app, 0))
     except CallError as error:
         if error.code != 20004:
             return  # the group ended, or he was thrown out meanwhile
-        admins = await ask(shards, gid, ListAdmins(gid, uid, app, 0), list[MemberInfo])
-        members = await ask(shards, gid, ListMembers(gid, uid, app, 0, limit=2), MemberPage)
+        admins = await ask(shards, gid, ListAdmins(gid, uid, app, 0))
+        members = await ask(shards, gid, ListMembers(gid, uid, app, 0, limit=2))
         heirs = [member.uid for member in (*admins, *members.rows) if member.uid != uid]
         if not heirs:
-            await ask(shards, gid, DestroyGroup(gid, uid, app, 0), bool)
+            await ask(shards, gid, DestroyGroup(gid, uid, app, 0))
             return
-        await ask(shards, gid, TransferGroup(gid, uid, app, 0, heirs[0]), bool)
-        await ask(shards, gid, LeaveGroup(gid, uid, app, 0), bool)
+        await ask(shards, gid, TransferGroup(gid, uid, app, 0, heirs[0]))
+        await ask(shards, gid, LeaveGroup(gid, uid, app, 0))
 
 
 async def _set_states(visit: Visit, state: int) -> bool:
@@ -146,7 +142,7 @@ async def _set_states(visit: Visit, state: int) -> bool:
         if uid not in found or found[uid].state == STATE_DELETED:
             raise refuse(10000, f"there is no user {uid}; nothing was changed")
     changes = [uid for uid in uids if (found[uid].state == STATE_NORMAL) != (state == STATE_NORMAL)]
-    for outcome in await each(changes, lambda uid: ask(shards, uid, SetState(uid, state), bool)):
+    for outcome in await each(changes, lambda uid: ask(shards, uid, SetState(uid, state))):
         if isinstance(outcome, CallError):
             raise outcome
     return True
@@ -160,7 +156,7 @@ async def _update_many(visit: Visit, changes: Any) -> list[dict[str, Any]]:
         uid = row.entity("user_id")
         if uid not in known or known[uid].state == STATE_DELETED:
             raise refuse(10000)
-        return await ask(shards, uid, UpdateAccount(uid, changes(row)), AccountInfo)
+        return await ask(shards, uid, UpdateAccount(uid, changes(row)))
 
     outcomes = await each(rows, one)
     return [

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from lanying.bus.messages import CountUsers, UserCount
+from lanying.bus.messages import CountUsers
 from lanying.bus.shards import Shards, ask_shard
 from lanying.config.schema import Config
 from lanying.gateway.http.error_codes import refuse
@@ -55,7 +55,7 @@ async def users(shards: Shards, shard: int, app: str) -> int:
     """Accounts of an app on one shard that may log in, counted in pieces. :raises CallError: 503"""
     total = after = 0
     while True:
-        found = await ask_shard(shards, shard, CountUsers(app, after), UserCount)
+        found = await ask_shard(shards, shard, CountUsers(app, after))
         total, after = total + found.count, found.next
         if not after:
             return total

@@ -16,12 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from lanying.base import limits
 from lanying.base.errors import CallError
-from lanying.bus.messages import FileRecord, FileUsage, GetFile, ListFileUsage, ListOldFiles, OldFiles, RemoveFiles
-from lanying.bus.shards import Shards, ask
+from lanying.bus.messages import FileRecord, GetFile, ListFileUsage, ListOldFiles, RemoveFiles
+from lanying.bus.shards import Shards, ask, ask_shard
 from lanying.cluster.runtime import INCOMING, OBJECTS
 from lanying.config.schema import Config
 from lanying.gateway.files import media
@@ -136,8 +134,7 @@ class FileStore:
         for shard in range(self._shards.map.shards):
             after = -1
             while True:
-                answer = await self._shards.call(shard, ListFileUsage(after))
-                rows = msgspec.msgpack.decode(answer, type=list[FileUsage])
+                rows = await ask_shard(self._shards, shard, ListFileUsage(after))
                 used += sum(row.bytes for row in rows)
                 if len(rows) < limits.FILES_SCANNED:
                     break
@@ -154,12 +151,11 @@ class FileStore:
     async def _expire(self, shard: int, before_ms: int) -> None:
         place: tuple[int, int] | None = (0, 0)
         while place is not None:
-            answer = await self._shards.call(shard, ListOldFiles(place, before_ms))
-            found = msgspec.msgpack.decode(answer, type=OldFiles)
+            found = await ask_shard(self._shards, shard, ListOldFiles(place, before_ms))
             for owner, number in found.keys:
                 await asyncio.to_thread(self.forget, object_key(owner, number))
             if found.keys:
-                await self._shards.call(shard, RemoveFiles(found.keys))
+                await ask_shard(self._shards, shard, RemoveFiles(found.keys))
             place = found.next
 
     def forget(self, key: str) -> None:
@@ -168,7 +164,7 @@ class FileStore:
             self.objects.delete(made)
 
     async def _record(self, owner: int, number: int) -> FileRecord | None:
-        return await ask(self._shards, owner, GetFile(owner, number), FileRecord | None)  # type: ignore[arg-type]
+        return await ask(self._shards, owner, GetFile(owner, number))
 
 
 def object_key(owner: int, number: int) -> str:

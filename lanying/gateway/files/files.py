@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lanying.base import limits
-from lanying.bus.messages import AddFile, CheckFile, FileRecord, GetFile, GetGroups, GroupView, RemoveFiles
+from lanying.bus.messages import AddFile, CheckFile, FileRecord, GetFile, GetGroups, RemoveFiles
 from lanying.bus.shards import ask
 from lanying.gateway.files import file_signs, media
 from lanying.gateway.files.file_signs import DOWNLOAD, UPLOAD, Sign
@@ -43,7 +43,7 @@ async def user_avatar(visit: Visit) -> object:
 async def group_avatar(visit: Visit) -> object:
     """A ticket for a group's avatar; the right to set it is asked when it is set."""
     gid = visit.params.entity("group_id")
-    if not await ask(visit.services.shards, gid, GetGroups(visit.uid, visit.app.app_id, [gid]), list[GroupView]):
+    if not await ask(visit.services.shards, gid, GetGroups(visit.uid, visit.app.app_id, [gid])):
         raise refuse(20001)
     return _ticket(visit, GROUP_AVATAR, TO_GROUP, gid)
 
@@ -77,7 +77,7 @@ async def upload(visit: Visit) -> object:
         raise refuse(413, f"the file is larger than {most >> 20} MB")
     quota = settings.user_mb << 20
     expected = max(0, size - limits.UPLOAD_FORM_BYTES)
-    await ask(services.shards, sign.owner, CheckFile(sign.owner, sign.number, expected, quota), bool)
+    await ask(services.shards, sign.owner, CheckFile(sign.owner, sign.number, expected, quota))
     key = object_key(sign.owner, sign.number)
     with store.incoming(key, expected) as part:
         try:
@@ -119,11 +119,11 @@ async def _judged(visit: Visit, sign: Sign, received: Received, part: Path) -> F
 async def _keep(visit: Visit, record: FileRecord, key: str, part: Path, quota: int) -> None:
     """Commit the record, then move the bytes. Without bytes there is no record."""
     services = visit.services
-    await ask(services.shards, record.owner, AddFile(record, quota), bool)
+    await ask(services.shards, record.owner, AddFile(record, quota))
     try:
         await asyncio.to_thread(services.files.objects.put, key, part)
     except OSError:
-        await ask(services.shards, record.owner, RemoveFiles([(record.owner, record.number)]), int)
+        await ask(services.shards, record.owner, RemoveFiles([(record.owner, record.number)]))
         raise
     services.files.used_bytes += record.size
 
@@ -160,7 +160,7 @@ def signed(visit: Visit, text: str, purpose: int) -> Sign:
 
 async def record_of(visit: Visit, sign: Sign) -> FileRecord:
     """The file a sign names. :raises CallError: 404 it is not there (any more)"""
-    found = await ask(visit.services.shards, sign.owner, GetFile(sign.owner, sign.number), FileRecord | None)  # type: ignore[arg-type]
+    found = await ask(visit.services.shards, sign.owner, GetFile(sign.owner, sign.number))
     if found is None or found.app != visit.app.app_id:
         raise refuse(404, "there is no such file (any more)")
     return found

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from lanying.base import limits
 from lanying.base.ids import MAX_ENTITY_ID
 from lanying.bus.messages import STATE_DELETED, GroupRequest, GroupView, Invitee, Joined, MemberInfo, Outcome
+from lanying.bus.messages.base import R
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.http.endpoint import Page, Visit
 from lanying.gateway.http.error_codes import refuse
-
-T = TypeVar("T")
 
 ADMIN: Final = 2
 PAGE: Final = 1 << 31
@@ -30,12 +29,12 @@ def group_of(visit: Visit) -> int:
     return visit.params.entity("group_id")
 
 
-async def ask_group(visit: Visit, request: type[GroupRequest], result: type[T], *values: Any) -> T:
+async def ask_group(visit: Visit, request: type[GroupRequest[R]], *values: Any) -> R:
     """Ask the group's shard in the caller's name. :raises CallError: refused or 503"""
     gid = group_of(visit)
     rights = ADMIN if visit.admin_of == gid else 0
     body = request(gid, visit.uid, visit.app.app_id, rights, *values)
-    return await ask(visit.services.shards, gid, body, result)  # type: ignore[arg-type]
+    return await ask(visit.services.shards, gid, body)
 
 
 def users_of(visit: Visit, name: str = "user_list") -> list[int]:
@@ -61,7 +60,7 @@ async def known(visit: Visit, uids: list[int]) -> dict[int, bool]:
 
 async def joined(visit: Visit, uid: int) -> list[int]:
     """Groups a user is in."""
-    return await ask(visit.services.shards, uid, Joined(uid), list[int])
+    return await ask(visit.services.shards, uid, Joined(uid))
 
 
 async def need_place(visit: Visit, uid: int) -> None:

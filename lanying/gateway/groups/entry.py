@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-import msgspec
-
 from lanying.base import limits
 from lanying.bus.messages import (
     AnswerApplicant,
     AnswerInvitation,
     Applicant,
     ApplyMember,
-    Invited,
     InviteMembers,
     JoinByCode,
     ListApplicants,
@@ -21,7 +18,7 @@ from lanying.bus.messages import (
     MayInvite,
     Outcome,
 )
-from lanying.bus.shards import ask
+from lanying.bus.shards import ask, ask_shard
 from lanying.gateway.groups.codes import Code, read, write
 from lanying.gateway.groups.context import (
     ADMIN,
@@ -45,7 +42,7 @@ async def invite(visit: Visit) -> object:
     """Bring users in, at once or when they agree."""
     uids, reason = users_of(visit), visit.params.text("reason", "")
     wanted, outcomes = await invitees(visit, uids)
-    for it in await ask_group(visit, InviteMembers, list[Outcome], wanted, reason):
+    for it in await ask_group(visit, InviteMembers, wanted, reason):
         outcomes[it.id] = it
     return [row(outcomes[uid]) for uid in uids]
 
@@ -56,14 +53,14 @@ async def answer_invitation(visit: Visit) -> object:
     accept = visit.params.switch("approval")
     if accept:
         await need_place(visit, visit.uid)
-    return await ask_group(visit, AnswerInvitation, bool, accept)
+    return await ask_group(visit, AnswerInvitation, accept)
 
 
 async def invitations(visit: Visit) -> object:
     """Invitations the caller has received, latest first."""
     limit = visit.params.number("limit", PAGE, least=1, most=PAGE)
     request = ListInvitations(visit.uid, place_of(visit, 2), limit)  # type: ignore[arg-type]
-    found = await ask(visit.services.shards, visit.uid, request, list[Invited])
+    found = await ask(visit.services.shards, visit.uid, request)
     rows = [
         {
             "group_id": it.gid,
@@ -83,7 +80,7 @@ async def apply(visit: Visit) -> object:
     """Ask to join."""
     reason = visit.params.text("reason", "")
     await need_place(visit, visit.uid)
-    await ask_group(visit, ApplyMember, bool, reason)
+    await ask_group(visit, ApplyMember, reason)
     return row(Outcome(visit.uid))
 
 
@@ -94,7 +91,7 @@ async def answer_application(visit: Visit) -> object:
         if applicant not in await known(visit, [applicant]):
             raise refuse(10000)
         await need_place(visit, applicant)
-    await ask_group(visit, AnswerApplicant, bool, applicant, accept)
+    await ask_group(visit, AnswerApplicant, applicant, accept)
     return row(Outcome(applicant))
 
 
@@ -110,7 +107,7 @@ async def applications(visit: Visit) -> object:
 
     async def of_shard(shard: int, wanted: list[int]) -> list[Applicant]:
         request = ListApplicants(visit.uid, visit.app.app_id, wanted, before, limit, rights, visit.admin_of)
-        return msgspec.msgpack.decode(await shards.call(shard, request), type=list[Applicant])
+        return await ask_shard(shards, shard, request)
 
     answers = await asyncio.gather(*(of_shard(shard, wanted) for shard, wanted in by_shard.items()))
     found = [it for answer in answers for it in answer]
@@ -132,7 +129,7 @@ async def applications(visit: Visit) -> object:
 async def sign(visit: Visit) -> object:
     """A QR text into a group, from somebody who may invite."""
     gid = group_of(visit)
-    await ask_group(visit, MayInvite, bool)
+    await ask_group(visit, MayInvite)
     now_ms = visit.services.now_ms()
     expires_ms = now_ms + limits.GROUP_CODE_LIFETIME_MS
     text = write(visit.app.secret, Code(gid, visit.uid, expires_ms))
@@ -144,7 +141,7 @@ async def scan(visit: Visit) -> object:
     code = read(visit.app.secret, visit.params.text("qr_info"), visit.services.now_ms())
     await need_place(visit, visit.uid)
     request = JoinByCode(code.gid, visit.uid, visit.app.app_id, 0, code.inviter)
-    return await ask(visit.services.shards, code.gid, request, bool)
+    return await ask(visit.services.shards, code.gid, request)
 
 
 async def scan_for_object(visit: Visit) -> object:

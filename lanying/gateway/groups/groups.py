@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import msgspec
-
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
@@ -22,11 +20,10 @@ from lanying.bus.messages import (
     GroupView,
     ListPublic,
     Outcome,
-    PublicPage,
     SetAdmins,
     TransferGroup,
 )
-from lanying.bus.shards import ask
+from lanying.bus.shards import ask, ask_shard
 from lanying.gateway.groups import entry, items, members
 from lanying.gateway.groups.context import (
     ask_group,
@@ -59,7 +56,7 @@ async def info(visit: Visit) -> object:
     """One group, for members and others."""
     gid = group_of(visit)
     request = GetGroups(visit.uid, visit.app.app_id, [gid])
-    found = await ask(visit.services.shards, gid, request, list[GroupView])
+    found = await ask(visit.services.shards, gid, request)
     if not found:
         raise refuse(20001)
     return details_of(found[0])
@@ -76,8 +73,7 @@ async def details(visit: Visit) -> object:
         found: list[GroupView] = []
         for start in range(0, len(gids), limits.REST_IDS_PER_CALL):
             part = gids[start : start + limits.REST_IDS_PER_CALL]
-            answer = await shards.call(shard, GetGroups(visit.uid, visit.app.app_id, part))
-            found += msgspec.msgpack.decode(answer, type=list[GroupView])
+            found += await ask_shard(shards, shard, GetGroups(visit.uid, visit.app.app_id, part))
         return found
 
     answers = await asyncio.gather(*(of_shard(shard, gids) for shard, gids in by_shard.items()))
@@ -92,8 +88,7 @@ async def public(visit: Visit) -> object:
     for shard in range(shards.map.shards):
         after = 0
         while len(gids) < limits.REST_IDS:
-            answer = await shards.call(shard, ListPublic(visit.app.app_id, after))
-            part = msgspec.msgpack.decode(answer, type=PublicPage)
+            part = await ask_shard(shards, shard, ListPublic(visit.app.app_id, after))
             gids += part.gids
             after = part.next
             if not after:
@@ -114,26 +109,26 @@ async def create(visit: Visit) -> object:
     wanted, _ = await invitees(visit, asked)
     capacity = visit.services.config.policy.group_members
     request = CreateGroup(visit.uid, visit.app.app_id, kind, name, description, avatar, wanted, capacity)
-    return details_of(await ask(visit.services.shards, visit.uid, request, GroupView))
+    return details_of(await ask(visit.services.shards, visit.uid, request))
 
 
 async def transfer(visit: Visit) -> object:
     """Hand the group to a member."""
     new_owner = visit.params.entity("new_owner")
-    await ask_group(visit, TransferGroup, bool, new_owner)
+    await ask_group(visit, TransferGroup, new_owner)
     return row(Outcome(new_owner))
 
 
 async def destroy(visit: Visit) -> object:
     """End the group."""
-    return await ask_group(visit, DestroyGroup, bool)
+    return await ask_group(visit, DestroyGroup)
 
 
 def admins(granted: bool) -> Handler:
     """Make members admins, or plain members again."""
 
     async def handler(visit: Visit) -> object:
-        return [row(it) for it in await ask_group(visit, SetAdmins, list[Outcome], users_of(visit), granted)]
+        return [row(it) for it in await ask_group(visit, SetAdmins, users_of(visit), granted)]
 
     return handler
 
@@ -145,7 +140,7 @@ def text(name: str) -> Handler:
     """Set a property of text."""
 
     async def handler(visit: Visit) -> object:
-        await ask_group(visit, EditGroup, bool, name, visit.params.text("value"))
+        await ask_group(visit, EditGroup, name, visit.params.text("value"))
         return True
 
     return handler
@@ -155,7 +150,7 @@ def switch(name: str) -> Handler:
     """Set a property that is true or false."""
 
     async def handler(visit: Visit) -> object:
-        await ask_group(visit, EditGroup, bool, name, visit.params.switch("value"))
+        await ask_group(visit, EditGroup, name, visit.params.switch("value"))
         return True
 
     return handler
@@ -163,19 +158,19 @@ def switch(name: str) -> Handler:
 
 async def set_approval(visit: Visit) -> object:
     """Who applies is let in, judged or refused."""
-    await ask_group(visit, EditGroup, bool, "apply_approval", _approval(visit.params))
+    await ask_group(visit, EditGroup, "apply_approval", _approval(visit.params))
     return True
 
 
 async def ban_all(visit: Visit) -> object:
     """Let only admins write for a while."""
-    until_ms = await ask_group(visit, BanGroup, int, minutes_of(visit))
+    until_ms = await ask_group(visit, BanGroup, minutes_of(visit))
     return {"ban_expire_time": until_ms // 1000 if until_ms > 0 else until_ms}
 
 
 async def unban_all(visit: Visit) -> object:
     """Let everybody write."""
-    await ask_group(visit, BanGroup, int, 0)
+    await ask_group(visit, BanGroup, 0)
     return True
 
 

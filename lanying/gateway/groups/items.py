@@ -11,7 +11,6 @@ from lanying.bus.messages import (
     DeleteFiles,
     ListAnnouncements,
     ListFiles,
-    Outcome,
     PublishAnnouncement,
     RenameFile,
     SharedFile,
@@ -52,13 +51,13 @@ def file_row(gid: int, it: SharedFile) -> dict[str, Any]:
 async def announcements(visit: Visit) -> object:
     """Oldest first."""
     gid = group_of(visit)
-    return [announcement_row(gid, it) for it in await ask_group(visit, ListAnnouncements, list[Announcement])]
+    return [announcement_row(gid, it) for it in await ask_group(visit, ListAnnouncements)]
 
 
 async def announcement(visit: Visit) -> object:
     """One of them."""
     gid, wanted = group_of(visit), visit.params.entity("announcement_id")
-    for it in await ask_group(visit, ListAnnouncements, list[Announcement]):
+    for it in await ask_group(visit, ListAnnouncements):
         if it.id == wanted:
             return announcement_row(gid, it)
     raise refuse(20020)
@@ -66,7 +65,7 @@ async def announcement(visit: Visit) -> object:
 
 async def last_announcement(visit: Visit) -> object:
     """The newest."""
-    found = await ask_group(visit, ListAnnouncements, list[Announcement])
+    found = await ask_group(visit, ListAnnouncements)
     if not found:
         raise refuse(20020)
     return announcement_row(group_of(visit), found[-1])
@@ -76,26 +75,26 @@ async def publish(visit: Visit) -> object:
     """A new announcement."""
     title = visit.params.text("title", most=limits.NAME_FIELD_CHARS)
     content = visit.params.text("content")
-    made = await ask_group(visit, PublishAnnouncement, Announcement, title, content)
+    made = await ask_group(visit, PublishAnnouncement, title, content)
     return announcement_row(group_of(visit), made)
 
 
 async def withdraw(visit: Visit) -> object:
     """Delete an announcement."""
-    await ask_group(visit, DeleteAnnouncement, bool, visit.params.entity("announcement_id"))
+    await ask_group(visit, DeleteAnnouncement, visit.params.entity("announcement_id"))
     return {}
 
 
 async def files(visit: Visit) -> object:
     """Shared files, oldest first."""
     gid = group_of(visit)
-    return [file_row(gid, it) for it in await ask_group(visit, ListFiles, list[SharedFile])]
+    return [file_row(gid, it) for it in await ask_group(visit, ListFiles)]
 
 
 async def file(visit: Visit) -> object:
     """One of them."""
     gid, wanted = group_of(visit), visit.params.entity("file_id")
-    for it in await ask_group(visit, ListFiles, list[SharedFile]):
+    for it in await ask_group(visit, ListFiles):
         if it.id == wanted:
             return file_row(gid, it)
     raise refuse(20022)
@@ -105,20 +104,20 @@ async def share(visit: Visit) -> object:
     """Note an uploaded file."""
     params = visit.params
     name, url = params.text("name"), params.text("url")
-    made = await ask_group(visit, ShareFile, SharedFile, name, params.number("size"), params.text("type", ""), url)
+    made = await ask_group(visit, ShareFile, name, params.number("size"), params.text("type", ""), url)
     return file_row(group_of(visit), made)
 
 
 async def rename(visit: Visit) -> object:
     """Give a shared file another name."""
     number, name = visit.params.entity("file_id"), visit.params.text("name")
-    return await ask_group(visit, RenameFile, bool, number, name)
+    return await ask_group(visit, RenameFile, number, name)
 
 
 async def unshare(visit: Visit) -> object:
     """Delete shared files."""
     numbers = users_of(visit, "file_list")
-    return [row(it, "file_id") for it in await ask_group(visit, DeleteFiles, list[Outcome], numbers)]
+    return [row(it, "file_id") for it in await ask_group(visit, DeleteFiles, numbers)]
 
 
 ENDPOINTS: Final = (

@@ -14,7 +14,6 @@ from lanying.bus.messages import (
     ListAdmins,
     ListGroupBlocked,
     ListMembers,
-    MemberInfo,
     MemberPage,
     Outcome,
     SetMember,
@@ -44,7 +43,7 @@ def members(banned: bool) -> Handler:
 
     async def handler(visit: Visit) -> object:
         after, limit = page_of(visit)
-        found = await ask_group(visit, ListMembers, MemberPage, after, limit, banned)
+        found = await ask_group(visit, ListMembers, after, limit, banned)
         return page([member_row(it) for it in found.rows], limit, _last(found), found.total)
 
     return handler
@@ -52,7 +51,7 @@ def members(banned: bool) -> Handler:
 
 async def admins(visit: Visit) -> object:
     """The admins, without the owner."""
-    return [member_row(it) for it in await ask_group(visit, ListAdmins, list[MemberInfo])]
+    return [member_row(it) for it in await ask_group(visit, ListAdmins)]
 
 
 async def name_cards(visit: Visit) -> object:
@@ -61,14 +60,14 @@ async def name_cards(visit: Visit) -> object:
     found: list[dict[str, Any]] = []
     for start in range(0, max(1, len(uids)), limits.REST_IDS_PER_CALL):
         part = uids[start : start + limits.REST_IDS_PER_CALL]
-        found += [member_row(it) for it in await ask_group(visit, GetMembers, list[MemberInfo], part)]
+        found += [member_row(it) for it in await ask_group(visit, GetMembers, part)]
     return found
 
 
 async def blocked(visit: Visit) -> object:
     """The block list."""
     after, limit = page_of(visit)
-    found = await ask_group(visit, ListGroupBlocked, MemberPage, after, limit)
+    found = await ask_group(visit, ListGroupBlocked, after, limit)
     gid = group_of(visit)
     rows = [{"user_id": it.uid, "group_id": gid, "created_at": date_time(it.joined_ms)} for it in found.rows]
     return page(rows, limit, _last(found), found.total)
@@ -77,60 +76,60 @@ async def blocked(visit: Visit) -> object:
 async def kick(visit: Visit) -> object:
     """Remove members."""
     uids, reason = users_of(visit), visit.params.text("reason", "")
-    return [row(it) for it in await ask_group(visit, KickMembers, list[Outcome], uids, reason)]
+    return [row(it) for it in await ask_group(visit, KickMembers, uids, reason)]
 
 
 async def leave(visit: Visit) -> object:
     """Leave."""
-    return await ask_group(visit, LeaveGroup, bool)
+    return await ask_group(visit, LeaveGroup)
 
 
 async def block(visit: Visit) -> object:
     """Put users on the block list."""
     uids = users_of(visit)
     found = await known(visit, uids)
-    rows = await ask_group(visit, BlockUsers, list[Outcome], [uid for uid in uids if uid in found], True)
+    rows = await ask_group(visit, BlockUsers, [uid for uid in uids if uid in found], True)
     outcomes = {it.id: it for it in rows}
     return [row(outcomes.get(uid) or Outcome(uid, 10000, "there is no such user")) for uid in uids]
 
 
 async def unblock(visit: Visit) -> object:
     """Take users off the block list."""
-    return [row(it) for it in await ask_group(visit, BlockUsers, list[Outcome], users_of(visit), False)]
+    return [row(it) for it in await ask_group(visit, BlockUsers, users_of(visit), False)]
 
 
 async def ban(visit: Visit) -> object:
     """Members may not write for a while."""
     uids, minutes = users_of(visit), minutes_of(visit)
-    return [row(it) for it in await ask_group(visit, BanMembers, list[Outcome], uids, minutes)]
+    return [row(it) for it in await ask_group(visit, BanMembers, uids, minutes)]
 
 
 async def unban(visit: Visit) -> object:
     """Members may write again."""
-    return [row(it) for it in await ask_group(visit, BanMembers, list[Outcome], users_of(visit), 0)]
+    return [row(it) for it in await ask_group(visit, BanMembers, users_of(visit), 0)]
 
 
 async def set_name(visit: Visit) -> object:
     """The caller's name card."""
-    return await ask_group(visit, SetMember, bool, visit.params.text("value"))
+    return await ask_group(visit, SetMember, visit.params.text("value"))
 
 
 async def set_mute_mode(visit: Visit) -> object:
     """How the caller hears of messages."""
-    await ask_group(visit, SetMember, bool, None, visit.params.number("msg_mute_mode", most=MUTE_MODES))
+    await ask_group(visit, SetMember, None, visit.params.number("msg_mute_mode", most=MUTE_MODES))
     return {}
 
 
 async def set_push_mode(visit: Visit) -> object:
     """What the caller is pushed."""
-    await ask_group(visit, SetMember, bool, None, None, visit.params.number("msg_push_mode", most=MODES))
+    await ask_group(visit, SetMember, None, None, visit.params.number("msg_push_mode", most=MODES))
     return {}
 
 
 async def set_not_disturb(visit: Visit) -> object:
     """The older switch between two mute modes."""
     mode = NO_ALERT if visit.params.switch("value") else 0
-    return await ask_group(visit, SetMember, bool, None, mode)
+    return await ask_group(visit, SetMember, None, mode)
 
 
 def _last(found: MemberPage) -> str:

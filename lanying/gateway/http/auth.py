@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from lanying.base.errors import CallError, TokenError
 from lanying.base.tokens import ROLE_ADMIN, ROLE_USER, Identity, verify
-from lanying.bus.messages import STATE_DELETED, CheckToken, GetGroups, GroupView
+from lanying.bus.messages import STATE_DELETED, CheckToken, GetGroups
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.http.endpoint import Visit
 from lanying.gateway.http.error_codes import refuse
@@ -32,7 +32,7 @@ async def authenticate(visit: Visit, *, admin: bool = False) -> None:
     if identity.role != ROLE_USER or identity.uid <= 0:
         raise refuse(402)
     try:
-        await ask(visit.services.shards, identity.uid, CheckToken(identity.app, identity.uid, identity.epoch), bool)
+        await ask(visit.services.shards, identity.uid, CheckToken(identity.app, identity.uid, identity.epoch))
     except CallError as error:
         # A token of a user who is gone is a dead token: only 402 makes a client log in again.
         raise refuse(402) if error.code == 10000 else error from error
@@ -74,7 +74,7 @@ async def _acting_for(visit: Visit) -> int:
 
 
 async def _owner(visit: Visit, gid: int) -> int:
-    found = await ask(visit.services.shards, gid, GetGroups(0, visit.app.app_id, [gid]), list[GroupView])
+    found = await ask(visit.services.shards, gid, GetGroups(0, visit.app.app_id, [gid]))
     if not found:
         raise refuse(20001)
     return found[0].info.owner

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from starlette.requests import Request
@@ -17,6 +17,7 @@ from lanying.base.errors import CallError
 from lanying.base.passwords import Passwords
 from lanying.base.rate import Rate, RateLimiter
 from lanying.bus.messages import AdminRequest
+from lanying.bus.messages.base import R
 from lanying.bus.shards import Shards
 from lanying.config.apps import App
 from lanying.config.notifiers import Notifiers
@@ -54,7 +55,15 @@ def per_minute(most: int) -> RateLimiter:
     return RateLimiter(Rate(most, 60.0), limits.GUESS_KEYS)
 
 
-async def nobody(request: AdminRequest) -> bytes:
+class AskAdmin(Protocol):
+    """Asks the admin process."""
+
+    async def __call__(self, request: AdminRequest[R], /) -> R:
+        """:raises CallError: refused or 503"""
+        ...
+
+
+async def nobody(request: AdminRequest[R]) -> R:
     """Where there is no admin process."""
     raise CallError(503, "there is no admin process here")
 
@@ -63,7 +72,7 @@ class Services:
     """What all handlers share.
 
     :param data: the data directory, for files and the supervisor's control socket
-    :param ask_admin: asks the admin process; the MessagePack of its answer
+    :param ask_admin: asks the admin process
     """
 
     def __init__(
@@ -74,7 +83,7 @@ class Services:
         now: Callable[[], float] = monotonic,
         now_ms: Callable[[], int] = wall_ms,
         data: Path = Path("data"),
-        ask_admin: Callable[[AdminRequest], Awaitable[bytes]] = nobody,
+        ask_admin: AskAdmin = nobody,
     ) -> None:
         guesses = config.accounts.password_guesses_per_minute
         self.config = config

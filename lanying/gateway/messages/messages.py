@@ -19,16 +19,14 @@ from lanying.bus.messages import (
     CancelBroadcast,
     GetGroups,
     GetPage,
-    GroupView,
     HistoryPage,
     ListUnread,
     Notify,
     Post,
     Posted,
     StartBroadcast,
-    Unread,
 )
-from lanying.bus.shards import ask
+from lanying.bus.shards import ask, ask_shard
 from lanying.gateway.accounts.user_cap import users
 from lanying.gateway.http.auth import authenticate, is_admin
 from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Page, Visit
@@ -89,11 +87,11 @@ async def notify(visit: Visit) -> object:
     async def to_user(target: int) -> Posted:
         payload = draft.body.SerializeToString()
         request = Notify(target, visit.app.app_id, payload, _once(draft, target))
-        return await ask(visit.services.shards, target, request, Posted)
+        return await ask(visit.services.shards, target, request)
 
     async def to_group(target: int) -> Posted:
         groups = GetGroups(0, visit.app.app_id, [target])
-        found = await ask(visit.services.shards, target, groups, list[GroupView])
+        found = await ask(visit.services.shards, target, groups)
         if not found:
             raise refuse(20001)
         return await _post(visit, found[0].info.owner, draft, target)
@@ -114,15 +112,15 @@ async def broadcast(visit: Visit) -> object:
     shards = visit.services.shards
     app = visit.app.app_id
     counts = await asyncio.gather(*(users(shards, shard, app) for shard in range(shards.map.shards)))
-    number = await ask(shards, 0, StartBroadcast(app, body.SerializeToString(), "rest"), int)
+    number = await ask(shards, 0, StartBroadcast(app, body.SerializeToString(), "rest"))
     return Page({"send_num": sum(counts), "success": True}, {"broadcast_id": number})
 
 
 async def cancel_broadcast(visit: Visit) -> object:
     """Stop a broadcast; who has it keeps it."""
     shards, number = visit.services.shards, visit.params.number("broadcast_id", least=1)
-    answers = await asyncio.gather(*(shards.call(shard, CancelBroadcast(number)) for shard in range(shards.map.shards)))
-    return any(msgspec.msgpack.decode(answer, type=bool) for answer in answers)
+    asked = (ask_shard(shards, shard, CancelBroadcast(number)) for shard in range(shards.map.shards))
+    return any(await asyncio.gather(*asked))
 
 
 async def recall(visit: Visit) -> object:
@@ -169,13 +167,13 @@ async def delete_conversation(visit: Visit) -> object:
     operation = ConversationOperation(type=ConversationOperation.DELETE_EVERYWHERE, xid=XID(uid=peer))
     payload = Conversation(type=Conversation.OPER, operation=operation).SerializeToString()
     request = Post(visit.uid, visit.app.app_id, 0, payload, ns=Meta.CONVERSATION)
-    await ask(visit.services.shards, visit.uid, request, Posted)
+    await ask(visit.services.shards, visit.uid, request)
     return True
 
 
 async def unread(visit: Visit) -> object:
     """The caller's conversations, latest first, with what he has not read."""
-    found = await ask(visit.services.shards, visit.uid, ListUnread(visit.uid), list[Unread])
+    found = await ask(visit.services.shards, visit.uid, ListUnread(visit.uid))
     return [{"conversation_id": {"uid": row.peer}, "num": row.count} for row in found]
 
 
@@ -256,13 +254,13 @@ async def _post(visit: Visit, sender: int, draft: Draft, target: int) -> Posted:
         body.operation.xid.uid = target
     payload, once = body.SerializeToString(), _once(draft, target)
     request = Post(sender, visit.app.app_id, target, payload, client_mid=once, system=body.is_system)
-    return await ask(visit.services.shards, sender, request, Posted)
+    return await ask(visit.services.shards, sender, request)
 
 
 async def _operate(visit: Visit, to: int, operation: MessageOperation, sn: int = 0) -> None:
     body = MessageBody(type=MessageBody.OPER, ctype=MessageBody.COMMAND, operation=operation)
     request = Post(visit.uid, visit.app.app_id, to, body.SerializeToString(), sn=sn)
-    await ask(visit.services.shards, visit.uid, request, Posted)
+    await ask(visit.services.shards, visit.uid, request)
 
 
 def _once(draft: Draft, target: int) -> int:
@@ -275,11 +273,11 @@ def _once(draft: Draft, target: int) -> int:
 
 async def _is_group(visit: Visit, entity_id: int) -> bool:
     request = GetGroups(visit.uid, visit.app.app_id, [entity_id])
-    return bool(await ask(visit.services.shards, entity_id, request, list[GroupView]))
+    return bool(await ask(visit.services.shards, entity_id, request))
 
 
 async def _page(visit: Visit, peer: int, before: int, limit: int) -> HistoryPage:
-    return await ask(visit.services.shards, visit.uid, GetPage(visit.uid, peer, before, limit), HistoryPage)
+    return await ask(visit.services.shards, visit.uid, GetPage(visit.uid, peer, before, limit))
 
 
 def _shown(stored: bytes) -> dict[str, Any]:

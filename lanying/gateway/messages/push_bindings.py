@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from lanying.base import limits
-from lanying.bus.messages import AccountInfo as Account
-from lanying.bus.messages import BindPush, EditTags, Extras, GetExtras, SetBadge, SetPushAlias, UpdateAccount
+from lanying.bus.messages import BindPush, EditTags, GetExtras, SetBadge, SetPushAlias, UpdateAccount
 from lanying.bus.shards import ask
 from lanying.gateway.accounts import handles
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Visit
@@ -23,7 +22,7 @@ async def bind(visit: Visit) -> object:
     token, notifier = params.text("device_token"), params.text("notifier_name", most=limits.NAME_FIELD_CHARS)
     if not (token and notifier):
         raise refuse(10002, "device_token and notifier_name are texts that say something")
-    await ask(visit.services.shards, visit.uid, BindPush(visit.uid, sn, notifier, token), bool)
+    await ask(visit.services.shards, visit.uid, BindPush(visit.uid, sn, notifier, token))
     return True
 
 
@@ -31,7 +30,7 @@ async def unbind(visit: Visit) -> object:
     """No more pushes for a device; the parameter is written ``deviceSn``."""
     name = "device_sn" if "device_sn" in visit.params else "deviceSn"
     sn = visit.params.number(name, least=1, most=MAX_SN)
-    await ask(visit.services.shards, visit.uid, BindPush(visit.uid, sn, "", ""), bool)
+    await ask(visit.services.shards, visit.uid, BindPush(visit.uid, sn, "", ""))
     return {}
 
 
@@ -40,7 +39,7 @@ async def set_alias(visit: Visit) -> object:
     await bind_alias(visit, visit.uid, visit.params.text("alias", most=limits.PUSH_TAG_CHARS))
     if "push_token" in visit.params:
         change = UpdateAccount(visit.uid, {"push_token": visit.params.text("push_token")})
-        await ask(visit.services.shards, visit.uid, change, Account)
+        await ask(visit.services.shards, visit.uid, change)
     return True
 
 
@@ -48,35 +47,35 @@ async def bind_alias(visit: Visit, uid: int, alias: str) -> None:
     """:raises CallError: 10011 somebody else has this alias"""
     if alias:
         await handles.claim(visit, handles.ALIAS + alias, uid, 10011)
-    before = await ask(visit.services.shards, uid, SetPushAlias(uid, alias), str)
+    before = await ask(visit.services.shards, uid, SetPushAlias(uid, alias))
     if before and before.casefold() != alias.casefold():
         await handles.release(visit, handles.ALIAS + before, uid)
 
 
 async def tags(visit: Visit) -> object:
     """The caller's push tags."""
-    return (await ask(visit.services.shards, visit.uid, GetExtras(visit.uid), Extras)).tags
+    return (await ask(visit.services.shards, visit.uid, GetExtras(visit.uid))).tags
 
 
 async def add_tags(visit: Visit) -> object:
     """Give the caller push tags."""
-    return await ask(visit.services.shards, visit.uid, EditTags(visit.uid, add=_tags(visit)), bool)
+    return await ask(visit.services.shards, visit.uid, EditTags(visit.uid, add=_tags(visit)))
 
 
 async def remove_tags(visit: Visit) -> object:
     """Take push tags away."""
-    return await ask(visit.services.shards, visit.uid, EditTags(visit.uid, remove=_tags(visit)), bool)
+    return await ask(visit.services.shards, visit.uid, EditTags(visit.uid, remove=_tags(visit)))
 
 
 async def clear_tags(visit: Visit) -> object:
     """Take all push tags away."""
-    return await ask(visit.services.shards, visit.uid, EditTags(visit.uid, clear=True), bool)
+    return await ask(visit.services.shards, visit.uid, EditTags(visit.uid, clear=True))
 
 
 async def set_badge(visit: Visit) -> object:
     """The number the app shows at its icon now; pushes count on from it."""
     badge = visit.params.number("badge", most=MOST_BADGE)
-    return await ask(visit.services.shards, visit.uid, SetBadge(visit.uid, badge), bool)
+    return await ask(visit.services.shards, visit.uid, SetBadge(visit.uid, badge))
 
 
 def _tags(visit: Visit) -> list[str]:

@@ -22,7 +22,6 @@ from lanying.bus.messages import (
     GetPushTask,
     OrderPushes,
     PushTargets,
-    PushTargetsPage,
     PushTask,
     PutPushTask,
 )
@@ -76,12 +75,12 @@ async def notify(visit: Visit) -> object:
     shards = visit.services.shards
     order = msgspec.json.encode(params.mapping("message")).decode()
     task = PushTask(task_id, visit.app.app_id, order, visit.services.now_ms())
-    await ask(shards, task_id, PutPushTask(task), bool)
+    await ask(shards, task_id, PutPushTask(task))
     if setting.text("distribution_strategy", "combined") != OWN_CHANNEL:
         wanted = await _wanted(visit, kind, targets)
         counts = await _count(visit, wanted)
-        await ask(shards, task_id, CountPushTask(task_id, targets=_by_channel(channels, counts)), bool)
-        await asyncio.gather(*(ask_shard(shards, at, OrderPushes(task_id, it), bool) for at, it in wanted))
+        await ask(shards, task_id, CountPushTask(task_id, targets=_by_channel(channels, counts)))
+        await asyncio.gather(*(ask_shard(shards, at, OrderPushes(task_id, it)) for at, it in wanted))
     if request_id:
         await code_book.keep(visit, REQUEST, str(task_id), _REQUEST_LIFETIME_MS, request_id)
     return {"task_id": task_id}
@@ -92,9 +91,7 @@ async def details(visit: Visit) -> object:
     rows = []
     for task_id in visit.params.some_entities("list")[: limits.REST_ROWS]:
         request = GetPushTask(task_id, visit.app.app_id)
-        found = msgspec.msgpack.decode(
-            await visit.services.shards.call(visit.services.shards.map.shard_of(task_id), request), type=PushTask | None
-        )
+        found = await ask(visit.services.shards, task_id, request)
         if found is not None:
             row = {"task_id": task_id}
             for channel in _CHANNELS:
@@ -188,7 +185,7 @@ async def _count(visit: Visit, wanted: list[tuple[int, PushTargets]]) -> Counter
         after = 0
         while True:
             request = msgspec.structs.replace(targets, after=after)
-            page = await ask_shard(visit.services.shards, shard, request, PushTargetsPage)
+            page = await ask_shard(visit.services.shards, shard, request)
             counts.update(page.counts)
             after = page.next
             if not after:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lanying.base.errors import CallError
-from lanying.bus.messages import AnswerApplication, ApplyFriend, ListFriends, PeerQuery, PeerState
+from lanying.bus.messages import AnswerApplication, ApplyFriend, ListFriends, PeerQuery
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.accounts import handles
 from lanying.gateway.http.batch import each
@@ -62,7 +62,7 @@ async def may_message(visit: Visit) -> object:
         raise refuse(10010, "user_id or roster_id has to be the caller")
     if uid not in await accounts(visit.services.shards, app, [uid]):
         raise refuse(10000)
-    state = await ask(visit.services.shards, peer, PeerQuery(peer, uid, app), PeerState)
+    state = await ask(visit.services.shards, peer, PeerQuery(peer, uid, app))
     if not state.exists:
         raise refuse(10000)
     return not state.barred and (state.friend or visit.services.config.accounts_of(app).strangers_may_chat)
@@ -70,7 +70,7 @@ async def may_message(visit: Visit) -> object:
 
 async def friends(visit: Visit) -> object:
     """Ids and names of the caller's friends."""
-    uids = await ask(visit.services.shards, visit.uid, ListFriends(visit.uid), list[int])
+    uids = await ask(visit.services.shards, visit.uid, ListFriends(visit.uid))
     found = await accounts(visit.services.shards, visit.app.app_id, uids)
     return [{"user_id": uid, "name": found[uid].username} for uid in uids if uid in found]
 
@@ -78,9 +78,9 @@ async def friends(visit: Visit) -> object:
 async def _befriend(visit: Visit, uid: int, reason: str, alias: str) -> int:
     shards = visit.services.shards
     request = ApplyFriend(uid, visit.uid, visit.app.app_id, reason=reason, alias=alias)
-    friends_now = await ask(shards, uid, request, bool)
+    friends_now = await ask(shards, uid, request)
     if not friends_now and visit.admin:
-        await ask(shards, uid, AnswerApplication(uid, visit.uid, accept=True), bool)
+        await ask(shards, uid, AnswerApplication(uid, visit.uid, accept=True))
     return uid
 
 

@@ -13,7 +13,6 @@ from lanying.bus.messages import (
     STATE_DELETED,
     AccountInfo,
     AnswerApplication,
-    ApplicationInfo,
     ApplyFriend,
     Block,
     DeleteFriend,
@@ -57,7 +56,7 @@ async def friend_ids(visit: Visit) -> object:
     """Ids of the caller's friends, all of them unless a ``limit`` is given."""
     limit = visit.params.number("limit", PAGE, least=1, most=PAGE)
     after = visit.params.number("cursor", 0, most=MAX_ENTITY_ID)
-    found = await ask(visit.services.shards, visit.uid, ListFriends(visit.uid, after, limit), list[int])
+    found = await ask(visit.services.shards, visit.uid, ListFriends(visit.uid, after, limit))
     return _page(found, limit, str(found[-1]) if found else "")
 
 
@@ -76,7 +75,7 @@ async def by_id(visit: Visit) -> object:
 async def by_name(visit: Visit) -> object:
     """Look somebody up by user name."""
     app, name = visit.app.app_id, visit.params.text("username", most=limits.NAME_FIELD_CHARS)
-    uid = await ask_name(visit.services.shards, app, name, FindName(app, name), int)
+    uid = await ask_name(visit.services.shards, app, name, FindName(app, name))
     if not uid:
         raise refuse(10000)
     return await one(visit, uid)
@@ -93,28 +92,28 @@ async def apply(visit: Visit) -> object:
         alias=params.text("alias", ""),
         answer=params.text("auth_answer", ""),
     )
-    await ask(visit.services.shards, other, request, bool)
+    await ask(visit.services.shards, other, request)
     return True
 
 
 async def accept(visit: Visit) -> object:
     """Accept a friend request."""
     request = AnswerApplication(visit.uid, visit.params.entity("user_id"), accept=True)
-    return await ask(visit.services.shards, visit.uid, request, bool)
+    return await ask(visit.services.shards, visit.uid, request)
 
 
 async def decline(visit: Visit) -> object:
     """Decline a friend request."""
     other, reason = visit.params.entity("user_id"), visit.params.text("reason", "")
     request = AnswerApplication(visit.uid, other, accept=False, reason=reason)
-    return await ask(visit.services.shards, visit.uid, request, bool)
+    return await ask(visit.services.shards, visit.uid, request)
 
 
 async def applications(visit: Visit) -> object:
     """Friend requests received, latest first."""
     limit = visit.params.number("limit", PAGE, least=1, most=PAGE)
     request = ListApplications(visit.uid, _place(visit.params.text("cursor", "")), limit)
-    found = await ask(visit.services.shards, visit.uid, request, list[ApplicationInfo])
+    found = await ask(visit.services.shards, visit.uid, request)
     data = [
         {
             "user_id": row.applicant,
@@ -129,7 +128,7 @@ async def applications(visit: Visit) -> object:
 
 async def delete(visit: Visit) -> object:
     """End a friendship; no error when there is none."""
-    await ask(visit.services.shards, visit.uid, DeleteFriend(visit.uid, visit.params.entity("user_id")), bool)
+    await ask(visit.services.shards, visit.uid, DeleteFriend(visit.uid, visit.params.entity("user_id")))
     return True
 
 
@@ -144,24 +143,24 @@ async def set_notes(visit: Visit) -> object:
         ext=params.text("ext") if "ext" in params else None,
         mute_notification=params.switch("mute_notification") if "mute_notification" in params else None,
     )
-    return await ask(visit.services.shards, visit.uid, request, bool)
+    return await ask(visit.services.shards, visit.uid, request)
 
 
 async def block(visit: Visit) -> object:
     """Block somebody."""
     other = await _existing(visit)
-    return await ask(visit.services.shards, visit.uid, Block(visit.uid, other, True), bool)
+    return await ask(visit.services.shards, visit.uid, Block(visit.uid, other, True))
 
 
 async def unblock(visit: Visit) -> object:
     """Unblock somebody."""
     other = await _existing(visit)
-    return await ask(visit.services.shards, visit.uid, Block(visit.uid, other, False), bool)
+    return await ask(visit.services.shards, visit.uid, Block(visit.uid, other, False))
 
 
 async def blocked_ids(visit: Visit) -> object:
     """Ids the caller has blocked."""
-    return await ask(visit.services.shards, visit.uid, ListBlocked(visit.uid), list[int])
+    return await ask(visit.services.shards, visit.uid, ListBlocked(visit.uid))
 
 
 async def one(visit: Visit, uid: int) -> dict[str, Any]:
@@ -179,7 +178,7 @@ async def _items(visit: Visit, infos: list[AccountInfo]) -> list[dict[str, Any]]
     for start in range(0, len(infos), limits.REST_IDS_PER_CALL):
         part = infos[start : start + limits.REST_IDS_PER_CALL]
         request = GetRelations(visit.uid, [info.uid for info in part])
-        notes = await ask(visit.services.shards, visit.uid, request, list[RelationInfo])
+        notes = await ask(visit.services.shards, visit.uid, request)
         items += map(item, part, notes)
     return items
 

@@ -51,7 +51,7 @@ def create(work: Work, request: CreateGroup) -> GroupView:
     return records.view(group, founder, uid)
 
 
-def invite(work: Work, request: GroupRequest, invitees: list[Invitee], reason: str) -> list[Outcome]:
+def invite(work: Work, request: GroupRequest[object], invitees: list[Invitee], reason: str) -> list[Outcome]:
     """Bring users in: at once, or when they have agreed."""
     group, own = records.need(work, request, MEMBER)
     records.check_text("reason", reason, limits.TEXT_FIELD_CHARS)
@@ -80,7 +80,7 @@ def invite(work: Work, request: GroupRequest, invitees: list[Invitee], reason: s
     return outcomes
 
 
-def answer_invitation(work: Work, request: GroupRequest, accept: bool) -> None:
+def answer_invitation(work: Work, request: GroupRequest[object], accept: bool) -> None:
     """The caller answers his invitation into the group: there is one at most."""
     group, _ = records.need(work, request)
     gid, uid = group.info.gid, request.uid
@@ -97,7 +97,7 @@ def answer_invitation(work: Work, request: GroupRequest, accept: bool) -> None:
     records.save(work, members.admit(work, group, [uid], inviter))
 
 
-def apply(work: Work, request: GroupRequest, reason: str) -> bool:
+def apply(work: Work, request: GroupRequest[object], reason: str) -> bool:
     """The caller wants in. Is he a member now?"""
     group, _ = records.need(work, request)
     records.check_text("reason", reason, limits.TEXT_FIELD_CHARS)
@@ -121,7 +121,7 @@ def apply(work: Work, request: GroupRequest, reason: str) -> bool:
     return False
 
 
-def answer_application(work: Work, request: GroupRequest, applicant: int, accept: bool) -> None:
+def answer_application(work: Work, request: GroupRequest[object], applicant: int, accept: bool) -> None:
     """An admin answers an application."""
     group, _ = records.need(work, request, ADMIN)
     gid, actor = group.info.gid, request.uid
@@ -139,14 +139,14 @@ def answer_application(work: Work, request: GroupRequest, applicant: int, accept
         members.settle(work, gid, applicant, accepted=False)
 
 
-def may_invite(work: Work, request: GroupRequest) -> None:
+def may_invite(work: Work, request: GroupRequest[object]) -> None:
     """:raises CallError: 20011 or 20012"""
     group, own = records.need(work, request, MEMBER)
     if not _may_invite(group, own):
         raise records.refusal(ADMIN)
 
 
-def join_by_code(work: Work, request: GroupRequest, inviter: int) -> None:
+def join_by_code(work: Work, request: GroupRequest[object], inviter: int) -> None:
     """The caller scanned what ``inviter`` may still hand out: as good as an invitation he accepted."""
     group, _ = records.need(work, request)
     gid, uid = group.info.gid, request.uid

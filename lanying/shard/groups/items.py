@@ -29,7 +29,7 @@ _decode_file: Final = msgspec.msgpack.Decoder(SharedFile).decode
 # --- announcements ---------------------------------------------------------------------------------------------------
 
 
-def publish(work: Work, request: GroupRequest, title: str, content: str) -> Announcement:
+def publish(work: Work, request: GroupRequest[object], title: str, content: str) -> Announcement:
     """Say something to all members; the oldest announcement makes room."""
     group, _ = records.need(work, request, ADMIN)
     records.check_text("title", title, limits.NAME_FIELD_CHARS)
@@ -44,7 +44,7 @@ def publish(work: Work, request: GroupRequest, title: str, content: str) -> Anno
     return row
 
 
-def withdraw(work: Work, request: GroupRequest, number: int) -> None:
+def withdraw(work: Work, request: GroupRequest[object], number: int) -> None:
     """Delete an announcement."""
     group, _ = records.need(work, request, ADMIN)
     gid = group.info.gid
@@ -54,7 +54,7 @@ def withdraw(work: Work, request: GroupRequest, number: int) -> None:
     _announced(work, gid, request.uid, "")
 
 
-def announcements(work: Work, request: GroupRequest) -> list[Announcement]:
+def announcements(work: Work, request: GroupRequest[object]) -> list[Announcement]:
     """Oldest first."""
     group, _ = records.need(work, request, MEMBER)
     return _list(work.store, group.info.gid, schema.GROUP_ANNOUNCEMENT, _decode_announcement)
@@ -63,7 +63,7 @@ def announcements(work: Work, request: GroupRequest) -> list[Announcement]:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def share(work: Work, request: GroupRequest, name: str, size: int, kind: str, url: str) -> SharedFile:
+def share(work: Work, request: GroupRequest[object], name: str, size: int, kind: str, url: str) -> SharedFile:
     """Note a file somebody has uploaded."""
     group, _ = records.need(work, request, MEMBER)
     records.check_text("name", name, limits.NAME_FIELD_CHARS)
@@ -79,7 +79,7 @@ def share(work: Work, request: GroupRequest, name: str, size: int, kind: str, ur
     return row
 
 
-def rename(work: Work, request: GroupRequest, number: int, name: str) -> None:
+def rename(work: Work, request: GroupRequest[object], number: int, name: str) -> None:
     """Rename a file: its uploader and admins may."""
     group, own = records.need(work, request, MEMBER)
     records.check_text("name", name, limits.NAME_FIELD_CHARS)
@@ -93,7 +93,7 @@ def rename(work: Work, request: GroupRequest, number: int, name: str) -> None:
     _tell_files(work, gid, request.uid, pb.GroupNotice.FILE_UPDATED, {"file_id": number, "name": name})
 
 
-def unshare(work: Work, request: GroupRequest, numbers: list[int]) -> list[Outcome]:
+def unshare(work: Work, request: GroupRequest[object], numbers: list[int]) -> list[Outcome]:
     """Delete file records: their uploaders and admins may."""
     group, own = records.need(work, request, MEMBER)
     gid = group.info.gid
@@ -110,7 +110,7 @@ def unshare(work: Work, request: GroupRequest, numbers: list[int]) -> list[Outco
     return outcomes
 
 
-def files(work: Work, request: GroupRequest) -> list[SharedFile]:
+def files(work: Work, request: GroupRequest[object]) -> list[SharedFile]:
     """Oldest first."""
     group, _ = records.need(work, request, MEMBER)
     return _list(work.store, group.info.gid, schema.GROUP_FILE, _decode_file)

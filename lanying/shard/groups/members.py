@@ -100,7 +100,7 @@ def resign(work: Work, word: Resign) -> None:
     work.group_notice(gid, uid, tell.notice(pb.GroupNotice.LEAVED, gid, uid))
 
 
-def leave(work: Work, request: GroupRequest) -> None:
+def leave(work: Work, request: GroupRequest[object]) -> None:
     """The caller leaves."""
     group, _ = records.need(work, request)
     gid, uid = group.info.gid, request.uid
@@ -114,7 +114,7 @@ def leave(work: Work, request: GroupRequest) -> None:
     work.notice(uid, uid, tell.NS, payload)
 
 
-def kick(work: Work, request: GroupRequest, uids: list[int], reason: str) -> list[Outcome]:
+def kick(work: Work, request: GroupRequest[object], uids: list[int], reason: str) -> list[Outcome]:
     """Remove members."""
     group, own = records.need(work, request, ADMIN)
     records.check_text("reason", reason, limits.TEXT_FIELD_CHARS)
@@ -152,7 +152,7 @@ def is_blocked(store: Store, gid: int, uid: int) -> bool:
     return store.get(schema.GROUP_ITEMS, schema.pack_item(gid, schema.GROUP_BLOCKED, uid)) is not None
 
 
-def block(work: Work, request: GroupRequest, uids: list[int]) -> list[Outcome]:
+def block(work: Work, request: GroupRequest[object], uids: list[int]) -> list[Outcome]:
     """Put users on the block list; members among them are removed."""
     group, own = records.need(work, request, ADMIN)
     gid = group.info.gid
@@ -180,7 +180,7 @@ def block(work: Work, request: GroupRequest, uids: list[int]) -> list[Outcome]:
     return outcomes
 
 
-def unblock(work: Work, request: GroupRequest, uids: list[int]) -> list[Outcome]:
+def unblock(work: Work, request: GroupRequest[object], uids: list[int]) -> list[Outcome]:
     """Take users off the block list; no error when they were not on it."""
     group, _ = records.need(work, request, ADMIN)
     gid = group.info.gid
@@ -193,7 +193,7 @@ def unblock(work: Work, request: GroupRequest, uids: list[int]) -> list[Outcome]
     return [Outcome(uid) for uid in uids]
 
 
-def list_blocked(work: Work, request: GroupRequest, after: int, limit: int) -> MemberPage:
+def list_blocked(work: Work, request: GroupRequest[object], after: int, limit: int) -> MemberPage:
     """The block list, by id."""
     group, _ = records.need(work, request, ADMIN)
     found = [MemberInfo(uid, row.created_ms) for uid, row in _blocked(work.store, group.info.gid)]
@@ -203,7 +203,7 @@ def list_blocked(work: Work, request: GroupRequest, after: int, limit: int) -> M
 # --- silence, own settings, lists ------------------------------------------------------------------------------------
 
 
-def ban(work: Work, request: GroupRequest, uids: list[int], minutes: int) -> list[Outcome]:
+def ban(work: Work, request: GroupRequest[object], uids: list[int], minutes: int) -> list[Outcome]:
     """Members may not write for a while; 0 minutes: they may again."""
     group, own = records.need(work, request, ADMIN)
     gid, until_ms = group.info.gid, records.ban_end(minutes, work.now_ms)
@@ -262,7 +262,7 @@ def set_own(work: Work, request: SetMember) -> None:
             work.notice(uid, uid, tell.NS, payload)
 
 
-def list_members(work: Work, request: GroupRequest, after: int, limit: int, banned: bool) -> MemberPage:
+def list_members(work: Work, request: GroupRequest[object], after: int, limit: int, banned: bool) -> MemberPage:
     """Members by id, or those of them who may not write."""
     group, own = records.need(work, request, MEMBER)
     gid, now_ms = group.info.gid, work.now_ms
@@ -284,7 +284,7 @@ def list_members(work: Work, request: GroupRequest, after: int, limit: int, bann
     return MemberPage(rows, group.info.count)
 
 
-def get_members(work: Work, request: GroupRequest, uids: list[int]) -> list[MemberInfo]:
+def get_members(work: Work, request: GroupRequest[object], uids: list[int]) -> list[MemberInfo]:
     """One row for each of ``uids``, members or not; where member details are hidden, with no more than the name card."""
     group, own = records.need(work, request, MEMBER)
     gid = group.info.gid
@@ -295,7 +295,7 @@ def get_members(work: Work, request: GroupRequest, uids: list[int]) -> list[Memb
     return found
 
 
-def list_admins(work: Work, request: GroupRequest) -> list[MemberInfo]:
+def list_admins(work: Work, request: GroupRequest[object]) -> list[MemberInfo]:
     """The admins, without the owner."""
     group, _ = records.need(work, request, MEMBER)
     return get_members(work, request, group.admins)

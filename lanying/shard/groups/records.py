@@ -217,7 +217,7 @@ def role_in(store: Store, group: Group, uid: int) -> int:
     return role(group, None, uid) or role(group, member(store, group.info.gid, uid), uid)
 
 
-def need(work: Work, request: GroupRequest, least: int = NOBODY) -> tuple[Group, int]:
+def need(work: Work, request: GroupRequest[object], least: int = NOBODY) -> tuple[Group, int]:
     """The group and the caller's role, which is ``least`` or more.
 
     :raises CallError: 20001 there is none in this app, it was destroyed; 20011 to 20013 the role is not enough

@@ -26,7 +26,7 @@ TEXTS: Final = {
 SWITCHES: Final = frozenset(("member_invite", "member_modify", "read_ack", "history_visible", "hide_member_info"))
 
 
-def edit(work: Work, request: GroupRequest, name: str, value: object) -> bool:
+def edit(work: Work, request: GroupRequest[object], name: str, value: object) -> bool:
     """Set a property. Is it different now?"""
     group, own = records.need(work, request, records.MEMBER)
     _check(name, value)
@@ -39,7 +39,7 @@ def edit(work: Work, request: GroupRequest, name: str, value: object) -> bool:
     return True
 
 
-def ban_all(work: Work, request: GroupRequest, minutes: int) -> int:
+def ban_all(work: Work, request: GroupRequest[object], minutes: int) -> int:
     """Let only admins write. When that ends, in ms."""
     group, _ = records.need(work, request, records.ADMIN)
     until_ms = records.ban_end(minutes, work.now_ms)
@@ -48,7 +48,7 @@ def ban_all(work: Work, request: GroupRequest, minutes: int) -> int:
     return until_ms
 
 
-def transfer(work: Work, request: GroupRequest, new_owner: int) -> None:
+def transfer(work: Work, request: GroupRequest[object], new_owner: int) -> None:
     """Make a member the owner; the old one is a plain member from now on."""
     group, _ = records.need(work, request, records.OWNER)
     if records.member(work.store, group.info.gid, new_owner) is None:
@@ -66,7 +66,7 @@ def hand_over(work: Work, group: Group, new_owner: int) -> Group:
     return msgspec.structs.replace(records.change(group, work.now_ms, owner=new_owner), admins=admins)
 
 
-def set_admins(work: Work, request: GroupRequest, uids: list[int], granted: bool) -> list[Outcome]:
+def set_admins(work: Work, request: GroupRequest[object], uids: list[int], granted: bool) -> list[Outcome]:
     """Make members admins, or plain members again."""
     group, _ = records.need(work, request, records.OWNER)
     gid = group.info.gid
@@ -91,7 +91,7 @@ def set_admins(work: Work, request: GroupRequest, uids: list[int], granted: bool
     return outcomes
 
 
-def destroy(work: Work, request: GroupRequest) -> None:
+def destroy(work: Work, request: GroupRequest[object]) -> None:
     """End the group: its record stays, so that ids in old conversations keep a name."""
     group, _ = records.need(work, request, records.OWNER)
     end(work, group, request.uid)

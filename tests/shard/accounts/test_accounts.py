@@ -23,7 +23,7 @@ def claim(cluster: LocalCluster, name: str, app: str = "app") -> int:
     return msgspec.msgpack.decode(answer, type=int)
 
 
-def code(cluster: LocalCluster, uid: int, request: m.Request) -> int:
+def code(cluster: LocalCluster, uid: int, request: m.Request[object]) -> int:
     with pytest.raises(CallError) as refused:
         cluster.ask(uid, request)
     return refused.value.code

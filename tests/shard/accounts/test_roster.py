@@ -45,7 +45,7 @@ class World(LocalCluster):
         """(whose queue, type, from, to, content) since the last time."""
         return sorted((n.uid, n.type, n.source, n.target, n.content) for n in self.take_notices())
 
-    def refusal(self, uid: int, request: m.Request) -> int:
+    def refusal(self, uid: int, request: m.Request[object]) -> int:
         with pytest.raises(CallError) as refused:
             self.ask(uid, request)
         assert not self.notices

@@ -14,16 +14,17 @@ from lanying.bus.messages import (
     CancelBroadcast,
     CountUsers,
     GetPage,
-    HistoryPage,
     ListBroadcasts,
     ListUnread,
     Notify,
     Post,
     Posted,
+    Request,
     StartBroadcast,
-    Unread,
     UserCount,
+    decode_result,
 )
+from lanying.bus.messages.base import R
 from lanying.config.schema import Accounts, Config
 from lanying.protocol.schema.xsync_pb2 import Conversation, ConversationOperation, MessageBody, MessageOperation, Meta
 from lanying.testing.simulation import Simulation, User
@@ -48,12 +49,12 @@ def operation(kind: int, mid: int, conversation: int, content: str = "") -> byte
     return MessageBody(type=MessageBody.OPER, content=content, operation=detail).SerializeToString()  # type: ignore[arg-type]
 
 
-def ask(sim: Simulation, uid: int, request: Any, result: Any) -> Any:
-    return msgspec.msgpack.decode(sim.call(sim.map.shard_of(uid), request), type=result)
+def ask(sim: Simulation, uid: int, request: Request[R]) -> R:
+    return decode_result(request, sim.call(sim.map.shard_of(uid), request))
 
 
 def post(author: User, to: int, payload: bytes, **more: Any) -> Posted:
-    found: Posted = ask(author.simulation, author.uid, Post(author.uid, author.app, to, payload, **more), Posted)
+    found: Posted = ask(author.simulation, author.uid, Post(author.uid, author.app, to, payload, **more))
     return found
 
 
@@ -65,7 +66,7 @@ def read_all(user: User) -> list[str]:
 
 
 def contents(sim: Simulation, user: User, peer: int, limit: int = 20) -> list[str]:
-    page = ask(sim, user.uid, GetPage(user.uid, peer, 0, limit), HistoryPage)
+    page = ask(sim, user.uid, GetPage(user.uid, peer, 0, limit))
     return [MessageBody.FromString(Meta.FromString(meta).payload).content for meta in page.metas]
 
 
@@ -137,7 +138,7 @@ def test_edits_recalls_and_receipts(sim: Simulation) -> None:
         post(alice, bob.uid, operation(MessageOperation.REPLACE, posted.mid, bob.uid, "two"))
         assert contents(sim, alice, bob.uid)[0] == "two"
         post(bob, alice.uid, operation(MessageOperation.READ_ACK, posted.mid, alice.uid))
-        page = ask(sim, alice.uid, GetPage(alice.uid, bob.uid, 0, 1), HistoryPage)
+        page = ask(sim, alice.uid, GetPage(alice.uid, bob.uid, 0, 1))
         assert MessageBody.FromString(Meta.FromString(page.metas[0]).payload).status == MessageBody.READ
         post(alice, bob.uid, operation(MessageOperation.RECALL, posted.mid, bob.uid))
         assert "two" not in contents(sim, bob, alice.uid)
@@ -158,7 +159,7 @@ def test_refusals_have_the_codes_of_rest(case: str) -> None:
     elif case == "blocked":
         from lanying.bus.messages import Block
 
-        ask(sim, bob.uid, Block(bob.uid, alice.uid, True), bool)
+        ask(sim, bob.uid, Block(bob.uid, alice.uid, True))
         code = 10006
     elif case == "large":
         payload, code = text("x" * 300_000), 10002
@@ -194,7 +195,7 @@ def test_conversations_are_deleted_on_all_devices(sim: Simulation) -> None:
     payload = Conversation(type=Conversation.OPER, operation=detail).SerializeToString()  # type: ignore[arg-type]
     post(alice, 0, payload, ns=Meta.CONVERSATION)
     assert device.metas[-1].ns == Meta.CONVERSATION
-    assert ask(sim, alice.uid, ListUnread(alice.uid), list[Unread]) == []
+    assert ask(sim, alice.uid, ListUnread(alice.uid)) == []
 
 
 def test_pages_go_back_to_the_first(sim: Simulation) -> None:
@@ -203,7 +204,7 @@ def test_pages_go_back_to_the_first(sim: Simulation) -> None:
             post(alice, bob.uid, text(f"m{number}"))
         before, seen = 0, []
         while True:
-            page = ask(sim, bob.uid, GetPage(bob.uid, alice.uid, before, 3), HistoryPage)
+            page = ask(sim, bob.uid, GetPage(bob.uid, alice.uid, before, 3))
             if not page.metas:
                 break
             seen += [MessageBody.FromString(Meta.FromString(meta).payload).content for meta in page.metas]
@@ -218,22 +219,22 @@ def test_unread(sim: Simulation) -> None:
     post(bob, alice.uid, text("2"))
     post(alice, carol.uid, text("own"))
     post(bob, gid, text("g", type=MessageBody.GROUPCHAT))
-    ask(sim, alice.uid, Notify(alice.uid, "lanying", text("n", is_system=True)), Posted)
-    found = {row.peer: row.count for row in ask(sim, alice.uid, ListUnread(alice.uid), list[Unread])}
+    ask(sim, alice.uid, Notify(alice.uid, "lanying", text("n", is_system=True)))
+    found = {row.peer: row.count for row in ask(sim, alice.uid, ListUnread(alice.uid))}
     assert found[bob.uid] == 2
     assert found[carol.uid] == 0
     assert found[0] == 1
     assert found[gid] >= 1
     post(alice, bob.uid, operation(MessageOperation.READ_ACK, first.mid, bob.uid))
-    found = {row.peer: row.count for row in ask(sim, alice.uid, ListUnread(alice.uid), list[Unread])}
+    found = {row.peer: row.count for row in ask(sim, alice.uid, ListUnread(alice.uid))}
     assert found[bob.uid] == 1
 
 
 def test_the_server_writes_in_conversation_0(sim: Simulation) -> None:
     [alice] = people(sim, "alice")
     device = alice.device()
-    posted = ask(sim, alice.uid, Notify(alice.uid, "lanying", text("note", is_system=True), 3), Posted)
-    again = ask(sim, alice.uid, Notify(alice.uid, "lanying", text("note", is_system=True), 3), Posted)
+    posted = ask(sim, alice.uid, Notify(alice.uid, "lanying", text("note", is_system=True), 3))
+    again = ask(sim, alice.uid, Notify(alice.uid, "lanying", text("note", is_system=True), 3))
     assert again.mid == posted.mid
     meta = device.metas[-1]
     assert (getattr(meta, "from").uid, meta.to.uid, meta.id) == (0, alice.uid, posted.mid)
@@ -241,7 +242,7 @@ def test_the_server_writes_in_conversation_0(sim: Simulation) -> None:
     assert contents(sim, alice, 0) == ["note"]
     for uid, app in ((alice.uid, "other"), (alice.uid + 1024, "lanying")):
         with pytest.raises(CallError) as caught:
-            ask(sim, uid, Notify(uid, app, text("x", is_system=True)), Posted)
+            ask(sim, uid, Notify(uid, app, text("x", is_system=True)))
         assert caught.value.code == 10000
 
 
@@ -249,7 +250,7 @@ def test_the_server_writes_in_conversation_0(sim: Simulation) -> None:
 
 
 def start(sim: Simulation, content: str = "to all", app: str = "lanying") -> int:
-    found: int = ask(sim, 0, StartBroadcast(app, text(content, is_system=True)), int)
+    found: int = ask(sim, 0, StartBroadcast(app, text(content, is_system=True)))
     return found
 
 

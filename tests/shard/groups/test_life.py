@@ -28,7 +28,7 @@ class Club:
         request = m.CreateGroup(self.alice.uid, "lanying", 0, "club", "", "", invitees, 100)
         self.gid = self.call(self.alice.uid, request, m.GroupView).info.gid
 
-    def call(self, entity_id: int, request: m.Request, result: type[T]) -> T:
+    def call(self, entity_id: int, request: m.Request[object], result: type[T]) -> T:
         shard = self.sim.shards[self.sim.map.shard_of(entity_id)]
         shard.call(m.Call(1, "gateway", self.sim.now_ms + 1000, m.encode(request)))
         reply = shard.tick.envelopes[-1][1]

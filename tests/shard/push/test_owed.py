@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
 import pytest
 
 from lanying.base import limits
@@ -20,7 +17,6 @@ from lanying.bus.messages import (
     GetPushTask,
     GroupPushFacts,
     Kick,
-    MessageTraces,
     Notify,
     OrderPushes,
     OwedPush,
@@ -28,17 +24,19 @@ from lanying.bus.messages import (
     PushesWait,
     PushFacts,
     PushTargets,
-    PushTargetsPage,
     PushTask,
     PushTold,
     PutPushTask,
+    Request,
     SetMember,
     SetPassword,
     SetRelation,
     SetState,
     TakenPushes,
     TakePushes,
+    decode_result,
 )
+from lanying.bus.messages.base import R
 from lanying.protocol.connection import XSYNC, Connection
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta
 from lanying.shard.store import schema
@@ -63,8 +61,8 @@ def switch_on(sim: Simulation) -> None:
         shard.pushes.begin()
 
 
-def ask(sim: Simulation, uid: int, request: Any, result: Any = bool) -> Any:
-    return msgspec.msgpack.decode(sim.call(sim.map.shard_of(uid), request), type=result)
+def ask(sim: Simulation, uid: int, request: Request[R]) -> R:
+    return decode_result(request, sim.call(sim.map.shard_of(uid), request))
 
 
 def absent(sim: Simulation, name: str, *, bound: bool = True) -> User:
@@ -79,7 +77,7 @@ def absent(sim: Simulation, name: str, *, bound: bool = True) -> User:
 
 
 def taken(sim: Simulation, user: User, epoch: int = 0, after: int = 0) -> TakenPushes:
-    found: TakenPushes = ask(sim, user.uid, TakePushes(epoch, after), TakenPushes)
+    found: TakenPushes = ask(sim, user.uid, TakePushes(epoch, after))
     return found
 
 
@@ -88,12 +86,12 @@ def owed(sim: Simulation, user: User) -> list[OwedPush]:
 
 
 def facts(sim: Simulation, row: OwedPush) -> PushFacts:
-    found: PushFacts = ask(sim, row.uid, GetPushFacts(row.uid, row.mid, row.peer, not row.seq), PushFacts)
+    found: PushFacts = ask(sim, row.uid, GetPushFacts(row.uid, row.mid, row.peer, not row.seq))
     return found
 
 
 def group_facts(sim: Simulation, row: OwedPush) -> GroupPushFacts:
-    found: GroupPushFacts = ask(sim, row.peer, GetGroupPushFacts(row.peer, row.mid, row.uid), GroupPushFacts)
+    found: GroupPushFacts = ask(sim, row.peer, GetGroupPushFacts(row.peer, row.mid, row.uid))
     return found
 
 
@@ -187,7 +185,7 @@ def test_typing_and_operations_are_not_pushed(sim: Simulation) -> None:
 def test_a_message_of_the_server_is_pushed(sim: Simulation) -> None:
     bob = absent(sim, "bob")
     payload = MessageBody(type=MessageBody.CHAT, content="closed on Monday", is_system=True).SerializeToString()
-    ask(sim, bob.uid, Notify(bob.uid, bob.app, payload), Any)
+    ask(sim, bob.uid, Notify(bob.uid, bob.app, payload))
     [row] = owed(sim, bob)
     assert (row.peer, text_of(facts(sim, row).meta)) == (0, "closed on Monday")
 
@@ -297,7 +295,7 @@ def test_who_has_been_back_and_has_it_is_spared(sim: Simulation) -> None:
 def test_a_deleted_user_is_said_to_be_gone(sim: Simulation) -> None:
     bob = absent(sim, "bob")
     with pytest.raises(CallError) as caught:
-        ask(sim, bob.uid, GetPushFacts(bob.uid + (1 << 20) * 1024, 1, 1, False), PushFacts)
+        ask(sim, bob.uid, GetPushFacts(bob.uid + (1 << 20) * 1024, 1, 1, False))
     assert caught.value.code == 10000
 
 
@@ -338,11 +336,11 @@ def test_who_is_logged_out_is_not_pushed_any_more(sim: Simulation) -> None:
     }
     for name, end in ends.items():
         user = absent(sim, name)
-        ask(sim, user.uid, end(user.uid), Any)
+        ask(sim, user.uid, end(user.uid))
         alice.send(user, "hello")
         assert owed(sim, user) == [], name
     spared = absent(sim, "spared")
-    ask(sim, spared.uid, Kick(spared.uid, 0, 10, except_sn=1), Any)
+    ask(sim, spared.uid, Kick(spared.uid, 0, 10, except_sn=1))
     alice.send(spared, "hello")
     assert len(owed(sim, spared)) == 1
 
@@ -455,11 +453,11 @@ def test_a_push_is_committed_with_its_message(sim: Simulation) -> None:
 def test_why_tells_what_is_owed_and_what_became_of_it(sim: Simulation) -> None:
     bob, alice = absent(sim, "bob"), sim.user("alice").device()
     mid = mid_of(alice, alice.send(bob, "hello"))
-    [told] = ask(sim, bob.uid, ExplainMessage(mid), MessageTraces).pushes
+    [told] = ask(sim, bob.uid, ExplainMessage(mid)).pushes
     assert (told.uid, told.what) == (bob.uid, "a push is owed")
     said = PushTold(mid, bob.uid, 1, "apns", "sent", sim.now_ms)
     ask(sim, bob.uid, FinishPushes([PushDone(bob.uid, mid, [said])]))
-    assert ask(sim, bob.uid, ExplainMessage(mid), MessageTraces).pushes == [said]
+    assert ask(sim, bob.uid, ExplainMessage(mid)).pushes == [said]
 
 
 # --- push tasks --------------------------------------------------------------------------------------------------------
@@ -470,7 +468,7 @@ def test_a_task_is_owed_to_its_audience_and_counts(sim: Simulation) -> None:
     task = PushTask(4711, bob.app, '{"title":"x"}', sim.now_ms)
     ask(sim, task.task_id, PutPushTask(task))
     wanted = PushTargets(bob.app, uids=[bob.uid, carol.uid])
-    assert ask(sim, bob.uid, wanted, PushTargetsPage).counts == {TOKEN[0]: 1}
+    assert ask(sim, bob.uid, wanted).counts == {TOKEN[0]: 1}
     assert owed(sim, bob) == [], "counted is not ordered"
     ask(sim, bob.uid, OrderPushes(task.task_id, wanted))
     bob.shard.maintain()
@@ -481,9 +479,9 @@ def test_a_task_is_owed_to_its_audience_and_counts(sim: Simulation) -> None:
     ask(sim, 4711, CountPushTask(4711, targets={"apns": 2}))
     ask(sim, 4711, CountPushTask(4711, sent={"apns": 1}))
     ask(sim, 4711, CountPushTask(4711, sent={"apns": 1, "fcm": 1}))
-    found = ask(sim, 4711, GetPushTask(4711, bob.app), PushTask)
+    found = ask(sim, 4711, GetPushTask(4711, bob.app))
     assert (found.targets, found.sent) == ({"apns": 2}, {"apns": 2, "fcm": 1})
-    assert ask(sim, 4711, GetPushTask(4711, "another app"), PushTask | None) is None
+    assert ask(sim, 4711, GetPushTask(4711, "another app")) is None
     assert ask(sim, 4712, CountPushTask(4712, sent={"apns": 1})), "a task that is gone is none to count for"
 
 
@@ -519,7 +517,7 @@ def test_old_tasks_make_room(sim: Simulation, monkeypatch: pytest.MonkeyPatch) -
     for n in range(5):
         ask(sim, 1024, PutPushTask(PushTask(1024 * n + 1024, "lanying", "{}", sim.now_ms)))
         sim.advance(1)
-    kept = [ask(sim, 1024, GetPushTask(1024 * n + 1024), PushTask | None) is not None for n in range(5)]
+    kept = [ask(sim, 1024, GetPushTask(1024 * n + 1024)) is not None for n in range(5)]
     assert kept == [False, False, True, True, True]
     with pytest.raises(CallError):
         ask(sim, 1024, PutPushTask(PushTask(1024, "lanying", "x" * (limits.PUSH_ORDER_CHARS + 1), 0)))

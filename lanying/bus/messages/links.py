@@ -1,0 +1,178 @@
+"""Link messages: shard to shard, exactly once and in order. They wait in outbox rows, so their tags never change."""
+
+from __future__ import annotations
+
+from lanying.bus.messages.base import Envelope, LinkMessage
+
+
+class Deliver(LinkMessage, Envelope, tag=20):
+    """A message or operation for the mailbox of ``uid``, in its queue ``peer``; ``meta`` is the encoded Meta, stored
+    and pushed as it is.
+
+    :ivar mid: the Meta's id, listed in history when ``listed``
+    :ivar live: for connected devices only, never stored (typing, ``AT_MOST_ONCE``)
+    :ivar operation: MessageOperation type with an effect on the stored message ``target`` (a message id), 0 for none
+    """
+
+    uid: int
+    peer: int
+    mid: int
+    meta: bytes
+    listed: bool = True
+    live: bool = False
+    operation: int = 0
+    target: int = 0
+
+
+class NoticeFor(LinkMessage, tag=21):
+    """A notice for queue 0 of ``uid``: a GroupNotice or RosterNotice (``ns``) with encoded ``payload``."""
+
+    uid: int
+    sender: int
+    ns: int
+    payload: bytes
+
+
+class RosterChange(LinkMessage, tag=22):
+    """The other side of a change of friendship: on the shard of ``uid`` set what ``uid`` and ``other`` are to each
+    other.
+
+    :ivar relation: 0 friend, 1 deleted, 2 stranger
+    :ivar notice: RosterNotice type to put into the queue of ``uid``, 0 for none; from ``sender`` to [``target``]
+    :ivar alias: remark ``uid`` gave ``other`` when applying, empty to leave it
+    """
+
+    uid: int
+    other: int
+    relation: int
+    notice: int = 0
+    sender: int = 0
+    target: int = 0
+    content: str = ""
+    alias: str = ""
+
+
+class Barred(LinkMessage, tag=23):
+    """``other`` has blocked (or unblocked) ``uid``: remembered on the shard of ``uid``, which refuses the messages.
+
+    :ivar version: grows with every change of this pair; a lower one (an overtaken :class:`PeerState`) is ignored
+    """
+
+    uid: int
+    other: int
+    barred: bool
+    version: int = 0
+
+
+class Seat(LinkMessage, tag=30):
+    """``uid`` is a member of group ``gid`` from position ``start`` of its timeline on: kept on the member's shard."""
+
+    uid: int
+    gid: int
+    start: int = 0
+
+
+class Unseat(LinkMessage, tag=31):
+    """``uid`` is no member of group ``gid`` any more."""
+
+    uid: int
+    gid: int
+
+
+class GroupDeliver(LinkMessage, Envelope, tag=32):
+    """An entry of a group's timeline for the members on one shard, which keeps the position and pushes to those connected.
+
+    :ivar seq: position in the timeline, 0 for a live one (typing): pushed and forgotten
+    :ivar author: member whose device ``author_sn`` shows it already
+    :ivar previous_mid: newest listed message before it
+    """
+
+    gid: int
+    seq: int
+    mid: int
+    meta: bytes
+    author: int
+    author_sn: int
+    listed: bool
+    previous_mid: int
+
+
+class Invited(LinkMessage, tag=33):
+    """The invitee's copy of an invitation into group ``gid``, kept on the invitee's shard.
+
+    :ivar status: 0 waiting, 1 accepted, 2 declined; -1 forget it
+    """
+
+    uid: int
+    gid: int
+    inviter: int = 0
+    status: int = 0
+    reason: str = ""
+    created_ms: int = 0
+    expires_ms: int = 0
+    updated_ms: int = 0
+
+
+class GroupReading(LinkMessage, tag=220):
+    """A member acknowledges message ``target``, which is in one of the groups ``gids`` of the receiving shard: noted there for its
+    author, whose devices get ``meta`` (id ``mid``). Comes back as :class:`GroupRead` when there is such a message.
+
+    :ivar operation: READ_ACK, PLAY_ACK or DELIVER_ACK
+    """
+
+    uid: int
+    sn: int
+    gids: list[int]
+    target: int
+    operation: int
+    author: int
+    mid: int
+    meta: bytes
+
+
+class GroupRead(LinkMessage, tag=221):
+    """An acknowledgement of ``uid`` was for message ``target`` of group ``gid``: noted on the member's shard and sent to their devices."""
+
+    uid: int
+    sn: int
+    gid: int
+    target: int
+    operation: int
+    mid: int
+    meta: bytes
+
+
+class Silence(LinkMessage, tag=222):
+    """``uid`` wants no messages of group ``gid`` delivered (mute mode 2), or wants them again: kept on the member's shard."""
+
+    uid: int
+    gid: int
+    silent: bool
+
+
+class Resign(LinkMessage, tag=223):
+    """``uid``'s account was deleted, so ``uid`` leaves group ``gid``; sent to the group's shard."""
+
+    gid: int
+    uid: int
+
+
+class Broadcast(LinkMessage, tag=320):
+    """A broadcast for the users of a shard: ``payload`` is an encoded MessageBody, ``id`` a message id."""
+
+    id: int
+    app: str
+    payload: bytes
+    who: str = ""
+
+
+class PushTokenBound(LinkMessage, tag=379):
+    """``uid`` now owns this vendor token; sent to the shard that indexes tokens (:mod:`lanying.shard.push.tokens`), which sends it
+    on to the shard of ``loser``, the previous owner.
+    """
+
+    app: str
+    uid: int
+    notifier: str
+    token: str
+    loser: int = 0

@@ -1,0 +1,143 @@
+"""Calls about messages: posting, history, unread counts, broadcasts."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lanying.bus.messages.base import Request
+
+
+class Posted(msgspec.Struct, array_like=True, frozen=True):
+    """An upload is taken: its message id, and its times in ms (``edit_ms`` of APPEND and REPLACE)."""
+
+    mid: int
+    time_ms: int
+    edit_ms: int = 0
+
+
+class GroupPost(Request[Posted], tag=100):
+    """A member's upload for a group's timeline. Errors: the client's Status code + 1000.
+
+    :ivar client_mid: recognises a repetition, 0: not to be recognised
+    :ivar payload: encoded MessageBody
+    :ivar operation: MessageOperation type and ``target`` message id, 0 for an ordinary message
+    :ivar priority: above 0 it may be dropped when there is too much
+    """
+
+    gid: int
+    uid: int
+    sn: int
+    app: str
+    client_mid: int
+    payload: bytes
+    operation: int = 0
+    target: int = 0
+    live: bool = False
+    priority: int = 0
+
+
+class FetchEntries(Request[list[bytes]], tag=101):
+    """Encoded Metas (empty bytes: removed) of a timeline from position ``first`` on."""
+
+    gid: int
+    first: int
+    count: int
+
+
+class HistoryPage(msgspec.Struct, array_like=True, frozen=True):
+    """Metas newest first and the next key. ``read``: ids of those somebody has read."""
+
+    metas: list[bytes]
+    next_key: int
+    read: list[int] = []
+
+
+class FetchHistory(Request[HistoryPage], tag=102):
+    """A page of a group's history for a member, newest first, older than ``key``."""
+
+    gid: int
+    uid: int
+    key: int
+    amount: int
+
+
+class Post(Request[Posted], tag=310):
+    """``uid`` sends something, by the same rules as from a device.
+
+    :ivar sn: device that sent it and does not get it back, 0 for none
+    :ivar ns: Meta namespace, MESSAGE or CONVERSATION; ``payload`` is encoded accordingly
+    :ivar client_mid: recognises a repetition, 0: none is
+    :ivar system: may look like the server's (``is_system``)
+    """
+
+    uid: int
+    app: str
+    to: int
+    payload: bytes
+    ns: int = 1
+    sn: int = 0
+    client_mid: int = 0
+    system: bool = False
+
+
+class Notify(Request[Posted], tag=311):
+    """The server itself writes to ``uid``. Errors: 10000 no such user."""
+
+    uid: int
+    app: str
+    payload: bytes
+    client_mid: int = 0
+
+
+class GetPage(Request[HistoryPage], tag=312):
+    """History of ``uid`` with a user or group, newest first, older than id ``before`` (0: the newest)."""
+
+    uid: int
+    peer: int
+    before: int
+    limit: int
+
+
+class Unread(msgspec.Struct, array_like=True, frozen=True):
+    """Messages not read yet with a user (0: the server) or group."""
+
+    peer: int
+    count: int
+
+
+class ListUnread(Request[list[Unread]], tag=313):
+    """Unread counts of ``uid``, latest conversation first."""
+
+    uid: int
+
+
+class StartBroadcast(Request[int], tag=314):
+    """Write to every user of ``app``, in the background. Result: the broadcast's id. Any shard may be asked, once.
+
+    :ivar who: on whose behalf: the name of a console's key, ``local``, or ``rest``
+    """
+
+    app: str
+    payload: bytes
+    who: str = ""
+
+
+class BroadcastInfo(msgspec.Struct, array_like=True, frozen=True):
+    """One shard's part of a broadcast. ``state``: running, done, cancelled; ``sent`` so far."""
+
+    id: int
+    app: str
+    created_ms: int
+    sent: int
+    state: str
+    who: str = ""
+
+
+class ListBroadcasts(Request[list[BroadcastInfo]], tag=315):
+    """This shard's part of each broadcast, latest first."""
+
+
+class CancelBroadcast(Request[bool], tag=316):
+    """Stop one shard's part of a broadcast. Result: whether it was running."""
+
+    id: int
