@@ -86,7 +86,7 @@ def provision(data: Path, count: int, shards: int, lifetime_s: int = 86_400) -> 
                 if not uid:
                     uid = accounts.claim(cast(Work, writer), app.app_id, name, NO_PASSWORD).uid
                 identity = tokens.Identity(app.app_id, uid, tokens.ROLE_USER, epoch, expires)
-                found.append(Account(uid, tokens.issue(app.secret, identity)))
+                found.append(Account(uid, tokens.issue(app.token_key, identity)))
             store.flush()
             store.close()
         return found

@@ -57,6 +57,11 @@ class MessageIds:
             self.last = floor
 
 
+def id_step(now_ms: int) -> int:
+    """What :attr:`MessageIds.last` is for the first id of this millisecond."""
+    return (now_ms - EPOCH_MS) << _SEQUENCE_BITS
+
+
 def message_time_ms(mid: int) -> int:
     """Wall time a message id was made at, in milliseconds since 1970."""
     return (mid >> (_SHARD_BITS + _SEQUENCE_BITS)) + EPOCH_MS

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,11 @@ from lanying.base import clock
 from lanying.cluster.runtime import cold_path
 from lanying.cluster.shardmap import wanted_map
 from lanying.config import schema
+from lanying.config.apps import TOKEN_FILE
 from lanying.supervisor.datadir import DataDirectory
 
 if TYPE_CHECKING:
+    from lanying.storage.manifest import Manifest
     from lanying.storage.progress import Progress
 
 EXIT_PROBLEMS = 1
@@ -88,16 +91,44 @@ def backup_verify(as_json: bool, destination: Path) -> None:
 @_config
 @_data
 @_json
+@click.option(
+    "--keep-sessions",
+    is_flag=True,
+    help="Tokens of before the backup stay good, also those that were revoked after it; phones get pushes without a login.",
+)
 @click.argument("source", metavar="SRC", type=_PATH)
-def restore(file: Path | None, data: str | None, as_json: bool, source: Path) -> None:
-    """Restore the backup in SRC into the data directory, which must be new or empty. Every file is checked on the way."""
+def restore(file: Path | None, data: str | None, as_json: bool, keep_sessions: bool, source: Path) -> None:
+    """Restore the backup in SRC into the data directory, which must be new or empty. Every file is checked on the way.
+
+    Everybody has to log in again, and the admin token is a new one: tokens given out after the backup must not come to
+    speak for others. Accounts, passwords, bans and memberships are as they were when the backup was made.
+    """
     from lanying.storage.restore import restore as run
 
     place = _place(file, data)
+    cold = schema.load(file).storage.cold_path
     with _progress(as_json) as progress:
-        done = run(source, place, cold_path=schema.load(file).storage.cold_path, progress=progress)
+        done = run(source, place, clock.wall_ms(), cold_path=cold, keep_sessions=keep_sessions, progress=progress)
     result = {"files": len(done.files), "size": done.size, "created_ms": done.created_ms, "data": str(place)}
-    _tell(as_json, result, f"restored {done.size:,} bytes into {place}; start with --shards {done.shards} or none")
+    _tell(as_json, result | {"tokens_ended": not keep_sessions}, _restored(done, place, keep_sessions))
+
+
+def _restored(done: Manifest, place: Path, keep_sessions: bool) -> str:
+    made = datetime.fromtimestamp(done.created_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    tokens = (
+        "tokens of before are good again, also those that were revoked or whose accounts were deleted after the backup; "
+        "restore without --keep-sessions to end them"
+        if keep_sessions
+        else f"all tokens have ended: everybody logs in again, the new admin token is in {place / TOKEN_FILE}, "
+        "and pushes go to a phone again when it has logged in"
+    )
+    return (
+        f"restored {done.size:,} bytes into {place}; start with --shards {done.shards} or none\n"
+        f"{tokens}\n"
+        "ids go on far above those of the backup: none that was given out after it is given out again\n"
+        f"everything is as it was at {made}: accounts that were deleted, passwords that were changed, bans and memberships "
+        "that ended since are back; change again what has to be"
+    )
 
 
 @click.command(short_help="Move the data to other shards.")

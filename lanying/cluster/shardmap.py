@@ -130,12 +130,12 @@ class ShardMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         part.replace(data / FILE_NAME)
 
     @classmethod
-    def load(cls, data: Path) -> ShardMap | None:
-        """The map of a data directory, None if there is none yet.
+    def load(cls, data: Path, name: str = FILE_NAME) -> ShardMap | None:
+        """The map of a data directory, None if there is none yet. ``name``: of the file, while a restore makes it.
 
         :raises DataDirectoryError: the file is damaged or newer than this release
         """
-        path = data / FILE_NAME
+        path = data / name
         try:
             found = msgspec.json.decode(path.read_bytes(), type=cls)
         except FileNotFoundError:

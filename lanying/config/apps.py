@@ -9,6 +9,7 @@ message that could get lost.
 
 from __future__ import annotations
 
+import hmac
 import logging
 import re
 import secrets
@@ -36,6 +37,8 @@ class App(msgspec.Struct, frozen=True):
     :ivar key: secret that signs its tokens, hexadecimal
     :ivar admin_epoch: tokens of role admin with a smaller epoch are revoked
     :ivar own: what was set for it when it was added to a running server
+    :ivar generation: of its tokens; another one makes all tokens of before void, while what else is signed with the key
+        (addresses of files in messages, codes of groups) stays good
     """
 
     app_id: str
@@ -43,11 +46,19 @@ class App(msgspec.Struct, frozen=True):
     key: str
     admin_epoch: int = 0
     own: AppOverrides | None = None
+    generation: str = ""
 
     @property
     def secret(self) -> bytes:
         """The signing key as bytes."""
         return bytes.fromhex(self.key)
+
+    @property
+    def token_key(self) -> bytes:
+        """The key that signs its tokens."""
+        if not self.generation:
+            return self.secret
+        return hmac.digest(self.secret, b"lanying tokens\0" + self.generation.encode(), "sha256")
 
 
 def new(app_id: str, name: str, own: AppOverrides | None = None) -> App:
@@ -75,6 +86,15 @@ def save(data: Path, apps: Iterable[App]) -> None:
     write_private(data / FILE, msgspec.json.format(msgspec.json.encode(tuple(apps))) + b"\n")
 
 
+def end_tokens(data: Path) -> None:
+    """Make every token of every app void, those of admins too, and write new admin tokens."""
+    found = tuple(msgspec.structs.replace(app, generation=secrets.token_hex(8)) for app in load(data))
+    for file in data.glob(f"{TOKEN_FILE}*"):
+        file.unlink()
+    save(data, found)
+    write_tokens(data, found)
+
+
 def token_file(data: Path, app: App, first: bool) -> Path:
     """Where an app's admin token is."""
     return data / (TOKEN_FILE if first else f"{TOKEN_FILE}.{app.app_id}")
@@ -88,7 +108,7 @@ def write_tokens(data: Path, apps: Iterable[App]) -> None:
             from lanying.base import tokens
 
             identity = tokens.Identity(app.app_id, 0, tokens.ROLE_ADMIN, app.admin_epoch)
-            write_private(file, tokens.issue(app.secret, identity).encode() + b"\n")
+            write_private(file, tokens.issue(app.token_key, identity).encode() + b"\n")
 
 
 def settle(config: Config, apps: Iterable[App]) -> tuple[App, ...]:

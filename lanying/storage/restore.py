@@ -12,20 +12,32 @@ from pathlib import Path
 from lanying.base.errors import BackupError
 from lanying.cluster.runtime import COLD_FILE
 from lanying.cluster.shardmap import FILE_NAME as MAP_FILE
+from lanying.cluster.shardmap import ShardMap
 from lanying.shard.store.cold import cold_place
 from lanying.storage import directory, manifest
 from lanying.storage.backup import copy_file
 from lanying.storage.manifest import Entry, Manifest, object_path
 from lanying.storage.progress import BYTES, Point, Progress, Silent, no_point
+from lanying.storage.renew import renew
 
 RESTORING = MAP_FILE + ".restoring"
 
 
 def restore(
-    backup: Path, data: Path, *, cold_path: str = "", progress: Progress | None = None, point: Point = no_point
+    backup: Path,
+    data: Path,
+    now_ms: int,
+    *,
+    cold_path: str = "",
+    keep_sessions: bool = False,
+    progress: Progress | None = None,
+    point: Point = no_point,
 ) -> Manifest:
     """Restore into ``data``, which must be empty, new, or left by an interrupted restore. What was restored.
 
+    What was given out after the backup means nothing in the restored data (:mod:`lanying.storage.renew`).
+
+    :param keep_sessions: tokens, codes and addresses of phones are good again as they were
     :param cold_path: where the cold stores go, empty: into the data directory
     :raises BackupError: the backup is damaged, the directory is in use, or there is no room
     """
@@ -58,6 +70,10 @@ def restore(
         directory.sync_directory(folder)
     if found.has_cold:
         directory.write_file(data / COLD_FILE, str(cold).encode() + b"\n")
+    shard_map = ShardMap.load(data, RESTORING)
+    assert shard_map is not None
+    renew(data, shard_map, max(now_ms, found.created_ms), keep_sessions=keep_sessions)
+    point("renewed")
     (data / RESTORING).rename(data / MAP_FILE)
     directory.sync_directory(data)
     for index in range(found.shards if found.has_cold else 0):

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from lanying.client import Client, Message
+from lanying.cluster.shardmap import slot_of_name
 from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.shard.store import schema
 from lanying.storage import directory
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import Crowd
 from lanying.testing.poll import eventually
+from tests.storage import town
 
 SIZE = 24
 
@@ -105,6 +109,52 @@ def test_backup_under_load_restore_and_reshard(tmp_path: Path) -> None:
             await bob.close()
 
         asyncio.run(asyncio.wait_for(goes_on(), 30))
+
+
+def _call(server: Cluster, method: str, path: str, token: str = "", **body: Any) -> Any:
+    headers = {"app_id": "lanying", "access-token": token}
+    return httpx.request(method, server.url + path, headers=headers, json=body or None, timeout=30).json()
+
+
+def _register(server: Cluster, name: str) -> tuple[int, str]:
+    uid = _call(server, "POST", "/user/register/v2", username=name, password="correct-horse1")["data"]["user_id"]
+    answer = _call(server, "POST", "/token/user", name=name, password="correct-horse1")
+    return uid, answer["data"]["token"]
+
+
+@pytest.mark.parametrize("option", [(), ("--keep-sessions",)])
+def test_a_token_from_after_the_backup_speaks_for_nobody(tmp_path: Path, option: tuple[str, ...]) -> None:
+    slot = slot_of_name("lanying", "vanished")
+    names = (f"later_{number}" for number in itertools.count())
+    neighbours = list(itertools.islice((name for name in names if slot_of_name("lanying", name) == slot), 3))
+    with Cluster(tmp_path, shards=2) as server:
+        _, kept = _register(server, "stays")
+        admin = server.admin_token
+        command("backup", tmp_path / "backup", "--data", server.data)
+        vanished, token = _register(server, "vanished")
+    done = command("restore", tmp_path / "backup", "--data", tmp_path / "again" / "data", *option)
+    assert done["tokens_ended"] == (not option)
+    with Cluster(tmp_path / "again", shards=2) as server:
+        uids = {_register(server, name)[0] for name in neighbours}
+        assert vanished not in uids
+        for path in ("/user/profile", "/roster/list"):
+            assert _call(server, "GET", path, token)["code"] == 402
+        assert _call(server, "GET", "/user/profile", kept)["code"] == (200 if option else 402)
+        assert (server.admin_token == admin) == bool(option)
+        body = {"username": "by_admin", "password": "correct-horse1"}
+        assert _call(server, "POST", "/user/register/v2", server.admin_token, **body)["code"] == 200
+
+
+def test_a_restore_says_what_it_did(tmp_path: Path) -> None:
+    town.found(tmp_path / "data", 1)
+    with town.running(tmp_path / "data"):
+        pass
+    command("backup", tmp_path / "backup", "--data", tmp_path / "data")
+    for option, expected in (((), "everybody logs in again"), (("--keep-sessions",), "revoked")):
+        place = tmp_path / f"again{len(option)}"
+        argv = [sys.executable, "-m", "lanying.cli", "restore", tmp_path / "backup", "--data", place, *option]
+        said = subprocess.run(list(map(str, argv)), capture_output=True, text=True, check=True).stdout
+        assert expected in said and "accounts that were deleted" in said and "passwords" in said
 
 
 def test_commands_explain_themselves(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lanying.base.errors import BackupError, DataDirectoryError, StoreError
+from lanying.config import apps
 from lanying.shard.store import schema
 from lanying.storage import directory, manifest, snapshot
 from lanying.storage.backup import LINKS, Backup, Outcome
@@ -70,7 +71,7 @@ def test_uploaded_files_are_part_of_it(data: Path, tmp_path: Path) -> None:
     (place / "3e8-0123").write_bytes(b"picture")
     (place / "3e8-0123.t320").write_bytes(b"thumbnail")
     back_up(data, tmp_path / "backup")
-    restore(tmp_path / "backup", tmp_path / "restored")
+    restore(tmp_path / "backup", tmp_path / "restored", START_MS)
     found = [path for path in (tmp_path / "restored/files").rglob("*") if path.is_file()]
     assert [(path.name, path.read_bytes()) for path in found] == [("3e8-0123", b"picture")]
     assert found[0].parent.relative_to(tmp_path / "restored") == place.relative_to(data)
@@ -88,10 +89,10 @@ def test_what_is_restored_is_what_was_backed_up(data: Path, tmp_path: Path) -> N
     original = Path(shutil.copytree(data, tmp_path / "original"))
     change(data)
     restored = tmp_path / "restored"
-    assert restore(tmp_path / "backup", restored).shards == 2
+    assert restore(tmp_path / "backup", restored, START_MS).shards == 2
     assert look(restored) == look(original) != look(data)
     assert (restored / "config.toml").read_text() == "[storage]\n"
-    assert (restored / "apps.json").read_bytes() == (data / "apps.json").read_bytes()
+    assert apps.load(restored)[0].key == apps.load(data)[0].key, "addresses of files in messages are signed with it"
     assert (restored / "apps.json").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "backup").stat().st_mode & 0o777 == 0o700
 
@@ -119,7 +120,7 @@ def test_an_interrupted_backup_is_no_backup(data: Path, tmp_path: Path, stop: st
     with pytest.raises(BackupError, match=r"no backup.*interrupted"):
         check(place)
     with pytest.raises(BackupError, match="no backup"):
-        restore(place, tmp_path / "restored")
+        restore(place, tmp_path / "restored", START_MS)
     back_up(data, place)
     assert check(place).problems == []
 
@@ -147,7 +148,7 @@ def test_damage_is_found(data: Path, tmp_path: Path) -> None:
     path.write_bytes(content)
     assert [entry.path in problem and "other content" in problem for problem in check(place).problems] == [True]
     with pytest.raises(BackupError, match=r"damaged.*verify"):
-        restore(place, tmp_path / "restored")
+        restore(place, tmp_path / "restored", START_MS)
     path.write_bytes(content[:-1])
     assert "bytes instead of" in check(place).problems[0]
     path.unlink()
@@ -187,10 +188,10 @@ def test_broken_data_is_found_in_a_backup(data: Path, tmp_path: Path) -> None:
 def test_restore_refuses_a_directory_that_is_not_empty(data: Path, tmp_path: Path) -> None:
     back_up(data, tmp_path / "backup")
     with pytest.raises(BackupError, match=r"not empty.*--data"):
-        restore(tmp_path / "backup", data)
+        restore(tmp_path / "backup", data, START_MS)
 
 
-@pytest.mark.parametrize("stop", ["begun", "restored shard-0/CURRENT", "restored apps.json"])
+@pytest.mark.parametrize("stop", ["begun", "restored shard-0/CURRENT", "restored apps.json", "renewed"])
 def test_an_interrupted_restore_does_not_start_and_is_begun_again(data: Path, tmp_path: Path, stop: str) -> None:
     back_up(data, tmp_path / "backup")
     place = tmp_path / "restored"
@@ -200,10 +201,10 @@ def test_an_interrupted_restore_does_not_start_and_is_begun_again(data: Path, tm
             raise Interrupted(name)
 
     with pytest.raises(Interrupted):
-        restore(tmp_path / "backup", place, point=point)
+        restore(tmp_path / "backup", place, START_MS, point=point)
     with pytest.raises(DataDirectoryError, match="not a lanying data directory"):
         DataDirectory(place)
-    restore(tmp_path / "backup", place)
+    restore(tmp_path / "backup", place, START_MS)
     DataDirectory(place).close()
     assert look(place) == look(data)
 
@@ -223,6 +224,7 @@ def test_destinations_that_are_refused(data: Path, tmp_path: Path) -> None:
 _WRITER = """
 import sys
 from pathlib import Path
+from lanying.config import apps
 from lanying.shard.store import schema
 from lanying.storage.directory import open_store
 store = open_store(Path(sys.argv[1]))

@@ -130,14 +130,14 @@ def test_a_backup_has_both_tiers_and_restores_them(place: Path, tmp_path: Path) 
     assert manifest.load(backup).has_cold and check(backup).problems == []
     assert Backup(place / "data", backup, cold_path=str(place / "disk")).run(LATER_MS).copied_bytes == 0
     assert not (place / "disk" / LINKS).exists()
-    restore(backup, tmp_path / "again", cold_path=str(tmp_path / "other"))
+    restore(backup, tmp_path / "again", START_MS, cold_path=str(tmp_path / "other"))
     assert cold_path(tmp_path / "again") == str(tmp_path / "other")
     assert look(tmp_path / "again", tmp_path / "other") == expected
-    restore(backup, tmp_path / "inside")
+    restore(backup, tmp_path / "inside", START_MS)
     assert cold_path(tmp_path / "inside") == str(tmp_path / "inside" / "cold")
     assert look(tmp_path / "inside", tmp_path / "inside" / "cold") == expected
     with pytest.raises(BackupError, match=r"not empty.*storage\.cold_path"):
-        restore(backup, tmp_path / "third", cold_path=str(place / "disk"))
+        restore(backup, tmp_path / "third", START_MS, cold_path=str(place / "disk"))
 
 
 def test_a_backup_without_the_disk_is_refused_or_says_what_it_lacks(place: Path, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_backup_without_the_disk_is_refused_or_says_what_it_lacks(place: Path,
         Backup(place / "data", tmp_path / "backup", cold_path=str(place / "disk"))
     Backup(place / "data", tmp_path / "backup").run(LATER_MS)
     assert check(tmp_path / "backup").problems == []
-    restore(tmp_path / "backup", tmp_path / "again")
+    restore(tmp_path / "backup", tmp_path / "again", START_MS)
     (tmp_path / "away").rename(place / "disk" / "shard-1")
     assert look(tmp_path / "again", place / "disk") == look(place / "data", place / "disk"), "the disk fits still"
 
@@ -160,11 +160,11 @@ def test_an_interrupted_restore_empties_only_its_own(place: Path, tmp_path: Path
             raise Interrupted(name)
 
     with pytest.raises(Interrupted):
-        restore(backup, tmp_path / "again", cold_path=str(tmp_path / "other"), point=point)
+        restore(backup, tmp_path / "again", START_MS, cold_path=str(tmp_path / "other"), point=point)
     with pytest.raises(BackupError, match="not empty"):
-        restore(backup, tmp_path / "again", cold_path=str(place / "disk"))
+        restore(backup, tmp_path / "again", START_MS, cold_path=str(place / "disk"))
     assert (place / "disk" / "shard-0" / "CURRENT").exists()
-    restore(backup, tmp_path / "again", cold_path=str(tmp_path / "other"))
+    restore(backup, tmp_path / "again", START_MS, cold_path=str(tmp_path / "other"))
     assert look(tmp_path / "again", tmp_path / "other") == look(place / "data", place / "disk")
     assert not list((tmp_path / "other").rglob(RESTORING))
 

@@ -21,7 +21,7 @@ async def issue(visit: Visit) -> object:
     expires = server.now_ms() // 1000 + hours * 3600
     visit.will(f"issue a token of {hours} hours that speaks for {info.username} ({info.uid})")
     identity = tokens.Identity(app.app_id, info.uid, tokens.ROLE_USER, info.epoch, expires)
-    return {"uid": info.uid, "token": tokens.issue(app.secret, identity), "expires_ms": expires * 1000}
+    return {"uid": info.uid, "token": tokens.issue(app.token_key, identity), "expires_ms": expires * 1000}
 
 
 async def revoke(visit: Visit) -> object:

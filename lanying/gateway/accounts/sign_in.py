@@ -96,7 +96,7 @@ async def _token(visit: Visit, uid: int) -> dict[str, Any]:
     if found.state != STATE_NORMAL:
         raise refuse(10010, "this account is banned or frozen, ask the administrator")
     expires = visit.services.now_ms() // 1000 + visit.services.config.accounts.token_lifetime_s
-    token = issue(visit.app.secret, Identity(visit.app.app_id, uid, ROLE_USER, found.epoch, expires))
+    token = issue(visit.app.token_key, Identity(visit.app.app_id, uid, ROLE_USER, found.epoch, expires))
     return {
         "token": token,
         "user_id": uid,

@@ -44,7 +44,7 @@ async def authenticate(visit: Visit, *, admin: bool = False) -> None:
 def identify(visit: Visit) -> Identity:
     """The identity in the visit's token, of its app. :raises CallError: 402"""
     try:
-        identity = verify(visit.app.secret, visit.token)
+        identity = verify(visit.app.token_key, visit.token)
     except TokenError as error:
         raise refuse(402, f"{error}; log in again") from error
     revoked = identity.role == ROLE_ADMIN and identity.epoch < visit.app.admin_epoch
