@@ -1,15 +1,15 @@
 """One connection from its first byte to its login, as a value: bytes in, actions out; no socket, no loop, no clock.
 
-States, and what moves a connection between them::
+:data:`TRANSITIONS` is the whole machine (drawn in ``docs/states.md``):
 
-    HEAD ── upgrade ──────────────▶ LOGIN ── good login ──▶ HANDED ── accepted, lost ──▶ (the listener lets go)
-     │ └─── another HTTP request ──▶ VISITING                  └────── refused ──▶ LOGIN
-     └───── garbage, deadline ─────▶ CLOSED ◀── good-bye, violation, deadline, too many bytes ── LOGIN
-                                     CLOSED ◀── gateway down ── VISITING
+- HEAD: the head of an HTTP request is being read.
+- LOGIN: it is a WebSocket, and its frames are read up to a login.
+- HANDED: a login went to a shard, and the socket with it. Accepted or lost, the listener lets go of it.
+- VISITING: another HTTP request went to the gateway.
+- CLOSED: nothing follows.
 
-``receive`` belongs to HEAD and LOGIN, ``refused`` to HANDED and VISITING; in those two nothing is read, so the kernel holds
-what a client sends meanwhile. What was read behind the login frame travels with the socket, and stays here as well for
-the case that the shard refuses.
+In HANDED and VISITING nothing is read, so the kernel holds what a client sends meanwhile. What was read behind the login frame
+travels with the socket, and stays here as well for the case that the shard refuses.
 
 A refused login keeps the connection: closing at once makes the web SDK connect and fail again for ever (specification
 section 5.1). Only another login moves the deadline, pings do not.
@@ -17,8 +17,8 @@ section 5.1). Only another login moves the deadline, pings do not.
 
 from __future__ import annotations
 
-import enum
 import re
+from enum import IntEnum, auto
 from typing import Final
 
 import msgspec
@@ -26,6 +26,7 @@ import orjson
 
 from lanying.base import limits
 from lanying.base.errors import ProtocolError
+from lanying.base.states import State, transitions
 from lanying.bus.handoff.records import Login, Visitor
 from lanying.protocol import frame as frames
 from lanying.protocol.connection import Connection, wrap
@@ -51,14 +52,59 @@ _NEVER_UPGRADE = re.compile(rb"(?!GET )[A-Z]{1,16} [!-~\x80-\xff]+ HTTP/1\.[01]\
 _WEBSOCKET_PATHS = (SOCKETIO_PATH, SOCKETIO_PATH[:-1], XSYNC_PATH)
 
 
-class State(enum.Enum):
-    """Where a connection is; see the module."""
+class Event(IntEnum):
+    """What happens to a connection before its login."""
 
-    HEAD = "head"
-    LOGIN = "login"
-    HANDED = "handed"
-    VISITING = "visiting"
-    CLOSED = "closed"
+    BYTES = auto()
+    """Bytes from the client."""
+    UPGRADE = auto()
+    """The head asks for a WebSocket."""
+    REQUEST = auto()
+    """The head is another HTTP request."""
+    GARBAGE = auto()
+    """The head is none."""
+    ADMITTED = auto()
+    """A login that goes to a shard."""
+    REFUSED = auto()
+    """The hand-off was refused, the socket is the router's again."""
+    LEFT = auto()
+    """The client closed the WebSocket."""
+    VIOLATION = auto()
+    """A frame breaks the protocol."""
+    FLOOD = auto()
+    """More bytes than a login needs."""
+    DEADLINE = auto()
+    """The time for the request or the login is over."""
+    DRAIN = auto()
+    """The router ends."""
+
+
+HEAD: Final = State[Event, str]("HEAD")
+LOGIN: Final = State[Event, str]("LOGIN")
+HANDED: Final = State[Event, str]("HANDED")
+VISITING: Final = State[Event, str]("VISITING")
+CLOSED: Final = State[Event, str]("CLOSED")
+
+TRANSITIONS: Final = transitions(
+    {
+        (HEAD, Event.BYTES): ("", HEAD),
+        (HEAD, Event.UPGRADE): ("", LOGIN),
+        (HEAD, Event.REQUEST): ("", VISITING),
+        (HEAD, Event.GARBAGE): ("garbage", CLOSED),
+        (HEAD, Event.DEADLINE): ("deadline", CLOSED),
+        (HEAD, Event.DRAIN): ("drain", CLOSED),
+        (LOGIN, Event.BYTES): ("", LOGIN),
+        (LOGIN, Event.ADMITTED): ("", HANDED),
+        (LOGIN, Event.LEFT): ("left", CLOSED),
+        (LOGIN, Event.VIOLATION): ("violation", CLOSED),
+        (LOGIN, Event.FLOOD): ("flood", CLOSED),
+        (LOGIN, Event.DEADLINE): ("deadline", CLOSED),
+        (LOGIN, Event.DRAIN): ("drain", CLOSED),
+        (HANDED, Event.REFUSED): ("", LOGIN),
+        (VISITING, Event.REFUSED): ("gateway", CLOSED),
+    }
+)
+"""With why the socket is closed, if it is."""
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -89,7 +135,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Close(msgspec.Struct, frozen=True):
-    """Close the socket. ``why`` is one of ``garbage``, ``left``, ``violation``, ``flood``, ``deadline``, ``drain``, ``gateway``."""
+    """Close the socket. ``why``: as in :data:`TRANSITIONS`."""
 
     why: str
 
@@ -117,16 +163,17 @@ class Arrival:
         self.deadline = now + limits.LOGIN_TIMEOUT_S
         self.received = 0
         self.idle = False
-        self.state = State.HEAD
+        self.state = HEAD
 
     # --- events ------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes, now: float) -> list[Action]:
         """Bytes from the client, at most ``READ_BYTES``."""
+        self._move(Event.BYTES)
         self.received += len(data)
-        if self.state is State.HEAD:
+        if self.state is HEAD:
             return self._read_head(data, now)
-        assert self.state is State.LOGIN and self._connection is not None
+        assert self._connection is not None
         self._connection.feed(data)
         return self._read_frames([], now)
 
@@ -135,12 +182,11 @@ class Arrival:
 
         :param idle_s: patience for another login
         """
-        if self.state is State.VISITING:
+        if self.state is VISITING:
             body = orjson.dumps({"code": 503, "data": None, "message": "the gateway is restarting, try again"})
             headers = {"Access-Control-Allow-Origin": "*", "Retry-After": "1"}
-            return self._close("gateway", [error_response(503, reason, headers, body)])
-        assert self.state is State.HANDED
-        self.state = State.LOGIN
+            return self._close(Event.REFUSED, [error_response(503, reason, headers, body)])
+        self._move(Event.REFUSED)
         self.idle = True
         self.deadline = now + idle_s
         out = [self._wrap(frames.provision_refused(code, reason, self._uid))]
@@ -148,15 +194,13 @@ class Arrival:
 
     def timed_out(self) -> list[Action]:
         """The deadline has passed."""
-        assert self.state is State.HEAD or self.state is State.LOGIN
-        if self.state is State.LOGIN:
-            return self._close("deadline", [close_frame(POLICY_VIOLATION, "no login")])
-        return self._close("deadline", [error_response(408, "no request")] if self.received else [])
+        if self.state is LOGIN:
+            return self._close(Event.DEADLINE, [close_frame(POLICY_VIOLATION, "no login")])
+        return self._close(Event.DEADLINE, [error_response(408, "no request")] if self.received else [])
 
     def drain(self) -> list[Action]:
         """The router ends: whoever has not logged in connects again."""
-        assert self.state is State.HEAD or self.state is State.LOGIN
-        return self._close("drain", [close_frame(GOING_AWAY, "restart")] if self.state is State.LOGIN else [])
+        return self._close(Event.DRAIN, [close_frame(GOING_AWAY, "restart")] if self.state is LOGIN else [])
 
     # --- head --------------------------------------------------------------------------------------------------
 
@@ -176,9 +220,9 @@ class Arrival:
             kind = connection_kind(parsed)
             answer = accept_upgrade(parsed)
         except BadRequest as error:
-            return self._close("garbage", [error.response()])
+            return self._close(Event.GARBAGE, [error.response()])
         self._head = b""
-        self.state = State.LOGIN
+        self._move(Event.UPGRADE)
         connection = self._connection = Connection(kind, "server", limits.LOGIN_BYTES)
         out = [answer, connection.opening()]
         if len(head) == parsed.size:
@@ -189,7 +233,7 @@ class Arrival:
     def _visit(self) -> list[Action]:
         visitor = Visitor(self.address, self._head)
         self._head = b""
-        self.state = State.VISITING
+        self._move(Event.REQUEST)
         return [ToGateway(visitor)]
 
     # --- frames ------------------------------------------------------------------------------------------------
@@ -205,19 +249,19 @@ class Arrival:
                     out.append(connection.take_replies())
                 decision = self._frame(data, out, actions, now)
                 if decision is not None:
-                    self.state = State.HANDED
+                    self._move(Event.ADMITTED)
                     if out:
                         actions.append(Write(b"".join(out)))
                     actions.append(ToShard(decision.shard, decision.login))
                     return actions
         except ProtocolError as error:
-            return actions + self._close("violation", [*out, close_frame(error.close_code, error.reason)])
+            return actions + self._close(Event.VIOLATION, [*out, close_frame(error.close_code, error.reason)])
         if connection.replies:
             out.append(connection.take_replies())
         if connection.left:
-            return actions + self._close("left", out)
+            return actions + self._close(Event.LEFT, out)
         if self.received > limits.LOGIN_BYTES:
-            return actions + self._close("flood", [*out, close_frame(MESSAGE_TOO_BIG, "too much before a login")])
+            return actions + self._close(Event.FLOOD, [*out, close_frame(MESSAGE_TOO_BIG, "too much before a login")])
         if out:
             actions.append(Write(b"".join(out)))
         return actions
@@ -254,8 +298,13 @@ class Arrival:
         assert self._connection is not None
         return wrap(self._connection.kind, data)
 
-    def _close(self, why: str, out: list[bytes]) -> list[Action]:
-        self.state = State.CLOSED
+    def _move(self, event: Event) -> str:
+        why, self.state = self.state.on[event]
+        return why
+
+    def _close(self, event: Event, out: list[bytes]) -> list[Action]:
+        why = self._move(event)
+        assert self.state is CLOSED, f"{event.name} closes nothing"
         self._head = b""
         data = b"".join(out)
         return [Write(data), Close(why)] if data else [Close(why)]

@@ -28,7 +28,18 @@ from lanying.bus.handoff.records import Login, Visitor, encode
 from lanying.bus.handoff.wire import Accepted, Lost, Result, Sender
 from lanying.protocol.frame import STATUS_NAMES
 from lanying.protocol.handshake import error_response
-from lanying.router.arrival import RETRY_IDLE_S, Action, Arrival, Close, Refusal, State, ToGateway, ToShard, Write
+from lanying.router.arrival import (
+    HANDED,
+    RETRY_IDLE_S,
+    VISITING,
+    Action,
+    Arrival,
+    Close,
+    Refusal,
+    ToGateway,
+    ToShard,
+    Write,
+)
 from lanying.router.login import Doorkeeper
 from lanying.router.throttle import Admission, Throttle, plain_address
 from lanying.router.wheel import Wheel
@@ -135,7 +146,7 @@ class Listener:
         self._open = False
         self._pause()
         for guest in [*self._guests.values()]:
-            if guest.arrival.state in (State.HANDED, State.VISITING):
+            if guest.arrival.state in (HANDED, VISITING):
                 self._moving -= 1
                 self._close(guest, watched=False)
             else:
@@ -272,7 +283,7 @@ class Listener:
         self._moving -= 1
         if isinstance(result, Accepted):
             failpoint("router.after_handoff")
-            self.counts["handed_over" if guest.arrival.state is State.HANDED else "visitors"] += 1
+            self.counts["handed_over" if guest.arrival.state is HANDED else "visitors"] += 1
             self._close(guest, watched=False)
         elif isinstance(result, Lost):
             self.counts["lost"] += 1

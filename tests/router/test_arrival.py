@@ -8,13 +8,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lanying.base import limits
+from lanying.base.errors import UnexpectedEvent
 from lanying.bus.handoff.records import Visitor
 from lanying.protocol import frame as frames
 from lanying.protocol.connection import SOCKETIO, XSYNC, Connection, wrap_client
 from lanying.protocol.handshake import check_upgrade_response, client_path, new_key, upgrade_request
 from lanying.protocol.schema.xsync_pb2 import Provision, Status, SyncDL
 from lanying.protocol.websocket import BINARY, PING, TEXT, encode_frame
-from lanying.router.arrival import RETRY_IDLE_S, Action, Arrival, Close, Refusal, State, ToGateway, ToShard, Write
+from lanying.router.arrival import (
+    CLOSED,
+    HANDED,
+    HEAD,
+    LOGIN,
+    RETRY_IDLE_S,
+    TRANSITIONS,
+    VISITING,
+    Action,
+    Arrival,
+    Close,
+    Event,
+    Refusal,
+    ToGateway,
+    ToShard,
+    Write,
+)
 from tests.router.test_login import DOORKEEPER, UID, token
 
 NOW = 1000.0
@@ -41,7 +58,7 @@ class Client:
     def send(self, data: bytes, now: float = NOW) -> None:
         """What does not fit before a hand-off stays in the kernel: ``unsent``."""
         step = self.step or limits.READ_BYTES
-        while data and self.arrival.state in (State.HEAD, State.LOGIN):
+        while data and self.arrival.state in (HEAD, LOGIN):
             self.perform(self.arrival.receive(data[:step], now))
             data = data[step:]
         self.unsent += data
@@ -122,7 +139,7 @@ def test_upgrade_login_hand_off(kind: int, step: int) -> None:
     handed = client.handed()
     assert (handed.login.uid, handed.login.kind, handed.login.address) == (UID, kind, "192.0.2.1")
     assert handed.login.leftover == b""
-    assert client.arrival.state is State.HANDED
+    assert client.arrival.state is HANDED
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -187,7 +204,7 @@ def test_a_refusal_of_the_shard_is_passed_on_and_what_waited_is_answered() -> No
         Refusal(UID, Status.USER_BANNED, "banned"),
         Refusal(UID, Status.INVALID_TOKEN, "token expired"),
     ]
-    assert client.arrival.state is State.LOGIN
+    assert client.arrival.state is LOGIN
 
 
 def test_a_second_login_waits_in_the_leftover() -> None:
@@ -348,9 +365,52 @@ def test_any_bytes_give_actions_and_a_bounded_buffer(prefix: bytes, pieces: list
         assert not ends or actions[-1] is ends[0]
         assert arrival.received <= limits.LOGIN_BYTES + limits.READ_BYTES
         if isinstance(actions[-1] if actions else None, ToShard):
-            assert arrival.state is State.HANDED
+            assert arrival.state is HANDED
             arrival.refused(Status.FAIL, "no", NOW)
-        if arrival.state not in (State.HEAD, State.LOGIN):
+        if arrival.state not in (HEAD, LOGIN):
             break
-    if arrival.state in (State.HEAD, State.LOGIN):
+    if arrival.state in (HEAD, LOGIN):
         assert arrival.timed_out()[-1] == Close("deadline")
+
+
+def _in_state(state: object) -> Arrival:
+    client = Client()
+    if state in (LOGIN, HANDED):
+        client.send(client.head())
+    if state is HANDED:
+        client.send(client.login())
+    if state is VISITING:
+        client.send(b"POST / HTTP/1.1\r\n\r\n")
+    if state is CLOSED:
+        client.perform(client.arrival.drain())
+    assert client.arrival.state is state
+    return client.arrival
+
+
+CALLS = {
+    Event.BYTES: lambda arrival: arrival.receive(b"", NOW),
+    Event.REFUSED: lambda arrival: arrival.refused(Status.FAIL, "no", NOW),
+    Event.DEADLINE: lambda arrival: arrival.timed_out(),
+    Event.DRAIN: lambda arrival: arrival.drain(),
+}
+STATES = (HEAD, LOGIN, HANDED, VISITING, CLOSED)
+
+
+@pytest.mark.parametrize("event", CALLS, ids=lambda event: event.name)
+@pytest.mark.parametrize("state", STATES, ids=repr)
+def test_what_the_listener_may_do_in_a_state_is_in_the_table(state, event) -> None:
+    arrival = _in_state(state)
+    if (state, event) not in TRANSITIONS:
+        with pytest.raises(UnexpectedEvent, match=f"{event.name} in state {state.name}"):
+            CALLS[event](arrival)
+        assert arrival.state is state
+        return
+    actions = CALLS[event](arrival)
+    why, then = TRANSITIONS[state, event]
+    assert arrival.state is then
+    assert [action.why for action in actions if isinstance(action, Close)] == ([why] if why else [])
+
+
+def test_no_state_but_the_last_is_a_dead_end_and_every_state_can_be_reached() -> None:
+    assert {state for state, _ in TRANSITIONS} == set(STATES) - {CLOSED}
+    assert {then for _, then in TRANSITIONS.values()} == set(STATES)
