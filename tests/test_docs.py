@@ -12,7 +12,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from lanying.cli.main import EXIT_CODES, cli
-from lanying.config.schema import Config, environment_name, flat
+from lanying.config.load import environment_name
+from lanying.config.schema import Config, flat
 from lanying.gateway.http.metrics import Metrics
 from lanying.testing.poll import until
 

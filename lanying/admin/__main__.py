@@ -27,6 +27,7 @@ from lanying.bus.messages import Call, Drain, Envelope, Heartbeat, LogLine, Mess
 from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
 from lanying.cluster.runtime import EXIT_CONFIG, SUPERVISOR, Launch
+from lanying.config.runtime import RuntimeSettings
 
 log = logging.getLogger("lanying.admin")
 
@@ -41,9 +42,9 @@ class Process:
         self.lag = Lag(loop)
         self.calls = Calls(self.bus)
         data = Path(launch.data)
-        self.server = Server(
-            launch.config, launch.app_list(), BusShards(self.calls, launch.shard_map), data, self._send
-        )
+        settings = RuntimeSettings(launch.config)
+        shards_ = BusShards(self.calls, launch.shard_map)
+        self.server = Server(settings, launch.app_list(settings), shards_, data, self._send)
         self.endpoint = Endpoint(self.server, partial(keys.load, data))
         self.server.publish = self.endpoint.publish
 

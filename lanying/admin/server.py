@@ -23,6 +23,7 @@ from lanying.bus.shards import Shards, accounts, ask, ask_name, ask_shard
 from lanying.cluster.runtime import RunDirectory
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App, Apps
+from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config
 from lanying.supervisor import control
 
@@ -39,7 +40,7 @@ class Server:
 
     def __init__(
         self,
-        config: Config,
+        settings: RuntimeSettings,
         apps: Apps,
         shards: Shards,
         data: Path,
@@ -47,18 +48,23 @@ class Server:
         publish: Callable[[str, dict[str, Any]], None] = lambda topic, what: None,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
-        self.config = config
+        self.settings = settings
         self.apps = apps
         self.shards = shards
         self.data = data
         self.run = RunDirectory(data)
         self.audit = Audit(data / "audit.log")
-        self.passwords = Passwords(config.accounts)
+        self.passwords = Passwords(settings.config.accounts)
         self.send = send
         self.publish = publish
         self.followers = Followers()
         self.jobs = Jobs()
         self.now_ms = now_ms
+
+    @property
+    def config(self) -> Config:
+        """The configuration as it is now."""
+        return self.settings.config
 
     @property
     def map(self) -> ShardMap:

@@ -20,7 +20,8 @@ from lanying.base import limits
 from lanying.base.errors import ConfigError, LanyingError
 from lanying.cli import notifier, service, storage
 from lanying.cluster.runtime import EXIT_CONFIG, RunDirectory
-from lanying.config.schema import Config, flat, layers, load, origins
+from lanying.config.load import layers, load, origins
+from lanying.config.schema import Config, flat
 from lanying.supervisor import control, machine
 from lanying.supervisor.children import EXIT_FAILED, State
 

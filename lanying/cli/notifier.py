@@ -12,7 +12,8 @@ import msgspec
 
 from lanying.base.errors import ConfigError
 from lanying.cluster.runtime import RunDirectory
-from lanying.config import apps, schema
+from lanying.config import apps
+from lanying.config.load import load
 from lanying.config.notifiers import PROVIDERS, Notifier, Notifiers, Secret
 from lanying.supervisor import control
 
@@ -71,7 +72,7 @@ def add(
 
     notifiers, app = _open(file, data, app)
     served = {it.app_id for it in apps.load(notifiers.data)}
-    if served and app not in served | set(schema.load(file).apps):
+    if served and app not in served | set(load(file).apps):
         raise click.UsageError(f"there is no app {app}; there are: {', '.join(sorted(served))}")
     number, environment = PROVIDERS[provider], int(not development)
     app_secret = secret_file.read_text("utf-8").strip() if secret_file else ""
@@ -167,7 +168,7 @@ def remove(name: str, app: str | None, file: Path | None, data: str | None) -> N
 
 
 def _open(file: Path | None, data: str | None, app: str | None) -> tuple[Notifiers, str]:
-    found = schema.load(file, flags={"data": data})
+    found = load(file, flags={"data": data})
     if not Path(found.data).is_dir():
         raise click.UsageError(f"{found.data}: there is no data directory; start the server once, or give --data")
     return Notifiers(Path(found.data)), app or found.app_id

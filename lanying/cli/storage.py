@@ -18,8 +18,8 @@ import msgspec
 from lanying.base import clock
 from lanying.cluster.runtime import cold_path
 from lanying.cluster.shardmap import wanted_map
-from lanying.config import schema
 from lanying.config.apps import TOKEN_FILE
+from lanying.config.load import load
 from lanying.supervisor.datadir import DataDirectory
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def backup_create(file: Path | None, data: str | None, as_json: bool, without_co
 
     with _progress(as_json) as progress:
         place = _place(file, data)
-        cold = "" if without_cold else cold_path(place, schema.load(file).storage.cold_path)
+        cold = "" if without_cold else cold_path(place, load(file).storage.cold_path)
         work = Backup(place, destination, config_file=file, cold_path=cold, progress=progress)
         done = work.run(clock.wall_ms())
     how = f"online, shards paused for {done.held_s * 1000:.0f} ms" if done.online else "the server was not running"
@@ -106,7 +106,7 @@ def restore(file: Path | None, data: str | None, as_json: bool, keep_sessions: b
     from lanying.storage.restore import restore as run
 
     place = _place(file, data)
-    cold = schema.load(file).storage.cold_path
+    cold = load(file).storage.cold_path
     with _progress(as_json) as progress:
         done = run(source, place, clock.wall_ms(), cold_path=cold, keep_sessions=keep_sessions, progress=progress)
     result = {"files": len(done.files), "size": done.size, "created_ms": done.created_ms, "data": str(place)}
@@ -161,7 +161,7 @@ def reshard(
     place = _place(file, data)
     with _locked(place), _progress(as_json) as progress:
         wanted = wanted_map(need_map(place), shards, slots, to, drain)
-        work = Reshard(place, wanted, schema.load(file), progress=progress, keep_old=keep_old)
+        work = Reshard(place, wanted, load(file), progress=progress, keep_old=keep_old)
         if cancel:
             work.cancel()
         else:
@@ -185,7 +185,7 @@ def verify(file: Path | None, data: str | None, as_json: bool) -> None:
 
     place = _place(file, data)
     with _locked(place), _progress(as_json) as progress, tempfile.TemporaryDirectory() as logs:
-        cold = cold_path(place, schema.load(file).storage.cold_path)
+        cold = cold_path(place, load(file).storage.cold_path)
         rows, problems = verify_data(place, Path(logs), progress, cold)
     _tell(as_json, {"rows": rows, "problems": problems}, f"{rows:,} rows", problems)
 
@@ -210,7 +210,7 @@ COMMANDS: tuple[click.Command, ...] = (backup, restore, reshard, verify, forget_
 
 
 def _place(file: Path | None, data: str | None) -> Path:
-    return Path(schema.load(file, flags={"data": data}).data)
+    return Path(load(file, flags={"data": data}).data)
 
 
 @contextmanager

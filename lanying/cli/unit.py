@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lanying.base.errors import ConfigError
 from lanying.config import profiles
-from lanying.config.schema import load
+from lanying.config.load import load
 from lanying.supervisor import machine
 
 UNIT = Path("etc/systemd/system/lanying.service")

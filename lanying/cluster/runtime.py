@@ -34,6 +34,7 @@ from lanying.base import failpoints
 from lanying.base.errors import DataDirectoryError
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App, Apps, load, settle
+from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config
 
 SUPERVISOR = "supervisor"
@@ -91,10 +92,12 @@ class Launch(msgspec.Struct, frozen=True):
         """The launch record of this process, with the apps that were added since the server started; pins the process to its core."""
         launch = msgspec.json.decode(sys.stdin.buffer.read(), type=cls)
         try:
-            now = settle(launch.config, load(Path(launch.data)))
-            launch = msgspec.structs.replace(launch, apps=now or launch.apps)
+            now = load(Path(launch.data)) or launch.apps
         except DataDirectoryError as error:  # the supervisor read it when it was whole: serve those
             print(f"{launch.name}: {error}", file=sys.stderr, flush=True)
+            now = launch.apps
+        config, apps = settle(launch.config, now)
+        launch = msgspec.structs.replace(launch, config=config, apps=apps)
         failpoints.here(launch.name)
         if launch.cpu is not None:
             os.sched_setaffinity(0, {launch.cpu})
@@ -105,9 +108,12 @@ class Launch(msgspec.Struct, frozen=True):
         """The sockets of this server."""
         return RunDirectory(Path(self.data))
 
-    def app_list(self) -> Apps:
-        """The apps of this server, and those that will be added while this process runs."""
-        return Apps(self.apps, self.config, Path(self.data))
+    def app_list(self, settings: RuntimeSettings | None = None) -> Apps:
+        """The apps of this server, and those that will be added while this process runs.
+
+        :param settings: gets those of the added ones; None: nobody here asks for them
+        """
+        return Apps(self.apps, settings or RuntimeSettings(self.config), Path(self.data))
 
 
 class RunDirectory:

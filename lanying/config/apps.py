@@ -22,6 +22,7 @@ import msgspec
 from lanying.base import limits
 from lanying.base.errors import ConfigError, DataDirectoryError
 from lanying.base.private import write_private
+from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import APP_ID_PATTERN, APP_ID_RULE, AppOverrides, Config
 
 log = logging.getLogger(__name__)
@@ -111,16 +112,17 @@ def write_tokens(data: Path, apps: Iterable[App]) -> None:
             write_private(file, tokens.issue(app.token_key, identity).encode() + b"\n")
 
 
-def settle(config: Config, apps: Iterable[App]) -> tuple[App, ...]:
-    """Lay what was set for added apps under ``config.apps`` (what the file says wins, setting by setting); the apps under their names."""
-    found = []
+def settle(config: Config, apps: Iterable[App]) -> tuple[Config, tuple[App, ...]]:
+    """The configuration with the settings of added apps in ``config.apps``, where the file wins key by key, and the apps with their
+    display names."""
+    settings, found = dict(config.apps), []
     for number, app in enumerate(apps):
-        own = config.apps.get(app.app_id)
+        own = settings.get(app.app_id)
         if app.own is not None:
-            own = config.apps[app.app_id] = _over(app.own, own)
+            own = settings[app.app_id] = _over(app.own, own)
         name = (own.name if own is not None else "") or (app.name if number else config.app_name)
         found.append(msgspec.structs.replace(app, name=name))
-    return tuple(found)
+    return msgspec.structs.replace(config, apps=settings), tuple(found)
 
 
 def _over(added: AppOverrides, configured: AppOverrides | None) -> AppOverrides:
@@ -131,13 +133,13 @@ def _over(added: AppOverrides, configured: AppOverrides | None) -> AppOverrides:
 class Apps(Mapping[str, App]):
     """The apps as a running process knows them, by id; the server's own comes first.
 
-    :param config: gets the settings of apps that are added
+    :param settings: gets those of apps that are added
     :param data: the data directory; None: no others will come
     """
 
-    def __init__(self, apps: Iterable[App], config: Config, data: Path | None = None) -> None:
+    def __init__(self, apps: Iterable[App], settings: RuntimeSettings, data: Path | None = None) -> None:
         self._known = {app.app_id: app for app in apps}
-        self._config = config
+        self._settings = settings
         self._file = None if data is None else data / FILE
         self._stamp: tuple[int, int] | None = None
 
@@ -167,8 +169,8 @@ class Apps(Mapping[str, App]):
         except (OSError, DataDirectoryError) as error:
             log.error("event=apps_unreadable error=%r", str(error))
             return
-        added = [app for app in settle(self._config, found) if app.app_id not in self._known]
-        self._known |= {app.app_id: app for app in added}
+        self._settings.config, settled = settle(self._settings.config, found)
+        self._known |= {app.app_id: app for app in settled if app.app_id not in self._known}
 
     def add(self, app: App) -> None:
         """Write it to the file, with its admin token: every process knows it from now on.

@@ -25,7 +25,7 @@ from lanying.bus.messages.base import R
 from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
 from lanying.cluster.runtime import ADMIN, EXIT_CONFIG, SUPERVISOR, Launch
-from lanying.config.schema import change
+from lanying.config.runtime import RuntimeSettings
 from lanying.gateway.app import build
 from lanying.gateway.http.endpoint import Services
 from lanying.gateway.http.metrics import Metrics, ProcessCollector
@@ -52,9 +52,9 @@ class Process:
         self.bus = Bus(launch.name, launch.run, self._envelope)
         self.calls = Calls(self.bus)
         shards = BusShards(self.calls, launch.shard_map, launch.config.rest.call_timeout_ms / 1000)
-        self.services = Services(
-            launch.config, launch.app_list(), shards, data=Path(launch.data), ask_admin=self._ask_admin
-        )
+        settings = RuntimeSettings(launch.config)
+        apps, data = launch.app_list(settings), Path(launch.data)
+        self.services = Services(settings, apps, shards, data=data, ask_admin=self._ask_admin)
         self.adopter = Adopter(build(self.services, self._metrics), loop)
         self.receiver = wire.Receiver(launch.run.handoff(launch.name), self.accept, loop)
 
@@ -122,7 +122,7 @@ class Process:
         elif isinstance(message, Drain):
             self.drain()
         elif isinstance(message, Reconfigure):
-            change(self.launch.config, message.key, message.value)
+            self.services.settings.change(message.key, message.value)
         else:
             log.warning("event=unexpected_envelope type=%s", type(message).__name__)
 

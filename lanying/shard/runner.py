@@ -40,7 +40,7 @@ from lanying.bus.messages import (
 from lanying.bus.transport import Bus
 from lanying.cluster.runtime import RunDirectory, shard_name
 from lanying.cluster.shardmap import ShardMap
-from lanying.config.schema import Config, change
+from lanying.config.schema import Config
 from lanying.protocol.frame import STATUS_NAMES
 from lanying.protocol.websocket import close_frame
 from lanying.shard.chat import message_kinds
@@ -78,7 +78,6 @@ class Runner:
         stop: Callable[[int], None],
         find_cold: Callable[[], Store] | None = None,
     ) -> None:
-        self._config = config
         self._store = store
         self._stop = stop
         self._fsync = config.storage.durability == "fsync"
@@ -369,7 +368,7 @@ class Runner:
         elif isinstance(message, Compact):
             self._compact()
         elif isinstance(message, Reconfigure):
-            change(self._config, message.key, message.value)
+            shard.settings.change(message.key, message.value)
 
     def _compact(self) -> None:
         """In a thread: RocksDB releases the GIL meanwhile."""
@@ -418,7 +417,7 @@ class Runner:
         shard.end_loops()
         shard.store_cursors()
         shard.maintain()
-        full = self._store.free_bytes() < self._config.storage.min_free_bytes
+        full = self._store.free_bytes() < self.shard.config.storage.min_free_bytes
         if full != shard.full:
             shard.full = full
             log.warning("event=%s free_bytes=%d", "disk_full" if full else "disk_has_room", self._store.free_bytes())
@@ -478,7 +477,7 @@ class Runner:
             **shard.outbox.depths(),
             **shard.pushes.figures(),
             "disk_free_bytes:place=data": float(self._store.free_bytes()),
-            "min_free_bytes": float(self._config.storage.min_free_bytes),
+            "min_free_bytes": float(self.shard.config.storage.min_free_bytes),
             **self._store.sizes(),
             **({"moved": float(shard.aging.moved)} if shard.aging else {}),
         }

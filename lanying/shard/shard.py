@@ -45,6 +45,7 @@ from lanying.bus.messages import (
 )
 from lanying.cluster.runtime import shard_name
 from lanying.cluster.shardmap import ShardMap
+from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config
 from lanying.protocol import frame
 from lanying.protocol.connection import Connection, goodbye
@@ -115,7 +116,7 @@ class Shard:
     ) -> None:
         self.index = index
         self.store = Overlay(store)
-        self.config = config
+        self.settings = RuntimeSettings(config)
         self.full = False
         self.kinds = message_kinds.none_yet()
         self.logins = 0
@@ -134,7 +135,7 @@ class Shard:
         self.outbox = Outbox(self.store, index, shard_map.shards, may_forget=config.storage.durability != "fsync")
         self.tick = Tick(store.batch())
         self.delivery = Delivery(self)
-        self.policy = Policy(self, config)
+        self.policy = Policy(self, self.settings)
         self.timelines = Timelines(self)
         self.inspection = Inspection(self)
         self.posting = Posting(self)
@@ -156,12 +157,15 @@ class Shard:
         self.aging: Aging | None = None
         if isinstance(store, TieredStore):
             storage = config.storage
-            self.aging = Aging(
-                self, store, storage.hot_days if storage.cold_path else 0, storage.min_free_bytes, background, find_cold
-            )
+            self.aging = Aging(self, store, storage.hot_days if storage.cold_path else 0, background, find_cold)
         self._local: deque[LinkMessage] = deque()
         self._between_ticks: list[Callable[[], None]] = []
         self._owed: dict[Session, list[int]] = {}
+
+    @property
+    def config(self) -> Config:
+        """The configuration as it is now."""
+        return self.settings.config
 
     # --- events ----------------------------------------------------------------------------------------------------
 

@@ -163,7 +163,7 @@ class DataDirectory:
         if known != found or not (self.path / apps.FILE).exists():
             apps.save(self.path, known)
         apps.write_tokens(self.path, known)
-        return apps.settle(config, known)
+        return apps.settle(config, known)[1]
 
     def close(self) -> None:
         """Give the lock back. The sockets go, and a directory made only for a start that was refused."""

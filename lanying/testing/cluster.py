@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from lanying.base.errors import LanyingError
 from lanying.cluster.runtime import RunDirectory
-from lanying.config.schema import PREFIX
+from lanying.config.load import PREFIX
 from lanying.supervisor import control
 from lanying.testing.poll import until
 

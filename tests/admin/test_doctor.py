@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lanying.admin.commands.doctor import Patient, examine, measure_flushes
+from lanying.config.load import load
 from lanying.config.notifiers import Notifiers, Secret
-from lanying.config.schema import load
 
 NOW = 1_800_000_000.0
 

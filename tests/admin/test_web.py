@@ -13,6 +13,7 @@ from lanying.admin.server import Server
 from lanying.bus.messages import Call, JobInfo, ListJobs, StartBackup, encode
 from lanying.cluster.runtime import COLD_FILE
 from lanying.cluster.shardmap import ShardMap
+from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config, Storage
 from lanying.gateway import admin as gateway
 from lanying.storage import manifest
@@ -63,7 +64,7 @@ def test_the_mark_of_a_whole_backup_is_its_manifest():
 
 @pytest.fixture
 def bare(tmp_path):
-    found = Server(Config(), (), None, tmp_path, lambda process, message: None, now_ms=lambda: 1000)
+    found = Server(RuntimeSettings(Config()), (), None, tmp_path, lambda process, message: None, now_ms=lambda: 1000)
     yield found
     found.close()
 
@@ -87,7 +88,7 @@ def test_a_backup_has_the_cold_stores_too(bare, tmp_path):
     """One whose disk is not there is no backup: the job fails and says so."""
     ShardMap.even(1).save(tmp_path)
     (tmp_path / COLD_FILE).write_text(f"{tmp_path / 'usb'}\n")
-    bare.config = Config(storage=Storage(backup_path=str(tmp_path / "b")))
+    bare.settings.config = Config(storage=Storage(backup_path=str(tmp_path / "b")))
 
     async def start():
         assert web.answer(bare, Call(9, "gateway", 2000, encode(StartBackup("192.0.2.1")))).code == 200
@@ -110,6 +111,6 @@ def test_one_backup_at_a_time(bare, monkeypatch):
         "started_ms": 1,
     }
     monkeypatch.setattr(bare.jobs, "rows", lambda: [row])
-    bare.config = Config(storage=Storage(backup_path="/x"))
+    bare.settings.config = Config(storage=Storage(backup_path="/x"))
     reply = web.answer(bare, Call(9, "gateway", 2000, encode(StartBackup("192.0.2.1"))))
     assert msgspec.msgpack.decode(reply.body, type=JobInfo) == JobInfo(**row)

@@ -11,7 +11,7 @@ import pytest
 from lanying.base.errors import ConfigError
 from lanying.cli.service import install_service, uninstall_service
 from lanying.cli.unit import UNIT, Service, install, uninstall, unit_text
-from lanying.config.schema import load
+from lanying.config.load import load
 from lanying.supervisor import machine
 
 needs_systemd = pytest.mark.skipif(

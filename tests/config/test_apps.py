@@ -8,6 +8,7 @@ from lanying.base.errors import ConfigError
 from lanying.base.tokens import ROLE_ADMIN, verify
 from lanying.config import apps
 from lanying.config.apps import Apps, load, new, settle
+from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import AppOverrides, Config
 
 FIRST = new("school", "School")
@@ -20,11 +21,12 @@ def data(tmp_path):
 
 
 def test_an_added_app_is_found_by_who_did_not_know_it(data):
-    config = Config(app_id="school", app_name="School")
-    here, there = Apps([FIRST], Config(), data), Apps([FIRST], config, data)
+    settings = RuntimeSettings(Config(app_id="school", app_name="School"))
+    here, there = Apps([FIRST], RuntimeSettings(Config()), data), Apps([FIRST], settings, data)
     assert there.get("branch") is None and list(there) == ["school"]
     here.add(new("branch", "Branch", AppOverrides(open_registration=True)))
     assert there["branch"].name == "Branch" and list(there) == ["school", "branch"]
+    config = settings.config
     assert config.accounts_of("branch").open_registration and not config.accounts.open_registration
     token = (data / "admin-token.branch").read_text().strip()
     assert verify(there["branch"].secret, token).role == ROLE_ADMIN
@@ -34,14 +36,19 @@ def test_an_added_app_is_found_by_who_did_not_know_it(data):
 def test_the_configuration_wins_setting_by_setting(data):
     added = new("branch", "", AppOverrides(name="Added", open_registration=True, max_users=5, rest_url="https://a"))
     config = Config(app_name="Here", apps={"branch": AppOverrides(name="Ours", max_users=9)})
-    first, branch = settle(config, [FIRST, added])
+    settled, (first, branch) = settle(config, [FIRST, added])
     assert (first.name, branch.name) == ("Here", "Ours")
-    assert config.apps["branch"] == AppOverrides(name="Ours", open_registration=True, max_users=9, rest_url="https://a")
-    assert settle(config, [FIRST, added])[1] == branch  # a process settles what the supervisor has settled
+    assert settled.apps["branch"] == AppOverrides(
+        name="Ours", open_registration=True, max_users=9, rest_url="https://a"
+    )
+    assert config.apps["branch"].max_users == 9 and not config.apps["branch"].rest_url, (
+        "the configuration itself is a value"
+    )
+    assert settle(settled, [FIRST, added]) == (settled, (first, branch)), "once more changes nothing"
 
 
 def test_what_cannot_be_added(data):
-    here = Apps([FIRST], Config(), data)
+    here = Apps([FIRST], RuntimeSettings(Config()), data)
     with pytest.raises(ConfigError, match="there is an app school already"):
         here.add(new("school", ""))
     for bad in ("", "a b", "x" * 65, "../x", "ü", "a\n"):
@@ -54,12 +61,12 @@ def test_what_cannot_be_added(data):
 
 def test_the_token_of_an_app_that_was_lost_is_not_kept(data):
     (data / "admin-token.branch").write_text("signed with a key nobody has any more")
-    Apps([FIRST], Config(), data).add(new("branch", ""))
+    Apps([FIRST], RuntimeSettings(Config()), data).add(new("branch", ""))
     assert verify(load(data)[1].secret, (data / "admin-token.branch").read_text().strip()).app == "branch"
 
 
 def test_a_damaged_file_takes_no_app_away(data, caplog):
-    here = Apps([FIRST], Config(), data)
+    here = Apps([FIRST], RuntimeSettings(Config()), data)
     (data / "apps.json").write_text("[")
     assert here.get("branch") is None and here["school"] == FIRST
     assert caplog.text.count("apps_unreadable") == 1

@@ -7,7 +7,7 @@ import pytest
 
 from lanying.base.errors import ConfigError
 from lanying.config import profiles
-from lanying.config.schema import layers, load, origins
+from lanying.config.load import layers, load, origins
 
 
 @pytest.mark.parametrize("name", profiles.names())

@@ -13,6 +13,7 @@ from lanying.base.tokens import ROLE_ADMIN, ROLE_USER, Identity, issue
 from lanying.bus.messages import Request
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App
+from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Accounts, Config
 from lanying.gateway.app import build
 from lanying.gateway.http.endpoint import Services
@@ -64,7 +65,7 @@ class Gateway:
         self._directory = TemporaryDirectory()
         self.data_directory = Path(self._directory.name)
         self.services = Services(
-            Config(accounts=accounts, **config),
+            RuntimeSettings(Config(accounts=accounts, **config)),
             {app.app_id: app for app in APPS},
             self.shards,
             lambda: self.now,

@@ -18,6 +18,7 @@ import httpx
 from lanying.bus.messages import Request
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App
+from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Accounts, Config
 from lanying.gateway.app import build
 from lanying.gateway.http.endpoint import Services
@@ -52,8 +53,9 @@ class SimulatedStage:
         accounts = Accounts(open_registration=True, argon2_memory_kib=64, argon2_passes=1)
         config = config or Config(accounts=accounts)
         self.simulation = Simulation(4, config, now_ms=2_000_000_000_000)
+        shards = SimulatedShards(self.simulation)
         self._services = Services(
-            config, {APP.app_id: APP}, SimulatedShards(self.simulation), lambda: 1.0, lambda: self.simulation.now_ms
+            RuntimeSettings(config), {APP.app_id: APP}, shards, lambda: 1.0, lambda: self.simulation.now_ms
         )
         self._app = build(self._services)
         self._loop = asyncio.new_event_loop()

@@ -45,7 +45,8 @@ async def add(visit: Visit) -> object:
         server.apps.add(app)
     except ConfigError as error:
         raise CommandError(10002, str(error)) from error
-    settings = server.config.apps[server.app(app.app_id).app_id]
+    known = server.app(app.app_id)  # reads the file, which puts its settings into the configuration
+    settings = server.config.apps[known.app_id]
     late = await asyncio.gather(
         *(_tell(visit, shard, AddApp(app.app_id, settings)) for shard in range(server.map.shards))
     )

@@ -8,7 +8,9 @@ from lanying.admin.visit import CommandError, Visit
 from lanying.base.errors import ConfigError
 from lanying.bus.messages import Reconfigure
 from lanying.cluster.runtime import GATEWAY, shard_name
-from lanying.config.schema import AT_RUN_TIME, Config, change, changed, environment_name, flat
+from lanying.config.load import environment_name
+from lanying.config.runtime import AT_RUN_TIME, changed
+from lanying.config.schema import Config, flat
 
 
 async def show(visit: Visit) -> object:
@@ -41,7 +43,7 @@ async def set_value(visit: Visit) -> object:
     except ConfigError as error:
         raise CommandError(10002, str(error)) from error
     visit.will(f"set {key} to {msgspec.json.encode(new).decode()} until the server starts again")
-    change(server.config, key, new)
+    server.settings.change(key, new)
     for name in (*map(shard_name, range(server.map.shards)), GATEWAY):
         server.send(name, Reconfigure(key, new))
     server.publish("config", {"key": key, "value": new, "who": visit.who})

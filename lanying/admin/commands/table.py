@@ -27,7 +27,7 @@ from lanying.admin.commands import (
 from lanying.admin.messages import TOPICS
 from lanying.admin.visit import Argument, Command, Kind, Role
 from lanying.base import limits
-from lanying.config.schema import AT_RUN_TIME
+from lanying.config.runtime import AT_RUN_TIME
 
 APP: Final = Argument("--app", "app id (default: the first app of the server)", required=False)
 USER: Final = Argument("user", "user id or user name", Kind.USER)

@@ -136,7 +136,7 @@ class Compact(Envelope, tag=12):
 
 
 class Reconfigure(Envelope, tag=13):
-    """Console to shard or gateway: a setting of :data:`lanying.config.schema.AT_RUN_TIME` has this value from now on."""
+    """Console to shard or gateway: a setting of :data:`lanying.config.runtime.AT_RUN_TIME` has this value from now on."""
 
     key: str
     value: bool | int

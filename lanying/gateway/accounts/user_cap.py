@@ -13,7 +13,7 @@ from typing import Final
 
 from lanying.bus.messages import CountUsers
 from lanying.bus.shards import Shards, ask_shard
-from lanying.config.schema import Config
+from lanying.config.runtime import RuntimeSettings
 from lanying.gateway.http.error_codes import refuse
 
 COUNT_S: Final = 3600.0
@@ -24,8 +24,8 @@ COUNT_FULL_S: Final = 60.0
 class UserCap:
     """Places of users, app by app."""
 
-    def __init__(self, config: Config, now: Callable[[], float]) -> None:
-        self._config = config
+    def __init__(self, settings: RuntimeSettings, now: Callable[[], float]) -> None:
+        self._settings = settings
         self._now = now
         self._counts: dict[str, int] = {}
         self._counted: dict[str, float] = {}
@@ -33,7 +33,7 @@ class UserCap:
 
     async def take(self, shards: Shards, app: str) -> None:
         """A place for a new user. :raises CallError: 40002 there is none, 503 the shards could not be asked"""
-        most = self._config.accounts_of(app).max_users
+        most = self._settings.config.accounts_of(app).max_users
         if not most:
             return
         async with self._one_count:

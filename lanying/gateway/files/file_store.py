@@ -21,7 +21,7 @@ from lanying.base.errors import CallError
 from lanying.bus.messages import FileRecord, GetFile, ListFileUsage, ListOldFiles, RemoveFiles
 from lanying.bus.shards import Shards, ask, ask_shard
 from lanying.cluster.runtime import INCOMING, OBJECTS
-from lanying.config.schema import Config
+from lanying.config.runtime import RuntimeSettings
 from lanying.gateway.files import media
 from lanying.gateway.files.objects import make
 from lanying.gateway.http.error_codes import refuse
@@ -45,11 +45,11 @@ class FileStore:
     :ivar used_bytes: all files together, as far as the shards have told; 0 until they have
     """
 
-    def __init__(self, config: Config, shards: Shards, data: Path, now_ms: Callable[[], int]) -> None:
-        self._config = config
+    def __init__(self, settings: RuntimeSettings, shards: Shards, data: Path, now_ms: Callable[[], int]) -> None:
+        self._settings = settings
         self._shards = shards
         self._now_ms = now_ms
-        self.objects = make(config.files, data / OBJECTS)
+        self.objects = make(settings.config.files, data / OBJECTS)
         self._directory = data / INCOMING
         self._last = 0
         self._receiving: Counter[str] = Counter()
@@ -90,10 +90,10 @@ class FileStore:
 
     def check_room(self, size: int) -> None:
         """:raises CallError: 10009, the disk or the quota of all files has no room for ``size`` more bytes"""
-        total = self._config.files.total_mb << 20
+        total = self._settings.config.files.total_mb << 20
         if total and self.used_bytes + size > total:
             raise refuse(10009, "the files of this server take all the room they may, ask its administrator")
-        reserve = self._config.storage.min_free_bytes
+        reserve = self._settings.config.storage.min_free_bytes
         if shutil.disk_usage(self._directory).free - size < reserve:
             raise refuse(10009, "the disk of this server is full, ask its administrator")
 
@@ -143,7 +143,7 @@ class FileStore:
 
     async def expire(self) -> None:
         """Delete files older than ``files.retention_days`` and those of deleted accounts: their bytes, then their records."""
-        days = self._config.files.retention_days
+        days = self._settings.config.files.retention_days
         before_ms = self._now_ms() - days * DAY_MS if days else 0
         for shard in range(self._shards.map.shards):
             await self._expire(shard, before_ms)

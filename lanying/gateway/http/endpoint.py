@@ -21,6 +21,7 @@ from lanying.bus.messages.base import R
 from lanying.bus.shards import Shards
 from lanying.config.apps import App
 from lanying.config.notifiers import Notifiers
+from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config
 from lanying.gateway.accounts.sms import provider
 from lanying.gateway.accounts.user_cap import UserCap
@@ -77,7 +78,7 @@ class Services:
 
     def __init__(
         self,
-        config: Config,
+        settings: RuntimeSettings,
         apps: Mapping[str, App],
         shards: Shards,
         now: Callable[[], float] = monotonic,
@@ -85,12 +86,13 @@ class Services:
         data: Path = Path("data"),
         ask_admin: AskAdmin = nobody,
     ) -> None:
+        config = settings.config
         guesses = config.accounts.password_guesses_per_minute
-        self.config = config
+        self.settings = settings
         self.apps = apps
         self.shards = shards
         self.passwords = Passwords(config.accounts)
-        self.user_cap = UserCap(config, now)
+        self.user_cap = UserCap(settings, now)
         self.sms = provider(config.sms)
         self.sms_requests = per_minute(SMS_PER_MINUTE)
         self.code_requests = per_minute(CODES_PER_MINUTE)
@@ -103,7 +105,12 @@ class Services:
         self.notifiers = Notifiers(data)
         self.data = data
         self.ask_admin = ask_admin
-        self.files = FileStore(config, shards, data, now_ms)
+        self.files = FileStore(settings, shards, data, now_ms)
+
+    @property
+    def config(self) -> Config:
+        """The configuration as it is now."""
+        return self.settings.config
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from lanying.base import limits, words
 from lanying.base.errors import CallError
 from lanying.base.rate import Rate, RateLimiter
 from lanying.bus.messages import STATE_BANNED, STATE_FROZEN, AddApp, PeerState
-from lanying.config.schema import Config
+from lanying.config.runtime import RuntimeSettings
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
 from lanying.shard.accounts import accounts, roster
 from lanying.shard.core.ports import Work
@@ -39,33 +39,34 @@ class Policy:
     :ivar user_rate: of what one user sends
     """
 
-    def __init__(self, work: Work, config: Config) -> None:
+    def __init__(self, work: Work, settings: RuntimeSettings) -> None:
         self._work = work
-        self._config = config
+        self._settings = settings
+        rules = settings.config.policy
         self._anybody = self._everywhere_anybody()
-        self.user_rate = Rate(config.policy.user_messages_per_s)
-        self._per_group = config.policy.group_messages_per_s
+        self.user_rate = Rate(rules.user_messages_per_s)
+        self._per_group = rules.group_messages_per_s
         self._groups = RateLimiter(Rate(self._per_group), limits.GROUP_RATES)
-        self._mask = config.policy.mask_words
-        file = config.policy.words_file
+        self._mask = rules.mask_words
+        file = rules.words_file
         self.words = words.WordFilter(words.read(file)) if file else None
 
     def add_app(self, request: AddApp) -> bool:
         """An app was added while we run."""
-        self._config.apps[request.app] = request.own
+        self._settings.add_app(request.app, request.own)
         self._anybody = self._everywhere_anybody()
         return True
 
     def _everywhere_anybody(self) -> bool:
-        config = self._config
+        config = self._settings.config
         return config.accounts.strangers_may_chat and all(
             config.accounts_of(app).strangers_may_chat for app in config.apps
         )
 
     def too_many(self) -> Refused:
         """A user sends more than ``user_rate``."""
-        most = self._config.policy.user_messages_per_s
-        return Refused(Status.RATE_LIMIT_EXCEEDED, f"more than {most} messages in a second")
+        most = self.user_rate.burst
+        return Refused(Status.RATE_LIMIT_EXCEEDED, f"more than {most:g} messages in a second")
 
     def count_group(self, gid: int, now: float, priority: int) -> bool:
         """Something for a group of this shard. False: it may be dropped (``priority`` above 0) and has to be.
@@ -105,7 +106,7 @@ class Policy:
         if self._anybody or uid == peer:
             return True
         account = accounts.load(self._work.store, uid)
-        if account is not None and self._config.accounts_of(account.info.app).strangers_may_chat:
+        if account is not None and self._settings.config.accounts_of(account.info.app).strangers_may_chat:
             return True
         state = roster.may_send(self._work.store, uid, peer)
         return state is not None and state.friend

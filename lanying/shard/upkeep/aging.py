@@ -67,14 +67,12 @@ class Aging:
         shard: Shard,
         store: TieredStore,
         hot_days: int,
-        reserve_bytes: int,
         background: Background,
         find: Callable[[], Store] | None,
     ) -> None:
         self._shard = shard
         self._store = store
         self._days = hot_days
-        self._reserve_bytes = reserve_bytes
         self._background = background
         self._find = find
         self._pass = Pass()
@@ -98,7 +96,8 @@ class Aging:
         elif self._days and self._pass.due(now_ms):
             moves = self._gather(now_ms)
             if moves:
-                self._start(partial(_copy, store.cold, moves, self._reserve_bytes), partial(self._copied, moves))
+                reserve_bytes = self._shard.config.storage.min_free_bytes
+                self._start(partial(_copy, store.cold, moves, reserve_bytes), partial(self._copied, moves))
 
     def _start(self, job: Callable[[], Any], done: Done) -> None:
         self._busy = True

@@ -6,6 +6,7 @@ import pytest
 
 from lanying.bus import messages as m
 from lanying.bus.messages import STATE_DELETED
+from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config, Policy
 from lanying.protocol.schema.xsync_pb2 import GroupNotice, MessageBody, MessageOperation, Meta, Status
 from lanying.shard.groups import reading
@@ -141,7 +142,8 @@ def test_an_admin_recalls_messages_of_others_at_any_age() -> None:
 def test_a_group_has_a_rate_and_drops_what_may_be_dropped_first() -> None:
     it = Club()
     for shard in it.sim.shards:
-        shard.policy = type(shard.policy)(shard, Config(policy=Policy(group_messages_per_s=6)))
+        settings = RuntimeSettings(Config(policy=Policy(group_messages_per_s=6)))
+        shard.policy = type(shard.policy)(shard, settings)
     alice = it.devices["alice"]
     low = [alice.send(it.gid, f"low{n}", type=MessageBody.GROUPCHAT, priority=5) for n in range(5)]
     high = [alice.send(it.gid, f"high{n}", type=MessageBody.GROUPCHAT) for n in range(5)]
