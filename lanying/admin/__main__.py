@@ -84,8 +84,7 @@ class Process:
         if isinstance(message, Reply):
             self.calls.answered(message)
         elif isinstance(message, Call):
-            if (reply := web.answer(self.server, message)) is not None:
-                self.bus.send(message.caller, reply)
+            self.bus.send(message.caller, web.answer(self.server, message))
         elif isinstance(message, LogLine | Traced):
             self.server.followers.tell(message)
         elif isinstance(message, ProcessEvent):

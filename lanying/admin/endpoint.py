@@ -7,7 +7,9 @@ role; anything else is refused by ZeroMQ and logged here. Every ask has a deadli
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final
 
@@ -38,9 +40,11 @@ from lanying.admin.server import Server
 from lanying.admin.visit import Command, CommandError, Kind, Later, Page, Role, Visit, WouldDo
 from lanying.base import limits
 from lanying.base.clock import monotonic
+from lanying.base.context import request_id
 from lanying.base.errors import CallError, LanyingError
 
 log = logging.getLogger(__name__)
+_numbers = itertools.count(1)
 
 LOCAL: Final = "local"
 MAPPED: Final = "::ffff:"
@@ -210,6 +214,7 @@ class Endpoint:
 
     async def _run(self, door: Door, console: bytes, ask: Ask, who: str, role: Role) -> None:
         """One ask, from the table to its last answer; whatever happens there is one."""
+        request_id.set(f"console-{os.getpid():x}-{next(_numbers):x}")
         visit: Visit | None = None
         outcome = "cancelled"
         command = COMMANDS.get(ask.command)

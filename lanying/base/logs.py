@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from lanying.base import limits
+from lanying.base.context import request_id
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 Send = Callable[[int, str, str, str], None]
@@ -30,9 +31,7 @@ def setup(process: str, level: str, form: str = "text") -> None:
     handler.setFormatter(
         _Json(process)
         if form == "json"
-        else logging.Formatter(
-            f"%(asctime)s.%(msecs)03d %(levelname)s {process} %(name)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"
-        )
+        else _Text(f"%(asctime)s.%(msecs)03d %(levelname)s {process} %(name)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -52,6 +51,21 @@ def _value(text: str) -> int | str:
     return int(text) if _INTEGER.fullmatch(text) else text.strip("'\"")
 
 
+def message(record: logging.LogRecord) -> str:
+    """A record's own text, with the request its work belongs to (:mod:`lanying.base.context`)."""
+    text = record.getMessage()
+    request = request_id.get()
+    return f"{text} request={request}" if request else text
+
+
+class _Text(logging.Formatter):
+    """As in the module's docstring."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = message(record)
+        return super().formatMessage(record)
+
+
 class _Json(logging.Formatter):
     """``time`` (ms), ``level``, ``process``, ``module``, and the record's own ``event`` and values: numbers if they are
     whole ones, else texts.
@@ -64,7 +78,7 @@ class _Json(logging.Formatter):
         self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        text = record.getMessage()
+        text = message(record)
         fields: dict[str, object] = {name: _value(value) for name, value in _PAIR.findall(text)}
         if "event" not in fields:
             fields = {"event": "text", "text": text}
@@ -151,4 +165,4 @@ class _Follower(logging.Handler):
         if time.monotonic() > self._until:
             logging.getLogger().removeHandler(self)
             return
-        self._send(int(record.created * 1000), record.levelname.lower(), record.name, record.getMessage())
+        self._send(int(record.created * 1000), record.levelname.lower(), record.name, message(record))

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import Context, copy_context
+from typing import NamedTuple
 
 from lanying.base import limits
-from lanying.base.clock import wall_ms
+from lanying.base.context import request_id, until
 from lanying.base.errors import CallError
 from lanying.bus.messages import Call, Question, Reply, decode_result, encode
 from lanying.bus.messages.base import R
 from lanying.bus.transport import Bus
 
-request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""Names what caused a call, for the logs of whoever answers: a REST request's id."""
+
+class _Open(NamedTuple):
+    """A call that waits for its reply; ``done`` runs in the context the call was made in."""
+
+    done: Callable[[Reply], None]
+    context: Context
+    timer: asyncio.TimerHandle
+    process: str
+    request: Question[object]
 
 
 class Calls:
-    """Open calls of one process."""
+    """Open calls of one process. A call carries the request it belongs to and never waits longer than that one does."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._last = 0
-        self._open: dict[int, tuple[Callable[[Reply], None], asyncio.TimerHandle, str, Call]] = {}
+        self._open: dict[int, _Open] = {}
 
     def begin(
         self,
@@ -35,19 +43,19 @@ class Calls:
         """Send a request; ``done`` is called exactly once, with code 503 when no answer came in time."""
         self._last += 1
         number = self._last
-        timer = asyncio.get_running_loop().call_later(timeout_s, self._expire, number, process)
-        call = Call(number, self._bus.name, wall_ms() + int(timeout_s * 1000), encode(request))
-        self._open[number] = (done, timer, process, call)
-        self._bus.send(process, call)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_at(min(loop.time() + timeout_s, until.get()), self._expire, number, process)
+        self._open[number] = _Open(done, copy_context(), timer, process, request)
+        self._send(number)
 
     def again(self, process: str) -> None:
         """A process has started again and knows nothing of what it was asked: ask everything open once more, in order.
 
         For callers whose requests may be answered twice: the one before may have done its work and died with the reply.
         """
-        for _, _, asked, call in self._open.values():
-            if asked == process:
-                self._bus.send(process, call)
+        for number, call in self._open.items():
+            if call.process == process:
+                self._send(number)
 
     async def ask(self, process: str, request: Question[R], timeout_s: float = limits.CALL_TIMEOUT_S) -> R:
         """The result of a call. :raises CallError: refused by the callee, or code 503 when it did not answer in time"""
@@ -64,11 +72,16 @@ class Calls:
 
     def answered(self, reply: Reply) -> None:
         """A reply came in; one that nobody waits for any more is dropped."""
-        found = self._open.pop(reply.id, None)
-        if found is not None:
-            done, timer, _, _ = found
-            timer.cancel()
-            done(reply)
+        call = self._open.pop(reply.id, None)
+        if call is not None:
+            call.timer.cancel()
+            call.context.run(call.done, reply)
+
+    def _send(self, number: int) -> None:
+        call = self._open[number]
+        left_ms = int((call.timer.when() - asyncio.get_running_loop().time()) * 1000)
+        name = call.context.get(request_id, "")
+        self._bus.send(call.process, Call(number, self._bus.name, left_ms, encode(call.request), name))
 
     def _expire(self, number: int, process: str) -> None:
         self.answered(Reply(number, 503, f"{process} did not answer in time, try again"))

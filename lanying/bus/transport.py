@@ -17,7 +17,8 @@ import msgspec
 import zmq
 
 from lanying.base import limits, logs
-from lanying.bus.messages import Envelope, LogControl, LogLine, Message, decode_envelope, encode
+from lanying.base.context import serving
+from lanying.bus.messages import Call, Envelope, LogControl, LogLine, Message, decode_envelope, encode
 from lanying.cluster.runtime import RunDirectory
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Bus:
         self._flush_due = False
         self._paused = False
         self._fd = -1
+        self._behind_since = 0.0
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Bind and receive."""
@@ -123,6 +125,7 @@ class Bus:
         """Stop receiving (backpressure)."""
         if not self._paused and self._loop is not None:
             self._paused = True
+            self._fall_behind(self._loop)
             self._loop.remove_reader(self._fd)
 
     def resume(self) -> None:
@@ -178,9 +181,11 @@ class Bus:
             try:
                 blob = self._pull.recv(zmq.NOBLOCK)
             except zmq.Again:
+                self._behind_since = 0.0
                 break
             self._dispatch(blob)
         else:
+            self._fall_behind(self._loop)
             self._loop.call_soon(self._receive)
         if self._after_turn is not None:
             self._after_turn()
@@ -194,8 +199,27 @@ class Bus:
         for envelope in envelopes:  # what goes wrong there is not the blob's fault
             if type(envelope) is LogControl:
                 self._control_log(envelope)
+            elif type(envelope) is Call:
+                self._serve(envelope)
             else:
                 self._on_message(envelope)
+
+    def _serve(self, call: Call) -> None:
+        """Hand on a call with the time it has left here, unless nobody waits any more.
+
+        Its own age is unknown. In a process that is behind it may be as old as the queue, and is taken to be: with too
+        much to do, what may be wanted no longer is what to leave out.
+        """
+        if self._loop is not None:
+            end = (self._behind_since or self._loop.time()) + call.left_ms / 1000
+            if end > self._loop.time():
+                with serving(call.request, end):
+                    log.debug("event=call caller=%s number=%d", call.caller, call.id)
+                    self._on_message(call)
+
+    def _fall_behind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The queue will not be empty soon; since when, is known until it is."""
+        self._behind_since = self._behind_since or loop.time()
 
     def _control_log(self, message: LogControl) -> None:
         """Every process on the bus can be told how much to log and to whom."""

@@ -21,9 +21,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lanying.base import limits, logs
+from lanying.base.context import request_id, taken
 from lanying.base.errors import CallError
 from lanying.base.rate import RateLimiter
-from lanying.bus.call import request_id
 from lanying.config.apps import App
 from lanying.gateway import admin
 from lanying.gateway.accounts import code_logins, discovery, phones, registration, sign_in, user_administration, users
@@ -84,16 +84,14 @@ def build(services: Services, metrics: Metrics | None = None) -> ASGIApp:
 def _route(services: Services, figures: Metrics, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     async def route(request: Request) -> Response:
         started = services.now()
-        name = f"{os.getpid():x}-{next(_numbers):x}"
+        name = taken(request.headers.get("x-request-id", ""), f"{os.getpid():x}-{next(_numbers):x}")
         request_id.set(name)
         code, response = await _respond(services, endpoint, request)
         response.headers["x-request-id"] = name
         figures.count(endpoint.path, code, services.now() - started)
-        if logs.watched:
+        if logs.watched or log.isEnabledFor(logging.DEBUG):
             uid = request.scope.get(_CALLER, 0)
-            logs.about(
-                log, logging.DEBUG, uid, "event=request uid=%d path=%s code=%d request=%s", endpoint.path, code, name
-            )
+            logs.about(log, logging.DEBUG, uid, "event=request uid=%d path=%s code=%d", endpoint.path, code)
         return response
 
     return route
@@ -114,11 +112,13 @@ async def _respond(services: Services, endpoint: Endpoint, request: Request) -> 
                 _count(services.by_token, visit.token, services.now())
         return 200, _success(await endpoint.handler(visit))
     except CallError as error:
+        if error.code == 500:
+            log.error("event=request_failed path=%s why=%r", endpoint.path, error.message)
         return error.code, _failure(error.code, error.message, HTTP_STATUS.get(error.code, 200) if own else 200)
     except ClientDisconnect:
         return 0, Response()
     except Exception:
-        log.exception("event=request_failed path=%s request=%s", endpoint.path, request_id.get())
+        log.exception("event=request_failed path=%s", endpoint.path)
         return 500, _failure(500, MEANINGS[500], 500)
 
 

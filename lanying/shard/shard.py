@@ -281,8 +281,6 @@ class Shard:
 
     def call(self, message: Call) -> None:
         """A request; its reply leaves after this tick's commit."""
-        if message.deadline_ms < self.tick.now_ms:
-            return
         self.settle()
         result: bytes | CallError | Later
         try:
@@ -292,7 +290,7 @@ class Shard:
         except StoreError:
             raise  # nothing can be decided any more: the process starts again
         except Exception:
-            log.exception("event=call_failed caller=%s request=%s", message.caller, message.request)
+            log.exception("event=call_failed caller=%s", message.caller)
             result = CallError(500, "the server failed on this request, its log says why")
         self.apply_local()
         if isinstance(result, Later):

@@ -121,8 +121,8 @@ class _Drain:
         def ask(shard: int, request: Request[object], done: Callable[[Reply], None]) -> None:
             self._last_call += 1
             self._calls[self._last_call] = done
-            deadline_ms = self._now_ms + int(limits.CALL_TIMEOUT_S * 1000)
-            self._wire.append((shard_name(shard), encode(Call(self._last_call, caller, deadline_ms, encode(request)))))
+            left_ms = int(limits.CALL_TIMEOUT_S * 1000)
+            self._wire.append((shard_name(shard), encode(Call(self._last_call, caller, left_ms, encode(request)))))
 
         return ask
 

@@ -86,7 +86,7 @@ class Simulation:
         def ask(target: int, request: Request[object], done: Callable[[Reply], None]) -> None:
             self._call_number += 1
             self._calls[self._call_number] = done
-            call = Call(self._call_number, f"shard-{index}", self.now_ms + 5000, encode(request))
+            call = Call(self._call_number, f"shard-{index}", 5000, encode(request))
             self._wire.append((f"shard-{target}", encode(call)))
 
         shard = Shard(index, self.map, self.stores[index], self.config, ask)
@@ -106,7 +106,7 @@ class Simulation:
         """Found a group with these members in it; its gid."""
         invitees = [Invitee(member.uid, False) for member in members]
         request = CreateGroup(founder.uid, founder.app, 0, "group", "", "", invitees, len(members) + 1)
-        founder.shard.call(Call(1, "gateway", self.now_ms + 1000, encode(request)))
+        founder.shard.call(Call(1, "gateway", 1000, encode(request)))
         reply = founder.shard.tick.envelopes[-1][1]
         assert isinstance(reply, Reply) and reply.code == 200, reply
         self.run()
@@ -130,7 +130,7 @@ class Simulation:
         self._call_number += 1
         replies: list[Reply] = []
         self._calls[self._call_number] = replies.append
-        self.shards[index].call(Call(self._call_number, "gateway", self.now_ms + 5000, encode(request)))
+        self.shards[index].call(Call(self._call_number, "gateway", 5000, encode(request)))
         self.run()
         [reply] = replies
         if reply.code != 200:

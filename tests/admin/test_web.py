@@ -75,10 +75,6 @@ def test_without_a_directory_nothing_starts(bare, tmp_path):
     assert not (tmp_path / "audit.log").exists()
 
 
-def test_a_call_nobody_waits_for_does_nothing(bare):
-    assert web.answer(bare, Call(8, "gateway", 999, encode(StartBackup("192.0.2.1")))) is None
-
-
 def test_a_call_that_is_none_is_answered(bare):
     assert web.answer(bare, Call(9, "gateway", 2000, b"\x93")).code == 500
     assert web.answer(bare, Call(9, "gateway", 2000, encode(ListJobs()))).body == b"\x90"

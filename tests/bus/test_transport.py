@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lanying.base.context import request_id, serving
 from lanying.base.errors import CallError
 from lanying.bus.call import Calls
 from lanying.bus.messages import Call, Envelope, LinkAck, PeerQuery, Reply, decode_request, encode
@@ -108,6 +109,73 @@ def test_calls_are_answered_refused_or_time_out(run: RunDirectory) -> None:
         assert dead.value.code == 503
         client.close()
         server.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_call_made_for_a_call_carries_its_request_and_waits_no_longer(run: RunDirectory) -> None:
+    seen: list[tuple[str, str, float]] = []
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+
+        def middle(message: Envelope) -> None:
+            if isinstance(message, Reply):
+                asked.answered(message)
+                return
+            assert isinstance(message, Call)
+            seen.append(("middle", request_id.get(), message.left_ms))
+            asked.begin("last", PeerQuery(1, 0, ""), lambda reply: answered(message, reply), timeout_s=60)
+
+        def answered(message: Call, reply: Reply) -> None:
+            seen.append(("answered", request_id.get(), 0))
+            first_hop.send(message.caller, Reply(message.id, reply.code, reply.message, reply.body))
+
+        def last(message: Envelope) -> None:
+            assert isinstance(message, Call)
+            seen.append(("last", request_id.get(), message.left_ms))
+            second_hop.send(message.caller, Reply(message.id, 200, "", b"\xc3"))
+
+        first_hop, second_hop = Bus("middle", run, middle), Bus("last", run, last)
+        client = Bus("client", run, lambda message: calls.answered(message) if isinstance(message, Reply) else None)
+        asked, calls = Calls(first_hop), Calls(client)
+        for bus in (first_hop, second_hop, client):
+            bus.start(loop)
+        with serving("rest-7"):
+            await calls.call("middle", PeerQuery(1, 0, ""), timeout_s=5)
+        assert request_id.get() == ""
+        for bus in (first_hop, second_hop, client):
+            bus.close()
+
+    asyncio.run(scenario())
+    assert [(where, name) for where, name, _ in seen] == [
+        ("middle", "rest-7"),
+        ("last", "rest-7"),
+        ("answered", "rest-7"),
+    ]
+    assert 0 < seen[1][2] <= seen[0][2] <= 5000
+
+
+def test_a_process_that_is_behind_leaves_out_calls_that_may_have_no_time_left(run: RunDirectory) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        got: list[int] = []
+        a = Bus("a", run, lambda message: None)
+        b = Bus("b", run, lambda message: got.append(message.id) if isinstance(message, Call) else None)
+        a.start(loop)
+        b.start(loop)
+        a.send("b", Call(1, "a", 5000, b""))
+        await eventually("a call arrives", lambda: got == [1])
+        b.pause()
+        a.send("b", Call(2, "a", 10, b""))
+        a.send("b", Call(3, "a", 60_000, b""))
+        await asyncio.sleep(0.02)  # the time call 2 has
+        b.resume()
+        await eventually("what has time left arrives", lambda: got == [1, 3])
+        a.send("b", Call(4, "a", 10, b""))
+        await eventually("a process that has caught up answers everything", lambda: got == [1, 3, 4])
+        a.close()
+        b.close()
 
     asyncio.run(scenario())
 

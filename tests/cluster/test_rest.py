@@ -24,7 +24,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("rest"), shards=2, rest_call_timeout_ms=900) as found:
+    with Cluster(tmp_path_factory.mktemp("rest"), shards=2, rest_call_timeout_ms=900, log_level="debug") as found:
         yield found
 
 
@@ -127,3 +127,20 @@ def _get(server: Cluster, path: str) -> dict[str, Any] | None:
     except httpx.HTTPError:
         return None
     return found if found["code"] == 200 else None
+
+
+def test_the_id_of_a_request_is_in_the_log_of_every_process_that_worked_on_it(server: Cluster) -> None:
+    person = Person(server)
+    answer = person.http.get("/user/profile", headers={"x-request-id": "trace-me-1"})
+    assert answer.json()["code"] == 200
+    assert answer.headers["x-request-id"] == "trace-me-1"
+    shard = f"shard-{ShardMap.even(2).shard_of(person.uid)}"
+
+    def lines() -> set[str]:
+        found = [line.split() for line in server.log_file.read_text().splitlines() if "request=trace-me-1" in line]
+        return {f"{process} {event}" for _, _, process, _, event, *_ in found}
+
+    wanted = {"gateway event=request", f"{shard} event=call"}
+    until("gateway and shard name the request", lambda: wanted <= lines(), 10, server.log)
+    made = person.http.get("/user/profile", headers={"x-request-id": "two words"}).headers["x-request-id"]
+    assert made != "two words", "it would break the line"

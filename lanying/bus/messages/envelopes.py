@@ -34,13 +34,13 @@ class LinkAck(Envelope, tag=2):
 class Call(Envelope, tag=3):
     """A request. ``body`` is an encoded :class:`Request`; the answer goes to process ``caller``.
 
-    :ivar deadline_ms: wall time after which nobody waits any more
-    :ivar request: what caused it, for the log: the id of a REST request
+    :ivar left_ms: how long the caller still waits, when it is sent. No moment in time: the clocks of two machines differ
+    :ivar request: id of the REST request or console command that caused it, for log lines
     """
 
     id: int
     caller: str
-    deadline_ms: int
+    left_ms: int
     body: bytes
     request: str = ""
 

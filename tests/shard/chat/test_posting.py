@@ -179,7 +179,7 @@ def test_a_shard_that_is_away_is_said(sim: Simulation) -> None:
     from lanying.bus.messages import Call, Reply, encode
 
     sim.hold.add(f"shard-{bob.shard.index}")
-    alice.shard.call(Call(9, "gateway", sim.now_ms + 5000, encode(Post(alice.uid, alice.app, bob.uid, text("x")))))
+    alice.shard.call(Call(9, "gateway", 5000, encode(Post(alice.uid, alice.app, bob.uid, text("x")))))
     sim.run()
     assert not [envelope for _, envelope in alice.shard.tick.envelopes if isinstance(envelope, Reply)]
     sim._calls.pop(max(sim._calls))(Reply(0, 503, "gone"))
