@@ -88,7 +88,7 @@ def test_every_process_is_on_the_metrics_page_and_every_metric_documented(cluste
         return urllib.request.urlopen(status["metrics_url"], timeout=30).read().decode()
 
     late = {f'lanying_lag_seconds_count{{process="{row["name"]}"}}' for row in status["processes"]}
-    until("every loop was sampled", lambda: all(one in page() for one in late), 60, page)
+    until("every loop was sampled", lambda: all(one in page() for one in late), saw=page)
     section = CONFIGURATION.partition("## Metrics")[2].partition("## Data directory")[0]
     for name in re.findall(r"^# TYPE (lanying_\w+)", page(), re.MULTILINE):
         assert f"`{name}`" in section or name.endswith("_created"), name

@@ -33,6 +33,8 @@ class Cluster:
     :param data: another data directory
     :param config: settings by their environment name in lower case, for example ``storage_durability="os"``
     :ivar url: ``http://127.0.0.1:PORT``, known once started; the same port is used when it is started again
+    :ivar listen: address it is started with
+    :ivar environment: of its processes
     """
 
     def __init__(
@@ -49,11 +51,11 @@ class Cluster:
         self.log_file = directory / "server.log"
         self.shards = shards
         self.url = ""
-        self._listen = "127.0.0.1:0"
+        self.listen = "127.0.0.1:0"
         self._command = (*command, "start", "--data", str(self.data), "--shards", str(shards), *arguments)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         settings = {**CHEAP, **{name: str(value) for name, value in config.items()}}
-        self._environment = environment | {PREFIX + name.upper(): value for name, value in settings.items()}
+        self.environment = environment | {PREFIX + name.upper(): value for name, value in settings.items()}
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -73,19 +75,19 @@ class Cluster:
         assert self._process is None or self._process.poll() is not None
         with self.log_file.open("a") as log:
             self._process = subprocess.Popen(
-                (*self._command, "--listen", self._listen),
+                (*self._command, "--listen", self.listen),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=self._environment,
+                env=self.environment,
             )
         line = _first_line(self._process, START_TIMEOUT_S)
         if not line.startswith("ready "):
             self._process.kill()
             raise AssertionError(f"the server did not become ready, it said {line!r}\n{self.log()}")
         self.url = line.split()[1]
-        self._listen = self.url.removeprefix("http://")
+        self.listen = self.url.removeprefix("http://")
 
     def stop(self) -> int:
         """Drain; the exit code. Does nothing when it is gone already."""

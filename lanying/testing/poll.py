@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-INTERVAL_S = 0.02
+INTERVAL_S: Final = 0.02
+PATIENCE_S: Final = 60.0
+"""How long what has to come may take. A condition that comes true ends the wait, so only a failure takes this long: it is for
+a machine that is busy with something else, and no measure of the server."""
 
 
 def until(
-    what: str, condition: Callable[[], T | None], timeout_s: float = 20.0, saw: Callable[[], object] | None = None
+    what: str,
+    condition: Callable[[], T | None],
+    timeout_s: float = PATIENCE_S,
+    saw: Callable[[], object] | None = None,
 ) -> T:
     """The first value of ``condition`` that is true.
 
@@ -32,12 +39,16 @@ def until(
 
 
 async def eventually(
-    what: str, condition: Callable[[], T | None], timeout_s: float = 30.0, saw: Callable[[], object] | None = None
+    what: str,
+    condition: Callable[[], Awaitable[T | None] | T | None],
+    timeout_s: float = PATIENCE_S,
+    saw: Callable[[], object] | None = None,
 ) -> T:
-    """Like :func:`until`, while the loop runs on."""
+    """Like :func:`until`, while the loop runs on; the condition may be asked for with ``await``."""
     deadline = time.monotonic() + timeout_s
     while True:
-        value = condition()
+        found = condition()
+        value = await found if inspect.isawaitable(found) else found
         if value:
             return value
         if time.monotonic() > deadline:

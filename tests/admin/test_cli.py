@@ -192,7 +192,7 @@ class Terminal:
         return subprocess.run([*self._tmux, "capture-pane", "-p"], capture_output=True, text=True).stdout
 
     def shows(self, text):
-        until(f"the screen shows {text!r}", lambda: text in self.screen(), 30, self.screen)
+        until(f"the screen shows {text!r}", lambda: text in self.screen(), saw=self.screen)
 
     def close(self):
         subprocess.run([*self._tmux, "kill-server"], stderr=subprocess.DEVNULL)
@@ -218,17 +218,17 @@ def test_the_interactive_console_in_a_terminal(server, alice, tmp_path):
         terminal.type("top", "Enter")
         terminal.shows("p99")
         first = terminal.screen()
-        until("it goes on", lambda: terminal.screen() != first, 30, terminal.screen)
+        until("it goes on", lambda: terminal.screen() != first, saw=terminal.screen)
         assert terminal.screen().count("shard-1 ") == 1, "in place"
         terminal.type("C-c")
-        until("it has ended", lambda: terminal.screen().rstrip().endswith("lanying>"), 30, terminal.screen)
+        until("it has ended", lambda: terminal.screen().rstrip().endswith("lanying>"), saw=terminal.screen)
         terminal.type("make coffee", "Enter")
         terminal.shows("No such command 'make'")
         terminal.type('users show "unfinished', "Enter")
         terminal.shows("close the quotes")
         terminal.type("Up", "Up", "Enter")
         terminal.type("exit", "Enter")
-        until("it has left", lambda: "lanying>" not in terminal.screen(), 30, terminal.screen)
+        until("it has left", lambda: "lanying>" not in terminal.screen(), saw=terminal.screen)
         assert f"users ban {alice}" in (tmp_path / "lanying/history").read_text()
     finally:
         terminal.close()

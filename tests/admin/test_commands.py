@@ -157,10 +157,10 @@ def test_why_tells_the_story_of_a_message_to_an_offline_user_and_then_delivered(
             oops = await alice.send_text(uid, "oops")
             await alice.send(outgoing.recall(uid, oops.mid))
             gone = "recalled"
-            await asyncio.to_thread(until, "both copies are gone", lambda: what(run, oops.mid).count(gone) == 2, 30)
+            await asyncio.to_thread(until, "both copies are gone", lambda: what(run, oops.mid).count(gone) == 2)
             sent = await alice.send_text(uid, "are you there?")
             offline = "waits for device 1, which is offline"
-            await asyncio.to_thread(until, "bob's device is gone", lambda: offline in what(run, sent.mid), 30)
+            await asyncio.to_thread(until, "bob's device is gone", lambda: offline in what(run, sent.mid))
             story = await asyncio.to_thread(what, run, sent.mid)
             assert story[0] == f"received from device 1 of {alice.uid}"
             assert story.count("committed at position 3") == 2, story
@@ -172,7 +172,7 @@ def test_why_tells_the_story_of_a_message_to_an_offline_user_and_then_delivered(
                             break
                 acknowledged = "device 1 has acknowledged it"
                 await asyncio.to_thread(
-                    until, "the story goes on", lambda: acknowledged in what(run, sent.mid, user=str(uid)), 30
+                    until, "the story goes on", lambda: acknowledged in what(run, sent.mid, user=str(uid))
                 )
 
     asyncio.run(scene())
@@ -199,7 +199,7 @@ def test_why_tells_of_a_group_message_how_far_a_member_is(server, run):
             def story():
                 return what(run, mid, group=str(gid), user=guest)
 
-            await asyncio.to_thread(until, "he has it", lambda: acknowledged in story(), 30, story)
+            await asyncio.to_thread(until, "he has it", lambda: acknowledged in story(), saw=story)
             assert [step.startswith("committed at position") for step in story()].count(True) == 1
             assert "has no devices yet, or is not a member" in what(run, mid, group=str(gid), user=owner)
 
@@ -284,7 +284,7 @@ def test_events_tell_of_processes_settings_and_jobs(server, run, tmp_path):
             run("config set", key="policy.recall_seconds", value="301")
             return reading.done()
 
-        until("it listens", setting, 30)
+        until("it listens", setting)
         assert row("config")["value"] == 301
         assert row("audit", command="config set")["outcome"] == "done"
         pid = server.process("gateway")["pid"]
@@ -324,7 +324,7 @@ def test_the_log_level_of_one_user(server, console, run):
         wanted = (" router lanying.users event=login ", " gateway lanying.users event=request ", "direction=out")
         return all(told(text) for text in (*wanted, f"to {other}, ", "acknowledgement"))
 
-    until("router, gateway and shard log what he does", everything, 60)
+    until("router, gateway and shard log what he does", everything)
     assert (
         "diary" not in server.log_file.read_text()
         and f" uid={other} sn=1 direction=" not in server.log_file.read_text()
@@ -336,7 +336,7 @@ def test_the_log_level_of_one_user(server, console, run):
         asyncio.run(scene())
         return len(told("direction=")) == before
 
-    until("it has ended", nothing, 60)
+    until("it has ended", nothing)
 
 
 def test_settings(run):
@@ -355,9 +355,9 @@ def test_a_setting_is_changed_until_the_next_start(server, run):
 
     assert registers() == 200
     assert run("config set", key="accounts.open_registration", value="false")["value"] is False
-    until("registration is closed", lambda: registers() == 40001, 30)
+    until("registration is closed", lambda: registers() == 40001)
     assert run("config set", key="accounts.open_registration", value="true")["value"] is True
-    until("registration is open", lambda: registers() == 200, 30)
+    until("registration is open", lambda: registers() == 200)
     assert "these can: accounts.open_registration" in refused(run, 10002, "config set", key="listen", value="x")
     assert "recall_seconds" in refused(run, 10002, "config set", key="policy.recall_seconds", value="soon")
 
@@ -452,7 +452,7 @@ def test_backup_compact_and_jobs(run, tmp_path):
     assert run("backup verify", destination=destination)["problems"] == []
     refused(run, 10002, "backup create", destination="relative")
     job = run("backup verify", destination=destination, background=True)
-    until("the job is done", lambda: state(run, job["job"]) == "done", 30)
+    until("the job is done", lambda: state(run, job["job"]) == "done")
     refused(run, 10010, "jobs cancel", job=str(job["job"]))
     refused(run, 404, "jobs cancel", job="999")
     assert run("compact")["after_bytes"] > 0

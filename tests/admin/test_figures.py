@@ -61,7 +61,7 @@ def test_one_line_per_connection_opened_and_closed_and_nothing_per_message(serve
     def about():
         return [line for line in server.log_file.read_text().splitlines() if f"uid={uid}" in line]
 
-    until("both lines are there", lambda: len(about()) == 2, 30, about)
+    until("both lines are there", lambda: len(about()) == 2, saw=about)
     assert "event=opened" in about()[0] and "event=closed" in about()[1] and "reason=client_left" in about()[1]
     log = server.log_file.read_text()
     assert "the-secret-text" not in log and PASSWORD not in log
@@ -101,10 +101,10 @@ def test_the_log_says_why_a_session_ended(server, console):
         console.run("users restore", {"user": name})
         device = log_in()
         end(device)
-        until(f"it is logged: {why}", lambda count=count: len(reasons()) == count, 30, reasons)
+        until(f"it is logged: {why}", lambda count=count: len(reasons()) == count, saw=reasons)
         device.socket.close()
     assert reasons() == [*ends]
     first, again = log_in("two"), log_in("two")
-    until("the first is replaced", lambda: reasons()[-1] == "replaced", 30, reasons)
+    until("the first is replaced", lambda: reasons()[-1] == "replaced", saw=reasons)
     for device in (first, again):
         device.socket.close()

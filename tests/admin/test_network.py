@@ -25,7 +25,7 @@ from lanying.testing.poll import until
 
 @pytest.fixture
 def address(server):
-    return server._environment["LANYING_ADMIN_LISTEN"]
+    return server.environment["LANYING_ADMIN_LISTEN"]
 
 
 def console(address, ticket):
@@ -49,7 +49,7 @@ def _arguments(command):
 
 
 def test_the_role_operate_backs_up_below_the_configured_directory_alone(server, address, tmp_path):
-    allowed = Path(server._environment["LANYING_STORAGE_BACKUP_PATH"])
+    allowed = Path(server.environment["LANYING_STORAGE_BACKUP_PATH"])
     (allowed / "way-out").symlink_to(tmp_path)
     with console(address, keys.add(server.data, "night", Role.OPERATE)) as found:
         for elsewhere in (
@@ -105,7 +105,7 @@ def test_a_key_that_is_not_registered_is_refused_and_logged(server, address):
     with console(address, ticket) as found, pytest.raises(CommandError, match="is this key registered there"):
         found.run("status")
     line = f"event=console_refused address=127.0.0.1 key={stranger.public}"
-    until("it is logged", lambda: line in server.log(), 30)
+    until("it is logged", lambda: line in server.log())
 
 
 def test_a_removed_key_is_refused_on_its_open_connection(server, address):
@@ -127,14 +127,14 @@ def test_a_removed_key_hears_no_more_events_and_the_others_come_back(server, add
             local.run("log level", {"level": "info"})
             return events.next(0.2) is not None
 
-        until("both hear", lambda: heard(here) and heard(gone), 60)
+        until("both hear", lambda: heard(here) and heard(gone))
         assert keys.remove(server.data, "leaver")
         with pytest.raises(CommandError, match="registered"):
             reading.result(30)
-        until("he is locked out", lambda: "event=keys_removed" in server.log(), 30)
+        until("he is locked out", lambda: "event=keys_removed" in server.log())
         while gone.next(0.2):
             pass  # what was under way
-        until("the other one is back", lambda: heard(here), 60)
+        until("the other one is back", lambda: heard(here))
         assert not heard(gone) and gone.next(1.0) is None
         assert one.run("status").value["state"] == "ready"
         with pytest.raises(CommandError, match="registered"):
@@ -158,7 +158,7 @@ def test_what_runs_for_others_survives_the_removal_of_a_key(server, address):
                 row, reading = reading.result(), thread.submit(next, rows)
                 return (row["removed"], row["added"]) == names
 
-            until("it is told", heard, 60)
+            until("it is told", heard)
             return reading
 
         reading = told(
@@ -181,7 +181,7 @@ def test_while_the_keys_cannot_be_read_nobody_comes_in_and_afterwards_they_do(se
                 found.run("status")
         finally:
             file.write_bytes(whole)
-    until("it is logged", lambda: "event=keys_unreadable" in server.log(), 30)
+    until("it is logged", lambda: "event=keys_unreadable" in server.log())
     with console(address, ticket) as again:
         assert again.run("status").value["state"] == "ready"
 
@@ -218,7 +218,7 @@ def test_live_events_come_over_tcp_too(server, address):
             event = events.next(0.2)
             return event and event.what["command"] == "log level"
 
-        until("an event arrives", heard, 30)
+        until("an event arrives", heard)
 
 
 def test_secrets_are_for_their_owner_alone(server, tmp_path, admin):
@@ -257,9 +257,9 @@ def test_keys_that_come_and_go_are_in_the_audit_log(server):
         wanted = ("local", command, {"name": "porter", "role": "operate"}, "done")
         return [row for row in rows if (row["who"], row["command"], row["arguments"], row["outcome"]) == wanted]
 
-    until("it was added", lambda: told("keygen"), 30)
+    until("it was added", lambda: told("keygen"))
     assert keys.remove(server.data, "porter")
-    until("it was removed", lambda: told("keys remove"), 30)
+    until("it was removed", lambda: told("keys remove"))
     assert len(told("keygen")) == len(told("keys remove")) == 1
     log = (server.data / "audit.log").read_text()
     assert made.public not in log and made.secret not in log

@@ -47,7 +47,7 @@ def test_a_backup_is_made_followed_and_in_the_audit_log(server, page):
         [row] = [row for row in page()["jobs"] if row["job"] == job["job"]]
         return row if row["state"] != "running" else None
 
-    row = until("the backup ends", ended, 60)
+    row = until("the backup ends", ended)
     assert row["state"] == "done", row
     made = manifest.load(destination)
     assert abs(page()["made_ms"] - made.created_ms) < 60_000

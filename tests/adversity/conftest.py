@@ -66,12 +66,12 @@ class Town:
                 await act()
 
         def recovering() -> None:
-            until("every armed point is passed", lambda: not left(), 40, left)
+            until("every armed point is passed", lambda: not left(), saw=left)
             if any("supervisor" in path.name for path in armed):
-                until("the server is gone", self.server.ended, 10, self.server.log)
+                until("the server is gone", self.server.ended, saw=self.server.log)
                 self.server.start()
                 return
-            until("they died", died, 20, self.server.log)
+            until("they died", died, saw=self.server.log)
             self.come_back()
 
         async def both() -> None:
@@ -91,7 +91,7 @@ class Town:
             server.hurry()
             return bool(server.status()["state"] == "ready")
 
-        until("every process is ready", ready, 40, lambda: f"{server.status()}\n{server.log()}")
+        until("every process is ready", ready, saw=lambda: f"{server.status()}\n{server.log()}")
 
     def check(self) -> None:
         """Everybody is heard everywhere, and the promise was kept."""

@@ -111,7 +111,7 @@ class Faults:
                     os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        until("the server is gone", self.server.ended, 20)
+        until("the server is gone", self.server.ended)
         self.start()
         return "kill everything and start"
 
@@ -211,7 +211,7 @@ def _calm(server: Cluster, faults: Faults) -> None:
         server.hurry()
         return bool(server.status()["state"] == "ready")
 
-    until("every process is ready", ready, 60, server.status)
+    until("every process is ready", ready, saw=server.status)
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ MEANWHILE = 100
 
 async def load(crowd: Crowd, count: int) -> None:
     goal = crowd.acknowledged + count
-    await eventually("load", lambda: crowd.acknowledged > goal, 60)
+    await eventually("load", lambda: crowd.acknowledged > goal)
 
 
 @pytest.mark.timeout(180)
@@ -79,7 +79,7 @@ def test_full_to_the_last_byte_and_room_again(tmp_path: Path) -> None:
             rows = server.status()["processes"]
             return all(row["restarts"] > 0 for row in rows if row["name"].startswith("shard"))
 
-        await eventually("every shard has met the full disk", failed, 60, lambda: server.status()["processes"])
+        await eventually("every shard has met the full disk", failed, saw=lambda: server.status()["processes"])
         filler.unlink()
         await load(crowd, 40)
         stop.set()
@@ -146,7 +146,7 @@ def test_a_file_system_that_went_read_only(tmp_path: Path) -> None:
                 rows = server.status()["processes"]
                 return any(row["restarts"] > 1 for row in rows if row["name"].startswith("shard"))
 
-            await eventually("a shard has ended, and could not start", failed, 60)
+            await eventually("a shard has ended, and could not start", failed)
             acknowledged = crowd.acknowledged
             stop.set()
             talking.cancel()

@@ -96,7 +96,7 @@ def test_everything_killed_at_once(town: Town) -> None:
         pids = [server.pid, *(pid for pid in server.pids().values() if pid)]
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        until("the server is gone", server.ended, 10)
+        until("the server is gone", server.ended)
         server.start()
 
     async def scenario() -> None:

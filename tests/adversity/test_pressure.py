@@ -57,14 +57,14 @@ def test_a_peer_that_stalls_costs_disk_not_memory(town: Town) -> None:
             assert memory(town, "shard-0") - before < 32 * _MIB
             os.kill(pid, signal.SIGCONT)
             goal = crowd.acknowledged + 100
-            await eventually("everybody talks again", lambda: crowd.acknowledged > goal, 40)
+            await eventually("everybody talks again", lambda: crowd.acknowledged > goal)
         finally:
             stop.set()
             await talking
 
     town.run(scenario(), 90)
     town.check()
-    until("nothing is owed any more", lambda: depth(town, 0, 1) == 0, 30)
+    until("nothing is owed any more", lambda: depth(town, 0, 1) == 0)
 
 
 def test_a_slow_disk_delays_and_loses_nothing(town: Town) -> None:
@@ -138,9 +138,9 @@ def test_a_client_that_stops_reading_is_closed_and_nobody_else_notices(town: Tow
             return True
         return False
 
-    until("the server closes it", closed, 40)
+    until("the server closes it", closed)
     raw.socket.close()
-    until("it is logged", lambda: re.search(rf"event=closed uid={uid} sn=\d+ reason=slow_reader", server.log()), 30)
+    until("it is logged", lambda: re.search(rf"event=closed uid={uid} sn=\d+ reason=slow_reader", server.log()))
     for name in names:
         assert memory(town, name) - before[name] < 64 * _MIB, name
     town.check()

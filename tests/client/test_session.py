@@ -17,6 +17,7 @@ from lanying.client import (
     Kicked,
     LoggedOut,
     LoginRefused,
+    Message,
     Notice,
     Operation,
     ServerError,
@@ -29,7 +30,7 @@ from lanying.client.session import State
 from lanying.protocol import frame
 from lanying.protocol.connection import SOCKETIO, XSYNC, Connection, goodbye, wrap
 from lanying.protocol.handshake import accept_upgrade, parse_head
-from lanying.protocol.schema.xsync_pb2 import MessageOperation, Meta, Status
+from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta, Status
 from lanying.testing.simulation import Simulation, User
 from tests.client.harness import Phone
 
@@ -534,14 +535,31 @@ def test_client_ids_increase_when_the_clock_does_not() -> None:
 # --- bad input ---------------------------------------------------------------------------------------------------------
 
 
+def _reads_on_or_hangs_up(wire: Wire) -> bool:
+    """It is online, or has said why not and logs in again (unless it was logged out). Is it online?"""
+    client = wire.client
+    if client.error is not None:
+        assert isinstance(client.error, LoggedOut), "nothing else ends a session that is online"
+        return False
+    online = not client.broken
+    assert client.ready, "what is broken is said, and the owner drops the socket"
+    assert (client.next_timer() is not None) == online
+    if not online:
+        client.data_to_send()
+        client.lost(client.broken, wire.now)
+        wire.now = client.next_timer() or 0.0
+        assert client.due(wire.now)
+        wire.log_in()
+    return online
+
+
 @given(data=st.lists(st.binary(max_size=200), max_size=4))
 def test_any_bytes_after_the_upgrade_are_read_or_hang_up(data: list[bytes]) -> None:
     wire = Wire()
     wire.log_in()
     for piece in data:
         wire.client.receive(piece, wire.now)
-    wire.client.take()
-    wire.client.data_to_send()
+    _reads_on_or_hangs_up(wire)
 
 
 @given(
@@ -554,5 +572,7 @@ def test_any_payload_of_any_frame_is_read_or_hangs_up(payloads: list[tuple[int, 
     wire.client.ask_history(1, 0, 20)
     for command, payload in payloads:
         wire.say(b"\x18" + bytes([command]) + b"\x22" + frame.varint(len(payload)) + payload)
-    wire.client.take()
-    wire.client.data_to_send()
+    if _reads_on_or_hangs_up(wire):
+        body = MessageBody(type=MessageBody.CHAT, content="still there").SerializeToString()
+        wire.say(frame.batch(9, [frame.meta(1 << 52, 9, 1, 4711, 0, Meta.MESSAGE, body)], 1))
+        assert "still there" in [event.text for event in wire.client.take() if isinstance(event, Message)]

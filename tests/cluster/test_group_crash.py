@@ -63,7 +63,7 @@ async def suffer(server: Cluster, size: int, writers: int, each: int) -> None:
 
         talking = [asyncio.create_task(talk(crowd, member, each)) for member in senders]
         enough = crowd.acknowledged + len(senders)
-        await eventually("everybody is at it", partial(is_enough, crowd, enough), 60)
+        await eventually("everybody is at it", partial(is_enough, crowd, enough))
         await asyncio.to_thread(server.kill, f"shard-{victim}")
         await asyncio.gather(*talking)
         await asyncio.to_thread(server.wait_ready, f"shard-{victim}", before)

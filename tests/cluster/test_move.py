@@ -87,11 +87,9 @@ def test_drained_and_spread_under_load_nothing_is_lost_doubled_or_out_of_order(t
         await newcomers.settle()
         sent = await asyncio.to_thread(program, server, "broadcast", "to all 1")
         broadcast = f"b{sent['broadcast']}"
-        await asyncio.to_thread(
-            until, "the broadcast is done", lambda: job(server, broadcast) not in (None, "running"), 60
-        )
+        await asyncio.to_thread(until, "the broadcast is done", lambda: job(server, broadcast) not in (None, "running"))
         assert await asyncio.to_thread(job, server, "move") == "done"
-        await eventually("everybody is counted", lambda: sessions(server) == [15, 0], 60, lambda: sessions(server))
+        await eventually("everybody is counted", lambda: sessions(server) == [15, 0], saw=lambda: sessions(server))
         rows = await asyncio.to_thread(program, server, "shards", "list")
         assert [row["slots"] for row in rows] == [1024, 0]
         assert (await asyncio.to_thread(program, server, "shards", "restart", 1))["restarts"] == 1
@@ -101,7 +99,7 @@ def test_drained_and_spread_under_load_nothing_is_lost_doubled_or_out_of_order(t
 
         heard: list[str] = []
         address = Address(
-            host=server._environment["LANYING_ADMIN_LISTEN"], ticket=keys.add(server.data, "far", Role.ADMIN)
+            host=server.environment["LANYING_ADMIN_LISTEN"], ticket=keys.add(server.data, "far", Role.ADMIN)
         )
         await asyncio.to_thread(from_afar, address, heard)
         assert slots(server) == list(map(ShardMap.even(3).slots.count, range(3)))
@@ -156,7 +154,7 @@ class Interrupted:
         """Drain shard 1; something happens at ``point``. What :meth:`ask` says then."""
         armed = failpoints.arm(self._points, point, action)
         asked = self._consoles.submit(self.ask, "shards drain", {"shard": 1}, timeout_s)
-        until(f"{point} is reached", lambda: not armed.exists(), 60, self.server.log)
+        until(f"{point} is reached", lambda: not armed.exists(), saw=self.server.log)
         return asked
 
     def ask(self, command: str, arguments: dict[str, Any], timeout_s: float = 100.0) -> object:
@@ -264,5 +262,5 @@ def test_who_connects_during_a_move_waits_and_is_served(tmp_path: Path) -> None:
             assert early.recv(100).startswith(b"HTTP/1.1 200")
         error = asked.result(60)
         assert isinstance(error, CommandError) and error.code == 408 and "`shards outcome` tells" in error.message
-        outcome = until("it is over", lambda: isinstance(told := found.ask("shards outcome", {}), dict) and told, 60)
+        outcome = until("it is over", lambda: isinstance(told := found.ask("shards outcome", {}), dict) and told)
         assert "rows were copied" in outcome["result"] and slots(server) == [1024, 0]

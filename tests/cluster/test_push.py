@@ -144,8 +144,11 @@ async def absent(server: Cluster, token: str) -> Client:
     binding = {"device_sn": device["device_sn"], "device_token": token, "notifier_name": "google"}
     await client.rest("POST", "/user/token/bind", **binding)
     await client.close()
-    while any(row["online"] for row in await client.rest("GET", "/user/device/list")):  # noqa: ASYNC110 - a server
-        await asyncio.sleep(0.05)
+
+    async def offline() -> bool:
+        return not any(row["online"] for row in await client.rest("GET", "/user/device/list"))
+
+    await eventually("the server has seen that it left", offline)
     return client
 
 
@@ -170,7 +173,7 @@ def test_a_message_to_who_is_away_reaches_his_phone_and_why_says_so(server: Clus
     run(scene)
     status = server.status()
     counted = re.compile(r'lanying_pushes_sent_total\{[^}]*channel="fcm"')
-    until("it is counted", lambda: counted.search(metrics(status)), 30, lambda: metrics(status))
+    until("it is counted", lambda: counted.search(metrics(status)), saw=lambda: metrics(status))
     assert phone not in server.log_file.read_text() and "HTTP Request" not in server.log_file.read_text()
 
 

@@ -46,7 +46,7 @@ class Person:
             found: dict[str, Any] = self.http.request(method, path, json=body, headers=headers).json()
             return None if found["code"] == 503 else found
 
-        return until(f"an answer of {path}", ask, 30)
+        return until(f"an answer of {path}", ask)
 
     def data(self, method: str, path: str, **body: Any) -> Any:
         found = self.envelope(method, path, **body)
@@ -96,7 +96,7 @@ def test_codes_outlive_a_gateway(server: Cluster) -> None:
     person = Person(server)
     code = person.data("POST", "/app/secret_info", secret_text="hidden", expire_seconds=600)["code"]
     server.wait_ready("gateway", server.kill("gateway"))
-    found = until("the gateway answers", lambda: _get(server, f"/app/secret_info?code={code}"), 30)
+    found = until("the gateway answers", lambda: _get(server, f"/app/secret_info?code={code}"))
     assert found["data"] == {"secret_text": "hidden"}
 
 

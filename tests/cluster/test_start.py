@@ -48,7 +48,7 @@ def test_the_real_server_restarts_in_place(tmp_path):
 
 def test_a_network_address_with_open_registration_is_warned_about(tmp_path):
     cluster = Cluster(tmp_path, shards=1)
-    cluster._listen = "0.0.0.0:0"
+    cluster.listen = "0.0.0.0:0"
     with cluster:
         assert "open registration on 0.0.0.0" in cluster.log() and "not encrypted" in cluster.log()
 

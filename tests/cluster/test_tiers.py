@@ -73,14 +73,14 @@ def test_old_messages_on_another_disk(tmp_path: Path) -> None:
         town.talk(sim)
         uids = [user.uid for user in town.people(sim).values()]
     with Cluster(tmp_path, shards=2, storage_cold_path=disk) as server:
-        until("a message moves", lambda: figure(server, "moved"), 60)
+        until("a message moves", lambda: figure(server, "moved"))
         for name in ("shard-0", "shard-1"):
             restarts = server.process(name)["restarts"]
             server.kill(name)
             server.wait_ready(name, restarts)
-        until("all others follow", lambda: not any(hot(data, index, tmp_path) for index in range(2)), 60)
+        until("all others follow", lambda: not any(hot(data, index, tmp_path) for index in range(2)))
         assert figure(server, "cold_missing") == 0
-        until("status shows the cold tier", lambda: figure(server, "cold_bytes"), 30)
+        until("status shows the cold tier", lambda: figure(server, "cold_bytes"))
         assert texts(server, uids)[:2] == OLD
         backup = command("backup", tmp_path / "backup", "--data", data)
         assert backup["online"]
@@ -90,7 +90,7 @@ def test_old_messages_on_another_disk(tmp_path: Path) -> None:
     disk.parent.rename(tmp_path / "unplugged")
     with Cluster(tmp_path, shards=2, storage_cold_path=disk) as server:
         assert texts(server, uids) == [], "no error: older history is unavailable"
-        until("status says so", lambda: figure(server, "cold_missing") == 2, 30)
+        until("status says so", lambda: figure(server, "cold_missing") == 2)
         assert not disk.exists()
         (tmp_path / "unplugged").rename(disk.parent)
         for name in ("shard-0", "shard-1"):

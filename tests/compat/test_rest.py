@@ -68,7 +68,7 @@ def test_large_uploads_are_streamed_and_broken_ones_leave_nothing(cluster: Clust
 
     with pytest.raises(ConnectionError):
         httpx.put(ticket["upload_url"], content=half(), headers={"content-length": str(8 << 20)})
-    until("nothing is left of the upload", lambda: not list(incoming.iterdir()), 30, lambda: list(incoming.iterdir()))
+    until("nothing is left of the upload", lambda: not list(incoming.iterdir()), saw=lambda: list(incoming.iterdir()))
 
 
 def resident(cluster: Cluster) -> int:

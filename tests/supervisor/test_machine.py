@@ -102,5 +102,7 @@ def test_a_listener_is_handed_over_to_the_next_program(monkeypatch):
 
 def test_listeners_of_another_process_are_not_touched(monkeypatch):
     monkeypatch.setenv(machine.KEPT, '[1, {"listen": [0, "127.0.0.1", 0]}]')
-    machine.listen("listen", "127.0.0.1", 0).close()
-    os.fstat(0)
+    before = os.fstat(0)
+    with machine.listen("listen", "127.0.0.1", 0) as new:
+        assert new.fileno() != 0
+    assert os.fstat(0) == before

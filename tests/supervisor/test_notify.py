@@ -32,9 +32,14 @@ def test_an_abstract_socket(tmp_path):
         assert line.recv(200) == b"STOPPING=1"
 
 
-def test_without_a_manager_or_with_one_that_is_gone_nothing_happens(tmp_path):
+def test_without_a_manager_nothing_is_sent(caplog):
     Notifier({}).send("READY=1")
+    assert not caplog.records
+
+
+def test_a_manager_that_is_gone_is_a_warning_in_the_log(tmp_path, caplog):
     Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).send("READY=1")
+    assert [record.getMessage().partition(" ")[0] for record in caplog.records] == ["event=notify_failed"]
 
 
 def test_half_of_the_managers_patience(tmp_path):
