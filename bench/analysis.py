@@ -133,14 +133,23 @@ def _short_runs() -> Iterator[Run]:
     help="Instead of the default three; may be repeated.",
 )
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
-def compare_command(a: str, b: str, chosen: tuple[str, ...], rounds: int) -> None:
+@click.option(
+    "--own-bench",
+    is_flag=True,
+    help="Each commit's own generator, where this tree's does not run with an older server.",
+)
+def compare_command(a: str, b: str, chosen: tuple[str, ...], rounds: int, own_bench: bool) -> None:
     """Two commits in turns on this machine; differences with their spread. Reports, never fails for being slow."""
     from bench import compare
 
     console = tables.console()
     try:
         found = compare.compare(
-            (a, b), chosen or compare.DEFAULT, rounds, lambda text: Console(stderr=True).print(text, style="dim")
+            (a, b),
+            chosen or compare.DEFAULT,
+            rounds,
+            lambda text: Console(stderr=True).print(text, style="dim"),
+            own_bench=own_bench,
         )
     except compare.CompareError as error:
         raise click.ClickException(str(error)) from error

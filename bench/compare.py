@@ -60,9 +60,12 @@ class Row:
 
 
 class Version:
-    """A commit, checked out beside the tree, with this tree's ``bench`` in front of it."""
+    """A commit, checked out beside the tree.
 
-    def __init__(self, name: str, directory: Path) -> None:
+    :param own_bench: the commit's own ``bench`` generates the load, not this tree's
+    """
+
+    def __init__(self, name: str, directory: Path, *, own_bench: bool = False) -> None:
         self.name = name
         self._tree = directory / "tree"
         self.stage = directory / "stage"
@@ -73,7 +76,9 @@ class Version:
         if added.returncode:
             raise CompareError(f"{name}: {added.stderr.strip()}")
         (self.stage / "lanying").symlink_to(self._tree / "lanying")
-        (self.stage / "bench").symlink_to(ROOT / "bench")
+        (self.stage / "bench").symlink_to((self._tree if own_bench else ROOT) / "bench")
+        # What the server reads beside its package (board profiles).
+        (self.stage / "pi-tuning").symlink_to(self._tree / "pi-tuning")
 
     def run(self, scenario: str) -> dict[str, Any]:
         """One run. :raises CompareError: it failed"""
@@ -105,17 +110,23 @@ class Version:
 
 
 def compare(
-    names: tuple[str, str], scenarios: Sequence[str], rounds: int, report: Callable[[str], None]
+    names: tuple[str, str],
+    scenarios: Sequence[str],
+    rounds: int,
+    report: Callable[[str], None],
+    *,
+    own_bench: bool = False,
 ) -> dict[str, tuple[list[Row], list[str]]]:
     """Rows and complaints (loss, errors) by scenario.
 
     :param names: anything git takes for a commit
+    :param own_bench: each with the generator of its own commit, for commits between which modules the generator imports moved
     """
     directory = Path(tempfile.mkdtemp(prefix="lanying-compare-", dir="/var/tmp"))
     versions: list[Version] = []
     try:
         for letter, name in zip("AB", names, strict=True):
-            versions.append(Version(name, directory / letter))
+            versions.append(Version(name, directory / letter, own_bench=own_bench))
         found = {}
         for scenario in scenarios:
             runs: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
