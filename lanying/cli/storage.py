@@ -72,7 +72,8 @@ def backup_create(file: Path | None, data: str | None, as_json: bool, without_co
         work = Backup(place, destination, config_file=file, cold_path=cold, progress=progress)
         done = work.run(clock.wall_ms())
     how = f"online, shards paused for {done.held_s * 1000:.0f} ms" if done.online else "the server was not running"
-    _tell(as_json, done._asdict(), f"backed up {done.size:,} bytes, {done.copied_bytes:,} of them new ({how})")
+    mended = f"; {done.mended} damaged files of the backup were replaced, is its disk failing?" if done.mended else ""
+    _tell(as_json, done._asdict(), f"backed up {done.size:,} bytes, {done.copied_bytes:,} of them new ({how}){mended}")
 
 
 @backup.command("verify", short_help="Verify a backup.")
@@ -84,7 +85,8 @@ def backup_verify(as_json: bool, destination: Path) -> None:
 
     with _progress(as_json) as progress:
         found = check(destination, progress)
-    _tell(as_json, found._asdict(), f"{found.files} files, {found.size:,} bytes, {found.rows:,} rows", found.problems)
+    counted = f"{found.files} files, {found.size:,} bytes, {found.rows:,} rows"
+    _tell(as_json, found._asdict(), counted, found.problems, found.remedy)
 
 
 @click.command(short_help="Make a data directory of a backup.")
@@ -237,7 +239,9 @@ def _progress(silent: bool) -> Iterator[Progress]:
             yield bars
 
 
-def _tell(as_json: bool, result: dict[str, Any], sentence: str, problems: list[str] | None = None) -> None:
+def _tell(
+    as_json: bool, result: dict[str, Any], sentence: str, problems: list[str] | None = None, remedy: str = ""
+) -> None:
     echo: Callable[[Any], None] = click.echo
     if as_json:
         echo(msgspec.json.format(msgspec.json.encode(result)).decode())
@@ -245,5 +249,7 @@ def _tell(as_json: bool, result: dict[str, Any], sentence: str, problems: list[s
         echo(sentence if problems is None else f"{sentence}: {len(problems) or 'no'} problems")
         for problem in problems or ():
             click.echo(f"  {problem}", err=True)
+        if remedy:
+            click.echo(remedy, err=True)
     if problems:
         sys.exit(EXIT_PROBLEMS)

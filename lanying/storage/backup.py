@@ -37,11 +37,12 @@ CONFIG_FILE = "config.toml"
 _LOCK_FILE = "backup.lock"
 
 
-class Outcome(NamedTuple):
+class BackupResult(NamedTuple):
     """What was done.
 
     :ivar online: the server was running
     :ivar copied_bytes: new in the backup; the rest was there
+    :ivar mended: files of the backup that had been damaged and are good again
     :ivar held_s: how long running shards stood still towards each other
     """
 
@@ -50,6 +51,7 @@ class Outcome(NamedTuple):
     copied_bytes: int
     online: bool
     held_s: float
+    mended: int
 
 
 class Backup:
@@ -80,6 +82,9 @@ class Backup:
         self._apps = apps.load(self._data)
         self._before = self._check_destination()
         self._copied = 0
+        self._good: set[str] = set()
+        """Content of the backup that was read again and found to be what its name says."""
+        self._mended: set[str] = set()
 
     def _cold_stores(self, cold_path: str) -> dict[str, Path]:
         """Cold stores by what they are called in a backup."""
@@ -109,7 +114,7 @@ class Backup:
             raise BackupError(f"{place}: has a backup of app {found.app_id!r}; give another directory")
         return found
 
-    def run(self, now_ms: int) -> Outcome:
+    def run(self, now_ms: int) -> BackupResult:
         """Make it."""
         self._destination.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _only_one(self._data):
@@ -130,7 +135,7 @@ class Backup:
         made.save(self._destination)
         self._point("manifest written")
         self._collect(entries)
-        return Outcome(len(entries), made.size, self._copied, online, held_s)
+        return BackupResult(len(entries), made.size, self._copied, online, held_s, len(self._mended))
 
     def _remove_links(self) -> None:
         for place in {self._data, *(cold.parent for cold in self._cold.values())}:
@@ -208,14 +213,26 @@ class Backup:
             part.unlink()
             return sha256
         target = object_path(self._destination, sha256)
+        if os.path.lexists(target):
+            self._mended.add(sha256)
+            if target.is_dir() and not target.is_symlink():
+                directory.remove_tree(target)
         target.parent.mkdir(mode=0o700, exist_ok=True)
         part.replace(target)
+        self._good.add(sha256)
         self._copied += file.size
         return sha256
 
     def _has(self, sha256: str, size: int) -> bool:
-        path = object_path(self._destination, sha256)
-        return path.exists() and path.stat().st_size == size
+        """Is the content among the objects? It is read again: a disk forgets, and what is reused must be good."""
+        if sha256 not in self._good:
+            try:
+                if manifest.hash_file(object_path(self._destination, sha256), size, whole=True) != sha256:
+                    return False
+            except (OSError, BackupError):
+                return False
+            self._good.add(sha256)
+        return True
 
     def _collect(self, entries: list[Entry]) -> None:
         """Delete content that no backup has any more."""

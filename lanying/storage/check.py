@@ -20,17 +20,27 @@ from lanying.storage.progress import BYTES, Progress, Silent
 from lanying.storage.readonly import ReadOnlyStore
 from lanying.storage.verify import count_rows, verify_links, verify_store
 
+_MEND = (
+    "back up into the same place again: what is damaged there is replaced, as far as the server still has it. "
+    "Without the server restore from another backup. A disk that damages files should be replaced"
+)
+_DATA = (
+    "the files are as they were backed up, so the server's own data had this already: stop the server and run "
+    "`lanying-cluster verify`; restore a backup from before, if there is one that verifies"
+)
 
-class Outcome(NamedTuple):
-    """What was looked at, and what is wrong with it."""
+
+class CheckResult(NamedTuple):
+    """What was looked at, what is wrong with it, and what to do about that (empty: nothing)."""
 
     files: int
     size: int
     rows: int
     problems: list[str]
+    remedy: str
 
 
-def check(backup: Path, progress: Progress | None = None) -> Outcome:
+def check(backup: Path, progress: Progress | None = None) -> CheckResult:
     """Verify a backup.
 
     :raises BackupError: it is none (:func:`lanying.storage.manifest.load`)
@@ -39,6 +49,7 @@ def check(backup: Path, progress: Progress | None = None) -> Outcome:
     found = manifest.load(backup)
     problems = _hashes(backup, found, progress)
     rows = 0
+    remedy = _MEND if problems else ""
     if not problems:
         try:
             with laid_out(backup, found) as (data, logs):
@@ -46,7 +57,8 @@ def check(backup: Path, progress: Progress | None = None) -> Outcome:
                 rows, problems = verify_data(data, logs, progress, cold)
         except StoreError as error:
             problems = [str(error)]
-    return Outcome(len(found.files), found.size, rows, problems)
+        remedy = _DATA if problems else ""
+    return CheckResult(len(found.files), found.size, rows, problems, remedy)
 
 
 def verify_data(data: Path, logs: Path, progress: Progress, cold_path: str | None = "") -> tuple[int, list[str]]:

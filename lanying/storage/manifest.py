@@ -33,6 +33,10 @@ COLD = "cold"
 """Where the cold stores are in a backup, and in a data directory that was restored without another place for them."""
 FORMAT = 1
 CHUNK_BYTES = 1 << 20
+_REMEDY = (
+    "use another backup; to back up into this place again delete the file: what is good of the rest is used again. "
+    "A disk that damages files should be replaced"
+)
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -95,12 +99,12 @@ def load(backup: Path) -> Manifest:
             "make one with `lanying-cluster backup`"
         ) from None
     except msgspec.DecodeError as error:
-        raise BackupError(f"{path}: damaged ({error}); use another backup") from error
+        raise BackupError(f"{path}: damaged ({error}); {_REMEDY}") from error
     if found.seal != _seal(found):
-        raise BackupError(f"{path}: damaged (the seal does not fit its files); use another backup")
+        raise BackupError(f"{path}: damaged (the seal does not fit its files); {_REMEDY}")
     for entry in found.files:
         if Path(entry.path).is_absolute() or ".." in Path(entry.path).parts or len(entry.sha256) != 64:
-            raise BackupError(f"{path}: damaged ({entry.path}); use another backup")
+            raise BackupError(f"{path}: damaged ({entry.path}); {_REMEDY}")
     return found
 
 
@@ -109,14 +113,16 @@ def object_path(backup: Path, sha256: str) -> Path:
     return backup / OBJECTS / sha256[:2] / sha256
 
 
-def hash_file(path: Path, size: int) -> str:
-    """SHA-256 of the first ``size`` bytes of a file. :raises BackupError: there are not as many"""
+def hash_file(path: Path, size: int, *, whole: bool = False) -> str:
+    """SHA-256 of the first ``size`` bytes of a file. :raises BackupError: there are not as many; ``whole``: or more"""
     digest = hashlib.sha256()
     left = size
     with path.open("rb") as file:
         while left and (chunk := file.read(min(CHUNK_BYTES, left))):
             digest.update(chunk)
             left -= len(chunk)
+        if whole and file.read(1):
+            raise BackupError(f"{path}: longer than {size} bytes")
     if left:
         raise BackupError(f"{path}: shorter than {size} bytes")
     return digest.hexdigest()

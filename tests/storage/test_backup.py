@@ -13,7 +13,7 @@ from lanying.base.errors import BackupError, DataDirectoryError, StoreError
 from lanying.config import apps
 from lanying.shard.store import schema
 from lanying.storage import directory, manifest, snapshot
-from lanying.storage.backup import LINKS, Backup, Outcome
+from lanying.storage.backup import LINKS, Backup, BackupResult
 from lanying.storage.check import check
 from lanying.storage.directory import open_store
 from lanying.storage.readonly import ReadOnlyStore
@@ -42,7 +42,7 @@ def data(built: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(built, tmp_path / "data"))
 
 
-def back_up(data: Path, destination: Path, stop: str = "", config_file: Path | None = None) -> Outcome:
+def back_up(data: Path, destination: Path, stop: str = "", config_file: Path | None = None) -> BackupResult:
     def point(name: str) -> None:
         if name == stop:
             raise Interrupted(name)
@@ -156,6 +156,65 @@ def test_damage_is_found(data: Path, tmp_path: Path) -> None:
     change(data)
     back_up(data, place)
     assert check(place).problems == [], "the next backup puts it right"
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def _longer(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"x")
+
+
+def _directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("gone")
+
+
+HARMS = {
+    "a bit": _flip,
+    "shorter": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "longer": _longer,
+    "gone": Path.unlink,
+    "a directory": _directory,
+    "a link": _link,
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_damaged_place_is_good_again_after_the_next_backup(data: Path, tmp_path: Path, harm: str) -> None:
+    place = tmp_path / "backup"
+    back_up(data, place)
+    entries = [entry for entry in manifest.load(place).files if entry.size > 1]
+    hurt = [max(entries, key=lambda entry: entry.size), min(entries, key=lambda entry: entry.size)]
+    for entry in hurt:
+        HARMS[harm](manifest.object_path(place, entry.sha256))
+    found = check(place)
+    assert len(found.problems) >= len(hurt) and "back up into the same place again" in found.remedy
+    again = back_up(data, place)
+    assert again.mended == (0 if harm == "gone" else len(hurt))
+    assert again.copied_bytes == sum(entry.size for entry in hurt)
+    assert check(place)[3:] == ([], "")
+    restore(place, tmp_path / "restored", START_MS)
+    assert back_up(data, place).copied_bytes == 0
+
+
+def test_a_place_with_a_damaged_manifest_can_be_used_again_as_its_error_says(data: Path, tmp_path: Path) -> None:
+    place = tmp_path / "backup"
+    back_up(data, place)
+    _flip(place / manifest.FILE_NAME)
+    with pytest.raises(BackupError, match=r"damaged.*to back up into this place again delete the file"):
+        back_up(data, place)
+    (place / manifest.FILE_NAME).unlink()
+    assert back_up(data, place).copied_bytes == 0
+    assert check(place).problems == []
 
 
 def test_a_damaged_manifest_is_refused(data: Path, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def claim(work: Work, app: str, username: str, password_hash: str) -> AccountInf
         raise CallError(10004, f"the username {username} is taken, choose another")
     uid = next_id(work, slot)
     work.put(schema.NAMES, key, schema.pack_u64(uid))
-    info = AccountInfo(uid=uid, app=app, username=username, created_ms=work.now_ms)
+    info = AccountInfo(uid=uid, app=app, username=username, created_ms=work.now_ms, epoch=_next_epoch(work))
     _save(work, Account(info, password_hash))
     return info
 
@@ -158,10 +158,15 @@ def get_many(store: Store, app: str, uids: list[int]) -> list[AccountInfo]:
     return [info for row in rows if row is not None and (info := decode(row).info).app == app]
 
 
+def _next_epoch(work: Work, before: int = 0) -> int:
+    """A moment no other epoch of a uid has, not even one of an account whose id an older copy of the data gives out again."""
+    return max(work.now_ms, before + 1)
+
+
 def check_token(store: Store, app: str, uid: int, epoch: int) -> None:
     """:raises CallError: 10000 no such user, 402 the token is revoked, 10010 the account is banned or frozen"""
     info = need(store, uid, app).info
-    if epoch < info.epoch:
+    if epoch != info.epoch:  # a larger one: the data is older than the token
         raise CallError(402, "this token was revoked, log in again")
     if info.state != STATE_NORMAL:
         raise CallError(10010, "this account is banned or frozen, ask the administrator")
@@ -203,7 +208,7 @@ def set_password(
     account = need(work.store, uid)
     if account.password_hash != expected:
         raise CallError(11001, "the password was changed meanwhile, log in with the new one")
-    epoch = account.info.epoch + revoke
+    epoch = _next_epoch(work, account.info.epoch) if revoke else account.info.epoch
     info = msgspec.structs.replace(account.info, epoch=epoch)
     _save(work, msgspec.structs.replace(account, info=info, password_hash=password_hash))
     if revoke:
@@ -218,7 +223,7 @@ def set_state(work: Work, uid: int, state: int) -> None:
     if account is None:
         raise CallError(10000, f"there is no user {uid}")
     ends = state != STATE_NORMAL
-    info = msgspec.structs.replace(account.info, state=state, epoch=account.info.epoch + ends)
+    info = msgspec.structs.replace(account.info, state=state, epoch=_next_epoch(work, account.info.epoch) if ends else account.info.epoch)
     _save(work, msgspec.structs.replace(account, info=info))
     if ends:
         work.kick(uid, 0, pb.UserNotice.REMOVED if state == STATE_DELETED else pb.UserNotice.FROZEN)
@@ -228,7 +233,7 @@ def kick(work: Work, uid: int, device_sn: int, notice: int, except_sn: int = 0) 
     """Log devices out; everywhere without exception also revokes all tokens. Number of sessions closed."""
     account = need(work.store, uid)
     if not device_sn and not except_sn:
-        info = msgspec.structs.replace(account.info, epoch=account.info.epoch + 1)
+        info = msgspec.structs.replace(account.info, epoch=_next_epoch(work, account.info.epoch))
         _save(work, msgspec.structs.replace(account, info=info))
     return work.kick(uid, device_sn, notice, except_sn)
 
