@@ -17,6 +17,7 @@ import msgspec
 import zmq
 
 from lanying.admin.visit import Role
+from lanying.base import texts
 from lanying.base.errors import ConfigError
 from lanying.base.private import write_private
 
@@ -129,11 +130,11 @@ def load(data: Path) -> Ring:
     """The ring of a data directory; made when there is none. :raises ConfigError: damaged or not readable"""
     file = data / FILE
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Ring)
-    except FileNotFoundError:
-        ring = Ring(new_pair())
-        save(data, ring)
-        return ring
+        if not file.exists():
+            ring = Ring(new_pair())
+            save(data, ring)
+            return ring
+        return msgspec.json.decode(texts.read(file, "give this user the right to read it"), type=Ring)
     except (OSError, msgspec.DecodeError) as error:
         raise ConfigError(f"{file}: {error}; restore it from a backup, or remove it and make new keys") from error
 

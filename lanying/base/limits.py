@@ -51,6 +51,8 @@ GROUP_RATES: Final = 10_000
 """Groups whose rate is counted at a time; with more the one used longest ago begins anew."""
 MESSAGE_BYTES: Final = 64 * 1024
 """Largest MessageBody, unless configured: text with its extensions; attachments are URLs."""
+TEXT_FILE_BYTES: Final = 16 << 20
+"""Longest file a person hands us to read as text; a word list of the most words has 8 MiB at 80 bytes each."""
 WORDS: Final = 100_000
 """Words of the filter: about 10 MB per shard."""
 CALL_RINGS_MS: Final = 60_000

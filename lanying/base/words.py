@@ -11,7 +11,7 @@ from pathlib import Path
 
 import ahocorasick
 
-from lanying.base import limits
+from lanying.base import limits, texts
 from lanying.base.errors import ConfigError
 
 
@@ -21,11 +21,9 @@ def read(path: str) -> list[str]:
     :raises ConfigError: unreadable, empty or too long
     """
     try:
-        lines = [line.strip() for line in Path(path).read_text("utf-8").splitlines()]
-    except OSError as error:
-        raise ConfigError(f"policy.words_file = {path!r}: {error.strerror}; give a file this user can read") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"policy.words_file = {path!r}: not UTF-8 text; convert it") from error
+        lines = [line.strip() for line in texts.read(Path(path), "give a file this user can read").splitlines()]
+    except ConfigError as error:
+        raise ConfigError(f"policy.words_file: {error}") from error
     words = [line for line in lines if line and not line.startswith("#")]
     if not words:
         raise ConfigError(f"policy.words_file = {path!r}: has no words; leave the setting out to have no filter")

@@ -10,6 +10,7 @@ from typing import Final
 import click
 import msgspec
 
+from lanying.base import texts
 from lanying.base.errors import ConfigError
 from lanying.cluster.runtime import RunDirectory
 from lanying.config import apps
@@ -23,6 +24,9 @@ _data = click.option("--data", metavar="DIR", help="Data directory (default ./da
 _app = click.option("--app", metavar="ID", help="App the notifier belongs to (default: the first one).")
 
 
+_ANOTHER_FILE: Final = "give a file this user can read"
+_DER_SEQUENCE: Final = b"\x30"
+"""How a .p12 begins; the text of a certificate, a key or a service account never does (it is the digit 0)."""
 WORDS: Final = {
     "sent": "sent: the vendor has the push",
     "gone": "gone: the vendor does not know this token (any more)",
@@ -75,8 +79,8 @@ def add(
     if served and app not in served | set(load(file).apps):
         raise click.UsageError(f"there is no app {app}; there are: {', '.join(sorted(served))}")
     number, environment = PROVIDERS[provider], int(not development)
-    app_secret = secret_file.read_text("utf-8").strip() if secret_file else ""
     try:
+        app_secret = texts.read(secret_file, _ANOTHER_FILE).strip() if secret_file else ""
         text, app_secret = _certificate(certificate, app_secret)
         secret = Secret(app_key, team_id or app_secret, text)
         check(Notifier(app, name, number, environment, app_id, "", endpoint, login_endpoint, package), secret)
@@ -186,10 +190,9 @@ def _certificate(file: Path | None, password: str) -> tuple[str, str]:
     """
     if file is None:
         return "", password
-    content = file.read_bytes()
-    try:
-        return content.decode(), password
-    except UnicodeDecodeError:
+    content = texts.read_bytes(file, _ANOTHER_FILE)
+    if content[:1] == _DER_SEQUENCE:
         from lanying.push.vendors.apns import pem_of_p12
 
         return pem_of_p12(content, password), ""
+    return texts.decode(content, file), password

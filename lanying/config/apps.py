@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from lanying.base import limits
+from lanying.base import limits, texts
 from lanying.base.errors import ConfigError, DataDirectoryError
 from lanying.base.private import write_private
 from lanying.config.runtime import RuntimeSettings
@@ -73,9 +73,9 @@ def load(data: Path) -> tuple[App, ...]:
     """The apps of a data directory; none in a new one. :raises DataDirectoryError: damaged"""
     file = data / FILE
     try:
-        return msgspec.json.decode(file.read_bytes(), type=tuple[App, ...])
-    except FileNotFoundError:
-        return ()
+        if not file.exists():
+            return ()
+        return msgspec.json.decode(texts.read(file, "give this user the right to read it"), type=tuple[App, ...])
     except msgspec.DecodeError as error:
         raise DataDirectoryError(
             f"{file}: damaged ({error}); restore it from a backup, tokens are signed with its keys"

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from lanying.base import texts
 from lanying.base.errors import ConfigError
 from lanying.config import profiles
 from lanying.config.schema import APP_ID_PATTERN, APP_ID_RULE, TABLES, AppOverrides, Config, flat
@@ -147,10 +148,8 @@ def _explain(source: str, values: dict[str, Any], error: msgspec.ValidationError
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}; give another file with --config") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(texts.read(file, "give another file with --config"))
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}: not valid TOML: {error}") from error
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from lanying.base import texts
 from lanying.base.errors import ConfigError
 from lanying.base.private import write_private
 
@@ -135,7 +136,8 @@ class Notifiers:
         if stamp == self._stamp:
             return
         try:
-            self._known = msgspec.json.decode(self._list.read_bytes(), type=list[Notifier])
+            content = texts.read(self._list, "give this user the right to read it")
+            self._known = msgspec.json.decode(content, type=list[Notifier])
         except msgspec.DecodeError as error:
             raise ConfigError(f"{self._list}: damaged ({error}); restore it from a backup") from error
         self._stamp = stamp

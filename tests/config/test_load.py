@@ -106,7 +106,7 @@ def test_files_that_cannot_be_read(tmp_path, toml):
     assert "--config" in refusal(tmp_path / "absent.toml")
     assert "not valid TOML" in refusal(toml("= 3"))
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    assert "not valid TOML" in refusal(tmp_path / "binary")
+    assert "UTF-16" in refusal(tmp_path / "binary")
 
 
 def test_fault_injection_is_not_a_setting():

@@ -31,13 +31,14 @@ from lanying.admin.messages import (
     encode,
 )
 from lanying.admin.visit import CommandError
-from lanying.base import limits
+from lanying.base import limits, texts
 from lanying.base.clock import monotonic
 from lanying.base.errors import ConfigError
 from lanying.cluster.runtime import RunDirectory
 from lanying.supervisor import control, report
 
 CONNECT_S = 5.0
+_NEW_KEY = "`lanying-admin keygen NAME` on the server writes one"
 RETRY_S = 2.0
 """For one try to reach a server that starts again."""
 PAUSE_S = 0.2
@@ -266,6 +267,6 @@ class Console:
 def read_ticket(file: Path) -> Ticket:
     """A console's key file. :raises ConfigError: not readable or none"""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Ticket)
-    except (OSError, msgspec.DecodeError) as error:
-        raise ConfigError(f"{file}: {error}; `lanying-admin keygen NAME` on the server writes one") from error
+        return msgspec.json.decode(texts.read(file, _NEW_KEY), type=Ticket)
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{file}: not a console's key ({error}); {_NEW_KEY}") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from lanying.admin.console.client import Address, read_ticket
+from lanying.base import texts
 from lanying.base.errors import ConfigError
 from lanying.base.private import write_private
 
@@ -51,9 +52,9 @@ def file() -> Path:
 def load() -> Contexts:
     """What is kept; nothing yet is no error. :raises ConfigError: damaged"""
     try:
-        return msgspec.json.decode(file().read_bytes(), type=Contexts)
-    except FileNotFoundError:
-        return Contexts()
+        if not file().exists():
+            return Contexts()
+        return msgspec.json.decode(texts.read(file(), "mend or remove it"), type=Contexts)
     except (OSError, msgspec.DecodeError) as error:
         raise ConfigError(f"{file()}: {error}; mend or remove it") from error
 

@@ -223,7 +223,9 @@ def set_state(work: Work, uid: int, state: int) -> None:
     if account is None:
         raise CallError(10000, f"there is no user {uid}")
     ends = state != STATE_NORMAL
-    info = msgspec.structs.replace(account.info, state=state, epoch=_next_epoch(work, account.info.epoch) if ends else account.info.epoch)
+    info = msgspec.structs.replace(
+        account.info, state=state, epoch=_next_epoch(work, account.info.epoch) if ends else account.info.epoch
+    )
     _save(work, msgspec.structs.replace(account, info=info))
     if ends:
         work.kick(uid, 0, pb.UserNotice.REMOVED if state == STATE_DELETED else pb.UserNotice.FROZEN)
