@@ -2,10 +2,14 @@
 
 The lock is an ``flock`` on the file ``lock``. Children inherit the descriptor, so the directory is free only when the last process that
 may have a database open is gone, also after a ``kill -9`` of the supervisor.
+
+Format of ``lock``: a line with the holder's process id, and after the first start one with the number (inode) the file has itself. A
+copy of the directory has the number of its original: that is how it is known.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -37,16 +41,24 @@ class DataDirectory:
 
     :param path: created when missing, mode 0700
     :param shards: how many the caller wants, 0 for as many as it was built with
+    :ivar copied: what was prepared for a start is a copy of where a server was started last
     :raises DataDirectoryError: in use, not writable, not ours, or from a newer release
     :raises ShardCountError: built with another number of shards
     """
+
+    copied = False
 
     def __init__(self, path: Path, shards: int = 0) -> None:
         self.path = path.resolve()
         self._new = not self.path.exists()
         self._lock_fd = -1
         self._held = False
+        self._made_lock = False
+        self._prepared = False
+        self._inode = ""
         try:
+            if not self._new:
+                self.read_map(shards)  # before anything is touched: it may be somebody else's
             self._open()
             self.read_map(shards)
         except OSError as error:
@@ -64,10 +76,10 @@ class DataDirectory:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         if self.path.stat().st_uid == os.getuid():
             self.path.chmod(0o700)
-        self._lock_fd = os.open(self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._made_lock = not (self.path / LOCK_FILE).exists()
         deadline = time.monotonic() + LOCK_WAIT_S
-        while not _try_lock(self._lock_fd):
-            holder = _read_pid(self._lock_fd)
+        while not self._try_lock():
+            holder = self._read_lock()[0]
             if _alive(holder) or time.monotonic() > deadline:
                 raise DataDirectoryError(
                     f"{self.path}: in use by another instance{f' (pid {holder})' if holder else ''}; "
@@ -75,12 +87,33 @@ class DataDirectory:
                 )
             time.sleep(0.02)
         self._held = True
+        self._inode = self._read_lock()[1]
         self.write_pid()
+
+    def _try_lock(self) -> bool:
+        """Lock the file that is there now: who gave the lock back may have deleted the one that was waited for."""
+        while True:
+            if self._lock_fd >= 0:
+                os.close(self._lock_fd)
+            self._lock_fd = os.open(self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(self._lock_fd), os.stat(self.path / LOCK_FILE)):
+                    return True
+            except BlockingIOError:
+                return False
+            except FileNotFoundError:
+                continue
+
+    def _read_lock(self) -> tuple[int, str]:
+        """Process id of the holder (0: unknown), and the number the file had when a server last started (empty: none did)."""
+        pid, _, inode = os.pread(self._lock_fd, 64, 0).decode("ascii", "replace").partition("\n")
+        return int(pid) if pid.isdecimal() else 0, inode.strip()
 
     def write_pid(self) -> None:
         """Put this process's id into the lock file (again, after a fork)."""
         os.ftruncate(self._lock_fd, 0)
-        os.pwrite(self._lock_fd, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(self._lock_fd, f"{os.getpid()}\n{self._inode}\n".encode(), 0)
 
     def read_map(self, shards: int = 0) -> None:
         """Read the shard map (again). ``shards`` and errors: as for the constructor."""
@@ -137,6 +170,8 @@ class DataDirectory:
                 "`lanying-cluster reshard` goes on from there"
             )
         try:
+            self._prepared = True
+            self._note_place()
             RunDirectory(self.path).create()
             served = self._prepare_apps(config)
             if self._shard_map is None:
@@ -150,6 +185,12 @@ class DataDirectory:
             raise DataDirectoryError(
                 f"{self.path}: {error.strerror}; make room or give another directory with --data"
             ) from error
+
+    def _note_place(self) -> None:
+        now = str(os.fstat(self._lock_fd).st_ino)
+        self.copied = self._inode not in ("", now)
+        self._inode = now
+        self.write_pid()
 
     def _prepare_apps(self, config: Config) -> tuple[apps.App, ...]:
         known = found = apps.load(self.path) or (apps.new(config.app_id, config.app_name),)
@@ -166,32 +207,18 @@ class DataDirectory:
         return apps.settle(config, known)[1]
 
     def close(self) -> None:
-        """Give the lock back. The sockets go, and a directory made only for a start that was refused."""
+        """Give the lock back. The sockets go, and what was made only for a start that was refused."""
         if self._lock_fd < 0:
             return
-        if self._held:
+        if self._held and (self._prepared or self.is_initialised):
             shutil.rmtree(RunDirectory(self.path).path, ignore_errors=True)
-        if self._held and self._new and not self.is_initialised:
-            try:
+        if self._held and self._made_lock and not self.is_initialised:
+            with contextlib.suppress(OSError):
                 (self.path / LOCK_FILE).unlink()
-                self.path.rmdir()
-            except OSError:
-                pass
+                if self._new:
+                    self.path.rmdir()
         os.close(self._lock_fd)
         self._lock_fd = -1
-
-
-def _try_lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _read_pid(fd: int) -> int:
-    text = os.pread(fd, 32, 0).strip()
-    return int(text) if text.isdigit() else 0
 
 
 def _alive(pid: int) -> bool:

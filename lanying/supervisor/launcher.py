@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -22,6 +23,8 @@ from lanying.supervisor.datadir import JOURNAL_FILE, DataDirectory
 from lanying.supervisor.move import MOVER, Move
 from lanying.supervisor.plan import COMMANDS, Plan, spawn
 from lanying.supervisor.supervisor import RESTART
+
+log = logging.getLogger("lanying.supervisor")
 
 __all__ = ["DURABILITY", "RESTART", "start"]
 
@@ -57,6 +60,12 @@ def start(
         report = background.detach(plan.data.log_file)
         plan.data.write_pid()
     logs.setup("supervisor", config.log_level, config.log_format)
+    if plan.data.copied:
+        log.warning(
+            "event=data_copied remedy='%s is a copy of where the server was started last; never run the original too: tokens are good in "
+            "both. A copy that is older than the original: make a backup and restore it, that ends the tokens given out since'",
+            plan.data.path,
+        )
     ready_line = f"ready {url} shards={plan.shard_map.shards} app={config.app_id} pid={os.getpid()}"
     gc.set_threshold(100_000, 50, 100)
     code = supervisor.run(plan, lambda: report(0, ready_line), lambda reason: report(1, reason))

@@ -1,6 +1,7 @@
 """First start, second start, and every refusal of a data directory."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -82,7 +83,7 @@ def test_in_use_by_a_living_process_which_is_left_alone(path):
             DataDirectoryError, match=rf"in use by another instance \(pid {os.getpid()}\).*lanying-cluster stop"
         ):
             DataDirectory(path)
-        assert RunDirectory(path).path.exists() and (path / "lock").read_text() == f"{os.getpid()}\n"
+        assert RunDirectory(path).path.exists() and (path / "lock").read_text().split()[0] == str(os.getpid())
     finally:
         data.close()
     DataDirectory(path).close()
@@ -108,10 +109,50 @@ def test_another_app_id_is_refused(path):
 
 
 def test_somebody_elses_directory_is_refused_and_left_as_it_was(tmp_path):
-    (tmp_path / "thesis.doc").write_text("x")
+    place = tmp_path / "home"
+    (place / "run").mkdir(parents=True)
+    (place / "thesis.doc").write_text("x")
+    (place / "run" / "marathon.gpx").write_text("x")
+    place.chmod(0o755)
     with pytest.raises(DataDirectoryError, match=r"not a lanying data directory \(it has thesis.doc"):
-        DataDirectory(tmp_path)
-    assert (tmp_path / "thesis.doc").exists()
+        DataDirectory(place)
+    assert {str(file.relative_to(place)) for file in place.rglob("*")} == {"thesis.doc", "run", "run/marathon.gpx"}
+    assert mode(place) == 0o755
+
+
+def test_a_start_that_is_refused_later_leaves_an_empty_directory_empty(path):
+    path.mkdir(parents=True)
+    DataDirectory(path).close()
+    assert not list(path.iterdir())
+
+
+def test_a_lock_file_that_was_deleted_meanwhile_is_not_the_lock(path, monkeypatch):
+    made(path)
+    old = os.open(path / "lock", os.O_RDWR)
+    opened = os.open
+
+    def late(file, *arguments, **more):
+        fd = opened(file, *arguments, **more)
+        if Path(file).name == "lock" and os.path.samestat(os.fstat(fd), os.fstat(old)):
+            os.unlink(file)  # by who held it, between our opening it and our locking it
+        return fd
+
+    monkeypatch.setattr(os, "open", late)
+    data = DataDirectory(path)
+    assert os.path.samestat(os.fstat(data.lock_fd), os.stat(path / "lock"))
+    data.close()
+
+
+def test_a_copy_is_known_at_its_first_start(path, tmp_path):
+    made(path)
+    made(path)
+    copy = Path(shutil.copytree(path, tmp_path / "copy"))
+    DataDirectory(copy).close()  # a tool that works on it is no start
+    for place, expected in ((path, False), (copy, True), (copy, False)):
+        data = DataDirectory(place)
+        data.prepare(Config(), 2)
+        assert data.copied is expected
+        data.close()
 
 
 def test_not_a_directory(tmp_path):
