@@ -82,11 +82,12 @@ def provision(data: Path, count: int, shards: int, lifetime_s: int = 86_400) -> 
             writer = _Writer(store)
             for name in by_shard.get(shard, ()):
                 uid = accounts.find_name(store, app.app_id, name)
-                epoch = accounts.need(store, uid).info.epoch if uid else 0
-                if not uid:
-                    uid = accounts.claim(cast(Work, writer), app.app_id, name, NO_PASSWORD).uid
-                identity = tokens.Identity(app.app_id, uid, tokens.ROLE_USER, epoch, expires)
-                found.append(Account(uid, tokens.issue(app.token_key, identity)))
+                if uid:
+                    info = accounts.need(store, uid).info
+                else:
+                    info = accounts.claim(cast(Work, writer), app.app_id, name, NO_PASSWORD)
+                identity = tokens.Identity(app.app_id, info.uid, tokens.ROLE_USER, info.epoch, expires)
+                found.append(Account(info.uid, tokens.issue(app.token_key, identity)))
             store.flush()
             store.close()
         return found

@@ -245,6 +245,12 @@ class User:
         """Where he lives."""
         return self.simulation.shards[self.simulation.map.shard_of(self.uid)]
 
+    @property
+    def epoch(self) -> int:
+        """Of a token given out now; 0: there is no account."""
+        account = accounts.load(self.shard.store, self.uid)
+        return 0 if account is None else account.info.epoch
+
     def device(self, guid: str = "first", *, automatic: bool = True, listing: bool = True) -> Device:
         """Log a device in.
 
@@ -278,7 +284,9 @@ class Device:
         simulation = self.simulation
         shard = user.shard
         fd = simulation.next_fd()
-        self.session: Session = shard.admit(fd, Connection(XSYNC), user.app, user.uid, 0, guid, 6, "Web", "test")
+        self.session: Session = shard.admit(
+            fd, Connection(XSYNC), user.app, user.uid, user.epoch, guid, 6, "Web", "test"
+        )
         old = simulation.devices.get((user.uid, self.session.sn))
         if old is not None:  # the kick of the same device is still to be read by the old one
             simulation.commit(shard)

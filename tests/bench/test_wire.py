@@ -37,7 +37,15 @@ class Client:
         shard = user.shard
         self.connection = Connection(kind)
         self.session = shard.admit(
-            self.simulation.next_fd(), Connection(kind), user.app, user.uid, 0, self.device.guid, 6, "bench", "test"
+            self.simulation.next_fd(),
+            Connection(kind),
+            user.app,
+            user.uid,
+            user.epoch,
+            self.device.guid,
+            6,
+            "bench",
+            "test",
         )
         self.closed = False
         self.now = 0
@@ -150,7 +158,9 @@ def test_pending_messages_are_pulled_after_the_unread_list() -> None:
     bob.shard.left(b.session)
     del simulation.devices[bob.uid, b.session.sn]
     a.send(250)
-    b.session = bob.shard.admit(simulation.next_fd(), Connection(XSYNC), bob.app, bob.uid, 0, b.device.guid, 6, "", "t")
+    b.session = bob.shard.admit(
+        simulation.next_fd(), Connection(XSYNC), bob.app, bob.uid, bob.epoch, b.device.guid, 6, "", "t"
+    )
     simulation.devices[bob.uid, b.session.sn] = b  # type: ignore[assignment]
     bob.shard.received(b.session, frame.unread_request())
     simulation.run()

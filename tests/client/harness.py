@@ -132,7 +132,9 @@ class Phone:
         simulation, user, connection = self.simulation, self.user, self._connection
         assert connection is not None
         fd = simulation.next_fd()
-        session = user.shard.admit(fd, connection, user.app, user.uid, 0, self.guid, provision.os_type, "", "test")
+        session = user.shard.admit(
+            fd, connection, user.app, user.uid, user.epoch, self.guid, provision.os_type, "", "test"
+        )
         simulation.greeting[fd] = []
         if simulation.devices.get((user.uid, session.sn)) is not None:
             simulation.commit(user.shard)  # the kick is for the old one, the greeting for this one

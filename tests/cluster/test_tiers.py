@@ -19,6 +19,7 @@ from lanying.storage import directory
 from lanying.storage.readonly import ReadOnlyStore
 from lanying.testing.cluster import Cluster
 from lanying.testing.poll import until
+from lanying.testing.simulation import START_MS
 from tests.storage import town
 
 OLD = [f"0-{number}-1" for number in (2, 1)]
@@ -55,7 +56,7 @@ def texts(server: Cluster, uids: list[int]) -> list[str]:
 
     async def read() -> list[str]:
         client = Client(server.url, device_guid="reader")
-        identity = tokens.Identity("lanying", uids[0], tokens.ROLE_USER, 0)
+        identity = tokens.Identity("lanying", uids[0], tokens.ROLE_USER, START_MS)
         await client.login_with_token(uids[0], tokens.issue(bytes.fromhex("ab" * 32), identity))
         page = await client.history(uids[1])
         await client.close()

@@ -17,6 +17,7 @@ from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Accounts, Config
 from lanying.gateway.app import build
 from lanying.gateway.http.endpoint import Services
+from lanying.shard.accounts.accounts import load as load_account
 from lanying.testing.shards import LocalCluster, Notice
 from lanying.testing.simulation import Simulation
 
@@ -128,8 +129,11 @@ class Gateway:
     def admin(self, epoch: int = 2) -> str:
         return issue(APPS[0].secret, Identity("app", 0, ROLE_ADMIN, epoch))
 
-    def forge(self, uid: int, key: bytes = APPS[0].secret, app: str = "app", expires: int = 0, epoch: int = 0) -> str:
-        return issue(key, Identity(app, uid, ROLE_USER, epoch, expires))
+    def forge(self, uid: int, key: bytes = APPS[0].secret, app: str = "app", expires: int = 0) -> str:
+        """A token of the account's epoch, as far as there is one."""
+        shard = self.cluster.shards[self.cluster.map.shard_of(uid)]
+        account = load_account(shard.store, uid)
+        return issue(key, Identity(app, uid, ROLE_USER, account.info.epoch if account else 0, expires))
 
     def told(self) -> list[Notice]:
         return self.cluster.take_notices()

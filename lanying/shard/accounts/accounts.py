@@ -7,6 +7,7 @@ number space).
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,8 @@ from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.core.ports import Work
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
+
+log = logging.getLogger(__name__)
 
 _LONG: Final = limits.TEXT_FIELD_CHARS
 _SHORT: Final = limits.NAME_FIELD_CHARS
@@ -159,14 +162,23 @@ def get_many(store: Store, app: str, uids: list[int]) -> list[AccountInfo]:
 
 
 def _next_epoch(work: Work, before: int = 0) -> int:
-    """A moment no other epoch of a uid has, not even one of an account whose id an older copy of the data gives out again."""
+    """An epoch no other account is given under the same uid, when an older copy of the data gives that out again: the moment."""
     return max(work.now_ms, before + 1)
 
 
 def check_token(store: Store, app: str, uid: int, epoch: int) -> None:
     """:raises CallError: 10000 no such user, 402 the token is revoked, 10010 the account is banned or frozen"""
+    account = load(store, uid)
+    if (
+        account is None or epoch > account.info.epoch
+    ):  # accounts are never removed, epochs only grow: a copy or a snapshot runs
+        log.warning(
+            "event=data_older_than_token uid=%d remedy='an older copy of the data runs: stop it, or restore a backup "
+            "with lanying-cluster restore, which ends the tokens given out since'",
+            uid,
+        )
     info = need(store, uid, app).info
-    if epoch != info.epoch:  # a larger one: the data is older than the token
+    if epoch != info.epoch:
         raise CallError(402, "this token was revoked, log in again")
     if info.state != STATE_NORMAL:
         raise CallError(10010, "this account is banned or frozen, ask the administrator")
@@ -223,9 +235,8 @@ def set_state(work: Work, uid: int, state: int) -> None:
     if account is None:
         raise CallError(10000, f"there is no user {uid}")
     ends = state != STATE_NORMAL
-    info = msgspec.structs.replace(
-        account.info, state=state, epoch=_next_epoch(work, account.info.epoch) if ends else account.info.epoch
-    )
+    epoch = _next_epoch(work, account.info.epoch) if ends else account.info.epoch
+    info = msgspec.structs.replace(account.info, state=state, epoch=epoch)
     _save(work, msgspec.structs.replace(account, info=info))
     if ends:
         work.kick(uid, 0, pb.UserNotice.REMOVED if state == STATE_DELETED else pb.UserNotice.FROZEN)

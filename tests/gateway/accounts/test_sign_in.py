@@ -148,7 +148,7 @@ def test_a_banned_user(gateway: Gateway) -> None:
     gateway.cluster.ask(uid, SetState(uid, STATE_BANNED))
     assert gateway.code("POST", "/token/user", json={"name": "alice", "password": "secret1"}) == 10010
     assert gateway.code("GET", "/user/profile", token) == 402
-    assert gateway.code("GET", "/user/profile", gateway.forge(uid, epoch=1)) == 10010
+    assert gateway.code("GET", "/user/profile", gateway.forge(uid)) == 10010
 
 
 def test_an_admin_acts_as_a_user(gateway: Gateway) -> None:

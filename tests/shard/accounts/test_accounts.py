@@ -29,6 +29,11 @@ def code(cluster: LocalCluster, uid: int, request: m.Request[object]) -> int:
     return refused.value.code
 
 
+def epoch_of(cluster: LocalCluster, uid: int) -> int:
+    """What the tokens given out now carry."""
+    return accounts.need(cluster.shards[cluster.map.shard_of(uid)].store, uid).info.epoch
+
+
 def test_a_new_uid_lives_in_the_slot_of_its_name(cluster: LocalCluster) -> None:
     uid = claim(cluster, "alice")
     assert slot_of(uid) == slot_of_name("app", "ALICE")
@@ -85,30 +90,33 @@ def test_a_password_change_revokes_tokens_and_spares_one_device(cluster: LocalCl
     uid = claim(cluster, "alice")
     shard = cluster.shards[cluster.map.shard_of(uid)]
     shard.sessions[uid] = [1, 2]
-    assert cluster.ask(uid, m.CheckToken("app", uid, 0)) is True
+    epoch = epoch_of(cluster, uid)
+    assert cluster.ask(uid, m.CheckToken("app", uid, epoch)) is True
     cluster.ask(uid, m.SetPassword(uid, "hash2", "hash", revoke=True, except_sn=2))
     assert shard.kicks == [(uid, 0, pb.UserNotice.PASSWORD_CHANGED, 2)]
     assert shard.online(uid) == [2]
-    assert code(cluster, uid, m.CheckToken("app", uid, 0)) == 402
-    assert cluster.ask(uid, m.CheckToken("app", uid, 1)) is True
+    assert code(cluster, uid, m.CheckToken("app", uid, epoch)) == 402
+    assert cluster.ask(uid, m.CheckToken("app", uid, epoch_of(cluster, uid))) is True
     assert code(cluster, uid, m.SetPassword(uid, "hash3", "hash", revoke=True)) == 11001
 
 
 def test_a_rehash_revokes_nothing(cluster: LocalCluster) -> None:
     uid = claim(cluster, "alice")
+    epoch = epoch_of(cluster, uid)
     cluster.ask(uid, m.SetPassword(uid, "hash2", "hash", revoke=False))
-    assert cluster.ask(uid, m.CheckToken("app", uid, 0)) is True
+    assert cluster.ask(uid, m.CheckToken("app", uid, epoch)) is True
     assert not cluster.shards[cluster.map.shard_of(uid)].kicks
 
 
 def test_banned_and_deleted_accounts(cluster: LocalCluster) -> None:
     uid = claim(cluster, "alice")
     cluster.ask(uid, m.SetState(uid, m.STATE_BANNED))
-    assert code(cluster, uid, m.CheckToken("app", uid, 1)) == 10010
+    epoch = epoch_of(cluster, uid)
+    assert code(cluster, uid, m.CheckToken("app", uid, epoch)) == 10010
     cluster.ask(uid, m.SetState(uid, m.STATE_NORMAL))
-    assert cluster.ask(uid, m.CheckToken("app", uid, 1)) is True
+    assert cluster.ask(uid, m.CheckToken("app", uid, epoch)) is True
     cluster.ask(uid, m.SetState(uid, m.STATE_DELETED))
-    assert code(cluster, uid, m.CheckToken("app", uid, 2)) == 10000
+    assert code(cluster, uid, m.CheckToken("app", uid, epoch + 1)) == 10000
     notices = [kick[2] for kick in cluster.shards[cluster.map.shard_of(uid)].kicks]
     assert notices == [pb.UserNotice.FROZEN, pb.UserNotice.REMOVED]
 
@@ -117,9 +125,32 @@ def test_kicking_everything_revokes_tokens_kicking_one_does_not(cluster: LocalCl
     uid = claim(cluster, "alice")
     cluster.shards[cluster.map.shard_of(uid)].sessions[uid] = [1, 2]
     assert cluster.ask(uid, m.Kick(uid, 1, pb.UserNotice.KICKED_BY_OTHER_DEVICE)) == 1
-    assert cluster.ask(uid, m.CheckToken("app", uid, 0)) is True
+    epoch = epoch_of(cluster, uid)
+    assert cluster.ask(uid, m.CheckToken("app", uid, epoch)) is True
     assert cluster.ask(uid, m.Kick(uid, 0, pb.UserNotice.KICKED_BY_OTHER_DEVICE)) == 1
-    assert code(cluster, uid, m.CheckToken("app", uid, 0)) == 402
+    assert code(cluster, uid, m.CheckToken("app", uid, epoch)) == 402
+
+
+@pytest.mark.parametrize("apart_ms", [1, 60_000])
+def test_two_accounts_of_one_uid_in_two_copies_of_the_data_never_take_each_others_tokens(apart_ms: int) -> None:
+    first = LocalCluster()
+    second = LocalCluster(now_ms=first.now_ms + apart_ms)
+    uid, again = claim(first, "alice"), claim(second, "alice")
+    assert uid == again
+    for copy, other in ((first, second), (second, first)):
+        assert code(copy, uid, m.CheckToken("app", uid, epoch_of(other, uid))) == 402
+
+
+def test_a_token_that_is_younger_than_the_data_is_reported(
+    cluster: LocalCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    uid = claim(cluster, "alice")
+    assert code(cluster, uid, m.CheckToken("app", uid, epoch_of(cluster, uid) - 1)) == 402
+    assert code(cluster, uid, m.CheckToken("other", uid, 1)) == 10000
+    assert not caplog.records, "a revoked token is everyday life"
+    assert code(cluster, uid, m.CheckToken("app", uid, epoch_of(cluster, uid) + 1)) == 402
+    assert code(cluster, uid + 1024, m.CheckToken("app", uid + 1024, 1)) == 10000
+    assert [record.getMessage().split()[0] for record in caplog.records] == ["event=data_older_than_token"] * 2
 
 
 @pytest.mark.parametrize(

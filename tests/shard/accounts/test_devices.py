@@ -69,7 +69,9 @@ def test_a_shard_keeps_the_push_token_of_a_login() -> None:
     sim = Simulation(1)
     alice = sim.user("alice")
     push = ("fcm", "t1")
-    session = alice.shard.admit(sim.next_fd(), Connection(XSYNC), alice.app, alice.uid, 0, "guid", 2, "", "test", push)
+    session = alice.shard.admit(
+        sim.next_fd(), Connection(XSYNC), alice.app, alice.uid, alice.epoch, "guid", 2, "", "test", push
+    )
     sim.commit(alice.shard)
     found = devices.get(alice.shard.store, alice.uid, session.sn)
     assert found is not None

@@ -320,7 +320,7 @@ def logged_in(sim: Simulation, user: User, guid: str, token: tuple[str, str]) ->
     """A login frame that says the token, as phones send with every login."""
     for _ in range(2):
         fd = sim.next_fd()
-        session = user.shard.admit(fd, Connection(XSYNC), user.app, user.uid, 0, guid, 2, "", "test", token)
+        session = user.shard.admit(fd, Connection(XSYNC), user.app, user.uid, user.epoch, guid, 2, "", "test", token)
         sim.run()
         user.shard.left(session)
         sim.run()
