@@ -20,6 +20,8 @@ from lanying.base.lag import Lag
 from lanying.base.logs import setup
 from lanying.bus.call import Calls
 from lanying.bus.handoff import wire
+from lanying.bus.handoff.receiver import Receiver
+from lanying.bus.handoff.records import decode_visitor
 from lanying.bus.messages import AdminRequest, Drain, Envelope, Heartbeat, Reconfigure, Reply
 from lanying.bus.messages.base import R
 from lanying.bus.shards import BusShards
@@ -56,7 +58,7 @@ class Process:
         apps, data = launch.app_list(settings), Path(launch.data)
         self.services = Services(settings, apps, shards, data=data, ask_admin=self._ask_admin)
         self.adopter = Adopter(build(self.services, self._metrics), loop)
-        self.receiver = wire.Receiver(launch.run.handoff(launch.name), self.accept, loop)
+        self.receiver = Receiver(launch.run.handoff(launch.name), self.accept, loop)
 
     async def start(self) -> None:
         """Serve."""
@@ -77,7 +79,7 @@ class Process:
         """An HTTP client's socket from the router."""
         if self._draining is not None:
             return wire.Refused(Status.FAIL, "the server is stopping")
-        visitor = wire.decode_visitor(record)
+        visitor = decode_visitor(record)
         self.adopter.adopt(socket.socket(fileno=fd), visitor.first_bytes)
         return wire.ACCEPTED
 

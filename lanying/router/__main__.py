@@ -15,7 +15,7 @@ import uvloop
 from lanying.base import limits
 from lanying.base.lag import Lag
 from lanying.base.logs import setup
-from lanying.bus.handoff.wire import Sender
+from lanying.bus.handoff.sender import Sender
 from lanying.bus.messages import Drain, Envelope, Heartbeat
 from lanying.bus.transport import Bus
 from lanying.cluster.runtime import GATEWAY, SUPERVISOR, Launch, shard_name

@@ -25,7 +25,8 @@ from lanying.base import limits, logs
 from lanying.base.clock import monotonic
 from lanying.base.failpoints import failpoint
 from lanying.bus.handoff.records import Login, Visitor, encode
-from lanying.bus.handoff.wire import Accepted, Lost, Result, Sender
+from lanying.bus.handoff.sender import Sender
+from lanying.bus.handoff.wire import Lost, Refused, Result
 from lanying.protocol.frame import STATUS_NAMES
 from lanying.protocol.handshake import error_response
 from lanying.router.arrival import (
@@ -148,7 +149,7 @@ class Listener:
         for guest in [*self._guests.values()]:
             if guest.arrival.state in (HANDED, VISITING):
                 self._moving -= 1
-                self._close(guest, watched=False)
+                self._forget(guest)  # its descriptor is the sender's
             else:
                 self._perform(guest, guest.arrival.drain())
         for timer in (self._tick_timer, self._drain_timer):
@@ -278,16 +279,18 @@ class Listener:
 
     def _on_result(self, guest: _Guest, result: Result) -> None:
         """The receiver has answered, or never will."""
-        if self._guests.get(guest.fd) is not guest:
-            return  # closed at the end of a drain
+        if self._guests.get(guest.fd) is not guest:  # forgotten at the end of a drain
+            if isinstance(result, Refused):
+                os.close(guest.fd)
+            return
         self._moving -= 1
-        if isinstance(result, Accepted):
-            failpoint("router.after_handoff")
-            self.counts["handed_over" if guest.arrival.state is HANDED else "visitors"] += 1
-            self._close(guest, watched=False)
-        elif isinstance(result, Lost):
-            self.counts["lost"] += 1
-            self._close(guest, watched=False)
+        if not isinstance(result, Refused):
+            if isinstance(result, Lost):
+                self.counts["lost"] += 1
+            else:
+                failpoint("router.after_handoff")
+                self.counts["handed_over" if guest.arrival.state is HANDED else "visitors"] += 1
+            self._forget(guest)
         else:
             idle_s = limits.LOGIN_REFUSED_IDLE_S if result.sent else RETRY_IDLE_S
             actions = guest.arrival.refused(result.code, result.reason, self._clock(), idle_s)
@@ -295,11 +298,13 @@ class Listener:
             self._perform(guest, actions)
         self._check_drain()
 
-    def _close(self, guest: _Guest, watched: bool = True) -> None:
-        if watched:
-            self._unwatch(guest)
-        del self._guests[guest.fd]
+    def _close(self, guest: _Guest) -> None:
+        self._unwatch(guest)
+        self._forget(guest)
         os.close(guest.fd)
+
+    def _forget(self, guest: _Guest) -> None:
+        del self._guests[guest.fd]
         self._throttle.release()
         if not self._accepting:
             self._resume()

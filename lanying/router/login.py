@@ -98,22 +98,18 @@ class Doorkeeper:
         if identity.uid != uid or uid <= 0:
             return Refuse(Status.INVALID_TOKEN, "token of another user", uid)
         login = Login(
-            kind,
-            identity.app,
-            uid,
-            identity.epoch,
-            provision.device_guid,
-            provision.os_type,
-            provision.device_info[:INFO_CHARS],
-            provision.xid.deviceSN,
-            address,
-            leftover,
-            provision.last_login_time,
-            provision.sdk_vsn[:INFO_CHARS],
-            provision.is_manual_login,
-            provision.device_notifier[:INFO_CHARS],
-            provision.device_token[: limits.TEXT_FIELD_CHARS],
-            identity.expires,
+            kind=kind,
+            app=identity.app,
+            uid=uid,
+            epoch=identity.epoch,
+            guid=provision.device_guid,
+            os_type=provision.os_type,
+            info=provision.device_info[:INFO_CHARS],
+            address=address,
+            leftover=leftover,
+            notifier=provision.device_notifier[:INFO_CHARS],
+            device_token=provision.device_token[: limits.TEXT_FIELD_CHARS],
+            expires=identity.expires,
         )
         return Handoff(self._shard_of(uid), login)
 

@@ -19,6 +19,8 @@ from lanying.base.errors import LanyingError, StoreError, StoreFull
 from lanying.base.failpoints import failpoint
 from lanying.base.logs import setup
 from lanying.bus.handoff import wire
+from lanying.bus.handoff.receiver import Receiver
+from lanying.bus.handoff.records import decode_login
 from lanying.bus.messages import Heartbeat
 from lanying.cluster.runtime import EXIT_CONFIG, SUPERVISOR, Launch, cold_path
 from lanying.protocol.connection import Connection
@@ -53,7 +55,7 @@ class Process:
         self.runner = Runner(launch.index, launch.shard_map, launch.config, self.store, launch.run, self.stop, find)
         if launch.push:
             self.runner.shard.pushes.begin()
-        self.receiver = wire.Receiver(launch.run.handoff(launch.name), self.accept, loop)
+        self.receiver = Receiver(launch.run.handoff(launch.name), self.accept, loop)
 
     def start(self) -> None:
         """Serve."""
@@ -72,7 +74,7 @@ class Process:
         runner = self.runner
         runner.turn()
         try:
-            login = wire.decode_login(record)
+            login = decode_login(record)
             connection = Connection(login.kind)
             session = runner.shard.admit(
                 fd,

@@ -18,6 +18,8 @@ import msgspec
 import pytest
 
 from lanying.bus.handoff import wire
+from lanying.bus.handoff.records import Visitor, encode
+from lanying.bus.handoff.sender import Sender
 from lanying.cluster.runtime import GATEWAY, Launch, shard_name
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App
@@ -67,12 +69,11 @@ class Server:
         for each in (ours, theirs):
             each.setblocking(False)
         result: asyncio.Future[wire.Result] = self.loop.create_future()
-        sender = wire.Sender(self.launch.run.handoff(GATEWAY), self.loop, wait_s=20.0)
+        sender = Sender(self.launch.run.handoff(GATEWAY), self.loop, wait_s=20.0)
         sender.start()
-        visitor = wire.Visitor("127.0.0.1", requests[0])
-        sender.send(theirs.fileno(), wire.encode(visitor), result.set_result)
+        visitor = Visitor("127.0.0.1", requests[0])
+        sender.send(theirs.detach(), encode(visitor), result.set_result)
         assert await result == wire.ACCEPTED
-        theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours)
         found = []
         for n, request in enumerate(requests):

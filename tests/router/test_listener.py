@@ -16,7 +16,9 @@ import uvloop
 
 from lanying.base import limits
 from lanying.bus.handoff import wire
-from lanying.bus.handoff.records import Login, Visitor
+from lanying.bus.handoff.receiver import Receiver
+from lanying.bus.handoff.records import Login, Visitor, decode_login, decode_visitor
+from lanying.bus.handoff.sender import Sender
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App
 from lanying.protocol import frame as frames
@@ -54,13 +56,11 @@ class World:
         self.visitors: list[tuple[int, Visitor]] = []
         self.verdict: wire.Verdict = wire.ACCEPTED
         self.receivers = {
-            index: wire.Receiver(
-                self.path(index), lambda fd, data, index=index: self._adopt(index, fd, data), self.loop
-            )
+            index: Receiver(self.path(index), lambda fd, data, index=index: self._adopt(index, fd, data), self.loop)
             for index in range(2)
         }
-        self.receivers[-1] = wire.Receiver(self.path(-1), self._visit, self.loop)
-        self.senders = {index: wire.Sender(self.path(index), self.loop, wait_s=0.05) for index in (0, 1, -1)}
+        self.receivers[-1] = Receiver(self.path(-1), self._visit, self.loop)
+        self.senders = {index: Sender(self.path(index), self.loop, wait_s=0.05) for index in (0, 1, -1)}
         shard_map = ShardMap.even(2)
         listening = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.address = listening.getsockname()
@@ -86,13 +86,13 @@ class World:
         self.router.start()
 
     def _adopt(self, shard: int, fd: int, record: bytes) -> wire.Verdict:
-        login = wire.decode_login(record)
+        login = decode_login(record)
         if self.verdict == wire.ACCEPTED:
             self.sessions[login.uid] = fd, login, shard
         return self.verdict
 
     def _visit(self, fd: int, record: bytes) -> wire.Verdict:
-        self.visitors.append((fd, wire.decode_visitor(record)))
+        self.visitors.append((fd, decode_visitor(record)))
         return wire.ACCEPTED
 
     def until(self, what: str, condition: Callable[[], object], timeout_s: float = 20.0) -> None:

@@ -47,7 +47,17 @@ def test_a_good_login_goes_to_the_shard_of_the_user() -> None:
     decision = decide(provision(last_login_time=17))
     assert decision == Handoff(
         ShardMap.even(4).shard_of(UID),
-        Login(SOCKETIO, "school", UID, 7, "5000003_17", 6, "Web", 999999999, "192.0.2.1", b"left over", 17),
+        Login(
+            kind=SOCKETIO,
+            app="school",
+            uid=UID,
+            epoch=7,
+            guid="5000003_17",
+            os_type=6,
+            info="Web",
+            address="192.0.2.1",
+            leftover=b"left over",
+        ),
     )
 
 

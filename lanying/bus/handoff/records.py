@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Login(msgspec.Struct, frozen=True, array_like=True, tag=1):
+class Login(msgspec.Struct, frozen=True, array_like=True, tag=3, kw_only=True):
     """A client whose token is good. The shard still checks what only it knows: epoch, ban, number of devices.
 
     :ivar kind: transport of the connection, ``protocol.connection`` (SOCKETIO or XSYNC)
@@ -18,10 +18,8 @@ class Login(msgspec.Struct, frozen=True, array_like=True, tag=1):
     :ivar guid: ``device_guid``, what a device is recognised by
     :ivar os_type: ``Provision.OsType``
     :ivar info: ``device_info``
-    :ivar device_sn_hint: serial number the client believes to have; never to be trusted (xsync 5.1)
     :ivar address: IP address of the client, without port
     :ivar leftover: bytes read behind the login frame, to be fed to the codec before the socket is read
-    :ivar last_login_time: as sent by the client, ms since 1970, 0 for none
     :ivar expires: end of the token, seconds since 1970, 0 for never
     """
 
@@ -32,12 +30,8 @@ class Login(msgspec.Struct, frozen=True, array_like=True, tag=1):
     guid: str
     os_type: int
     info: str
-    device_sn_hint: int
     address: str
     leftover: bytes
-    last_login_time: int = 0
-    sdk_vsn: str = ""
-    manual: bool = False
     notifier: str = ""
     device_token: str = ""
     expires: int = 0

@@ -13,13 +13,28 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import uvloop
 
+from lanying.bus.handoff import sender as sending
 from lanying.bus.handoff import wire
-from lanying.bus.handoff.wire import ACCEPTED, LOST, Login, Receiver, Refused, Result, Sender, Visitor
+from lanying.bus.handoff.receiver import Receiver
+from lanying.bus.handoff.records import Login, Visitor, decode_login, decode_visitor, encode
+from lanying.bus.handoff.sender import Sender
+from lanying.bus.handoff.wire import ACCEPTED, LOST, Refused, Result
 
-LOGIN = Login(1, "lanying", 7_000_001, 3, "guid", 6, "Web", 42, "192.0.2.1", b"left over")
+LOGIN = Login(
+    kind=1,
+    app="lanying",
+    uid=7_000_001,
+    epoch=3,
+    guid="guid",
+    os_type=6,
+    info="Web",
+    address="192.0.2.1",
+    leftover=b"left over",
+)
 
 
 class World:
@@ -62,6 +77,17 @@ class World:
         self.senders.append(sender)
         return sender
 
+    def send_copy(self, sender: Sender, fd: int, record: bytes) -> None:
+        """Hand over a copy of ``fd``, which stays the test's."""
+        copy = os.dup(fd)
+
+        def done(result: Result) -> None:
+            self.results.append(result)
+            if isinstance(result, Refused):
+                os.close(copy)
+
+        sender.send(copy, record, done)
+
     def close(self) -> None:
         for sender in self.senders:
             sender.close()
@@ -94,14 +120,13 @@ def test_socket_record_and_leftover_arrive(world: World) -> None:
     world.receiver()
     sender = world.sender()
     far, fd = client()
-    sender.send(fd, wire.encode(LOGIN), world.results.append)
+    sender.send(fd, encode(LOGIN), world.results.append)
     assert world.results == []  # never from inside send
     world.until(lambda: world.results, "the answer")
     assert world.results == [ACCEPTED]
-    os.close(fd)
 
     [(copy, record)] = world.taken
-    assert wire.decode_login(record) == LOGIN
+    assert decode_login(record) == LOGIN
     assert not os.get_blocking(copy)
     assert not os.get_inheritable(copy)
     os.write(copy, b"from the shard")
@@ -114,15 +139,17 @@ def test_socket_record_and_leftover_arrive(world: World) -> None:
 def test_largest_leftover_and_visitor_fit_into_one_packet(world: World) -> None:
     world.receiver()
     sender = world.sender()
-    full = Login(2, "a" * 64, 10**15 - 1, 1, "g" * 256, 6, "i" * 4096, 1, "2001:db8::1", os.urandom(64 * 1024))
+    full = msgspec.structs.replace(
+        LOGIN, app="a" * 64, uid=10**15 - 1, guid="g" * 256, info="i" * 4096, leftover=os.urandom(64 * 1024)
+    )
     visitor = Visitor("192.0.2.1", os.urandom(64 * 1024))
     far, fd = client()
-    sender.send(fd, wire.encode(full), world.results.append)
-    sender.send(fd, wire.encode(visitor), world.results.append)
+    world.send_copy(sender, fd, encode(full))
+    world.send_copy(sender, fd, encode(visitor))
     world.until(lambda: len(world.results) == 2, "both answers")
     assert world.results == [ACCEPTED, ACCEPTED]
-    assert wire.decode_login(world.taken[0][1]) == full
-    assert wire.decode_visitor(world.taken[1][1]) == visitor
+    assert decode_login(world.taken[0][1]) == full
+    assert decode_visitor(world.taken[1][1]) == visitor
     os.close(fd)
     far.close()
 
@@ -144,7 +171,7 @@ def test_refused_socket_stays_with_the_sender(world: World) -> None:
     receiver = world.receiver(lambda fd, record: Refused(11, "banné"))
     sender = world.sender()
     far, fd = client()
-    sender.send(fd, wire.encode(LOGIN), world.results.append)
+    sender.send(fd, encode(LOGIN), world.results.append)
     world.until(lambda: world.results, "the answer")
     assert world.results == [Refused(11, "banné")]
     assert receiver.refused == 1
@@ -168,7 +195,7 @@ def test_an_error_in_accept_refuses_and_spares_the_rest(world: World) -> None:
     sender = world.sender()
     far, fd = client()
     for record in (b"\x01", b"\x00", b"\x02"):
-        sender.send(fd, record, world.results.append)
+        world.send_copy(sender, fd, record)
     world.until(lambda: len(world.results) == 3, "three answers")
     assert world.results == [ACCEPTED, Refused(2, "server error"), ACCEPTED]
     assert len(errors) == 1
@@ -193,12 +220,8 @@ def test_two_thousand_connections_leave_nothing_behind(world: World) -> None:
     for start in range(0, 2000, 200):
         clients = [client() for _ in range(200)]
 
-        def done(result: Result, fd: int) -> None:
-            world.results.append(result)
-            os.close(fd)
-
         for number, (_, fd) in enumerate(clients, start):
-            sender.send(fd, b"number %d" % number, lambda result, fd=fd: done(result, fd))
+            sender.send(fd, b"number %d" % number, world.results.append)
         world.until(lambda expected=start + 200: len(world.results) == expected, "200 answers")
         for number, (far, _) in enumerate(clients, start):
             assert far.recv(100) == b"number %d" % number
@@ -212,9 +235,9 @@ def test_two_thousand_connections_leave_nothing_behind(world: World) -> None:
 def test_a_burst_larger_than_window_and_socket_buffer_keeps_its_order(world: World) -> None:
     sender = world.sender()
     far, fd = client()
-    records = [b"%d" % number + bytes(20_000) for number in range(3 * wire.WINDOW)]
+    records = [b"%d" % number + bytes(20_000) for number in range(3 * sending.WINDOW)]
     for record in records:
-        sender.send(fd, record, world.results.append)
+        world.send_copy(sender, fd, record)
     world.receiver()
     world.until(lambda: len(world.results) == len(records), "all answers")
     assert [record for _, record in world.taken] == records
@@ -235,7 +258,7 @@ def test_unanswered_records_of_a_vanished_receiver_are_lost(world: World) -> Non
     channel.close()  # it has read the record and dies without a word
     world.until(lambda: world.results, "the loss")
     assert world.results == [LOST]
-    for copy in (fd, *descriptors):
+    for copy in descriptors:
         os.close(copy)
     assert far.recv(10) == b""  # both copies closed: the client connects again
     far.close()
@@ -246,7 +269,6 @@ def test_unanswered_records_of_a_vanished_receiver_are_lost(world: World) -> Non
     sender.send(fd, b"record", world.results.append)
     world.until(lambda: len(world.results) == 2, "the answer")
     assert world.results == [LOST, ACCEPTED]
-    os.close(fd)
     far.close()
 
 
@@ -257,7 +279,6 @@ def test_records_wait_for_a_restarting_receiver(world: World) -> None:
     world.receiver()
     world.until(lambda: world.results, "the answer")
     assert world.results == [ACCEPTED]
-    os.close(fd)
     far.close()
 
 
@@ -300,7 +321,6 @@ def test_a_killed_process_loses_what_it_had_not_answered(world: World) -> None:
         child.kill()
         world.until(lambda: world.results, "the loss")
         assert world.results == [LOST]
-        os.close(fd)
         assert far.recv(10) == b""
         far.close()
 
