@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-import orjson
+import msgspec
 from rich.console import Console
 
 from bench import results, scenarios, tables
@@ -99,7 +99,7 @@ def quick(accept: bool, counts_only: bool, as_json: bool) -> None:
         counts.accept(found)
     too_much = counts.exceeded(found)
     if as_json:
-        click.echo(orjson.dumps({"counts": found, "exceeded": too_much}))
+        click.echo(msgspec.json.encode({"counts": found, "exceeded": too_much}))
     else:
         tables.counted(found, counts.limits(), console)
     failed = bool(too_much)
@@ -107,7 +107,7 @@ def quick(accept: bool, counts_only: bool, as_json: bool) -> None:
         click.echo(f"{name} is {value} per message, the limit is {limit} (bench/counts.json)", err=True)
     for run in () if counts_only else _short_runs():
         if as_json:
-            click.echo(orjson.dumps(run.record()))
+            click.echo(msgspec.json.encode(run.record()))
         else:
             tables.show(run.record(), console)
         failed = failed or bad(run)

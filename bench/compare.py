@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 
 from bench.results import ROOT
 
@@ -99,8 +99,8 @@ class Version:
             timeout=TIMEOUT_S,
         )
         try:
-            record = orjson.loads(done.stdout)
-        except orjson.JSONDecodeError:
+            record = msgspec.json.decode(done.stdout)
+        except ValueError:
             raise CompareError(f"{self.name}: {scenario}: {done.stderr.decode(errors='replace')[-2000:]}") from None
         return dict(record) | {"exit_code": done.returncode}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-import orjson
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -86,7 +86,7 @@ def finish(run: Run, *, as_json: bool = False, output: Path | None = None) -> No
     record = run.record()
     file = results.save(record, output)
     if as_json:
-        sys.stdout.buffer.write(orjson.dumps(record) + b"\n")
+        sys.stdout.buffer.write(msgspec.json.encode(record) + b"\n")
     else:
         console = tables.console()
         tables.show(record, console)

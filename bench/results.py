@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
 
 from bench import board
@@ -253,7 +253,7 @@ def save(record: Mapping[str, Any], file: Path | None) -> Path:
     file = file or RESULTS / f"{record['scenario']}.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("ab") as out:
-        out.write(orjson.dumps(record) + b"\n")
+        out.write(msgspec.json.encode(record) + b"\n")
     return file
 
 
@@ -267,7 +267,7 @@ def read(files: Iterable[Path]) -> list[dict[str, Any]]:
         for number, line in enumerate(file.read_bytes().splitlines(), 1):
             if not line.strip():
                 continue
-            record = orjson.loads(line)
+            record = msgspec.json.decode(line)
             if not isinstance(record, dict) or record.get("format") != FORMAT:
                 raise ValueError(f"{file}:{number}: not a record of format {FORMAT}")
             found.append(record)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import orjson
+import msgspec
 
 from bench.client import CLOSED, LOGIN, READY, Client, Member, Setting
 from bench.tally import MARKER_BYTES, STAMP_BYTES, Tally
@@ -59,7 +59,7 @@ def _picture(stamp: bytes) -> bytes:
     """MessageBody of a picture in a group: the file is elsewhere, the attachment describes it (xsync 6.2)."""
     url = "http://127.0.0.1/file/download/chat?file_sign=0123456789abcdef0123456789abcdef"
     picture = {"url": url, "dName": "IMG_0001.jpg", "fLen": 214_000, "width": 1600, "height": 1200}
-    attachment = orjson.dumps(picture)
+    attachment = msgspec.json.encode(picture)
     return b"\x08\x03\x22%b%b\x28\x01\x42%b%b" % (varint(STAMP_BYTES), stamp, varint(len(attachment)), attachment)
 
 

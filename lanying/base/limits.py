@@ -80,10 +80,9 @@ CONVERSATIONS_CACHED: Final = 200_000
 SENT_KEPT_MS: Final = 7 * 86_400_000
 """A repeated send is recognised this long; clients give up within minutes, a phone left in a drawer within days."""
 RETENTION_ROWS: Final = 256
-"""Rows one step looks at, and
-"""
+"""Rows one retention step reads."""
 RETENTION_CONVERSATIONS: Final = 32
-"""queues it looks into: 0.6 ms on a server core when there is nothing to delete, 1 to 3 ms when there is (measured)."""
+"""Queues one retention step looks into: 0.6 ms on a server core when there is nothing to delete, 1 to 3 ms when there is (measured)."""
 AGING_ROWS: Final = 256
 """Entries one step moves to the cold store: as many as retention looks at."""
 COLD_RETRY_MS: Final = 30_000
@@ -101,7 +100,7 @@ FLUSH_INLINE_S: Final = 0.0015
 TICK_BYTES: Final = 4 * 1024 * 1024
 """A tick that gathered this much while the disk flushes stops reading from sockets (backpressure)."""
 TICK_ANSWER_BYTES: Final = 8 * 1024 * 1024
-"""Pulls and history pages answered in one tick; the rest wait for the next, so that a thousand devices that come back at once,
+"""Pulls and history pages answered in one tick; the rest wait for the next, so that a thousand devices that reconnect at once,
 or one that asks for everything a thousand times, do not fill the memory."""
 
 # --- bus -------------------------------------------------------------------------------------------------------
@@ -110,23 +109,24 @@ LINK_BUNDLE_BYTES: Final = 64 * 1024
 LINK_WINDOW: Final = 256
 """Bundles sent and not acknowledged on one link; more wait on disk."""
 LINK_BLOB_BYTES: Final = 256 * 1024
+"""Largest blob of bundles; a larger bundle goes alone."""
 LINK_BLOB_BUNDLES: Final = 16
-"""Largest blob of bundles that are sent again."""
+"""Bundles of one blob that are sent again."""
 LINK_ACK_S: Final = 0.05
-"""An acknowledgement waits this long for a bundle the other way to ride with: it only frees outbox rows and the window."""
+"""An acknowledgement waits this long for a bundle in the other direction that can carry it: it only frees outbox rows and the window."""
 LINK_RESEND_S: Final = 1.0
 """No progress for this long: go back to the last acknowledged envelope."""
 LINK_RESEND_MAX_S: Final = 8.0
 """The wait doubles up to here while nothing moves: what is sent again to a shard that stalls queues up in ZeroMQ. A shard that
-starts again says so at once."""
+starts again announces it at once."""
 BUS_QUEUE: Final = 1000
 """ZeroMQ high-water mark, in blobs, per peer."""
 CALLS_PER_SHARD: Final = 500
-"""Questions of one process to one shard that wait for an answer: a dead shard costs no more memory than that."""
+"""Unanswered calls of one process to one shard: a dead shard costs no more memory than that."""
 CALL_TIMEOUT_S: Final = 5.0
 """Deadline of a call without one of its own."""
 FIRST_CONTACT_TIMEOUT_S: Final = 5.0
-"""A first message to a user on another shard waits this long for that shard's word."""
+"""A first message to a user on another shard waits this long for that shard's answer."""
 PARKED_SENDS: Final = 256
 """Messages of one sender waiting for a first contact."""
 
@@ -147,7 +147,7 @@ PINNED_CONVERSATIONS: Final = 100
 """Pinned conversations of one user; the one pinned longest ago makes room."""
 PUSH_TAGS: Final = 100
 PUSH_TAG_CHARS: Final = 64
-"""Tags of one user: they are kept in his account's row. A push alias is as long as a tag."""
+"""Tags of one user: they are kept in the account's row. A push alias is as long as a tag."""
 ACCOUNTS_SCANNED: Final = 1000
 """Accounts a shard looks at in one go when somebody lists them: a few milliseconds."""
 ANONYMOUS_TAIL: Final = 10
@@ -165,11 +165,11 @@ DEVICE_GUID_CHARS: Final = 256
 GROUP_MEMBERS: Final = 2000
 """Members of one group, unless it was founded with another capacity."""
 GROUP_MEMBERS_MAX: Final = 10_000
-"""Largest capacity: everybody's join and leave is told to all."""
+"""Largest capacity: every join and leave is sent to all members."""
 GROUP_ADMINS: Final = 50
-"""Besides the owner; each hears of every application."""
+"""Besides the owner; each gets every application."""
 GROUPS_PER_USER: Final = 1000
-"""Groups one user is in: his devices keep a cursor in each."""
+"""Groups one user is in: each of their devices keeps a cursor in each."""
 GROUP_ANNOUNCEMENTS: Final = 100
 """Announcements of one group; the oldest one makes room."""
 GROUP_FILES: Final = 1000
@@ -218,7 +218,7 @@ REST_IDS_PER_CALL: Final = 500
 PASSWORD_THREADS: Final = 2
 """Threads that hash passwords: each takes ``argon2_memory_kib`` while it works."""
 PASSWORD_QUEUE: Final = 200
-"""Password checks waiting for a thread; more are told to come back."""
+"""Password checks waiting for a thread; more are refused with 503."""
 REQUEST_BURST_S: Final = 10.0
 """So many seconds' worth of requests may come at once: a client that has been away asks for everything."""
 GUESS_KEYS: Final = 20_000
@@ -243,9 +243,9 @@ PUSHES_OWED: Final = 20_000
 """Pushes a shard owes while the push process or a vendor is away: 8 MB in memory and 1 MB on disk. With more, all but the newest
 of each conversation go, and if that is no tenth, the oldest tenth."""
 PUSH_AGE_MS: Final = 24 * 3_600_000
-"""Who has not been told by then is told nothing: the message is old, and waits in his mailbox."""
+"""A push not sent by then is dropped: the message is old, and waits in the recipient's mailbox."""
 PUSH_USERS_KNOWN: Final = 200_000
-"""Users per shard of whom is remembered whether a device of theirs is bound; with more all are looked up again."""
+"""Size of the "has a push token" cache, in users per shard; cleared when full."""
 PUSHES_TAKEN: Final = 64
 """Pushes a shard hands out at a time."""
 PUSHES_AT_ONCE: Final = 64
@@ -255,7 +255,7 @@ PUSHES_PER_VENDOR: Final = 32
 PUSHES_WAITING: Final = 100_000
 """Pushes of vendors that do not answer, kept by the push process (30 MB); more stay with the shards."""
 PUSH_POLL_S: Final = 5.0
-"""A shard that has not said that it owes something is asked this often."""
+"""Poll interval for shards that have not announced pushes."""
 PUSH_RETRY_FIRST_S: Final = 2.0
 PUSH_RETRY_MAX_S: Final = 300.0
 """A vendor that does not answer is left alone this long: doubles from try to try."""
@@ -275,9 +275,9 @@ FILES_PER_USER: Final = 100_000
 FILES_SCANNED: Final = 500
 """Records a shard looks at in one go for the gateway's housekeeping: about a millisecond."""
 UPLOADS: Final = 32
-"""Uploads at the same time, each with a descriptor and ``UPLOAD_WRITE_BYTES``; more are told to come back."""
+"""Uploads at the same time, each with a descriptor and ``UPLOAD_WRITE_BYTES``; more are refused with 503."""
 UPLOADS_PER_USER: Final = 6
-"""Of these, so that nobody keeps the others out; clients send the pictures of a message at once."""
+"""Of these, for one user, so that nobody blocks the others; clients send the pictures of a message at once."""
 UPLOAD_WRITE_BYTES: Final = 256 * 1024
 """Gathered before a thread writes it: fewer hops between threads."""
 UPLOAD_FORM_BYTES: Final = 64 * 1024
@@ -306,7 +306,7 @@ HEARTBEAT_INTERVAL_S: Final = 2.0
 HUNG_AFTER_S: Final = 10.0
 """A child silent for this long is killed and started again."""
 START_TIMEOUT_S: Final = 60.0
-"""A child that has not said anything since its start; opening a database replays its log, on an SD card that takes a while."""
+"""A child that has sent no heartbeat since its start; opening a database replays its log, on an SD card that takes a while."""
 DRAIN_TIMEOUT_S: Final = 10.0
 """From SIGTERM to SIGKILL, per stage of a drain."""
 BACKOFF_FIRST_S: Final = 0.1
@@ -377,13 +377,13 @@ ADMIN_ROWS: Final = 1000
 ADMIN_DEADLINE_S: Final = 24 * 3600.0
 """Longest a command may take: a backup of a large disk."""
 ADMIN_COMMAND_S: Final = 30.0
-"""What a command gets when nobody says otherwise: most are one call to a shard."""
+"""Default deadline of a command: most are one call to a shard."""
 ADMIN_LONG_S: Final = 3600.0
-"""What work gets that reads or writes a whole disk; ``--timeout`` gives more."""
+"""Deadline of work that reads or writes a whole disk; ``--timeout`` gives more."""
 ADMIN_ALIVE_S: Final = 2.0
-"""A console says this often that it is still there; three times silent cancels its work."""
+"""Interval of a console's keep-alive; without three in a row its work is cancelled."""
 ADMIN_LAST_WORDS_S: Final = 1.0
-"""For the answers to commands when the process is told to end."""
+"""Time to answer running commands after SIGTERM."""
 ADMIN_JOBS: Final = 3
 """Jobs that run at once: each holds a thread of the admin process, which needs some for everything else."""
 APPS: Final = 256
@@ -393,9 +393,9 @@ AUDIT_CHARS: Final = 500
 AUDIT_ITEMS: Final = 50
 """Of a list argument in the audit log."""
 RECENT_MESSAGES: Final = 20_000
-"""Messages per shard `why` finds without being told whose: 2 MB."""
+"""Messages per shard that `why` finds by their id alone: 2 MB."""
 RECENT_REMOVED: Final = 5000
-"""Recalled and removed messages per shard of which `why` knows when, how and who had them: 1 MB."""
+"""Recalled and removed messages per shard of which `why` knows when, how and which devices had them: 1 MB."""
 WHY_CONVERSATIONS: Final = 500
 """Conversations of a mailbox one question of `why` looks through in a shard: a few milliseconds."""
 SLOW_KEPT: Final = 200
@@ -408,3 +408,38 @@ WATCH_S: Final = 3600.0
 """Users with a log level of their own, and for how long: each frame of theirs is a line."""
 LOG_LINE_CHARS: Final = 2000
 """Longest log line a console is shown."""
+
+# --- relations -------------------------------------------------------------------------------------------------
+# What one limit assumes of another, checked whenever a process starts: a change of one shows which others depend on it.
+
+# A message fits what carries it: a frame with its head, a pull answer, a bundle's blob, a tick.
+assert MESSAGE_BYTES + 4096 <= MAX_MESSAGE_BYTES <= MAX_INFLATED_BYTES
+assert MESSAGE_BYTES < BATCH_BYTES <= TICK_ANSWER_BYTES
+assert LINK_BUNDLE_BYTES <= LINK_BLOB_BYTES <= TICK_BYTES
+assert LINK_BLOB_BUNDLES <= LINK_WINDOW
+# One pull answer does not make a session congested that has read everything so far, and congestion comes before the end.
+assert BATCH_BYTES < OUT_SOFT_BYTES < OUT_HARD_BYTES
+# What is pushed from memory fits an answer, and an answer is found within one look.
+assert TAIL_METAS <= BATCH_METAS <= PULL_ENTRIES and HISTORY_PAGE <= PULL_ENTRIES
+# A head is refused for its own length before the connection is for all it sent.
+assert MAX_HTTP_HEAD_BYTES + READ_BYTES <= LOGIN_BYTES
+# A client that keeps to its pings, or asks for the unread list, is never idle.
+assert PING_INTERVAL_MS + PING_TIMEOUT_MS < SESSION_IDLE_S * 1000 and HEARTBEAT_S < SESSION_IDLE_S
+# An acknowledgement is not awaited longer than it may wait, and waits grow.
+assert LINK_ACK_S < LINK_RESEND_S <= LINK_RESEND_MAX_S
+assert BACKOFF_FIRST_S <= BACKOFF_MAX_S and CLIENT_BACKOFF_FIRST_S <= CLIENT_BACKOFF_MAX_S
+assert PUSH_RETRY_FIRST_S <= PUSH_RETRY_MAX_S <= VENDOR_RETRY_MAX_S
+# The server gives a login up before the client does, and says why.
+assert LOGIN_TIMEOUT_S < CLIENT_LOGIN_TIMEOUT_S
+# A late heartbeat is not a missing one; a start may take longer than a turn of the loop.
+assert 2 * HEARTBEAT_INTERVAL_S < HUNG_AFTER_S < START_TIMEOUT_S
+# A repetition is recognised while the sender may still send it, and while a push for it may be on its way.
+assert SENT_KEPT_MS > PUSH_AGE_MS
+# A part is smaller than the whole.
+assert PUSHES_PER_VENDOR <= PUSHES_AT_ONCE and PUSHES_PER_VENDOR <= VENDOR_REQUESTS
+assert UPLOADS_PER_USER < UPLOADS and UPLOAD_IDLE_S < UPLOAD_TIMEOUT_S
+assert GROUP_MEMBERS <= GROUP_MEMBERS_MAX and GROUP_ADMINS < GROUP_MEMBERS
+assert REST_IDS_PER_CALL <= REST_IDS and REST_PAGE <= REST_ROWS and MESSAGES_AT_ONCE <= MESSAGE_TARGETS
+assert DEVICES_PER_USER <= DEVICE_RECORDS_PER_USER
+# A running command outlives three missed keep-alives of its console.
+assert 3 * ADMIN_ALIVE_S < ADMIN_COMMAND_S < ADMIN_LONG_S < ADMIN_DEADLINE_S

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import orjson
-
+from lanying.base import jsons
 from lanying.base.errors import LanyingError
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, UserNotice
 
@@ -235,7 +234,7 @@ def read_meta(meta: Meta, own_uid: int) -> Event:
 
 def _typing(ext: str) -> bool | None:
     try:
-        status = orjson.loads(ext)["input_status"]
+        status = jsons.read(ext)["input_status"]
     except (ValueError, KeyError, TypeError):
         return None
     return bool(status == "typing")

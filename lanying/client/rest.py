@@ -7,8 +7,9 @@ import http.client
 import urllib.parse
 from typing import Any, Final
 
-import orjson
+import msgspec
 
+from lanying.base import jsons
 from lanying.base.errors import CallError
 
 TIMEOUT_S: Final = 20.0
@@ -61,10 +62,10 @@ class Rest:
         if method == "GET":
             target += "?" + urllib.parse.urlencode(params)
         else:
-            body = orjson.dumps(params)
+            body = msgspec.json.encode(params)
         try:
             connection.request(method, target, body, headers)
-            envelope = orjson.loads(connection.getresponse().read(ANSWER_BYTES))
+            envelope = jsons.read(connection.getresponse().read(ANSWER_BYTES))
             code, message = int(envelope["code"]), str(envelope.get("message") or "")
         except (OSError, http.client.HTTPException) as error:
             raise CallError(UNREACHABLE, f"{self.url}{path}: {error or type(error).__name__}") from error

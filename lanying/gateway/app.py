@@ -13,7 +13,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import orjson
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -185,7 +185,7 @@ def _failure(code: int, message: str, status: int) -> Response:
 
 
 def _envelope(content: dict[str, Any], status: int) -> Response:
-    response = Response(orjson.dumps(content), status, media_type="application/json")
+    response = Response(msgspec.json.encode(content), status, media_type="application/json")
     response.headers["cache-control"] = "no-store"
     return response
 

@@ -26,8 +26,9 @@ import secrets
 from collections.abc import Callable
 from typing import Final
 
-import orjson
+import msgspec
 
+from lanying.base import jsons
 from lanying.base.limits import MAX_MESSAGE_BYTES, PING_INTERVAL_MS, PING_TIMEOUT_MS
 from lanying.protocol.websocket import (
     BINARY,
@@ -93,11 +94,6 @@ class Connection(WebSocket):
         """The peer said good-bye (Socket.IO ``41``, Engine.IO ``1`` or a close frame): no frame will follow."""
         return self._goodbye or self.closed
 
-    @property
-    def attachment_pending(self) -> bool:
-        """Between the header part and the data part of a Socket.IO event: not a place to hand the connection over."""
-        return self._awaited > 0
-
     # --- out ---------------------------------------------------------------------------------------------------
 
     def opening(self) -> bytes:
@@ -110,7 +106,7 @@ class Connection(WebSocket):
             "pingInterval": PING_INTERVAL_MS,
             "pingTimeout": PING_TIMEOUT_MS,
         }
-        return encode_frame(TEXT, b"0" + orjson.dumps(handshake)) + encode_frame(TEXT, b"40")
+        return encode_frame(TEXT, b"0" + msgspec.json.encode(handshake)) + encode_frame(TEXT, b"40")
 
     def ping(self) -> bytes:
         """The client's keep-alive: Engine.IO ping, or a WebSocket ping for ``XSYNC``."""
@@ -259,8 +255,8 @@ class Connection(WebSocket):
 
     def _json(self, text: bytes) -> object:
         try:
-            value: object = orjson.loads(text)
-        except orjson.JSONDecodeError:  # also raised for more than 1024 levels
+            value: object = jsons.read(text)
+        except ValueError:
             raise self._fail(PROTOCOL_ERROR, "malformed JSON") from None
         return value
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 
-import orjson
+import msgspec
 
 from lanying.base.errors import LanyingError, ProtocolError
 from lanying.base.limits import MAX_HTTP_HEAD_BYTES
@@ -179,7 +179,7 @@ def connection_kind(head: Head) -> int:
 
 def _socketio_refusal(code: int, message: str) -> BadRequest:
     # The shape of engine.io's own errors, readable by pages of any origin.
-    body = orjson.dumps({"code": code, "message": message})
+    body = msgspec.json.encode({"code": code, "message": message})
     return BadRequest(400, message, {"Access-Control-Allow-Origin": "*"}, body)
 
 

@@ -10,6 +10,10 @@ Frame layout (RFC 6455 section 5.2), network byte order::
 
 A length in a longer form than necessary is accepted: the RFC forbids sending it, names no reaction, and nothing depends
 on it. Everything else that breaks the RFC raises :class:`~lanying.base.errors.ProtocolError`, as early as the bytes allow.
+
+Written here and not taken from a library: a small frame costs 0.4 µs of the few tens a message may cost, the same code serves both
+roles, and a connection moves between processes as nothing but its unread bytes. Only masking comes from ``websockets``, in C: it is
+the part that Python is slow at, 0.25 µs for 120 bytes against 0.74.
 """
 
 from __future__ import annotations
@@ -40,8 +44,6 @@ NO_STATUS: Final = 1005
 INVALID_DATA: Final = 1007
 POLICY_VIOLATION: Final = 1008
 MESSAGE_TOO_BIG: Final = 1009
-INTERNAL_ERROR: Final = 1011
-TRY_AGAIN_LATER: Final = 1013
 
 _FIN = 0x80
 _MASK = 0x80

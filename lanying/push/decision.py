@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from lanying.base import jsons
+
 TITLE_CHARS: Final = 100
 BODY_CHARS: Final = 1000
 """Vendors refuse payloads above 4 KB, badge, extras and JSON included."""
@@ -163,8 +165,8 @@ def within(hour: int, start: int, end: int) -> bool:
 def read_config(text: str) -> dict[str, Any]:
     """A message's ``config``, which is whatever its sender wrote: anything but a JSON object counts as empty."""
     try:
-        found = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        found = jsons.read(text)
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -22,7 +22,6 @@ from enum import IntEnum, auto
 from typing import Final
 
 import msgspec
-import orjson
 
 from lanying.base import limits
 from lanying.base.errors import ProtocolError
@@ -183,7 +182,7 @@ class Arrival:
         :param idle_s: patience for another login
         """
         if self.state is VISITING:
-            body = orjson.dumps({"code": 503, "data": None, "message": "the gateway is restarting, try again"})
+            body = msgspec.json.encode({"code": 503, "data": None, "message": "the gateway is restarting, try again"})
             headers = {"Access-Control-Allow-Origin": "*", "Retry-After": "1"}
             return self._close(Event.REFUSED, [error_response(503, reason, headers, body)])
         self._move(Event.REFUSED)

@@ -56,7 +56,6 @@ def drain(stores: Sequence[Store], shard_map: ShardMap, config: Config, now_ms: 
 
 class _Drain:
     def __init__(self, stores: Sequence[Store], shard_map: ShardMap, config: Config, now_ms: int) -> None:
-        self._stores = stores
         self._now = 0.0
         self._now_ms = now_ms
         self._wire: deque[tuple[str, bytes]] = deque()

@@ -70,6 +70,8 @@ class Simulation:
         self.now = 1000.0
         self.now_ms = now_ms
         self.hold: set[str] = set()
+        self.greeting: dict[int, list[bytes]] = {}
+        """What a session without a device is sent, by descriptor."""
         self.to_push: list[Message] = []
         self._wire: deque[tuple[str, bytes]] = deque()
         self._calls: dict[int, Callable[[Reply], None]] = {}
@@ -182,8 +184,6 @@ class Simulation:
                 device.closed = True
                 del self.devices[session.uid, session.sn]
         return True
-
-    greeting: dict[int, list[bytes]] = {}
 
     def carry(self) -> bool:
         """What is on the bus now arrives. False: there was nothing."""

@@ -242,16 +242,7 @@ def test_hand_over_after_the_first_frame(kind: int) -> None:
         else:
             assert got == b"login"
             rest = here.unread + wire[split:]
-        assert not here.attachment_pending
         assert there.receive(rest) == sent[1:]
-
-
-def test_attachment_pending() -> None:
-    end = Connection(SOCKETIO)
-    end.feed(text(HEADER))
-    assert end.next_frame() is None and end.attachment_pending
-    end.feed(ATTACHED)
-    assert end.next_frame() == UNREAD and not end.attachment_pending
 
 
 # --- out, and both ends against each other ---------------------------------------------------------------------

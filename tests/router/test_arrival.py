@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import orjson
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -248,7 +248,7 @@ def test_a_gateway_that_is_down() -> None:
     client.perform(client.arrival.refused(Status.FAIL, "shard restarting", NOW))
     head, _, body = client.text.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503 ")
-    assert orjson.loads(body)["code"] == 503
+    assert msgspec.json.decode(body)["code"] == 503
     assert client.actions[-1] == Close("gateway")
 
 

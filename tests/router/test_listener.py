@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import orjson
+import msgspec
 import pytest
 import uvloop
 
@@ -289,7 +289,7 @@ def test_without_a_gateway(world: World) -> None:
     client.sendall(b"GET / HTTP/1.1\r\n\r\n")
     head, _, body = world.ends(client).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503 ")
-    assert orjson.loads(body) == {"code": 503, "data": None, "message": "the gateway is restarting, try again"}
+    assert msgspec.json.decode(body) == {"code": 503, "data": None, "message": "the gateway is restarting, try again"}
 
 
 def test_without_its_shard_a_login_fails_and_may_be_tried_again(world: World) -> None:

@@ -6,7 +6,7 @@ from functools import cache
 from html import escape
 from typing import Any, Final
 
-import orjson
+import msgspec
 
 from lanying import __version__
 from lanying.gateway.contract.contract import CONTRACT, Call, Schema
@@ -49,7 +49,7 @@ def document() -> dict[str, Any]:
 
 async def description(visit: Visit) -> object:
     """The description as JSON."""
-    return Raw(orjson.dumps(document()), "application/json")
+    return Raw(msgspec.json.encode(document()), "application/json")
 
 
 async def page(visit: Visit) -> object:
@@ -134,7 +134,7 @@ def _entry(call: Call) -> str:
         f"<tr><td><code>{escape(name)}</code>{' <b>required</b>' if name in call.required else ''}<td>{escape(_kind(shape))}"
         for name, shape in call.parameters.items()
     )
-    answer = escape(orjson.dumps(call.data).decode())
+    answer = escape(msgspec.json.encode(call.data).decode())
     return (
         f"<details><summary><span class=m>{escape(' '.join(call.methods))}</span><code>{escape(call.path)}</code> "
         f"({escape(call.auth)})</summary><table>{rows}</table><p>data: <code>{answer}</code></p></details>"

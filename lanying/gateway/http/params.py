@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-import orjson
-
-from lanying.base import limits
+from lanying.base import jsons, limits
 from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
 from lanying.gateway.http.error_codes import refuse
@@ -34,8 +32,8 @@ def parse(query: bytes, body: bytes) -> Params:
         raise refuse(10002, "a query has at most 100 parameters") from error
     if body.strip():
         try:
-            found = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
+            found = jsons.read(body)
+        except ValueError as error:
             raise refuse(10002, f"the body is not valid JSON: {error}") from error
         if isinstance(found, dict):
             values.update(found)

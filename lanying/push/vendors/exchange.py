@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from lanying.base import limits
+from lanying.base import jsons, limits
 from lanying.base.errors import ConfigError
 from lanying.config.notifiers import Notifier, Secret
 from lanying.push.decision import Push
@@ -81,8 +81,8 @@ class Answer(msgspec.Struct, frozen=True):
     def json(self) -> dict[str, Any]:
         """The body if it is a JSON object, else nothing."""
         try:
-            found = msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            found = jsons.read(self.body)
+        except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
+import msgspec
 
+from lanying.base import jsons
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta, Status
 from lanying.shard.chat.mailbox import Conversation
 from lanying.shard.chat.policy import Refused
@@ -79,13 +80,13 @@ def merge_json(old: str, new: str) -> str:
     if not new or not old:
         return new or old
     try:
-        left, right = orjson.loads(old), orjson.loads(new)
-    except orjson.JSONDecodeError:
+        left, right = jsons.read(old), jsons.read(new)
+    except ValueError:
         return new
     if not isinstance(left, dict) or not isinstance(right, dict):
         return new
     _merge(left, right, 0)
-    return orjson.dumps(left).decode()
+    return msgspec.json.encode(left).decode()
 
 
 def _merge(left: dict[str, object], right: dict[str, object], depth: int) -> None:

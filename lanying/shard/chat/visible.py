@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import orjson
-
-from lanying.base import limits
+from lanying.base import jsons, limits
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.shard.chat import marks
 from lanying.shard.chat.mailbox import Conversation
@@ -56,8 +54,8 @@ def _stale_call(meta: Meta, following: Sequence[bytes | None], now_ms: int) -> b
     if body.ctype != MessageBody.RTC or not body.config:
         return False
     try:
-        config = orjson.loads(body.config)
-    except orjson.JSONDecodeError:
+        config = jsons.read(body.config)
+    except ValueError:
         return False
     if not isinstance(config, dict) or config.get("action") != "call":
         return False

@@ -115,18 +115,6 @@ def member_since(store: Store, gid: int, uid: int) -> tuple[int, bool] | None:
     return found.joined_ms, group.info.history_visible
 
 
-def mute_mode(store: Store, gid: int, uid: int) -> int:
-    """0 none, 1 without alert, 2 do not deliver."""
-    found = member(store, gid, uid)
-    return 0 if found is None else found.mute_mode
-
-
-def push_mode(store: Store, gid: int, uid: int) -> int:
-    """0 all, 1 none, 2 of admins or mentions, 3 of admins, 4 mentions."""
-    found = member(store, gid, uid)
-    return 0 if found is None else found.push_mode
-
-
 def may_post(store: Store, gid: int, uid: int, app: str, now_ms: int, *, speaks: bool = True) -> tuple[int, str] | None:
     """Why ``uid`` may not write into a group: a Status code and a reason; None: he may. Without ``speaks`` bans do not count."""
     group = load(store, gid)

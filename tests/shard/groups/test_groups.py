@@ -469,7 +469,6 @@ def test_what_the_timeline_asks(world: World) -> None:
     world.ask_in(m.EditGroup, world.alice, "history_visible", True)
     assert records.member_since(store, gid, world.mary) == (world.now_ms, True)
     assert records.member_since(store, gid, world.nora) is None
-    assert records.mute_mode(store, gid, world.nora) == records.push_mode(store, gid, world.nora) == 0
 
 
 def test_own_settings(world: World) -> None:
@@ -481,7 +480,7 @@ def test_own_settings(world: World) -> None:
         N.MUTED: line("mary", "mary"),
         N.INFO_UPDATED: line("mary", "mary", "", '{"property":"msg_mute_mode","msg_mute_mode":2}'),
     }
-    assert records.mute_mode(world.store, world.gid, world.mary) == 2
+    assert world.view(world.mary).mute_mode == 2
     world.ask_in(m.SetMember, world.mary, None, 0, None)
     assert world.told().keys() == {N.UNMUTED, N.INFO_UPDATED}
     world.ask_in(m.SetMember, world.mary, None, None, 4)
