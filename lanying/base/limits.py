@@ -203,6 +203,22 @@ REST_HEAD_TIMEOUT_S: Final = 10.0
 """From the first byte of a request to the end of its head."""
 REST_IDLE_S: Final = 60.0
 """A connection kept alive without a request."""
+REST_CONNECTIONS: Final = 4096
+"""HTTP connections of the gateway: 10 KB each while they idle. With more, the peer that has the most gives up its idlest."""
+REST_CONNECTIONS_PER_PEER: Final = 1024
+"""Of these, for one address (a school behind one NAT), unless it is a trusted proxy."""
+REST_WAITING_BYTES: Final = 16 * 1024
+"""Read behind a request that is not answered yet. No browser sends more, and proxies wait; with more, the answer is the last."""
+REST_BODY_MIN_BYTES_PER_S: Final = 2 * 1024
+REST_BODY_GRACE_S: Final = 15.0
+"""A body may come slowly for so long, and is this fast on average from then on: a tenth of a poor mobile uplink."""
+REST_STUCK_S: Final = 30.0
+"""A client that takes nothing of its answer for this long is gone, downloads included."""
+REST_BODIES_BYTES: Final = 32 * 1024 * 1024
+REST_BODIES_BYTES_PER_PEER: Final = 8 * 1024 * 1024
+"""Bodies being read or worked on, in all and of one address; more are told to come back. Files go to the disk and do not count."""
+REST_BODY_BYTES_NO_TOKEN: Final = 64 * 1024
+"""Largest body of a caller who has not shown a good token: a login or a registration is a few hundred bytes."""
 MAX_JSON_INT: Final = (1 << 53) - 1
 """Largest number a JavaScript client reads exactly (xsync rule 4)."""
 REST_IDS: Final = 10_000

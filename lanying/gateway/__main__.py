@@ -80,7 +80,7 @@ class Process:
         if self._draining is not None:
             return wire.Refused(Status.FAIL, "the server is stopping")
         visitor = decode_visitor(record)
-        self.adopter.adopt(socket.socket(fileno=fd), visitor.first_bytes)
+        self.adopter.adopt(socket.socket(fileno=fd), visitor.first_bytes, visitor.address)
         return wire.ACCEPTED
 
     def heartbeat(self) -> None:

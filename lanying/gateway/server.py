@@ -1,8 +1,7 @@
-"""Sockets the router hands over become HTTP connections of uvicorn.
+"""Sockets the router hands over become HTTP connections: :class:`~lanying.gateway.http.connection.HttpConnection`.
 
 The router has read the head of the first request to know that it is one; those bytes travel with the socket and are
-fed before anything is read from it. Beside uvicorn's own keep-alive limit a connection has a deadline and a size for
-every request head, so a slow or endless one costs little.
+fed before anything is read from it.
 """
 
 from __future__ import annotations
@@ -11,99 +10,61 @@ import asyncio
 import logging
 import socket
 from email.utils import formatdate
-from typing import Any
+from typing import Any, Final
 
 from starlette.types import ASGIApp
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from lanying.base import limits
+from lanying.base.peers import Proxies
+from lanying.gateway.http.connection import Hall, HttpConnection
 
 log = logging.getLogger(__name__)
 
-
-class HttpConnection(HttpToolsProtocol):
-    """uvicorn's protocol, begun with bytes that were already read and with limits on every request head."""
-
-    def __init__(self, config: Config, state: ServerState, first: bytes, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(config, state, {}, loop)
-        self._first = first
-        self._in_head = True
-        self._head_bytes = 0
-        self._deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._expect_head()
-        if self._first:
-            first, self._first = self._first, b""
-            self.data_received(first)
-
-    def data_received(self, data: bytes) -> None:
-        if self.parser is None or self.transport.is_closing():
-            return
-        if self._in_head:
-            self._head_bytes += len(data)
-        super().data_received(data)
-        if self._in_head and self._head_bytes > limits.MAX_HTTP_HEAD_BYTES:
-            self.transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._head_done()
-        super().connection_lost(exc)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._expect_head()
-
-    def on_headers_complete(self) -> None:
-        self._head_done()
-        super().on_headers_complete()
-
-    def _expect_head(self) -> None:
-        self._head_done()
-        self._in_head = True
-        self._deadline = self.loop.call_later(limits.REST_HEAD_TIMEOUT_S, self.transport.close)
-
-    def _head_done(self) -> None:
-        self._in_head = False
-        self._head_bytes = 0
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+CHECK_S: Final = 1.0
+"""How often deadlines are looked at: one look at 4,000 connections takes a few milliseconds."""
 
 
 class Adopter:
-    """Serves an ASGI application on sockets from elsewhere."""
+    """Serves an ASGI application on sockets from elsewhere.
 
-    def __init__(self, app: ASGIApp, loop: asyncio.AbstractEventLoop) -> None:
+    :param hall: who may have how many connections
+    """
+
+    def __init__(self, app: ASGIApp, loop: asyncio.AbstractEventLoop, hall: Hall | None = None) -> None:
         self._loop = loop
+        self._hall = hall or Hall(Proxies())
         self._state = ServerState()
         self._config = Config(
             app,
+            interface="asgi3",
             http="httptools",
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_keep_alive=int(limits.REST_IDLE_S),
         )
         self._config.load()
         self._adopting: set[asyncio.Task[Any]] = set()
+        self._checks: asyncio.TimerHandle | None = None
         self.tell_time()
 
-    def adopt(self, sock: socket.socket, data: bytes) -> None:
-        """Serve this connection, beginning with ``data``. The socket is the adopter's from now on."""
+    def adopt(self, sock: socket.socket, data: bytes, address: str = "") -> None:
+        """Serve this connection of a client at ``address``, beginning with ``data``. The socket is the adopter's from now on."""
         sock.setblocking(False)
-        task = self._loop.create_task(self._connect(sock, data), name="adopt")
+        task = self._loop.create_task(self._connect(sock, data, address), name="adopt")
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
 
-    def protocol(self, first: bytes = b"") -> HttpConnection:
+    def protocol(self, first: bytes = b"", address: str = "") -> HttpConnection:
         """A new connection, for a listener of its own."""
-        return HttpConnection(self._config, self._state, first, self._loop)
+        if self._checks is None:
+            self._checks = self._loop.call_later(CHECK_S, self._check)
+        return HttpConnection(self._config, self._state, self._hall, self._loop, first, address)
 
     def tell_time(self) -> None:
         """Renew the Date header; to be called about every second."""
@@ -115,19 +76,36 @@ class Adopter:
         return len(self._state.connections)
 
     async def drain(self, timeout_s: float) -> None:
-        """Close idle connections, let running requests finish, close what is left after ``timeout_s``."""
-        if self._adopting:
-            await asyncio.wait(self._adopting, timeout=timeout_s)
-        for connection in list(self._state.connections):
-            connection.shutdown()
-        if self._state.tasks:
-            await asyncio.wait(self._state.tasks, timeout=timeout_s)
-        for connection in list(self._state.connections):
-            connection.transport.close()
-
-    async def _connect(self, sock: socket.socket, data: bytes) -> None:
+        """Close idle connections, let running requests finish, cut what is left after ``timeout_s``."""
         try:
-            await self._loop.connect_accepted_socket(lambda: self.protocol(data), sock)
+            async with asyncio.timeout(timeout_s):
+                while self._adopting:
+                    await asyncio.wait(self._adopting)
+                for connection in self._open:
+                    connection.shutdown()
+                while self._state.tasks:
+                    await asyncio.wait(self._state.tasks)
+        except TimeoutError:
+            log.info("event=drain_cut_short connections=%d requests=%d", self.connections, len(self._state.tasks))
+        for connection in self._open:
+            connection.transport.close()
+        if self._checks is not None:
+            self._checks.cancel()
+            self._checks = None
+
+    @property
+    def _open(self) -> list[HttpConnection]:
+        return [connection for connection in self._state.connections if isinstance(connection, HttpConnection)]
+
+    def _check(self) -> None:
+        now = self._loop.time()
+        for connection in self._open:
+            connection.check(now)
+        self._checks = self._loop.call_later(CHECK_S, self._check) if self._state.connections else None
+
+    async def _connect(self, sock: socket.socket, data: bytes, address: str) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: self.protocol(data, address), sock)
         except OSError as error:
             log.info("event=adopt_failed error=%s", error)
             sock.close()
