@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { WebSocket } from 'ws';
-import { CallError, Client, decode, encode, outgoing } from '../../lanying/web/sdk/index.js';
+import { CallError, Client, decode, encode, line, lines, outgoing } from '../../lanying/web/sdk/index.js';
 
 const url = process.env.LANYING_URL;
 const live = { skip: !url && 'no server: run pytest tests/web' };
@@ -66,6 +66,30 @@ test('numbers up to 2^53, negative ones, unknown fields and text survive', () =>
   assert.equal(decode('XID', Uint8Array.of(0x58, 5, 8, 9)).uid, 9);
   assert.throws(() => decode('XID', Uint8Array.of(8)));
   assert.throws(() => decode('Meta', Uint8Array.of(18, 100, 1)));
+});
+
+test('the token goes into addresses of the files of this server and no other', () => {
+  const client = new Client('http://chat.example:8480', { storage: new Map() });
+  client.rest.token = 'TOKEN';
+  const file = 'http://chat.example:8480/file/download/chat?file_sign=abc';
+  assert.equal(client.fileUrl(file, { image_type: 2 }), `${file}&access-token=TOKEN&app_id=lanying&image_type=2`);
+  assert.equal(client.fileUrl('AbC-_12='), 'http://chat.example:8480/file/download/avatar?object_name=AbC-_12%3D&access-token=TOKEN&app_id=lanying');
+  for (const other of ['https://chat.example:8480/file/download/chat', 'http://chat.example/file/download/chat', 'http://evil.example/file/download/chat', 'http://chat.example.evil.example:8480/x']) {
+    assert.equal(client.fileUrl(other), other);
+  }
+  const none = ['', 'http://[', 'http://', 'javascript:alert(1)', 'data:text/html,x', 'file:///etc/passwd', 'http://u:p@chat.example:8480/file/download/chat', 'http://u@other.example/x',
+    'http://chat.example:8480/app/allow?allow=1', 'http://chat.example:8480/file/download/../../app/allow', 'http://chat.example:8480/file/download/chat%2f..%2f..%2fapp/allow',
+    'http://chat.example:8480/file/download/chat/../../../app/allow', 'http://chat.example:8480\\@evil.example/x', null, undefined, 5, {}, [], { toString: 1 }, true];
+  for (const value of none) assert.equal(client.fileUrl(value), '', String(typeof value === 'string' ? value : typeof value));
+});
+
+test('names and texts of others: one line or several, without what is not seen or turns directions, of any value', () => {
+  assert.equal(line('invoice_\u202Efdp.exe'), 'invoice_fdp.exe');
+  assert.equal(line(' two\r\nlines\u2028and\0more\t '), 'two lines andmore');
+  for (const blank of ['\u200B\u200B', '\u3164', '\u202E', ' \n', '\u0301', null, {}, [], { toString: 1 }, true, NaN]) assert.ok(!line(blank) || typeof blank === 'number');
+  for (const kept of ['👨‍👩‍👧', 'می‌خواهم', 'שלום', '你好', 'zoë']) assert.equal(line(kept), kept);
+  assert.equal(lines('a\r\nb\u2066c\u2069\td'), 'a\nbc\td');
+  assert.equal(lines(5), '5');
 });
 
 test('two users become friends, chat, mark as read, edit and recall', live, async () => {

@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from lanying.testing.cluster import Cluster
 from tests.web.node import need
 
@@ -24,3 +26,18 @@ def test_people_chat(cluster: Cluster) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-4000:]
+
+
+@pytest.mark.parametrize("file", ["hostile.test.js"])
+def test_the_page(cluster: Cluster, file: str) -> None:
+    need("playwright-core", os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+    done = subprocess.run(
+        ["node", "--test", "--test-reporter=spec", file],
+        cwd=HERE,
+        env={**os.environ, "LANYING_URL": cluster.url},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

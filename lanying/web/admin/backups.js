@@ -1,6 +1,6 @@
 // Backups into the directory the server was told: start one, see how far it is, and those before.
 
-import { html, useEffect, useState } from '../vendor/preact.js';
+import { html, useEffect, useState } from '../app/view.js';
 import { clock, day } from '../app/time.js';
 import { attempt } from '../app/toast.js';
 import { w } from './words.js';

@@ -1,6 +1,6 @@
 // Groups of the app, moderated with their owner's rights.
 
-import { html } from '../vendor/preact.js';
+import { html } from '../app/view.js';
 import { ask } from '../app/dialog.js';
 import { attempt } from '../app/toast.js';
 import { Menu } from '../app/menu.js';

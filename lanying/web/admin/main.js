@@ -1,6 +1,6 @@
 // The admin page: a token, then what the console offers to a person who would rather look.
 
-import { html, render, useEffect, useState } from '../vendor/preact.js';
+import { html, render, useEffect, useState } from '../app/view.js';
 import { Rest } from '../sdk/rest.js';
 import { language } from '../app/i18n.js';
 import { Toasts, toast } from '../app/toast.js';

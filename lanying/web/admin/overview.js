@@ -1,6 +1,6 @@
 // Live counts and plots.
 
-import { html, useEffect, useState } from '../vendor/preact.js';
+import { html, useEffect, useState } from '../app/view.js';
 import { size } from '../app/time.js';
 import { Plot } from './plot.js';
 import { w } from './words.js';

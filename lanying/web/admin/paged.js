@@ -1,6 +1,6 @@
 // A table that is asked for in pieces.
 
-import { html, useEffect, useState } from '../vendor/preact.js';
+import { html, useEffect, useState } from '../app/view.js';
 import { w } from './words.js';
 
 const PAGE = 50;

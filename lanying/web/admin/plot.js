@@ -1,6 +1,6 @@
 // A line over time.
 
-import { html } from '../vendor/preact.js';
+import { html } from '../app/view.js';
 
 const WIDTH = 300;
 const HEIGHT = 72;

@@ -1,6 +1,6 @@
 // The server itself: where it is, which apps it has, how it is backed up.
 
-import { html, useEffect, useState } from '../vendor/preact.js';
+import { html, useEffect, useState } from '../app/view.js';
 import { Backups } from './backups.js';
 import { w } from './words.js';
 

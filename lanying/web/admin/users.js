@@ -1,6 +1,6 @@
 // Accounts: find, ban, sign out, set a password, delete, create.
 
-import { html, useState } from '../vendor/preact.js';
+import { html, useState } from '../app/view.js';
 import { Dialog, ask, openDialog } from '../app/dialog.js';
 import { attempt } from '../app/toast.js';
 import { Menu } from '../app/menu.js';

@@ -1,6 +1,8 @@
 // Find somebody by name or number and ask.
 
-import { html, useState } from '../vendor/preact.js';
+import { html, useState } from './view.js';
+import { shownName } from '../sdk/directory.js';
+import { line } from '../sdk/plain.js';
 import { Avatar } from './avatar.js';
 import { Dialog } from './dialog.js';
 import { chatPath, go, useClient } from './hooks.js';
@@ -39,11 +41,11 @@ export function AddContact({ onClose }) {
     </form>
     <p class="form-error" role="alert">${error}</p>
     ${found && html`<div class="found">
-      <${Avatar} id=${found.user_id} name=${found.nick_name || found.username} url=${found.avatar} size=${56} />
-      <span class="row-text"><b>${found.nick_name || found.username}</b><small class="muted">${found.username} · ${found.user_id}</small></span>
+      <${Avatar} id=${found.user_id} name=${shownName(found)} url=${found.avatar} size=${56} />
+      <span class="row-text"><b dir="auto">${shownName(found)}</b><small class="muted"><bdi>${line(found.username)}</bdi> · ${found.user_id}</small></span>
     </div>
     ${found.user_id === client.uid ? html`<p>${t('thatIsYou')}</p>`
       : client.directory.friends.has(found.user_id) ? html`<button class="button" onClick=${write}>${t('write')}</button>`
-      : html`<form onSubmit=${apply}><label>${t('requestText')}<input name="reason" maxlength="200" /></label><button class="button wide">${t('sendRequest')}</button></form>`}`}
+      : html`<form onSubmit=${apply}><label>${t('requestText')}<input name="reason" dir="auto" maxlength="200" /></label><button class="button wide">${t('sendRequest')}</button></form>`}`}
   <//>`;
 }

@@ -1,6 +1,6 @@
 // Signed in or not.
 
-import { html, useEffect, useState } from '../vendor/preact.js';
+import { html, useEffect, useState } from './view.js';
 import { Client } from '../sdk/index.js';
 import { setDialogClient } from './dialog.js';
 import { ClientContext } from './hooks.js';

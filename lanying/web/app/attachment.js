@@ -1,7 +1,8 @@
 // Pictures, voice, video, files, places. Whatever they claim to be, they are shown by an element that can only be that.
 
-import { html, useRef, useState } from '../vendor/preact.js';
+import { html, useRef, useState } from './view.js';
 import { CTYPE } from '../sdk/outgoing.js';
+import { count, line, lines } from '../sdk/plain.js';
 import { Dialog, openDialog } from './dialog.js';
 import { useClient } from './hooks.js';
 import { t } from './i18n.js';
@@ -9,29 +10,30 @@ import { Icon } from './icons.js';
 import { seconds, size } from './time.js';
 
 const MAX_PX = 280;
+const MIN_PX = 40;
 
 export function Attachment({ message }) {
   const client = useClient();
   const { attachment: file, ctype } = message;
-  const url = typeof file.url === 'string' ? client.fileUrl(file.url) : '';
+  const url = client.fileUrl(file.url);
   if (ctype === CTYPE.IMAGE) return html`<${Picture} file=${file} url=${url} thumbnail=${url && client.fileUrl(file.url, { image_type: 2 })} />`;
-  if (ctype === CTYPE.AUDIO) return html`<${Voice} url=${url} duration=${Number(file.duration) || 0} />`;
+  if (ctype === CTYPE.AUDIO) return html`<${Voice} url=${url} duration=${count(file.duration)} />`;
   if (ctype === CTYPE.VIDEO) return html`<video class="video" src=${url} controls preload="metadata"></video>`;
   if (ctype === CTYPE.FILE) return html`<${File} file=${file} url=${url} />`;
-  if (ctype === CTYPE.LOCATION) return html`<span class="text">📍 ${String(file.addr ?? `${file.lat}, ${file.lon}`)}</span>`;
+  if (ctype === CTYPE.LOCATION) return html`<span class="text" dir="auto">📍 ${line(file.addr) || [file.lat, file.lon].map(lines).join(', ')}</span>`;
   if (ctype === CTYPE.FORWARD) return html`<span class="text">${t('forward_')}</span>`;
   if (ctype === CTYPE.RTC) return html`<span class="text">${t('call_')}</span>`;
   return null;
 }
 
 function Picture({ file, url, thumbnail }) {
-  const width = Number(file.width) || MAX_PX;
-  const height = Number(file.height) || MAX_PX * 0.75;
+  const width = Math.max(MIN_PX, count(file.width) || MAX_PX);
+  const height = Math.max(MIN_PX, count(file.height) || MAX_PX * 0.75);
   const scale = Math.min(1, MAX_PX / width, MAX_PX / height);
   const [source, setSource] = useState(thumbnail);
-  const name = String(file.dName ?? t('picture'));
+  const name = line(file.dName) || t('picture');
   return html`<button class="picture" aria-label=${`${t('openPicture')}: ${name}`} onClick=${() => openDialog(Lightbox, { url, name })}
-    style=${{ width: `${Math.round(width * scale)}px`, aspectRatio: `${width} / ${height}` }}>
+    style=${{ width: `${Math.max(MIN_PX, Math.round(width * scale))}px`, aspectRatio: `${width} / ${height}` }}>
     <img src=${source} alt=${name} loading="lazy" onError=${() => source !== url && setSource(url)} />
   </button>`;
 }
@@ -58,9 +60,9 @@ function Voice({ url, duration }) {
 }
 
 function File({ file, url }) {
-  const name = String(file.dName ?? t('files'));
+  const name = line(file.dName) || t('file');
   return html`<a class="file" href=${url || undefined} download=${name} target="_blank" rel="noopener noreferrer">
     <span class="file-icon"><${Icon} name="file" /></span>
-    <span><b>${name}</b><small>${size(Number(file.fLen) || 0)}</small></span>
+    <span><b dir="auto">${name}</b><small>${size(count(file.fLen))}</small></span>
   </a>`;
 }

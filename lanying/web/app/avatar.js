@@ -1,6 +1,7 @@
 // A round picture, or the first letter on a colour that belongs to the id.
 
-import { html, useState } from '../vendor/preact.js';
+import { html, useState } from './view.js';
+import { line } from '../sdk/plain.js';
 import { useClient } from './hooks.js';
 
 const HUES = 12;
@@ -8,12 +9,12 @@ const HUES = 12;
 export function Avatar({ id, name, url, size = 44, group = false }) {
   const client = useClient();
   const [broken, setBroken] = useState('');
-  const source = url && url !== broken && client ? client.fileUrl(url, { image_type: 2 }) : '';
+  const source = url !== broken && client ? client.fileUrl(url, { image_type: 2 }) : '';
   const look = { width: `${size}px`, height: `${size}px`, fontSize: `${Math.round(size * 0.42)}px` };
   return html`<span class=${`avatar hue-${id % HUES} ${group ? 'square' : ''}`} style=${look} aria-hidden="true">
     ${source
       ? html`<img src=${source} alt="" loading="lazy" onError=${() => setBroken(url)} />`
-      : [...(name || '·')][0].toUpperCase()}
+      : [...(line(name) || '·')][0].toUpperCase()}
   </span>`;
 }
 
@@ -21,11 +22,11 @@ export function Avatar({ id, name, url, size = 44, group = false }) {
 export function PeerAvatar({ peer, group, size }) {
   const { directory } = useClient();
   const row = group ? directory.group(peer) : directory.user(peer);
-  return html`<${Avatar} id=${peer} name=${group ? row?.name : directory.name(peer)} url=${row?.avatar} size=${size} group=${group} />`;
+  return html`<${Avatar} id=${peer} name=${group ? directory.groupName(peer) : directory.name(peer)} url=${row?.avatar} size=${size} group=${group} />`;
 }
 
 export function peerName(client, peer, group, t) {
   if (!peer) return t('system');
-  const name = group ? client.directory.group(peer)?.name : client.directory.name(peer);
+  const name = group ? client.directory.groupName(peer) : client.directory.name(peer);
   return name || (group ? t('group') : String(peer));
 }

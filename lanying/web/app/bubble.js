@@ -1,16 +1,17 @@
 // One message.
 
-import { Component, html } from '../vendor/preact.js';
+import { Component, html } from './view.js';
+import { line, lines } from '../sdk/plain.js';
 import { PeerAvatar } from './avatar.js';
 import { Attachment } from './attachment.js';
 import { ClientContext } from './hooks.js';
 import { explain, t } from './i18n.js';
 import { messageActions } from './message_actions.js';
 import { Menu } from './menu.js';
-import { body } from './preview.js';
-import { isEmoji, rich } from './text.js';
+import { isEmoji, phrase, rich } from './text.js';
 import { clock } from './time.js';
 
+const QUOTE_CHARS = 200;
 const MARKS = { 0: ['✓', 'sent'], 1: ['✓✓', 'delivered'], 2: ['✓✓', 'read'] };
 
 /** Drawn again only when its message or a name has changed: messages are values. */
@@ -26,16 +27,16 @@ export class Bubble extends Component {
 
 function view(client, message, first, onAnswer, onJump) {
   const own = message.sender === client.uid;
-  if (message.recalled) return html`<p class="center-note">${body(client, message)}</p>`;
-  const alone = message.ctype === 0 && isEmoji(message.text);
+  if (message.recalled) return html`<p class="center-note">${message.recalled === client.uid ? t('recalledYou') : phrase('recalledOther', { name: client.directory.name(message.recalled) || message.recalled })}</p>`;
+  const alone = message.ctype === 0 && isEmoji(lines(message.text));
   const name = message.group && !own && first ? client.directory.name(message.sender) || message.sender : '';
   return html`<article class=${`message ${own ? 'own' : 'other'} ${first ? 'first' : ''}`}>
     ${message.group && !own && html`<span class="message-avatar">${first && html`<${PeerAvatar} peer=${message.sender} size=${34} />`}</span>`}
     <div class=${`bubble kind-${message.ctype} ${alone ? 'emoji-only' : ''}`}>
-      ${name && html`<b class="sender">${name}</b>`}
+      ${name && html`<b class="sender" dir="auto">${name}</b>`}
       ${message.ext.reply && html`<${Quote} reply=${message.ext.reply} onJump=${onJump} />`}
       <${Attachment} message=${message} />
-      ${message.text && html`<span class="text">${rich(message.text)}</span>`}
+      ${message.text && html`<span class="text" dir="auto">${rich(lines(message.text))}</span>`}
       <span class="meta">
         ${message.edited > 0 && html`<span>${t('edited')}</span>`}
         <time>${clock(message.time)}</time>
@@ -58,6 +59,6 @@ function Mark({ message }) {
 
 function Quote({ reply, onJump }) {
   return html`<button class="quote" onClick=${() => onJump(reply.mid)}>
-    <b>${String(reply.name ?? '')}</b><span>${String(reply.text ?? '').slice(0, 200)}</span>
+    <b dir="auto">${line(reply.name)}</b><span dir="auto">${lines(reply.text).slice(0, QUOTE_CHARS)}</span>
   </button>`;
 }

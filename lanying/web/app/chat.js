@@ -1,9 +1,11 @@
 // One conversation: head, messages, composer, and what is known about a group beside them.
 
-import { html, useEffect, useState } from '../vendor/preact.js';
+import { html, useEffect, useState } from './view.js';
+import { count, lines } from '../sdk/plain.js';
 import { PeerAvatar, peerName } from './avatar.js';
 import { Composer } from './composer.js';
 import { GroupPanel } from './group_panel.js';
+import { Guard } from './guard.js';
 import { go, useEvents } from './hooks.js';
 import { t } from './i18n.js';
 import { Icon, IconButton } from './icons.js';
@@ -28,15 +30,15 @@ export function Chat({ peer, group }) {
   }, [peer]);
   useSeen(client, conversation);
   const name = peerName(client, peer, group, t);
-  const count = client.directory.group(peer)?.count;
-  const below = typing ? t('typing') : group && count ? t('membersCount', { count }) : '';
+  const members = count(client.directory.group(peer)?.count);
+  const below = typing ? t('typing') : group && members ? t('membersCount', { count: members }) : '';
   return html`<div class=${`chat ${info ? 'with-panel' : ''}`}>
     <${DropZone} onFiles=${uploads.add}>
       <header class="chat-head">
         <${IconButton} icon="back" label=${t('back')} class="phone-only" onClick=${() => go('chats')} />
         <button class="chat-title" onClick=${() => (group ? setInfo(!info) : peer && go(`contacts/u/${peer}`))}>
           <${PeerAvatar} peer=${peer} group=${group} size=${40} />
-          <span><b>${name}</b><small class="muted" aria-live="polite">${below}</small></span>
+          <span><b dir="auto">${name}</b><small class="muted" aria-live="polite">${below}</small></span>
         </button>
         <${IconButton} icon="search" label=${t('searchInChat')} onClick=${() => setQuery(query === null ? '' : null)} />
         <${Menu} icon="more" label=${t('more')} items=${[
@@ -49,15 +51,15 @@ export function Chat({ peer, group }) {
       <${MessageList} key=${`${peer}${query ? '?' : ''}`} conversation=${conversation} query=${query} onAnswer=${(kind, message) => setAnswering({ kind, message })} />
       <${Composer} conversation=${conversation} answering=${answering} uploads=${uploads} onAnswered=${() => setAnswering({ kind: '', message: null })} onEditLast=${(message) => setAnswering({ kind: 'edit', message })} />
     <//>
-    ${info && group && html`<${GroupPanel} gid=${peer} onClose=${() => setInfo(false)} />`}
+    ${info && group && html`<${Guard} of=${peer} show=${() => html`<${GroupPanel} gid=${peer} onClose=${() => setInfo(false)} />`} />`}
   </div>`;
 }
 
 function Search({ conversation, query, onQuery }) {
-  const count = query ? conversation.messages.filter(({ text }) => text.toLowerCase().includes(query.toLowerCase())).length : 0;
+  const found = query ? conversation.messages.filter(({ text }) => lines(text).toLowerCase().includes(query.toLowerCase())).length : 0;
   return html`<div class="search in-chat"><${Icon} name="search" />
-    <input type="search" autofocus value=${query} aria-label=${t('searchInChat')} placeholder=${t('searchInChat')} onInput=${(event) => onQuery(event.target.value)} />
-    <small class="muted" role="status">${query && t('found', { count })}</small>
+    <input type="search" dir="auto" autofocus value=${query} aria-label=${t('searchInChat')} placeholder=${t('searchInChat')} onInput=${(event) => onQuery(event.target.value)} />
+    <small class="muted" role="status">${query && t('found', { count: found })}</small>
     <${IconButton} icon="close" label=${t('close')} onClick=${() => onQuery(null)} />
   </div>`;
 }

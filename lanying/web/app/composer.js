@@ -1,6 +1,6 @@
 // Where messages are written.
 
-import { html, useEffect, useRef, useState } from '../vendor/preact.js';
+import { html, useEffect, useRef, useState } from './view.js';
 import { drafts } from './drafts.js';
 import { EmojiPicker } from './emoji.js';
 import { useClient } from './hooks.js';
@@ -8,6 +8,7 @@ import { t } from './i18n.js';
 import { Icon, IconButton } from './icons.js';
 import { Mentions, mentioned } from './mentions.js';
 import { body } from './preview.js';
+import { phrase } from './text.js';
 import { attempt } from './toast.js';
 import { Recorder } from './voice.js';
 
@@ -90,10 +91,10 @@ export function Composer({ conversation, answering, uploads, onAnswered, onEditL
   if (recording) return html`<footer class="composer"><${Recorder} onDone=${(blob, duration) => (setRecording(false), blob && uploads.voice(blob, duration))} /></footer>`;
   return html`<footer class="composer">
     ${uploads.list.map(({ id, name, share, stop }) => html`<div class="upload" key=${id}>
-      <span>${t('uploading', { name })}</span><progress value=${share} aria-label=${name}></progress><${IconButton} icon="close" label=${t('cancel')} onClick=${stop} />
+      <span>${phrase('uploading', { name })}</span><progress value=${share} aria-label=${name}></progress><${IconButton} icon="close" label=${t('cancel')} onClick=${stop} />
     </div>`)}
     ${answering.kind && html`<div class="answering">
-      <span><b>${answering.kind === 'edit' ? t('editing') : t('replyTo', { name: client.directory.name(answering.message.sender) })}</b><small>${body(client, answering.message)}</small></span>
+      <span><b>${answering.kind === 'edit' ? t('editing') : phrase('replyTo', { name: client.directory.name(answering.message.sender) })}</b><small dir="auto">${body(client, answering.message)}</small></span>
       <${IconButton} icon="close" label=${t('cancel')} onClick=${done} />
     </div>`}
     ${group && html`<${Mentions} gid=${peer} text=${text} onPick=${(name, uid, rest) => (names.current.set(name, uid), change(rest), field.current.focus())} />`}
@@ -102,7 +103,7 @@ export function Composer({ conversation, answering, uploads, onAnswered, onEditL
       <${IconButton} icon="smile" label=${t('emoji')} aria-expanded=${emoji} onClick=${() => setEmoji(!emoji)} />
       <label class="icon-button" title=${t('camera')}><${Icon} name="picture" /><input type="file" class="off-screen" accept="image/*,video/mp4,video/webm" multiple aria-label=${t('camera')} onChange=${picked} /></label>
       <label class="icon-button" title=${t('attach')}><${Icon} name="clip" /><input type="file" class="off-screen" multiple aria-label=${t('attach')} onChange=${picked} /></label>
-      <textarea ref=${field} rows="1" value=${text} placeholder=${t('typeMessage')} aria-label=${t('typeMessage')} maxlength="10000"
+      <textarea ref=${field} rows="1" dir="auto" value=${text} placeholder=${t('typeMessage')} aria-label=${t('typeMessage')} maxlength="10000"
         onInput=${(event) => change(event.target.value)} onKeyDown=${keys} onPaste=${pasted}></textarea>
       ${text.trim() ? html`<${IconButton} icon="send" class="send" label=${t('send')} onClick=${submit} />` : html`<${IconButton} icon="mic" label=${t('voice')} onClick=${() => setRecording(true)} />`}
     </div>

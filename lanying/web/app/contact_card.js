@@ -1,6 +1,7 @@
 // What is known about a person.
 
-import { html } from '../vendor/preact.js';
+import { html } from './view.js';
+import { line, lines } from '../sdk/plain.js';
 import { Avatar } from './avatar.js';
 import { ask } from './dialog.js';
 import { chatPath, go, useEvents } from './hooks.js';
@@ -33,11 +34,11 @@ export function ContactCard({ uid }) {
   return html`<div class="card-page">
     <${IconButton} icon="back" label=${t('back')} class="phone-only card-back" onClick=${() => go('contacts')} />
     <${Avatar} id=${uid} name=${directory.name(uid)} url=${user.avatar} size=${96} />
-    <h2>${directory.name(uid)}</h2>
-    <p class="muted">${user.username} · ${uid}${blocked ? ` · ${t('blocked')}` : ''}</p>
-    ${user.description && html`<p>${user.description}</p>`}
+    <h2 dir="auto">${directory.name(uid)}</h2>
+    <p class="muted"><bdi>${line(user.username)}</bdi> · ${uid}${blocked ? ` · ${t('blocked')}` : ''}</p>
+    ${user.description && html`<p dir="auto">${lines(user.description)}</p>`}
     <button class="button" onClick=${() => go(chatPath(uid, false))}>${t('write')}</button>
-    ${friend && html`<form class="line" onSubmit=${rename}><label class="grow">${t('alias')}<input name="alias" defaultValue=${user.alias} value=${user.alias} maxlength="60" /></label><button class="button plain">${t('save')}</button></form>`}
+    ${friend && html`<form class="line" onSubmit=${rename}><label class="grow">${t('alias')}<input name="alias" dir="auto" defaultValue=${line(user.alias)} value=${line(user.alias)} maxlength="60" /></label><button class="button plain">${t('save')}</button></form>`}
     <div class="buttons">
       <button class="button plain" onClick=${block}>${blocked ? t('unblock') : t('block')}</button>
       ${friend && html`<button class="button danger" onClick=${remove}>${t('deleteContact')}</button>`}

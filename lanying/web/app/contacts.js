@@ -1,15 +1,18 @@
 // Friends, groups, and who asks to come in.
 
-import { html, useEffect, useState } from '../vendor/preact.js';
+import { html, useEffect, useState } from './view.js';
+import { line } from '../sdk/plain.js';
 import { AddContact } from './add_contact.js';
 import { PeerAvatar, peerName } from './avatar.js';
 import { openDialog } from './dialog.js';
+import { Guard } from './guard.js';
 import { chatPath, useEvents } from './hooks.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
 import { JoinGroup } from './join_group.js';
 import { Menu } from './menu.js';
 import { NewGroup } from './new_group.js';
+import { phrase } from './text.js';
 import { attempt } from './toast.js';
 import { VirtualList } from './virtual_list.js';
 
@@ -36,7 +39,7 @@ export function ContactList() {
     <${Requests} />
     <${VirtualList} items=${items} rowHeight=${ROW_PX} label=${t('contacts')}
       row=${({ peer, group, name }) => html`<a class="row slim" href=${group ? `#/${chatPath(peer, true)}` : `#/contacts/u/${peer}`}>
-        <${PeerAvatar} peer=${peer} group=${group} size=${40} /><span class="row-text"><b>${name}</b>${group && html`<small class="muted">${t('group')}</small>`}</span>
+        <${PeerAvatar} peer=${peer} group=${group} size=${40} /><span class="row-text"><b dir="auto">${name}</b>${group && html`<small class="muted">${t('group')}</small>`}</span>
       </a>`}
       empty=${html`<div class="empty small"><h2>${t('noContacts')}</h2><p>${t('noContactsText')}</p><button class="button" onClick=${() => openDialog(AddContact)}>${t('addContact')}</button></div>`} />`;
 }
@@ -53,13 +56,13 @@ function Requests() {
       client.rest.post('/group/application_list', { group_list: [...client.directory.joined] }),
     ].map((one) => one.catch(() => [])));
     setList([
-      ...waiting(people).map(({ user_id: uid, reason }) => ({ key: `u${uid}`, uid, reason, text: () => peerName(client, uid, false, t),
+      ...waiting(people).map(({ user_id: uid, reason }) => ({ key: `u${uid}`, uid, reason, text: () => html`<bdi>${peerName(client, uid, false, t)}</bdi>`,
         answer: (yes) => client.rest.post(yes ? '/roster/accept' : '/roster/decline', { user_id: uid }) })),
       ...waiting(invitations).map(({ group_id: gid, inviter_id: inviter }) => ({ key: `g${gid}`, uid: inviter, reason: client.directory.name(inviter),
-        text: () => t('groupInvitation', { name: peerName(client, gid, true, t) }),
+        text: () => phrase('groupInvitation', { name: peerName(client, gid, true, t) }),
         answer: (yes) => client.rest.post('/group/invite/handle', { group_id: gid, user_id: client.uid, approval: yes }) })),
       ...waiting(applications).map(({ group_id: gid, applicant_id: uid, reason }) => ({ key: `a${gid}-${uid}`, uid, reason,
-        text: () => t('wantsIn', { name: peerName(client, uid, false, t), group: peerName(client, gid, true, t) }),
+        text: () => phrase('wantsIn', { name: peerName(client, uid, false, t), group: peerName(client, gid, true, t) }),
         answer: (yes) => client.rest.post('/group/apply/handle', { group_id: gid, user_id: uid, approval: yes }) })),
     ]);
   };
@@ -71,11 +74,11 @@ function Requests() {
   const answer = (one, yes) => attempt(() => one.answer(yes)).then(load);
   return html`<section class="requests" aria-label=${t('requests')}>
     <h2>${t('requests')}</h2>
-    ${list.map((one) => html`<div class="request" key=${one.key}>
+    ${list.map((one) => html`<${Guard} key=${one.key} of=${one} show=${() => html`<div class="request">
       <${PeerAvatar} peer=${one.uid} size=${40} />
-      <span class="row-text"><b>${one.text()}</b><small class="muted">${one.reason}</small></span>
+      <span class="row-text"><b>${one.text()}</b><small class="muted" dir="auto">${line(one.reason)}</small></span>
       <button class="button small" onClick=${() => answer(one, true)}>${t('accept')}</button>
       <button class="button plain small" onClick=${() => answer(one, false)}>${t('decline')}</button>
-    </div>`)}
+    </div>`} />`)}
   </section>`;
 }

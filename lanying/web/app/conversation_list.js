@@ -1,6 +1,6 @@
 // All conversations, newest first.
 
-import { html, useEffect, useState } from '../vendor/preact.js';
+import { html, useEffect, useState } from './view.js';
 import { PeerAvatar, peerName } from './avatar.js';
 import { chatPath, useEvents } from './hooks.js';
 import { t } from './i18n.js';
@@ -8,7 +8,7 @@ import { IconButton, Icon } from './icons.js';
 import { openDialog } from './dialog.js';
 import { AddContact } from './add_contact.js';
 import { NewGroup } from './new_group.js';
-import { preview } from './preview.js';
+import { preview, previewed } from './preview.js';
 import { brief } from './time.js';
 import { VirtualList } from './virtual_list.js';
 import { drafts } from './drafts.js';
@@ -35,23 +35,24 @@ export function ConversationList({ open }) {
       <input type="search" value=${query} placeholder=${t('search')} aria-label=${t('searchChats')} onInput=${(event) => setQuery(event.target.value)} />
     </div>
     <${VirtualList} items=${items} rowHeight=${ROW_PX} label=${t('chats')}
-      row=${({ conversation, name }) => html`<${Row} conversation=${conversation} name=${name} last=${conversation.last} unread=${conversation.unread} current=${conversation.peer === open} />`}
+      row=${({ conversation, name }) => html`<${Row} conversation=${conversation} title=${name} current=${conversation.peer === open} />`}
       empty=${html`<div class="empty small"><h2>${wanted ? t('noMatch') : t('noChats')}</h2>${!wanted && html`<p>${t('noChatsText')}</p><button class="button" onClick=${() => openDialog(AddContact)}>${t('addContact')}</button>`}</div>`} />`;
 }
 
-function Row({ conversation, name, current }) {
+function Row({ conversation, title, current }) {
   const client = useEvents();
   const { peer, group, last, unread, mentioned, pinned } = conversation;
   useEffect(() => {
     if (!last) client.conversations.preview(conversation);
   }, [peer, last]);
+  const [name, text] = previewed(client, last);
   const draft = current ? '' : drafts.get(peer);
   return html`<a class=${`row ${pinned ? 'pinned' : ''}`} href=${`#/${chatPath(peer, group)}`} aria-current=${current ? 'true' : undefined}>
     <${PeerAvatar} peer=${peer} group=${group} size=${48} />
     <span class="row-text">
-      <span class="row-top"><b>${name}</b><time>${last ? brief(last.time) : ''}</time></span>
+      <span class="row-top"><b dir="auto">${title}</b><time>${last ? brief(last.time) : ''}</time></span>
       <span class="row-bottom">
-        <span class="row-preview">${mentioned && html`<em>${t('mentionedYou')} </em>`}${draft ? `✎ ${draft}` : preview(client, last)}</span>
+        <span class="row-preview">${mentioned && html`<em>${t('mentionedYou')} </em>`}${draft ? html`✎ <bdi>${draft}</bdi>` : html`${name && html`<bdi>${name}</bdi>: `}<bdi>${text}</bdi>`}</span>
         ${unread > 0 && html`<b class="badge" aria-label=${t('unreadCount', { count: unread })}>${unread > 99 ? '99+' : unread}</b>`}
       </span>
     </span>

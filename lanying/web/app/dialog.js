@@ -1,6 +1,7 @@
 // Modal windows: the browser's own dialog element keeps the focus inside and closes on Escape.
 
-import { html, render, useEffect, useRef } from '../vendor/preact.js';
+import { html, render, useEffect, useRef } from './view.js';
+import { Guard } from './guard.js';
 import { ClientContext } from './hooks.js';
 import { t } from './i18n.js';
 import { IconButton } from './icons.js';
@@ -20,7 +21,7 @@ export function openDialog(Content, props = {}) {
     place.remove();
     before?.focus?.();
   };
-  render(html`<${ClientContext.Provider} value=${context}><${Content} ...${props} onClose=${close} /><//>`, place);
+  render(html`<${ClientContext.Provider} value=${context}><${Guard} of=${props} show=${() => html`<${Content} ...${props} onClose=${close} />`} /><//>`, place);
 }
 
 export function Dialog({ title, onClose, children, wide = false }) {
@@ -31,7 +32,7 @@ export function Dialog({ title, onClose, children, wide = false }) {
   const outside = (event) => event.target === element.current && onClose();
   return html`<dialog ref=${element} class=${wide ? 'wide' : ''} aria-label=${title} onClose=${onClose} onCancel=${onClose} onMouseDown=${outside}>
     <div class="dialog-body">
-      <header><h2>${title}</h2><${IconButton} icon="close" label=${t('close')} onClick=${onClose} /></header>
+      <header><h2 dir="auto">${title}</h2><${IconButton} icon="close" label=${t('close')} onClick=${onClose} /></header>
       ${children}
     </div>
   </dialog>`;

@@ -1,6 +1,6 @@
 // A hundred emoji that everybody uses.
 
-import { html, useEffect, useRef } from '../vendor/preact.js';
+import { html, useEffect, useRef } from './view.js';
 import { t } from './i18n.js';
 
 const EMOJI = [...'😀😃😄😁😆😅😂🤣🙂😉😊😇🥰😍🤩😘😋😛😜🤪🤗🤭🤫🤔😐😑😶😏😒🙄😬😌😔😪😴😷🤒🤕🥳😎🤓😕😟🙁😮😲😳🥺😨😰😥😢😭😱😖😞😓😩😫🥱😤😡😠🤬👍👎👌✌🤞👋🙌👏🙏💪🤝✍❤🧡💛💚💙💜🖤💔💯🔥🎉🎁🎂🌹🌞🌈⭐☕🍎🍺⚽🏆🚀📚✅❌❓❗💡🔔'];

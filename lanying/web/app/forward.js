@@ -1,6 +1,6 @@
 // Send a message on to others.
 
-import { html, useState } from '../vendor/preact.js';
+import { html, useState } from './view.js';
 import { PeerAvatar, peerName } from './avatar.js';
 import { Dialog } from './dialog.js';
 import { useClient } from './hooks.js';
@@ -25,14 +25,14 @@ export function Forward({ message, onClose }) {
       onClose();
     });
   return html`<${Dialog} title=${t('forwardTo')} onClose=${onClose}>
-    <input type="search" aria-label=${t('search')} placeholder=${t('search')} value=${query} onInput=${(event) => setQuery(event.target.value)} />
-    <ul class="pick-list">${rows.slice(0, 50).map(({ peer, group, name }) => html`<li key=${peer}><button onClick=${() => forward(peer, group)}><${PeerAvatar} peer=${peer} group=${group} size=${36} />${name}</button></li>`)}</ul>
+    <input type="search" dir="auto" aria-label=${t('search')} placeholder=${t('search')} value=${query} onInput=${(event) => setQuery(event.target.value)} />
+    <ul class="pick-list">${rows.slice(0, 50).map(({ peer, group, name }) => html`<li key=${peer}><button onClick=${() => forward(peer, group)}><${PeerAvatar} peer=${peer} group=${group} size=${36} /><span dir="auto">${name}</span></button></li>`)}</ul>
   <//>`;
 }
 
 /** The receiver of a forwarded file gets an address of his own. */
 async function forwarded(client, attachment, peer, group) {
-  const sign = SIGN.exec(attachment.url ?? '')?.[1];
+  const sign = typeof attachment.url === 'string' && SIGN.exec(attachment.url)?.[1];
   if (!sign) return attachment;
   const url = await client.rest.get('/file/upload/forward', { file_sign: sign, to_id: peer, to_type: group ? 2 : 1 });
   return { ...attachment, url };

@@ -1,6 +1,7 @@
 // Announcements and shared files of a group.
 
-import { html, useState } from '../vendor/preact.js';
+import { html, useState } from './view.js';
+import { count, line, lines } from '../sdk/plain.js';
 import { useClient, useFetched } from './hooks.js';
 import { t } from './i18n.js';
 import { IconButton } from './icons.js';
@@ -23,7 +24,7 @@ export function GroupBoard({ gid, leading }) {
   const remove = (id) => attempt(() => rest.post('/group/announcement/delete', { group_id: gid, announcement_id: id })).then(again);
   return html`<section><h3>${t('announcements')}</h3>
     ${[...list].reverse().slice(0, 10).map(({ id, title, content }) => html`<article class="announcement" key=${id}>
-      <b>${title}</b><p>${rich(content ?? '')}</p>${leading && html`<${IconButton} icon="close" label=${`${t('remove')}: ${title}`} onClick=${() => remove(id)} />`}
+      <b dir="auto">${line(title)}</b><p dir="auto">${rich(lines(content))}</p>${leading && html`<${IconButton} icon="close" label=${`${t('remove')}: ${line(title)}`} onClick=${() => remove(id)} />`}
     </article>`)}
     ${leading && (writing ? html`<form onSubmit=${publish}><label>${t('title')}<input name="title" required maxlength="100" /></label><label>${t('content')}<textarea name="content" rows="3" required></textarea></label>
         <div class="buttons"><button class="button small">${t('save')}</button><button type="button" class="button plain small" onClick=${() => setWriting(false)}>${t('cancel')}</button></div></form>`
@@ -41,7 +42,7 @@ export function GroupFiles({ gid }) {
       await client.rest.post('/group/file/upload', { group_id: gid, name: file.name, size: file.size, type: SHARED_FILE, url });
     }).then(again);
   return html`<section><h3>${t('files')}</h3>
-    ${list.length ? html`<ul class="file-list">${list.slice(0, 50).map(({ file_id: id, name, size: bytes, url }) => html`<li key=${id}><a href=${client.fileUrl(url) || undefined} download=${name} target="_blank" rel="noopener noreferrer">${name}</a> <small class="muted">${size(bytes ?? 0)}</small></li>`)}</ul>` : html`<p class="muted">${t('noFiles')}</p>`}
+    ${list.length ? html`<ul class="file-list">${list.slice(0, 50).map(({ file_id: id, name, size: bytes, url }) => html`<li key=${id}><a href=${client.fileUrl(url) || undefined} download=${line(name)} target="_blank" rel="noopener noreferrer" dir="auto">${line(name) || t('file')}</a> <small class="muted">${size(count(bytes))}</small></li>`)}</ul>` : html`<p class="muted">${t('noFiles')}</p>`}
     <label class="button plain small">${t('addFile')}<input type="file" class="off-screen" aria-label=${t('addFile')} onChange=${share} /></label>
   </section>`;
 }

@@ -1,6 +1,7 @@
 // A group: its members and their roles, announcements, files, settings.
 
-import { html, useEffect, useState } from '../vendor/preact.js';
+import { html, useEffect, useState } from './view.js';
+import { line } from '../sdk/plain.js';
 import { Avatar, PeerAvatar, peerName } from './avatar.js';
 import { ask } from './dialog.js';
 import { go, useEvents, useFetched } from './hooks.js';
@@ -48,7 +49,7 @@ export function GroupPanel({ gid, onClose }) {
       <div class="panel-top">
         <label class="avatar-edit"><${Avatar} id=${gid} name=${info.name} url=${info.avatar} size=${72} group=${true} />
           ${leading && html`<input type="file" class="off-screen" accept="image/*" aria-label=${t('changePicture')} onChange=${picture} />`}</label>
-        ${leading ? html`<form class="line" onSubmit=${rename}><label class="grow">${t('groupName')}<input name="name" value=${info.name} maxlength="60" required /></label><button class="button plain small">${t('rename')}</button></form>` : html`<h3>${info.name}</h3>`}
+        ${leading ? html`<form class="line" onSubmit=${rename}><label class="grow">${t('groupName')}<input name="name" dir="auto" value=${line(info.name)} maxlength="60" required /></label><button class="button plain small">${t('rename')}</button></form>` : html`<h3 dir="auto">${line(info.name)}</h3>`}
         <p class="muted">${t('number')} ${gid}</p>
       </div>
       <label class="switch-row">${t('muteNotice')}<input type="checkbox" role="switch" checked=${info.msg_mute_mode > 0} onChange=${(event) => call('/group/msg/mute_mode', { msg_mute_mode: event.target.checked ? 1 : 0 })} /></label>
@@ -58,7 +59,7 @@ export function GroupPanel({ gid, onClose }) {
           <div class="buttons"><button class="button small" disabled=${!inviting.size} onClick=${invite}>${t('invite')}</button><button class="button plain small" onClick=${() => setInviting(null)}>${t('cancel')}</button></div>`
         : html`<button class="button plain small" onClick=${() => setInviting(new Set())}>${t('invite')}</button>`)}
       <ul class="member-list">${uids.slice(0, 300).map((uid) => html`<li key=${uid}>
-        <${PeerAvatar} peer=${uid} size=${34} /><span class="row-text"><b>${peerName(client, uid, false, t)}</b>
+        <${PeerAvatar} peer=${uid} size=${34} /><span class="row-text"><b dir="auto">${peerName(client, uid, false, t)}</b>
           <small class="muted">${uid === info.owner_id ? t('owner') : isAdmin(uid) ? t('admin') : ''}</small></span>
         ${leading && uid !== client.uid && uid !== info.owner_id && html`<${Menu} icon="more" label=${`${t('actions')}: ${directory.name(uid)}`} items=${[
           owner && { label: isAdmin(uid) ? t('removeAdmin') : t('makeAdmin'), action: () => call(isAdmin(uid) ? '/group/admin/remove' : '/group/admin/add', { user_list: [uid] }) },

@@ -1,6 +1,6 @@
 // What components share: the client of this page, redraws on its events, the route in the address.
 
-import { createContext, useContext, useEffect, useState } from '../vendor/preact.js';
+import { createContext, useContext, useEffect, useState } from './view.js';
 
 /** @type {any} the Client of the SDK */
 export const ClientContext = createContext(null);

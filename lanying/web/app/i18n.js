@@ -19,15 +19,18 @@ export function setLanguage(code) {
 }
 
 document.documentElement.lang = locale();
-const words = LANGUAGES[language()];
+const chosen = LANGUAGES[language()];
+
+/** @param {keyof typeof EN} key */
+export const words = (key) => chosen[key] ?? EN[key] ?? key;
 
 /** @param {keyof typeof EN} key @param {Record<string, any>} [values] */
 export function t(key, values = {}) {
-  return (words[key] ?? EN[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
+  return words(key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
 }
 
-/** An error as the user reads it: known codes in his language, others as the server says. */
+/** An error as the user reads it: known codes in their language, others as the server says. */
 export const explain = (error) => {
   const key = `error_${error.code}`;
-  return key in words ? t(/** @type {any} */ (key)) : error.message;
+  return key in chosen ? t(/** @type {any} */ (key)) : error.message;
 };

@@ -1,6 +1,7 @@
 // Ask to join a group by its number.
 
-import { html, useState } from '../vendor/preact.js';
+import { html, useState } from './view.js';
+import { count, line } from '../sdk/plain.js';
 import { Avatar } from './avatar.js';
 import { Dialog } from './dialog.js';
 import { useClient } from './hooks.js';
@@ -30,7 +31,7 @@ export function JoinGroup({ onClose }) {
     </form>
     <p class="form-error" role="alert">${error}</p>
     ${found && html`<div class="found"><${Avatar} id=${found.group_id} name=${found.name} url=${found.avatar} size=${56} group=${true} />
-      <span class="row-text"><b>${found.name}</b><small class="muted">${t('membersCount', { count: found.count })}</small></span></div>
+      <span class="row-text"><b dir="auto">${line(found.name) || t('group')}</b><small class="muted">${t('membersCount', { count: count(found.count) })}</small></span></div>
       <button class="button wide" onClick=${apply}>${t('apply')}</button>`}
   <//>`;
 }

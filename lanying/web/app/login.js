@@ -1,6 +1,6 @@
 // Sign in, create an account, or let another device sign this one in.
 
-import { html, useState } from '../vendor/preact.js';
+import { html, useState } from './view.js';
 import { useClient } from './hooks.js';
 import { explain, language, setLanguage, t } from './i18n.js';
 import { QrLogin } from './qr_login.js';

@@ -1,6 +1,6 @@
 // Starts the page.
 
-import { html, render } from '../vendor/preact.js';
+import { html, render } from './view.js';
 import { App } from './app.js';
 
 render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById('app')));

@@ -1,6 +1,6 @@
 // Names offered behind an @ in groups.
 
-import { html, useEffect, useState } from '../vendor/preact.js';
+import { html, useEffect, useState } from './view.js';
 import { useClient } from './hooks.js';
 import { t } from './i18n.js';
 
@@ -20,7 +20,7 @@ export function Mentions({ gid, text, onPick }) {
     .filter(({ name }) => name && name.toLowerCase().includes(wanted)).slice(0, SHOWN);
   const before = text.slice(0, text.length - match[2].length);
   return html`<div class="mentions" role="listbox" aria-label=${t('members')}>
-    ${rows.map(({ uid, name }) => html`<button role="option" aria-selected="false" key=${uid} onClick=${() => onPick(name, uid, `${before}${name} `)}>@${name}</button>`)}
+    ${rows.map(({ uid, name }) => html`<button role="option" aria-selected="false" key=${uid} onClick=${() => onPick(name, uid, `${before}${name} `)}>@<bdi>${name}</bdi></button>`)}
   </div>`;
 }
 

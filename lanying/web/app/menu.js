@@ -1,6 +1,6 @@
 // A button with a list of actions, for mouse, touch and keys.
 
-import { html, useEffect, useRef, useState } from '../vendor/preact.js';
+import { html, useEffect, useRef, useState } from './view.js';
 import { IconButton } from './icons.js';
 
 /** @param {{icon: string, label: string, items: {label: string, action: () => void, danger?: boolean}[], class?: string}} props */

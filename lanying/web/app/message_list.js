@@ -1,7 +1,9 @@
 // The messages of a conversation. A window of them is in the page; it moves with scrolling, and what is in sight stays in place.
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from '../vendor/preact.js';
+import { html, useEffect, useLayoutEffect, useRef, useState } from './view.js';
+import { lines } from '../sdk/plain.js';
 import { Bubble } from './bubble.js';
+import { Guard } from './guard.js';
 import { useClient } from './hooks.js';
 import { t } from './i18n.js';
 import { IconButton } from './icons.js';
@@ -17,7 +19,7 @@ export function MessageList({ conversation, query, onAnswer }) {
   const box = useRef(null);
   const state = useRef({ bottom: true, anchor: null, busy: false });
   const wanted = query?.toLowerCase();
-  const all = wanted ? conversation.messages.filter(({ text }) => text.toLowerCase().includes(wanted)) : conversation.messages;
+  const all = wanted ? conversation.messages.filter(({ text }) => lines(text).toLowerCase().includes(wanted)) : conversation.messages;
   // The window ends at a message, not at a number: older messages arriving in front do not move it.
   const [lastKey, setLastKey] = useState(null);
   const [away, setAway] = useState(false);
@@ -109,7 +111,7 @@ export function MessageList({ conversation, query, onAnswer }) {
           const first = newDay || before?.sender !== message.sender || before?.recalled || message.time - before.time > TOGETHER_MS;
           return html`<div key=${key(message)} data-key=${key(message)}>
             ${newDay && html`<p class="day"><span>${day(message.time)}</span></p>`}
-            <${Bubble} message=${message} first=${first} names=${client.directory.revision} onAnswer=${onAnswer} onJump=${jump} />
+            <${Guard} of=${message} show=${() => html`<${Bubble} message=${message} first=${first} names=${client.directory.revision} onAnswer=${onAnswer} onJump=${jump} />`} />
           </div>`;
         })}
       </div>

@@ -1,6 +1,6 @@
 // A group of chosen friends.
 
-import { html, useState } from '../vendor/preact.js';
+import { html, useState } from './view.js';
 import { Dialog } from './dialog.js';
 import { chatPath, go, useEvents } from './hooks.js';
 import { t } from './i18n.js';
@@ -21,7 +21,7 @@ export function NewGroup({ onClose }) {
   };
   return html`<${Dialog} title=${t('newGroup')} onClose=${onClose}>
     <form onSubmit=${create}>
-      <label>${t('groupName')}<input name="name" required maxlength="60" autofocus /></label>
+      <label>${t('groupName')}<input name="name" dir="auto" required maxlength="60" autofocus /></label>
       <${PeoplePicker} uids=${[...client.directory.friends]} chosen=${chosen} onChange=${setChosen} />
       <button class="button wide">${t('create')}</button>
     </form>

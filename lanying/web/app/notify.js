@@ -1,6 +1,6 @@
 // Tells about messages that nobody is looking at: the title, and notifications where browsers allow them.
 
-import { useEffect } from '../vendor/preact.js';
+import { useEffect } from './view.js';
 import { peerName } from './avatar.js';
 import { chatPath, go } from './hooks.js';
 import { t } from './i18n.js';

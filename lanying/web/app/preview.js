@@ -1,6 +1,7 @@
 // A message in one line.
 
 import { CTYPE } from '../sdk/outgoing.js';
+import { line, lines } from '../sdk/plain.js';
 import { t } from './i18n.js';
 
 const KINDS = {
@@ -13,12 +14,14 @@ export function body(client, message) {
     return message.recalled === client.uid ? t('recalledYou') : t('recalledOther', { name: client.directory.name(message.recalled) });
   }
   const kind = KINDS[message.ctype];
-  return kind ? `${t(kind)} ${message.attachment.dName ?? ''}`.trim() : message.text;
+  return kind ? `${t(kind)} ${line(message.attachment?.dName)}`.trim() : lines(message.text);
 }
 
-export function preview(client, message) {
-  if (!message) return '';
-  if (message.recalled) return body(client, message);
-  const name = message.sender === client.uid ? t('you') : client.directory.name(message.sender);
-  return message.group && name ? `${name}: ${body(client, message)}` : body(client, message);
+/** Who says it, '' where that is plain, and what. @returns {[string, string]} */
+export function previewed(client, message) {
+  if (!message) return ['', ''];
+  const named = message.group && !message.recalled;
+  return [named ? (message.sender === client.uid ? t('you') : client.directory.name(message.sender)) : '', body(client, message)];
 }
+
+export const preview = (client, message) => previewed(client, message).filter(Boolean).join(': ');

@@ -1,6 +1,6 @@
 // A code that a signed-in device reads to sign this one in.
 
-import { html, useEffect, useState } from '../vendor/preact.js';
+import { html, useEffect, useState } from './view.js';
 import { useClient } from './hooks.js';
 import { t } from './i18n.js';
 

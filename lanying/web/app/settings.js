@@ -1,6 +1,8 @@
 // The user's own things: profile, devices, looks, notifications.
 
-import { html, useState } from '../vendor/preact.js';
+import { html, useState } from './view.js';
+import { shownName } from '../sdk/directory.js';
+import { count, line } from '../sdk/plain.js';
 import { Avatar } from './avatar.js';
 import { ask, openDialog } from './dialog.js';
 import { useEvents, useFetched } from './hooks.js';
@@ -33,9 +35,9 @@ export function Settings({ onLeave }) {
       <section class="me">
         <label class="avatar-edit" title=${t('changePicture')}><${Avatar} id=${uid} name=${directory.name(uid)} url=${profile.avatar} size=${72} />
           <input type="file" class="off-screen" accept="image/*" aria-label=${t('changePicture')} onChange=${picture} /></label>
-        <span class="row-text"><b>${profile.nick_name || profile.username}</b><small class="muted">${profile.username} · ${uid}</small></span>
+        <span class="row-text"><b dir="auto">${shownName(profile)}</b><small class="muted"><bdi>${line(profile.username)}</bdi> · ${uid}</small></span>
       </section>
-      <form class="line" onSubmit=${rename}><label class="grow">${t('nickname')}<input name="nick" value=${profile.nick_name} maxlength="60" /></label><button class="button plain">${t('save')}</button></form>
+      <form class="line" onSubmit=${rename}><label class="grow">${t('nickname')}<input name="nick" dir="auto" value=${line(profile.nick_name)} maxlength="60" /></label><button class="button plain">${t('save')}</button></form>
       <${Choice} label=${t('approval')} value=${settings.auth_mode ?? 1} options=${APPROVALS} onChange=${(value) => change({ auth_mode: Number(value) })} />
       <label class="switch-row">${t('groupConfirm')}<input type="checkbox" role="switch" checked=${!!settings.group_confirm} onChange=${(event) => change({ group_confirm: event.target.checked })} /></label>
       <${Notifications} />
@@ -77,8 +79,8 @@ function Devices() {
   const [list, again] = useFetched(() => client.rest.get('/user/device/list'), [], []);
   const kick = (sn) => attempt(() => client.rest.post('/user/kick', { device_sn: sn })).then(again);
   return html`<section><h2>${t('devices')}</h2><ul class="device-list">
-    ${list.map(({ device_sn: sn, user_agent: agent, platform }) => html`<li key=${sn}><span class="row-text"><b>${agent || platform}</b>
-      <small class="muted">${sn === client.session?.sn ? t('thisDevice') : `#${sn}`}</small></span>
+    ${list.map(({ device_sn: sn, user_agent: agent, platform }) => html`<li key=${sn}><span class="row-text"><b dir="auto">${line(agent) || platform}</b>
+      <small class="muted">${sn === client.session?.sn ? t('thisDevice') : `#${count(sn)}`}</small></span>
       ${sn !== client.session?.sn && html`<button class="button plain small" onClick=${() => kick(sn)}>${t('logoutDevice')}</button>`}</li>`)}
   </ul></section>`;
 }

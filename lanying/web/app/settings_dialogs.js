@@ -1,6 +1,6 @@
 // Windows of the settings: a new password, signing in another device.
 
-import { html } from '../vendor/preact.js';
+import { html } from './view.js';
 import { Dialog } from './dialog.js';
 import { useClient } from './hooks.js';
 import { t } from './i18n.js';

@@ -1,11 +1,12 @@
 // The signed-in page: navigation, the list of the moment, and what is open beside it.
 
-import { html, useEffect } from '../vendor/preact.js';
+import { html, useEffect } from './view.js';
 import { Avatar } from './avatar.js';
 import { Chat } from './chat.js';
 import { ContactList } from './contacts.js';
 import { ConversationList } from './conversation_list.js';
 import { ContactCard } from './contact_card.js';
+import { Guard } from './guard.js';
 import { go, useEvents, useRoute } from './hooks.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
@@ -43,15 +44,20 @@ export function Shell({ onLeave }) {
       </a>`)}
     </nav>
     <section class="list-pane" aria-label=${t(tab)}>
-      ${tab === 'contacts' ? html`<${ContactList} />` : tab === 'settings' ? html`<${Settings} onLeave=${onLeave} />` : html`<${ConversationList} open=${Number(id)} />`}
+      <${Guard} key=${tab} of=${tab} show=${() => (tab === 'contacts' ? html`<${ContactList} />` : tab === 'settings' ? html`<${Settings} onLeave=${onLeave} />` : html`<${ConversationList} open=${Number(id)} />`)} />
     </section>
     <main class="detail-pane">
-      ${tab === 'chats' && id ? html`<${Chat} key=${id} peer=${Number(id)} group=${kind === 'g'} />`
-        : tab === 'contacts' && id ? html`<${ContactCard} key=${id} uid=${Number(id)} />`
-        : html`<div class="empty"><${Icon} name="chat" /><h2>${t('pickChat')}</h2><p>${t('pickChatText')}</p></div>`}
+      <${Guard} key=${`${tab}/${id}`} of=${id} show=${() => detail(tab, kind, Number(id))} />
     </main>
     </div>
   </div>`;
+}
+
+/** What is open beside the list. */
+function detail(tab, kind, id) {
+  if (tab === 'chats' && id) return html`<${Chat} key=${id} peer=${id} group=${kind === 'g'} />`;
+  if (tab === 'contacts' && id) return html`<${ContactCard} key=${id} uid=${id} />`;
+  return html`<div class="empty"><${Icon} name="chat" /><h2>${t('pickChat')}</h2><p>${t('pickChatText')}</p></div>`;
 }
 
 function Banner({ state, onRetry }) {

@@ -1,6 +1,7 @@
 // User text as nodes: links and line breaks, never HTML.
 
-import { html } from '../vendor/preact.js';
+import { html } from './view.js';
+import { words } from './i18n.js';
 
 const LINK = /\bhttps?:\/\/[^\s<>"'，。！？；：、）】》]+/gi;
 const TRAILING = /[.,;:!?)\]}]+$/;
@@ -31,3 +32,6 @@ export function isWeb(address) {
 
 /** One to three emoji and nothing else: shown large. */
 export const isEmoji = (text) => text.length < 24 && /^(\p{Extended_Pictographic}(\uFE0F|\u200D|\p{Emoji_Modifier}|\p{Extended_Pictographic})*){1,3}$/u.test(text);
+
+/** A sentence with names in it, each read in its own direction. @param {Parameters<typeof words>[0]} key @param {Record<string, any>} values */
+export const phrase = (key, values) => words(key).split(/\{(\w+)\}/).map((piece, at) => (at % 2 ? html`<bdi>${values[piece]}</bdi>` : piece));

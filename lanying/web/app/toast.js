@@ -1,6 +1,6 @@
 // Short words at the edge of the screen, read out by screen readers.
 
-import { html, useEffect, useState } from '../vendor/preact.js';
+import { html, useEffect, useState } from './view.js';
 
 const SHOWN_MS = 5_000;
 let show = (_) => {};
@@ -31,6 +31,6 @@ export function Toasts() {
     };
   }, []);
   return html`<div class="toasts" role="status" aria-live="polite">
-    ${list.map(({ text, kind, key }) => html`<div class=${`toast ${kind}`} key=${key}>${text}</div>`)}
+    ${list.map(({ text, kind, key }) => html`<div class=${`toast ${kind}`} key=${key} dir="auto">${text}</div>`)}
   </div>`;
 }

@@ -1,6 +1,6 @@
 // Files on their way into a conversation.
 
-import { useState } from '../vendor/preact.js';
+import { useState } from './view.js';
 import { CTYPE } from '../sdk/outgoing.js';
 import { explain, t } from './i18n.js';
 import { toast } from './toast.js';

@@ -1,6 +1,7 @@
 // A long list of equal rows: only those in sight are in the page.
 
-import { html, useEffect, useRef, useState } from '../vendor/preact.js';
+import { Guard } from './guard.js';
+import { html, useEffect, useRef, useState } from './view.js';
 
 const SPARE = 6;
 
@@ -23,7 +24,7 @@ export function VirtualList({ items, rowHeight, row, label, empty }) {
   const last = Math.min(items.length, Math.ceil((view.top + view.height) / rowHeight) + SPARE);
   return html`<div class="virtual" ref=${box}>
     ${items.length ? html`<ul style=${{ height: `${items.length * rowHeight}px` }} aria-label=${label}>
-      ${items.slice(first, last).map((item, index) => html`<li key=${item.key} style=${{ transform: `translateY(${(first + index) * rowHeight}px)`, height: `${rowHeight}px` }}>${row(item)}</li>`)}
+      ${items.slice(first, last).map((item, index) => html`<li key=${item.key} style=${{ transform: `translateY(${(first + index) * rowHeight}px)`, height: `${rowHeight}px` }}><${Guard} of=${item} show=${() => row(item)} /></li>`)}
     </ul>` : empty}
   </div>`;
 }

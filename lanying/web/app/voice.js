@@ -1,6 +1,6 @@
 // Records a voice message. Pages without https get an explanation instead of the microphone.
 
-import { html, useEffect, useRef, useState } from '../vendor/preact.js';
+import { html, useEffect, useRef, useState } from './view.js';
 import { t } from './i18n.js';
 import { IconButton } from './icons.js';
 import { seconds } from './time.js';

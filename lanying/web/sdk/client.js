@@ -17,6 +17,11 @@ import { MemoryStore, openStore } from './store.js';
 import { ENUMS } from './schema.js';
 import * as out from './outgoing.js';
 
+/** What stands behind `/file/download/`: nothing with dots, escapes or another path in it. */
+const FILE_KIND = /^[a-z]+$/;
+/** A file's name at the server, in profiles that other clients have written. */
+const OBJECT_NAME = /^[\w./=-]+$/;
+
 const INFO_UPDATED = ENUMS.UserNoticeType.INFO_UPDATED;
 
 export class Client extends Emitter {
@@ -104,12 +109,20 @@ export class Client extends Emitter {
     return ticket.download_url;
   }
 
-  /** Address of an uploaded file, or of an avatar by its object name, for `<img>` and downloads. @param {Record<string, any>} [more] for example `{ image_type: 2 }`: a thumbnail */
+  /**
+   * Address of an uploaded file, or of an avatar by its object name, for `<img>` and downloads. The token goes into addresses of
+   * this server's files and into no other.
+   * @param {unknown} url whatever a message or profile says
+   * @param {Record<string, any>} [more] for example `{ image_type: 2 }`: a thumbnail
+   * @returns {string} '' for what is no web address, or leads to something else of this server
+   */
   fileUrl(url, more = {}) {
-    const name = `${this.rest.url}/file/download/avatar?object_name=${encodeURIComponent(url)}`;
-    const address = new URL(/^https?:\/\//.test(url) ? url : name);
-    const own = new URL(this.rest.url);
-    if (address.host !== own.host) return url; // tokens are for the own server only
+    if (typeof url !== 'string') return '';
+    const files = new URL(`${this.rest.url}/file/download/`);
+    const address = OBJECT_NAME.test(url) ? new URL(`avatar?object_name=${encodeURIComponent(url)}`, files) : webAddress(url);
+    if (!address) return '';
+    if (address.origin !== files.origin) return address.href;
+    if (!address.pathname.startsWith(files.pathname) || !FILE_KIND.test(address.pathname.slice(files.pathname.length))) return '';
     for (const [key, value] of Object.entries({ 'access-token': this.rest.token, app_id: this.rest.appId, ...more })) {
       address.searchParams.set(key, String(value));
     }
@@ -187,6 +200,17 @@ export class Client extends Emitter {
   #recall(key) {
     const name = `lanying-${key}`;
     return (this.storage instanceof Map ? this.storage.get(name) : this.storage.getItem(name)) || undefined;
+  }
+}
+
+/** Of http or https, and without a name and password, which would hide where it leads. @param {string} text */
+function webAddress(text) {
+  try {
+    const address = new URL(text);
+    const web = address.protocol === 'http:' || address.protocol === 'https:';
+    return web && !address.username && !address.password ? address : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,10 +1,14 @@
 // Who is who: users, friends, groups, kept for the session and refreshed by notices. Asks for many ids in one call.
 
+import { line } from './plain.js';
 import { ENUMS } from './schema.js';
 
 const GROUP = ENUMS.GroupNoticeType;
 const ROSTER = ENUMS.RosterNoticeType;
 const BATCH = 100;
+
+/** What a user is called by this one, by themself, or at the login: the first of which something can be seen. */
+export const shownName = (row) => line(row?.alias) || line(row?.nick_name) || line(row?.username);
 
 export class Directory {
   /** @param {import('./client.js').Client} client */
@@ -44,10 +48,14 @@ export class Directory {
     return this.#find('groups', gid);
   }
 
-  /** The name to show. */
+  /** The name to show, one line; '' while it is not known. */
   name(uid) {
-    const { alias, nick_name: nick, username } = this.user(uid) ?? {};
-    return alias || nick || username || '';
+    return shownName(this.user(uid));
+  }
+
+  /** The name of a group, one line; '' while it is not known. */
+  groupName(gid) {
+    return line(this.group(gid)?.name);
   }
 
   /** Ask again. */

@@ -5,5 +5,6 @@ export { CallError, Rest } from './rest.js';
 export { Refused, Session } from './session.js';
 export { MemoryStore, openStore } from './store.js';
 export { ENUMS, MESSAGES } from './schema.js';
+export { line, lines } from './plain.js';
 export { decode, encode, WireError } from './wire.js';
 export * as outgoing from './outgoing.js';
