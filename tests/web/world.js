@@ -11,6 +11,8 @@ export const DESKTOP = { viewport: { width: 1280, height: 800 } };
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
 const PASSWORD = 'secret 123';
 let number = 0;
+/** @type {Client[]} */
+const users = [];
 
 export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
 
@@ -28,12 +30,16 @@ export async function until(what, condition, saw = () => '') {
 /** A user on a device in this process. */
 export async function user(url, name) {
   const client = new Client(url, { WebSocket, storage: new Map(), info: 'Node' });
+  users.push(client);
   client.username = `${name}_${process.pid}_${(number += 1)}`;
   await client.register(client.username, PASSWORD);
   await client.login(client.username, PASSWORD);
   await until(`${name} is online`, () => client.state === 'online');
   return client;
 }
+
+/** Sign nobody in any more: open sessions keep a process alive. */
+export const closeAll = () => users.splice(0).forEach((one) => one.close());
 
 export async function befriend(a, b) {
   await a.rest.post('/roster/apply', { user_id: b.uid, alias: '' });

@@ -1,7 +1,7 @@
 // A group: its members and their roles, announcements, files, settings.
 
 import { html, useEffect, useState } from './view.js';
-import { line } from '../sdk/plain.js';
+import { count, line } from '../sdk/plain.js';
 import { Avatar, PeerAvatar, peerName } from './avatar.js';
 import { ask } from './dialog.js';
 import { go, useEvents, useFetched } from './hooks.js';
@@ -52,7 +52,7 @@ export function GroupPanel({ gid, onClose }) {
         ${leading ? html`<form class="line" onSubmit=${rename}><label class="grow">${t('groupName')}<input name="name" dir="auto" value=${line(info.name)} maxlength="60" required /></label><button class="button plain small">${t('rename')}</button></form>` : html`<h3 dir="auto">${line(info.name)}</h3>`}
         <p class="muted">${t('number')} ${gid}</p>
       </div>
-      <label class="switch-row">${t('muteNotice')}<input type="checkbox" role="switch" checked=${info.msg_mute_mode > 0} onChange=${(event) => call('/group/msg/mute_mode', { msg_mute_mode: event.target.checked ? 1 : 0 })} /></label>
+      <label class="switch-row">${t('muteNotice')}<input type="checkbox" role="switch" checked=${count(info.msg_mute_mode) > 0} onChange=${(event) => call('/group/msg/mute_mode', { msg_mute_mode: event.target.checked ? 1 : 0 })} /></label>
       ${leading && html`<label class="switch-row">${t('muteAll')}<input type="checkbox" role="switch" checked=${info.ban_expire_time !== 0 && info.ban_expire_time !== undefined} onChange=${(event) => (event.target.checked ? call('/group/settings/ban_all', { duration: FOREVER }) : call('/group/settings/unban_all', {}))} /></label>`}
       <h3>${t('members')} · ${uids.length}</h3>
       ${(leading || info.member_invite) && (inviting ? html`<${PeoplePicker} uids=${[...directory.friends].filter((uid) => !uids.includes(uid))} chosen=${inviting} onChange=${setInviting} />

@@ -2,7 +2,7 @@
 
 import { html, useState } from './view.js';
 import { shownName } from '../sdk/directory.js';
-import { count, line } from '../sdk/plain.js';
+import { count, line, lines } from '../sdk/plain.js';
 import { Avatar } from './avatar.js';
 import { ask, openDialog } from './dialog.js';
 import { useEvents, useFetched } from './hooks.js';
@@ -59,7 +59,7 @@ function setTheme(name) {
 
 function Choice({ label, value, options, onChange }) {
   return html`<label class="switch-row">${label}<select onChange=${(event) => onChange(event.target.value)}>
-    ${options.map(([key, word]) => html`<option value=${key} selected=${String(key) === String(value)}>${t(word)}</option>`)}
+    ${options.map(([key, word]) => html`<option value=${key} selected=${lines(key) === lines(value)}>${t(word)}</option>`)}
   </select></label>`;
 }
 
