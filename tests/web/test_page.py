@@ -37,7 +37,7 @@ def test_the_page(cluster: Cluster, file: str) -> None:
         env={**os.environ, "LANYING_URL": cluster.url},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=115,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
