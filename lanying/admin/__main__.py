@@ -26,6 +26,7 @@ from lanying.bus.call import Calls
 from lanying.bus.messages import Call, Drain, Envelope, Heartbeat, LogLine, Message, ProcessEvent, Reply, Traced
 from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
+from lanying.cluster.directory import Directory
 from lanying.cluster.runtime import EXIT_CONFIG, SUPERVISOR, Launch
 from lanying.config.runtime import RuntimeSettings
 
@@ -38,12 +39,13 @@ class Process:
     def __init__(self, launch: Launch, loop: asyncio.AbstractEventLoop) -> None:
         self.launch = launch
         self._loop = loop
-        self.bus = Bus(launch.name, launch.run, self._envelope)
+        directory = Directory.of(launch)
+        self.bus = Bus(launch.name, directory, self._envelope)
         self.lag = Lag(loop)
         self.calls = Calls(self.bus)
         data = Path(launch.data)
         settings = RuntimeSettings(launch.config)
-        shards_ = BusShards(self.calls, launch.shard_map)
+        shards_ = BusShards(self.calls, directory)
         self.server = Server(settings, launch.app_list(settings), shards_, data, self._send)
         self.endpoint = Endpoint(self.server, partial(keys.load, data))
         self.server.publish = self.endpoint.publish

@@ -91,7 +91,7 @@ class Server:
 
         :raises CallError: one refused
         """
-        shards = range(self.map.shards)
+        shards = self.map.peers
         asked = (self.ask_shard(shard, request) for shard in shards)
         found = dict(zip(shards, await asyncio.gather(*asked, return_exceptions=True), strict=True))
         answers: dict[int, R] = {}

@@ -23,6 +23,7 @@ class _Open(NamedTuple):
     timer: asyncio.TimerHandle
     process: str
     request: Question[object]
+    slot: int
 
 
 class Calls:
@@ -39,13 +40,14 @@ class Calls:
         request: Question[object],
         done: Callable[[Reply], None],
         timeout_s: float = limits.CALL_TIMEOUT_S,
+        slot: int = -1,
     ) -> None:
         """Send a request; ``done`` is called exactly once, with code 503 when no answer came in time."""
         self._last += 1
         number = self._last
         loop = asyncio.get_running_loop()
         timer = loop.call_at(min(loop.time() + timeout_s, until.get()), self._expire, number, process)
-        self._open[number] = _Open(done, copy_context(), timer, process, request)
+        self._open[number] = _Open(done, copy_context(), timer, process, request, slot)
         self._send(number)
 
     def again(self, process: str) -> None:
@@ -61,14 +63,22 @@ class Calls:
         """The result of a call. :raises CallError: refused by the callee, or code 503 when it did not answer in time"""
         return decode_result(request, await self.call(process, request, timeout_s))
 
-    async def call(self, process: str, request: Question[object], timeout_s: float = limits.CALL_TIMEOUT_S) -> bytes:
+    async def call(
+        self, process: str, request: Question[object], timeout_s: float = limits.CALL_TIMEOUT_S, slot: int = -1
+    ) -> bytes:
         """The same, as the MessagePack of the result."""
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self.begin(process, request, lambda reply: None if future.done() else future.set_result(reply), timeout_s)
-        reply = await future
+        reply = await self.reply(process, request, timeout_s, slot)
         if reply.code != 200:
             raise CallError(reply.code, reply.message)
         return reply.body
+
+    async def reply(
+        self, process: str, request: Question[object], timeout_s: float = limits.CALL_TIMEOUT_S, slot: int = -1
+    ) -> Reply:
+        """The reply to a request about ``slot``, whatever it is."""
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self.begin(process, request, lambda reply: None if future.done() else future.set_result(reply), timeout_s, slot)
+        return await future
 
     def answered(self, reply: Reply) -> None:
         """A reply came in; one that nobody waits for any more is dropped."""
@@ -81,7 +91,7 @@ class Calls:
         call = self._open[number]
         left_ms = int((call.timer.when() - asyncio.get_running_loop().time()) * 1000)
         name = call.context.get(request_id, "")
-        self._bus.send(call.process, Call(number, self._bus.name, left_ms, encode(call.request), name))
+        self._bus.send(call.process, Call(number, self._bus.name, left_ms, encode(call.request), name, call.slot))
 
     def _expire(self, number: int, process: str) -> None:
         self.answered(Reply(number, 503, f"{process} did not answer in time, try again"))

@@ -12,14 +12,14 @@ import asyncio
 import logging
 import struct
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import msgspec
 import zmq
 
 from lanying.base import limits, logs
 from lanying.base.context import serving
-from lanying.bus.messages import Call, Envelope, LogControl, LogLine, Message, decode_envelope, encode
-from lanying.cluster.runtime import RunDirectory
+from lanying.bus.messages import Call, Envelope, LogControl, LogLine, Message, Reply, decode_envelope, encode
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +57,18 @@ class _Peer:
         self.blobs_bytes = 0
 
 
+class Addresses(Protocol):
+    """Where processes are reached: :class:`lanying.cluster.directory.Directory`, or the run directory itself."""
+
+    def bus(self, process: str) -> str:
+        """ZeroMQ endpoint of a process's PULL socket."""
+
+
 class Bus:
     """One process's place on the bus.
 
     :param name: process name
+    :param gate: answers a call that is not for this process to serve; None: it is
     :param on_message: called with every envelope, on the loop
     :param after_turn: called once after a run of envelopes (the shard ends its tick there)
     """
@@ -68,12 +76,14 @@ class Bus:
     def __init__(
         self,
         name: str,
-        run: RunDirectory,
+        addresses: Addresses,
         on_message: Callable[[Envelope], None],
         after_turn: Callable[[], None] | None = None,
+        gate: Callable[[Call], Reply | None] | None = None,
     ) -> None:
         self.name = name
-        self._run = run
+        self._addresses = addresses
+        self._gate = gate
         self._on_message = on_message
         self._after_turn = after_turn
         self._context = zmq.Context(1)
@@ -92,7 +102,7 @@ class Bus:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Bind and receive."""
         self._loop = loop
-        self._pull.bind(self._run.bus(self.name))
+        self._pull.bind(self._addresses.bus(self.name))
         self._fd = self._pull.getsockopt(zmq.FD)  # type: ignore[assignment]
         loop.add_reader(self._fd, self._receive)
         loop.call_soon(self._receive)  # the descriptor is edge-triggered
@@ -152,7 +162,7 @@ class Bus:
         socket.setsockopt(zmq.IMMEDIATE, 1)
         socket.setsockopt(zmq.RECONNECT_IVL, 20)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
-        socket.connect(self._run.bus(process))
+        socket.connect(self._addresses.bus(process))
         peer = self._peers[process] = _Peer(socket)
         return peer
 
@@ -212,7 +222,9 @@ class Bus:
         """
         if self._loop is not None:
             end = (self._behind_since or self._loop.time()) + call.left_ms / 1000
-            if end > self._loop.time():
+            if self._gate is not None and (reply := self._gate(call)) is not None:
+                self.send(call.caller, reply)
+            elif end > self._loop.time():
                 with serving(call.request, end):
                     log.debug("event=call caller=%s number=%d", call.caller, call.id)
                     self._on_message(call)

@@ -77,6 +77,11 @@ class ShardMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Every slot is on a shard there is."""
         return len(self.slots) == SLOTS and all(0 <= shard < self.shards for shard in self.slots)
 
+    @property
+    def peers(self) -> range:
+        """All shards there are."""
+        return range(self.shards)
+
     def shard_of(self, entity_id: int) -> int:
         """Shard that owns a user or group."""
         return self.slots[entity_id % SLOTS]

@@ -26,6 +26,7 @@ from lanying.bus.messages import AdminRequest, Drain, Envelope, Heartbeat, Recon
 from lanying.bus.messages.base import R
 from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
+from lanying.cluster.directory import Directory
 from lanying.cluster.runtime import ADMIN, EXIT_CONFIG, SUPERVISOR, Launch
 from lanying.config.runtime import RuntimeSettings
 from lanying.gateway.app import build
@@ -51,14 +52,15 @@ class Process:
         self._housekeeping: asyncio.Task[None] | None = None
         self._metrics = Metrics()
         self._lag = Lag(loop)
-        self.bus = Bus(launch.name, launch.run, self._envelope)
+        directory = Directory.of(launch)
+        self.bus = Bus(launch.name, directory, self._envelope)
         self.calls = Calls(self.bus)
-        shards = BusShards(self.calls, launch.shard_map, launch.config.rest.call_timeout_ms / 1000)
+        shards = BusShards(self.calls, directory, launch.config.rest.call_timeout_ms / 1000)
         settings = RuntimeSettings(launch.config)
         apps, data = launch.app_list(settings), Path(launch.data)
         self.services = Services(settings, apps, shards, data=data, ask_admin=self._ask_admin)
         self.adopter = Adopter(build(self.services, self._metrics), loop)
-        self.receiver = Receiver(launch.run.handoff(launch.name), self.accept, loop)
+        self.receiver = Receiver(directory.handoff(launch.name), self.accept, loop)
 
     async def start(self) -> None:
         """Serve."""

@@ -18,6 +18,7 @@ from lanying.bus.call import Calls
 from lanying.bus.messages import Drain, Envelope, Heartbeat, PushesWait, Reply
 from lanying.bus.shards import BusShards
 from lanying.bus.transport import Bus
+from lanying.cluster.directory import Directory
 from lanying.cluster.runtime import SUPERVISOR, Launch
 from lanying.config.notifiers import Notifiers
 from lanying.push.service import Service
@@ -37,10 +38,11 @@ class Process:
         self._loop = loop
         self._lag = Lag(loop)
         self._draining: asyncio.Task[None] | None = None
-        self.bus = Bus(launch.name, launch.run, self._envelope)
+        directory = Directory.of(launch)
+        self.bus = Bus(launch.name, directory, self._envelope)
         self.calls = Calls(self.bus)
         self.vendors = Vendors()
-        shards = BusShards(self.calls, launch.shard_map)
+        shards = BusShards(self.calls, directory)
         self.service = Service(shards, launch.app_list(), Notifiers(Path(launch.data)), self.vendors)
 
     async def start(self) -> None:

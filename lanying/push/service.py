@@ -79,7 +79,7 @@ class Service:
         self._channels: dict[Key, Channel] = {}
         self._held: set[tuple[int, int]] = set()
         self._ahead: Counter[int] = Counter()
-        self._awake = [asyncio.Event() for _ in range(shards.map.shards)]
+        self._awake = [asyncio.Event() for _ in shards.map.peers]
         self._ends: list[list[tuple[Entry, PushDone]]] = [[] for _ in self._awake]
         self._ended = [asyncio.Event() for _ in self._awake]
         self._secrets: dict[Key, tuple[Notifier, Secret]] = {}

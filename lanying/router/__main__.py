@@ -18,7 +18,8 @@ from lanying.base.logs import setup
 from lanying.bus.handoff.sender import Sender
 from lanying.bus.messages import Drain, Envelope, Heartbeat
 from lanying.bus.transport import Bus
-from lanying.cluster.runtime import GATEWAY, SUPERVISOR, Launch, shard_name
+from lanying.cluster.directory import Directory
+from lanying.cluster.runtime import GATEWAY, SUPERVISOR, Launch
 from lanying.router.listener import Listener
 from lanying.router.login import Doorkeeper
 
@@ -32,14 +33,14 @@ class Process:
         self._name = launch.name
         self._loop = loop
         self._lag = Lag(loop)
-        self._bus = Bus(launch.name, launch.run, self._on_message)
-        self._shards = {
-            index: Sender(launch.run.handoff(shard_name(index)), loop) for index in range(launch.shard_map.shards)
-        }
-        self._gateway = Sender(launch.run.handoff(GATEWAY), loop)
+        self._directory = directory = Directory.of(launch)
+        self._bus = Bus(launch.name, directory, self._on_message)
+        self._shards = _Senders(directory, loop)
+        self._gateway = Sender(directory.handoff(GATEWAY), loop)
         self._listener = Listener(
             socket.socket(fileno=launch.fds["listener"]),
-            Doorkeeper(launch.app_list(), launch.shard_map),
+            Doorkeeper(launch.app_list(), directory),
+            directory,
             self._shards,
             self._gateway,
             loop,
@@ -48,8 +49,9 @@ class Process:
     def start(self) -> None:
         """Serve."""
         self._bus.start(self._loop)
-        for sender in (*self._shards.values(), self._gateway):
-            sender.start()
+        for shard in self._directory.map.peers:
+            self._shards[shard]  # connect now
+        self._gateway.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._drain, signal.Signals(number).name)
         gc.collect()
@@ -79,6 +81,19 @@ class Process:
     def _drain(self, reason: str) -> None:
         log.info("event=drain reason=%r", reason)
         self._listener.drain(self._loop.stop)
+
+
+class _Senders(dict[int, Sender]):
+    """A started sender for every shard; of one that was not there yet too."""
+
+    def __init__(self, directory: Directory, loop: asyncio.AbstractEventLoop) -> None:
+        self._directory = directory
+        self._loop = loop
+
+    def __missing__(self, shard: int) -> Sender:
+        sender = self[shard] = Sender(self._directory.handoff(self._directory.process(shard)), self._loop)
+        sender.start()
+        return sender
 
 
 def main() -> int:

@@ -24,9 +24,11 @@ from typing import Final
 from lanying.base import limits, logs
 from lanying.base.clock import monotonic
 from lanying.base.failpoints import failpoint
+from lanying.base.ids import slot_of
 from lanying.bus.handoff.records import Login, Visitor, encode
 from lanying.bus.handoff.sender import Sender
-from lanying.bus.handoff.wire import Lost, Refused, Result
+from lanying.bus.handoff.wire import RESTARTING, Lost, Refused, Result
+from lanying.cluster.directory import Directory, Moved
 from lanying.protocol.frame import STATUS_NAMES
 from lanying.protocol.handshake import error_response
 from lanying.router.arrival import (
@@ -62,13 +64,17 @@ _TURNED_AWAY = {
 
 
 class _Guest:
-    """A client socket in the hands of the router."""
+    """A client socket in the hands of the router.
 
-    __slots__ = ("arrival", "fd")
+    :ivar moved: the first shard named another one
+    """
+
+    __slots__ = ("arrival", "fd", "moved")
 
     def __init__(self, fd: int, arrival: Arrival) -> None:
         self.fd = fd
         self.arrival = arrival
+        self.moved = False
 
 
 class Listener:
@@ -86,6 +92,7 @@ class Listener:
         self,
         listener: socket.socket,
         doorkeeper: Doorkeeper,
+        directory: Directory,
         shards: Mapping[int, Sender],
         gateway: Sender,
         loop: asyncio.AbstractEventLoop,
@@ -97,6 +104,7 @@ class Listener:
         self.refusals: Counter[int] = Counter()
         self._listener = listener
         self._doorkeeper = doorkeeper
+        self._directory = directory
         self._shards = shards
         self._gateway = gateway
         self._loop = loop
@@ -273,16 +281,25 @@ class Listener:
 
     def _hand_over(self, guest: _Guest, sender: Sender, record: Login | Visitor) -> None:
         self._unwatch(guest)
+        guest.moved = False
         self._moving += 1
         failpoint("router.before_handoff")
-        sender.send(guest.fd, encode(record), partial(self._on_result, guest))
+        sender.send(guest.fd, encode(record), partial(self._on_result, guest, record))
 
-    def _on_result(self, guest: _Guest, result: Result) -> None:
+    def _on_result(self, guest: _Guest, record: Login | Visitor, result: Result) -> None:
         """The receiver has answered, or never will."""
         if self._guests.get(guest.fd) is not guest:  # forgotten at the end of a drain
-            if isinstance(result, Refused):
+            if isinstance(result, Refused | Moved):
                 os.close(guest.fd)
             return
+        if isinstance(result, Moved):
+            slot = slot_of(record.uid) if isinstance(record, Login) else -1
+            if slot >= 0 and not guest.moved and self._directory.learn(slot, result):
+                guest.moved = True
+                sender = self._shards[self._directory.map.slots[slot]]
+                sender.send(guest.fd, encode(record), partial(self._on_result, guest, record))
+                return
+            result = RESTARTING  # nobody owns the user just now: the client tries again, logged in as it is
         self._moving -= 1
         if not isinstance(result, Refused):
             if isinstance(result, Lost):

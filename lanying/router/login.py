@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 from lanying.base import limits, tokens
 from lanying.base.errors import TokenError
 from lanying.bus.handoff.records import Login
-from lanying.cluster.shardmap import ShardMap
+from lanying.cluster.directory import Directory
 from lanying.config.apps import App
 from lanying.protocol.schema.xsync_pb2 import Provision, Status, SyncUL
 
@@ -67,11 +67,11 @@ def claimed_app(token: str) -> str:
 class Doorkeeper:
     """Decides on logins, for all apps of this server, those that are added while it runs included."""
 
-    __slots__ = ("_apps", "_shard_of")
+    __slots__ = ("_apps", "_directory")
 
-    def __init__(self, apps: Mapping[str, App], shard_map: ShardMap) -> None:
+    def __init__(self, apps: Mapping[str, App], directory: Directory) -> None:
         self._apps = apps
-        self._shard_of = shard_map.shard_of
+        self._directory = directory
 
     def decide(self, payload: bytes, kind: int, address: str, leftover: bytes) -> Handoff | Refuse:
         """The decision on a PROVISION frame.
@@ -111,7 +111,7 @@ class Doorkeeper:
             device_token=provision.device_token[: limits.TEXT_FIELD_CHARS],
             expires=identity.expires,
         )
-        return Handoff(self._shard_of(uid), login)
+        return Handoff(self._directory.owner(uid), login)
 
     def _verify(self, token: str) -> tokens.Identity:
         app = self._apps.get(claimed_app(token))

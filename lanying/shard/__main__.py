@@ -22,6 +22,7 @@ from lanying.bus.handoff import wire
 from lanying.bus.handoff.receiver import Receiver
 from lanying.bus.handoff.records import decode_login
 from lanying.bus.messages import Heartbeat
+from lanying.cluster.directory import Directory
 from lanying.cluster.runtime import EXIT_CONFIG, SUPERVISOR, Launch, cold_path
 from lanying.protocol.connection import Connection
 from lanying.protocol.schema.xsync_pb2 import Status
@@ -52,10 +53,11 @@ class Process:
         place = cold_path(Path(launch.data), storage.cold_path)
         self.store = with_cold(hot, place, launch.index)
         find = partial(open_cold, place, launch.index, hot) if place else None
-        self.runner = Runner(launch.index, launch.shard_map, launch.config, self.store, launch.run, self.stop, find)
+        directory = Directory.of(launch)
+        self.runner = Runner(launch.index, directory, launch.config, self.store, self.stop, find)
         if launch.push:
             self.runner.shard.pushes.begin()
-        self.receiver = Receiver(launch.run.handoff(launch.name), self.accept, loop)
+        self.receiver = Receiver(directory.handoff(launch.name), self.accept, loop)
 
     def start(self) -> None:
         """Serve."""
@@ -75,6 +77,9 @@ class Process:
         runner.turn()
         try:
             login = decode_login(record)
+            moved = runner.ownership.login(login.uid)
+            if moved is not None:
+                return moved
             connection = Connection(login.kind)
             session = runner.shard.admit(
                 fd,

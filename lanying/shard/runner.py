@@ -37,9 +37,10 @@ from lanying.bus.messages import (
     Reply,
     Request,
 )
+from lanying.bus.ownership import Ownership
 from lanying.bus.transport import Bus
-from lanying.cluster.runtime import RunDirectory, shard_name
-from lanying.cluster.shardmap import ShardMap
+from lanying.cluster.directory import Directory
+from lanying.cluster.runtime import shard_name
 from lanying.config.schema import Config
 from lanying.protocol.frame import STATUS_NAMES
 from lanying.protocol.websocket import close_frame
@@ -71,10 +72,9 @@ class Runner:
     def __init__(
         self,
         index: int,
-        shard_map: ShardMap,
+        directory: Directory,
         config: Config,
         store: Store,
-        run: RunDirectory,
         stop: Callable[[int], None],
         find_cold: Callable[[], Store] | None = None,
     ) -> None:
@@ -82,10 +82,11 @@ class Runner:
         self._stop = stop
         self._fsync = config.storage.durability == "fsync"
         self._interval = config.storage.interval_ms / 1000 if config.storage.durability == "interval" else 0.0
-        self.bus = Bus(shard_name(index), run, self._envelope, self._end_turn)
+        self.ownership = Ownership(directory, index)
+        self.bus = Bus(directory.process(index), directory, self._envelope, self._end_turn, self.ownership.call)
         self._calls = Calls(self.bus)
         self._worker = Worker(self._event)
-        self.shard = Shard(index, shard_map, store, config, self._ask, self._worker, find_cold)
+        self.shard = Shard(index, directory.map, store, config, self._ask, self._worker, find_cold)
         self._sessions: dict[int, Session] = {}
         self._epoll = select.epoll()
         self._flushing: Tick | None = None

@@ -90,7 +90,7 @@ class Backup:
         """Cold stores by what they are called in a backup."""
         if not cold_path:
             return {}
-        places = {index: cold_place(cold_path, index) for index in range(self._map.shards)}
+        places = {index: cold_place(cold_path, index) for index in self._map.peers}
         for place in places.values():
             if not (place / "CURRENT").exists():
                 raise BackupError(
@@ -146,7 +146,7 @@ class Backup:
         try:
             files = [
                 file._replace(name=f"{directory.shard_path(Path(), index)}/{file.name}")
-                for index in range(self._map.shards)
+                for index in self._map.peers
                 for file in snapshot.closed(directory.shard_path(self._data, index))
             ]
             files += [
@@ -160,7 +160,7 @@ class Backup:
 
     def _pictures(self, links: Path) -> list[File]:
         files: list[File] = []
-        for index in range(self._map.shards):
+        for index in self._map.peers:
             name = directory.shard_path(Path(), index)
             files += [
                 file._replace(name=f"{name}/{file.name}")

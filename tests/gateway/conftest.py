@@ -36,7 +36,7 @@ class LocalShards:
     def map(self) -> ShardMap:
         return self.cluster.map
 
-    async def call(self, shard: int, request: Request[object]) -> bytes:
+    async def call(self, shard: int, request: Request[object], slot: int = -1) -> bytes:
         if self.fail is not None:
             raise self.fail
         return self.cluster.call(shard, request)
@@ -52,7 +52,7 @@ class SimulatedShards:
     def map(self) -> ShardMap:
         return self.simulation.map
 
-    async def call(self, shard: int, request: Request[object]) -> bytes:
+    async def call(self, shard: int, request: Request[object], slot: int = -1) -> bytes:
         return self.simulation.call(shard, request)
 
 

@@ -42,7 +42,7 @@ class SimulatedShards:
     def map(self) -> ShardMap:
         return self.simulation.map
 
-    async def call(self, shard: int, request: Request[object]) -> bytes:
+    async def call(self, shard: int, request: Request[object], slot: int = -1) -> bytes:
         return self.simulation.call(shard, request)
 
 

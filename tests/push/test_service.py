@@ -79,7 +79,7 @@ class Stage:
         self.deaf: set[int] = set()
         self.service = Service(self, {"lanying": App("lanying", "School", "")}, self.notifiers, self.vendors)
 
-    async def call(self, shard: int, request: Request[object]) -> bytes:
+    async def call(self, shard: int, request: Request[object], slot: int = -1) -> bytes:
         """As :class:`~lanying.bus.shards.Shards`."""
         await asyncio.sleep(0)
         if shard in self.deaf:

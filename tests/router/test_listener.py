@@ -15,10 +15,13 @@ import pytest
 import uvloop
 
 from lanying.base import limits
+from lanying.base.ids import slot_of
 from lanying.bus.handoff import wire
 from lanying.bus.handoff.receiver import Receiver
 from lanying.bus.handoff.records import Login, Visitor, decode_login, decode_visitor
 from lanying.bus.handoff.sender import Sender
+from lanying.cluster.directory import Directory, Moved
+from lanying.cluster.runtime import RunDirectory
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App
 from lanying.protocol import frame as frames
@@ -55,19 +58,22 @@ class World:
         self.sessions: dict[int, tuple[int, Login, int]] = {}
         self.visitors: list[tuple[int, Visitor]] = []
         self.verdict: wire.Verdict = wire.ACCEPTED
+        self.elsewhere: dict[int, Moved] = {}
         self.receivers = {
             index: Receiver(self.path(index), lambda fd, data, index=index: self._adopt(index, fd, data), self.loop)
             for index in range(2)
         }
         self.receivers[-1] = Receiver(self.path(-1), self._visit, self.loop)
         self.senders = {index: Sender(self.path(index), self.loop, wait_s=0.05) for index in (0, 1, -1)}
-        shard_map = ShardMap.even(2)
+        self.newest: ShardMap | None = None
+        known = Directory(ShardMap.even(2), RunDirectory(directory), lambda: self.newest)
         listening = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.address = listening.getsockname()
         self.socket = listening
         self.router = Listener(
             listening,
-            Doorkeeper({"school": App("school", "School", KEY.hex())}, shard_map),
+            Doorkeeper({"school": App("school", "School", KEY.hex())}, known),
+            known,
             {0: self.senders[0], 1: self.senders[1]},
             self.senders[-1],
             self.loop,
@@ -87,6 +93,8 @@ class World:
 
     def _adopt(self, shard: int, fd: int, record: bytes) -> wire.Verdict:
         login = decode_login(record)
+        if shard in self.elsewhere:
+            return self.elsewhere[shard]
         if self.verdict == wire.ACCEPTED:
             self.sessions[login.uid] = fd, login, shard
         return self.verdict
@@ -227,6 +235,33 @@ def test_a_refused_login_stays_open_and_a_good_one_follows(world: World) -> None
     client.sendall(encode_frame(TEXT, b"2", True) + login())
     world.until("the hand-off", lambda: world.counts("handed_over"))
     assert UID in world.sessions
+
+
+def test_a_login_follows_its_slot_to_another_shard(world: World) -> None:
+    world.start(0, 1)
+    before = ShardMap.even(2).shard_of(UID)
+    after = 1 - before
+    world.newest = msgspec.structs.replace(ShardMap.even(2).moved({slot_of(UID)}, after), version=2)
+    world.elsewhere[before] = Moved(after, 2)
+    for number in (1, 2):  # the second one goes there at once
+        world.connect().sendall(HEAD + login())
+        world.until("the hand-off", lambda number=number: world.counts("handed_over") == number)
+        assert world.sessions.pop(UID)[2] == after
+    assert world.counts("refused") == 0
+
+
+@pytest.mark.parametrize("version", [1, 9])
+def test_a_login_nobody_owns_is_told_to_try_again_and_stays_logged_in(world: World, version: int) -> None:
+    """Two shards that name each other: the router follows once."""
+    world.start(0, 1)
+    world.elsewhere = {0: Moved(1, version), 1: Moved(0, version)}
+    client = world.connect()
+    client.sendall(HEAD + login())
+    answer = world.read(client, lambda data: b"shard restarting" in data)
+    assert b"shard restarting" in answer
+    world.elsewhere.clear()
+    client.sendall(login())
+    world.until("the hand-off", lambda: world.counts("handed_over"))
 
 
 def test_refused_logins_are_closed_after_their_silence(world: World) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64encode
+from pathlib import Path
 
 import pytest
 
 from lanying.base import tokens
 from lanying.bus.handoff.records import Login
+from lanying.cluster.directory import Directory
+from lanying.cluster.runtime import RunDirectory
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App
 from lanying.protocol.connection import SOCKETIO
@@ -19,7 +22,8 @@ KEY = bytes(range(32))
 OTHER_KEY = bytes(range(32, 64))
 UID = 5_000_003
 DOORKEEPER = Doorkeeper(
-    {"school": App("school", "School", KEY.hex()), "club": App("club", "Club", OTHER_KEY.hex())}, ShardMap.even(4)
+    {"school": App("school", "School", KEY.hex()), "club": App("club", "Club", OTHER_KEY.hex())},
+    Directory(ShardMap.even(4), RunDirectory(Path("/nowhere")), lambda: None),
 )
 
 

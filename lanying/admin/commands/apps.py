@@ -47,9 +47,7 @@ async def add(visit: Visit) -> object:
         raise CommandError(10002, str(error)) from error
     known = server.app(app.app_id)  # reads the file, which puts its settings into the configuration
     settings = server.config.apps[known.app_id]
-    late = await asyncio.gather(
-        *(_tell(visit, shard, AddApp(app.app_id, settings)) for shard in range(server.map.shards))
-    )
+    late = await asyncio.gather(*(_tell(visit, shard, AddApp(app.app_id, settings)) for shard in server.map.peers))
     server.publish("config", {"app": app.app_id, "who": visit.who})
     return {
         **_row(visit, server.app(app.app_id)),

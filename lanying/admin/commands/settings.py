@@ -44,7 +44,7 @@ async def set_value(visit: Visit) -> object:
         raise CommandError(10002, str(error)) from error
     visit.will(f"set {key} to {msgspec.json.encode(new).decode()} until the server starts again")
     server.settings.change(key, new)
-    for name in (*map(shard_name, range(server.map.shards)), GATEWAY):
+    for name in (*map(shard_name, server.map.peers), GATEWAY):
         server.send(name, Reconfigure(key, new))
     server.publish("config", {"key": key, "value": new, "who": visit.who})
     return {"key": key, "value": new, "keep": f"write it into the configuration file, or set {environment_name(key)}"}

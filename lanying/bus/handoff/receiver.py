@@ -13,9 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from lanying.bus.handoff.records import encode
 from lanying.bus.handoff.wire import (
     ANSWER_HEAD,
     DESCRIPTOR,
+    ELSEWHERE,
     FAIL,
     FORMAT,
     OK,
@@ -27,6 +29,7 @@ from lanying.bus.handoff.wire import (
     Verdict,
     seqpacket,
 )
+from lanying.cluster.directory import Moved
 
 log = logging.getLogger(__name__)
 
@@ -210,7 +213,10 @@ class _Router:
     def answer(self, number: int, verdict: Verdict) -> None:
         if type(verdict) is Refused:
             reason = verdict.reason.encode()[:255].decode("utf-8", "ignore").encode()
-            code = verdict.code if 0 <= verdict.code <= 255 and verdict.code != OK else FAIL
+            code = verdict.code if 0 <= verdict.code < ELSEWHERE and verdict.code != OK else FAIL
             self.answers += ANSWER_HEAD.pack(number, code, len(reason)) + reason
+        elif type(verdict) is Moved:
+            where = encode(verdict)
+            self.answers += ANSWER_HEAD.pack(number, ELSEWHERE, len(where)) + where
         else:
             self.answers += ANSWER_HEAD.pack(number, OK, 0)

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from lanying.base import limits
 from lanying.base.clock import monotonic
 from lanying.bus.handoff.wire import (
@@ -18,6 +20,7 @@ from lanying.bus.handoff.wire import (
     ANSWER_HEAD,
     BUSY,
     DESCRIPTOR,
+    ELSEWHERE,
     FORMAT,
     LOST,
     OK,
@@ -25,10 +28,13 @@ from lanying.bus.handoff.wire import (
     RECORD_HEAD,
     RESTARTING,
     RETRY_LAST_S,
+    Accepted,
+    Lost,
     Refused,
     Result,
     seqpacket,
 )
+from lanying.cluster.directory import Moved
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +63,14 @@ class _Moving:
         try:
             self.on_result(result)
         finally:
-            if type(result) is not Refused:
+            if type(result) is Accepted or type(result) is Lost:
                 os.close(self.fd)
+
+
+def _result(code: int, reason: bytes) -> Result:
+    if code == OK:
+        return ACCEPTED
+    return msgspec.msgpack.decode(reason, type=Moved) if code == ELSEWHERE else Refused(code, reason.decode())
 
 
 class Sender:
@@ -248,8 +260,7 @@ class Sender:
             position += length
             moving = self._outstanding.pop(number, None)
             if moving is not None:
-                result = ACCEPTED if code == OK else Refused(code, reason.decode())
-                self._settle(moving, result)
+                self._settle(moving, _result(code, reason))
         if self._waiting and self._channel is not None and not self._blocked:
             self._pump()
 

@@ -10,11 +10,12 @@ record     router to receiver: ``u8 format | u32 id | MessagePack of`` :class:`L
            (:mod:`~lanying.bus.handoff.records`), with exactly one ``SCM_RIGHTS`` descriptor. Ids grow by one per
            channel and wrap.
 answers    receiver to router, a run of ``u32 id | u8 code | u8 length | reason (UTF-8)``. Code 1
-           (``Status.OK``): accepted, every other ``Status.ErrorCode``: refused.
+           (``Status.OK``): accepted; 255: the user is another shard's, the reason is the MessagePack of
+           :class:`~lanying.cluster.directory.Moved`; every other ``Status.ErrorCode``: refused.
 =========  =====================================================================================================
 
 A socket has one owner. :meth:`Sender.send` takes the descriptor over, and closes it when the record was accepted *or
-lost*; a refusal gives it back to the caller, which answers the client itself. Lost means that the receiver vanished
+lost*; a refusal gives it back to the caller, which answers the client itself or asks another receiver. Lost: the receiver vanished
 between record and answer: nobody knows whether it had begun to speak, so the client has to connect again. A receiver
 that refuses has closed its copy without writing a byte. The descriptor has to be out of the caller's epoll before it is
 sent: both copies share one open file description. It is non-blocking and stays so.
@@ -29,9 +30,12 @@ from typing import Final
 import msgspec
 
 from lanying.base import limits
+from lanying.cluster.directory import Moved
 from lanying.protocol.schema.xsync_pb2 import Status
 
 FORMAT: Final = 1
+ELSEWHERE: Final = 255
+"""Answer code: another shard's user."""
 RECORD_BYTES: Final = limits.LOGIN_BYTES + 16 * 1024
 """Largest record: everything a client may send before its login, and the fields around it."""
 RETRY_LAST_S: Final = 1.0
@@ -62,8 +66,8 @@ class Lost(msgspec.Struct, frozen=True):
     """The receiver vanished before it answered."""
 
 
-Verdict = Accepted | Refused
-Result = Accepted | Refused | Lost
+Verdict = Accepted | Refused | Moved
+Result = Accepted | Refused | Moved | Lost
 ACCEPTED: Final = Accepted()
 LOST: Final = Lost()
 RESTARTING: Final = Refused(FAIL, "shard restarting", sent=False)

@@ -39,7 +39,7 @@ class UserCap:
         async with self._one_count:
             age = self._now() - self._counted.get(app, -COUNT_S)
             if age >= COUNT_S or (self._counts[app] >= most and age >= COUNT_FULL_S):
-                self._counts[app] = sum([await users(shards, shard, app) for shard in range(shards.map.shards)])
+                self._counts[app] = sum([await users(shards, shard, app) for shard in shards.map.peers])
                 self._counted[app] = self._now()
             if self._counts[app] >= most:
                 raise refuse(40002)

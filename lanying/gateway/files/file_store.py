@@ -131,7 +131,7 @@ class FileStore:
     async def count(self) -> None:
         """Ask all shards what is stored."""
         used = 0
-        for shard in range(self._shards.map.shards):
+        for shard in self._shards.map.peers:
             after = -1
             while True:
                 rows = await ask_shard(self._shards, shard, ListFileUsage(after))
@@ -145,7 +145,7 @@ class FileStore:
         """Delete files older than ``files.retention_days`` and those of deleted accounts: their bytes, then their records."""
         days = self._settings.config.files.retention_days
         before_ms = self._now_ms() - days * DAY_MS if days else 0
-        for shard in range(self._shards.map.shards):
+        for shard in self._shards.map.peers:
             await self._expire(shard, before_ms)
 
     async def _expire(self, shard: int, before_ms: int) -> None:

@@ -85,7 +85,7 @@ async def public(visit: Visit) -> object:
     """Ids of public groups, at most :data:`~lanying.base.limits.REST_IDS`."""
     shards = visit.services.shards
     gids: list[int] = []
-    for shard in range(shards.map.shards):
+    for shard in shards.map.peers:
         after = 0
         while len(gids) < limits.REST_IDS:
             part = await ask_shard(shards, shard, ListPublic(visit.app.app_id, after))

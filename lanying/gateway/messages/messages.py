@@ -111,7 +111,7 @@ async def broadcast(visit: Visit) -> object:
     body.is_system = True
     shards = visit.services.shards
     app = visit.app.app_id
-    counts = await asyncio.gather(*(users(shards, shard, app) for shard in range(shards.map.shards)))
+    counts = await asyncio.gather(*(users(shards, shard, app) for shard in shards.map.peers))
     number = await ask(shards, 0, StartBroadcast(app, body.SerializeToString(), "rest"))
     return Page({"send_num": sum(counts), "success": True}, {"broadcast_id": number})
 
@@ -119,7 +119,7 @@ async def broadcast(visit: Visit) -> object:
 async def cancel_broadcast(visit: Visit) -> object:
     """Stop a broadcast; who has it keeps it."""
     shards, number = visit.services.shards, visit.params.number("broadcast_id", least=1)
-    asked = (ask_shard(shards, shard, CancelBroadcast(number)) for shard in range(shards.map.shards))
+    asked = (ask_shard(shards, shard, CancelBroadcast(number)) for shard in shards.map.peers)
     return any(await asyncio.gather(*asked))
 
 

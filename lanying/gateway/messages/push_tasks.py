@@ -170,7 +170,7 @@ async def _wanted(visit: Visit, kind: str, members: list[str]) -> list[tuple[int
         members, kind = [str(uid) for uid in found if uid], "user_id"
     if kind != "user_id":
         tags, tokens = (members if kind == "tag" else []), (members if kind == "push_token" else [])
-        return [(at, PushTargets(app, tags=tags, push_tokens=tokens)) for at in range(shards.map.shards)]
+        return [(at, PushTargets(app, tags=tags, push_tokens=tokens)) for at in shards.map.peers]
     by_shard: dict[int, list[int]] = {}
     for uid in {int(member) for member in members if member.isdecimal() and member.isascii() and len(member) < 19}:
         by_shard.setdefault(shards.map.shard_of(uid), []).append(uid)
