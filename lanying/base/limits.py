@@ -336,8 +336,8 @@ LISTEN_BACKLOG: Final = 4096
 """Connections the kernel keeps while the router is away; capped by net.core.somaxconn."""
 RESERVED_DESCRIPTORS: Final = 1024
 """Descriptors a process needs besides client sockets: table files of RocksDB (256), bus, hand-off, logs."""
-MAX_SHARDS: Final = 64
-"""Six bits of every message id name its shard."""
+MAX_SHARDS: Final = 160
+"""As many as a message id can name (:data:`lanying.base.ids.SHARDS`)."""
 
 # --- vendors of pushes -------------------------------------------------------------------------------------------
 VENDOR_PAYLOAD_BYTES: Final = 4096

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from lanying.base.ids import slot_of
+from lanying.base.ids import made_by, slot_of
 from lanying.cluster.shardmap import ShardMap
 from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.shard.store import placement, schema
@@ -34,8 +34,6 @@ MOST_PROBLEMS = 100
 """Told about one store; the rest is like them."""
 BEHIND_ALL = b"\xff" * 64
 _ADVANCE_EVERY = 1000
-_SHARD_BITS = 6
-_SEQUENCE_BITS = 6
 
 Row = tuple[bytes, bytes]
 
@@ -246,10 +244,8 @@ class _Verifier:
             self._say(f"{_queue(key)}: in history without any entry")
 
     def _check_id(self, mid: int) -> None:
-        if mid >> _SEQUENCE_BITS & (1 << _SHARD_BITS) - 1 != self._index:
-            return
-        step = mid >> _SHARD_BITS + _SEQUENCE_BITS << _SEQUENCE_BITS | mid & (1 << _SEQUENCE_BITS) - 1
-        if step > self._last_id:
+        shard, step = made_by(mid)
+        if shard == self._index and step > self._last_id:
             self._say(f"message {mid} is beyond the last id this shard has noted: ids could be given out twice")
 
     def _cursors(self) -> None:
