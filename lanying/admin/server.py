@@ -17,6 +17,7 @@ from lanying.admin.visit import CommandError, entity_id
 from lanying.base.clock import wall_ms
 from lanying.base.errors import CallError
 from lanying.base.passwords import Passwords
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import AccountInfo, FindName, Message, Request
 from lanying.bus.messages.base import R
 from lanying.bus.shards import Shards, accounts, ask, ask_name, ask_shard
@@ -97,7 +98,7 @@ class Server:
         answers: dict[int, R] = {}
         silent: list[int] = []
         for shard, answer in found.items():
-            if isinstance(answer, CallError) and answer.code == 503:
+            if isinstance(answer, CallError) and answer.refusal is Refusal.UNAVAILABLE:
                 silent.append(shard)
             elif isinstance(answer, BaseException):
                 raise answer

@@ -1,10 +1,12 @@
-"""The exception tree of the server; every module raises one of these or a builtin that says it.
+"""The exception tree of this package: every error of ours is in it, with its module where it is not declared here.
 
 LanyingError
  ├── ConfigError          a setting, the machine or the data directory is wrong; the text names the remedy
  │    ├── DataDirectoryError
  │    └── ShardCountError
  ├── ProtocolError        a peer broke the wire protocol: ``close_code`` (RFC 6455 section 7.4.1), ``reason``
+ ├── FrameError           protocol.frame: bytes are no frame of the wire protocol
+ ├── BadRequest           protocol.handshake: the head of an HTTP request cannot be taken
  ├── StoreError           the store cannot serve
  │    ├── SchemaError     written by a newer release
  │    └── StoreFull       no room: nothing was written, nothing may be acknowledged
@@ -12,10 +14,25 @@ LanyingError
  ├── ReshardError         resharding cannot go on; the text names the remedy
  ├── TokenError           an access token is malformed, forged, expired or revoked
  ├── UnexpectedEvent      a defect: an event for which a state machine has no transition; the text names state and event
- └── CallError            a call to another process failed: ``code`` is a REST code
+ ├── CallError            a call to another process or to REST was refused: ``refusal``, ``code`` for REST
+ ├── Refused              an upload or a login was refused: ``refusal``, ``status`` for the wire
+ ├── NotRunning           supervisor.control: no supervisor serves the data directory
+ ├── NoAnswer             supervisor.control: it is there and did not answer
+ ├── CommandError         admin.visit: a console command was refused
+ ├── WouldDo              admin.visit: how far a dry run goes
+ ├── Cancelled            admin.jobs: somebody cancelled a job
+ └── of the client SDK, all in client.events
+      ├── Refused         the server did not accept what was sent
+      │    └── LoginRefused
+      ├── LoggedOut       the server ended this login
+      └── Closed          the client was closed by its owner
+
+Reasons of ``CallError`` and ``Refused`` are in :mod:`lanying.base.refusals`.
 """
 
 from __future__ import annotations
+
+from lanying.base.refusals import Refusal
 
 
 class LanyingError(Exception):
@@ -75,12 +92,33 @@ class TokenError(LanyingError):
 
 
 class CallError(LanyingError):
-    """A call over the bus was refused by the callee or could not be made.
+    """A request was refused by whoever answers it, or could not be made.
 
-    :ivar code: REST error code (``rest-api.json`` error_codes; 503 for an unreachable shard)
+    :param message: for people, in place of the default of ``refusal``
+    :param code: REST code, where a client was answered one that is not in our table
     """
 
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
+    def __init__(self, refusal: Refusal, message: str = "", code: int = 0) -> None:
+        self.refusal = refusal
+        self.code = code or refusal.code
+        self.message = message or refusal.message
+        super().__init__(self.message)
+
+
+class Refused(LanyingError):
+    """An upload or a login is not accepted (xsync 5.1, 5.6).
+
+    :ivar reason: text the client shows, without the remedy: clients compare some of them
+    :ivar message: the same for people, with the remedy
+    """
+
+    def __init__(self, refusal: Refusal, reason: str = "") -> None:
+        super().__init__(reason or refusal.text)
+        self.refusal = refusal
+        self.reason = reason or refusal.text
+        self.message = reason or refusal.message
+
+    @property
+    def status(self) -> int:
+        """The wire protocol's code."""
+        return self.refusal.status

@@ -148,6 +148,8 @@ PINNED_CONVERSATIONS: Final = 100
 PUSH_TAGS: Final = 100
 PUSH_TAG_CHARS: Final = 64
 """Tags of one user: they are kept in the account's row. A push alias is as long as a tag."""
+PUSH_TARGETS: Final = 500
+"""Members of a push task's audience: as the REST reference has it."""
 ACCOUNTS_SCANNED: Final = 1000
 """Accounts a shard looks at in one go when somebody lists them: a few milliseconds."""
 ANONYMOUS_TAIL: Final = 10

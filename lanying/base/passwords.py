@@ -12,6 +12,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.config.schema import Accounts
 
 T = TypeVar("T")
@@ -29,7 +30,9 @@ class Passwords:
     def check_new(self, password: str) -> None:
         """:raises CallError: 10002, too short or too long for a new password"""
         if not self._min_chars <= len(password) <= limits.PASSWORD_CHARS:
-            raise CallError(10002, f"a password has {self._min_chars} to {limits.PASSWORD_CHARS} characters")
+            raise CallError(
+                Refusal.INVALID_PARAMETER, f"a password has {self._min_chars} to {limits.PASSWORD_CHARS} characters"
+            )
 
     async def hash(self, password: str) -> str:
         """An encoded hash. :raises CallError: 503, too many are waiting"""
@@ -55,7 +58,7 @@ class Passwords:
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self.waiting >= limits.PASSWORD_QUEUE:
-            raise CallError(503, "the server is busy with other passwords, try again")
+            raise CallError(Refusal.UNAVAILABLE, "the server is busy with other passwords, try again")
         self.waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)

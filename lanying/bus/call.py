@@ -10,6 +10,7 @@ from typing import NamedTuple
 from lanying.base import limits
 from lanying.base.context import request_id, until
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import Call, Question, Reply, decode_result, encode
 from lanying.bus.messages.base import R
 from lanying.bus.transport import Bus
@@ -68,8 +69,8 @@ class Calls:
     ) -> bytes:
         """The same, as the MessagePack of the result."""
         reply = await self.reply(process, request, timeout_s, slot)
-        if reply.code != 200:
-            raise CallError(reply.code, reply.message)
+        if reply.refusal is not None:
+            raise CallError(reply.refusal, reply.message)
         return reply.body
 
     async def reply(
@@ -94,4 +95,4 @@ class Calls:
         self._bus.send(call.process, Call(number, self._bus.name, left_ms, encode(call.request), name, call.slot))
 
     def _expire(self, number: int, process: str) -> None:
-        self.answered(Reply(number, 503, f"{process} did not answer in time, try again"))
+        self.answered(Reply(number, Refusal.UNAVAILABLE, f"{process} did not answer in time, try again"))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from lanying.base.ids import slot_of
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import Call, Reply, encode
-from lanying.cluster.directory import MOVED, Directory, Moved
+from lanying.cluster.directory import Directory, Moved
 
 
 class Ownership:
@@ -22,7 +23,7 @@ class Ownership:
         """The refusal of a call, which has done nothing; None: it is for this shard."""
         if call.slot < 0 or (moved := self._moved(call.slot)) is None:
             return None
-        return Reply(call.id, MOVED, "that is another shard's", encode(moved))
+        return Reply(call.id, Refusal.MOVED, Refusal.MOVED.message, encode(moved))
 
     def _moved(self, slot: int) -> Moved | None:
         moved = self._directory.moved(self._shard, slot)

@@ -12,10 +12,11 @@ from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.failpoints import failpoint
 from lanying.base.ids import slot_of
+from lanying.base.refusals import Refusal
 from lanying.bus.call import Calls
 from lanying.bus.messages import AccountInfo, GetAccounts, Reply, Request, decode_result
 from lanying.bus.messages.base import R
-from lanying.cluster.directory import MOVED, Directory, Moved
+from lanying.cluster.directory import Directory, Moved
 from lanying.cluster.shardmap import ShardMap, slot_of_name
 
 
@@ -50,21 +51,21 @@ class BusShards:
     async def call(self, shard: int, request: Request[object], slot: int = -1) -> bytes:
         """As in :class:`Shards`. A shard that does not own the slot did nothing: the owner it names is asked, once."""
         reply = await self._ask(shard, request, slot)
-        if reply.code == MOVED:
+        if reply.refusal is Refusal.MOVED:
             moved = msgspec.msgpack.decode(reply.body, type=Moved)
             if not self._directory.learn(slot, moved):
-                raise CallError(503, f"slot {slot} is moving, try again")
+                raise CallError(Refusal.UNAVAILABLE, f"slot {slot} is moving, try again")
             reply = await self._ask(self._directory.map.slots[slot], request, slot)
-        if reply.code == MOVED:
-            raise CallError(503, f"slot {slot} is moving, try again")
-        if reply.code != 200:
-            raise CallError(reply.code, reply.message)
+        if reply.refusal is Refusal.MOVED:
+            raise CallError(Refusal.UNAVAILABLE, f"slot {slot} is moving, try again")
+        if reply.refusal is not None:
+            raise CallError(reply.refusal, reply.message)
         return reply.body
 
     async def _ask(self, shard: int, request: Request[object], slot: int) -> Reply:
         name = self._directory.process(shard)
         if self._open[shard] >= limits.CALLS_PER_SHARD:
-            raise CallError(503, f"{name} is busy, try again")
+            raise CallError(Refusal.UNAVAILABLE, f"{name} is busy, try again")
         self._open[shard] += 1
         try:
             failpoint("gateway.before_call")

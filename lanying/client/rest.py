@@ -11,12 +11,11 @@ import msgspec
 
 from lanying.base import jsons
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 
 TIMEOUT_S: Final = 20.0
 ANSWER_BYTES: Final = 16 * 1024 * 1024
 """Largest answer read: 5,000 friends with long profiles are a few MB."""
-UNREACHABLE: Final = 503
-"""Code of a call that got no answer."""
 
 
 class Rest:
@@ -49,7 +48,7 @@ class Rest:
             server = (cluster.get("webim") or cluster["ws"])[0]
             return urllib.parse.urlsplit(f"{server['protocol']}://{server['host']}")
         except (KeyError, IndexError, TypeError, StopIteration) as error:
-            raise CallError(UNREACHABLE, f"{self.url}: discovery names no message server") from error
+            raise CallError(Refusal.UNAVAILABLE, f"{self.url}: discovery names no message server") from error
 
     def _call(self, method: str, path: str, params: dict[str, Any]) -> Any:
         base = urllib.parse.urlsplit(self.url)
@@ -68,11 +67,11 @@ class Rest:
             envelope = jsons.read(connection.getresponse().read(ANSWER_BYTES))
             code, message = int(envelope["code"]), str(envelope.get("message") or "")
         except (OSError, http.client.HTTPException) as error:
-            raise CallError(UNREACHABLE, f"{self.url}{path}: {error or type(error).__name__}") from error
+            raise CallError(Refusal.UNAVAILABLE, f"{self.url}{path}: {error or type(error).__name__}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CallError(UNREACHABLE, f"{self.url}{path}: not an answer of a lanying server") from error
+            raise CallError(Refusal.UNAVAILABLE, f"{self.url}{path}: not an answer of a lanying server") from error
         finally:
             connection.close()
         if code != 200:
-            raise CallError(code, message)
+            raise CallError(Refusal.of_code(code), message, code)
         return envelope.get("data")

@@ -11,19 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from lanying.cluster.runtime import Launch, RunDirectory, shard_name
 from lanying.cluster.shardmap import ShardMap
 
-MOVED: Final = 421
-"""Code of a refused call: the slot belongs to another shard; the body is :class:`Moved`. (HTTP: misdirected request.)"""
-
 
 class Moved(msgspec.Struct, frozen=True, array_like=True):
-    """The shard that was asked does not own the slot; by version ``version`` of the map, ``owner`` does."""
+    """The shard that was asked does not own the slot; by version ``version`` of the map, ``owner`` does.
+
+    Body of a call that is refused as ``Refusal.MOVED``.
+    """
 
     owner: int
     version: int

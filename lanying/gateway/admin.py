@@ -10,12 +10,12 @@ import msgspec
 import psutil
 
 from lanying.base import limits
-from lanying.base.errors import LanyingError
+from lanying.base.errors import CallError, LanyingError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import GroupInfo, ListGroups, ListJobs, StartBackup
 from lanying.bus.shards import ask_shard
 from lanying.cluster.runtime import RunDirectory
 from lanying.gateway.http.endpoint import GET, POST, Endpoint, Page, Visit
-from lanying.gateway.http.error_codes import refuse
 from lanying.supervisor import control
 
 MANIFEST: Final = "manifest.json"
@@ -27,7 +27,7 @@ async def status(visit: Visit) -> object:
     try:
         found = await asyncio.to_thread(control.ask, RunDirectory(visit.services.data), {"do": "status"})
     except LanyingError as error:
-        raise refuse(503, str(error)) from error
+        raise CallError(Refusal.UNAVAILABLE, str(error)) from error
     for row in found["processes"]:
         row |= _measured(row["pid"])
     return {**found, "apps": sorted(visit.services.apps), "now": visit.services.now_ms()}
@@ -70,7 +70,7 @@ async def start_backup(visit: Visit) -> object:
 def _need_first_app(visit: Visit) -> None:
     """Backups have the data of all apps: they are for who has the server."""
     if visit.app.app_id != next(iter(visit.services.apps)):
-        raise refuse(10010, "this needs the admin token of the server's first app")
+        raise CallError(Refusal.PERMISSION_DENIED, "this needs the admin token of the server's first app")
 
 
 def _made_ms(backup: Path) -> int:

@@ -1,6 +1,6 @@
 """The ASGI application: every request goes one way through :func:`_respond` and comes out as an envelope.
 
-``{"code": 200, "data": …, "message": null}``, with HTTP 200 also for errors of the business kind; only a path, method
+``{"code": DONE, "data": …, "message": null}``, with HTTP 200 also for errors of the business kind; only a path, method
 or body that is none of ours has an HTTP status of its own (xsync section 2.1).
 """
 
@@ -24,6 +24,7 @@ from lanying.base import limits, logs
 from lanying.base.context import request_id, taken
 from lanying.base.errors import CallError
 from lanying.base.rate import RateLimiter
+from lanying.base.refusals import DONE, Refusal
 from lanying.config.apps import App
 from lanying.gateway import admin
 from lanying.gateway.accounts import code_logins, discovery, phones, registration, sign_in, user_administration, users
@@ -33,7 +34,7 @@ from lanying.gateway.groups import groups
 from lanying.gateway.http import pages
 from lanying.gateway.http.auth import authenticate
 from lanying.gateway.http.endpoint import Endpoint, Page, Raw, Services, Visit
-from lanying.gateway.http.error_codes import HTTP_STATUS, MEANINGS, refuse
+from lanying.gateway.http.error_codes import HTTP_STATUS
 from lanying.gateway.http.metrics import Metrics
 from lanying.gateway.http.params import parse
 from lanying.gateway.messages import messages, push_bindings, push_tasks
@@ -110,22 +111,25 @@ async def _respond(services: Services, endpoint: Endpoint, request: Request) -> 
             request.scope[_CALLER] = visit.uid
             if not visit.admin:
                 _count(services.by_token, visit.token, services.now())
-        return 200, _success(await endpoint.handler(visit))
+        return DONE, _success(await endpoint.handler(visit))
     except CallError as error:
-        if error.code == 500:
+        if error.refusal is Refusal.SERVER_FAILED:
             log.error("event=request_failed path=%s why=%r", endpoint.path, error.message)
         return error.code, _failure(error.code, error.message, HTTP_STATUS.get(error.code, 200) if own else 200)
     except ClientDisconnect:
         return 0, Response()
     except Exception:
         log.exception("event=request_failed path=%s", endpoint.path)
-        return 500, _failure(500, MEANINGS[500], 500)
+        failed = Refusal.SERVER_FAILED
+        return failed.code, _failure(failed.code, failed.message, failed.code)
 
 
 def _count(requests: RateLimiter | None, key: str, now: float) -> None:
     """:raises CallError: 429, too many requests"""
     if requests is not None and not requests.take(key, now):
-        raise refuse(429, f"too many requests; try again in {requests.wait_s(key, now):.1f} seconds")
+        raise CallError(
+            Refusal.TOO_MANY_REQUESTS, f"too many requests; try again in {requests.wait_s(key, now):.1f} seconds"
+        )
 
 
 def _visit(services: Services, endpoint: Endpoint, request: Request, body: bytes) -> Visit:
@@ -133,7 +137,7 @@ def _visit(services: Services, endpoint: Endpoint, request: Request, body: bytes
     headers = request.headers
     app = services.apps.get(headers.get("app_id") or params.text("app_id", ""))
     if app is None and endpoint.app:
-        raise refuse(40000)
+        raise CallError(Refusal.UNKNOWN_APP)
     return Visit(
         services=services,
         params=params,
@@ -152,7 +156,7 @@ async def _read(request: Request) -> bytes:
     """The body. :raises CallError: 413 too large, 408 too slow"""
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limits.REST_BODY_BYTES:
-        raise refuse(413)
+        raise CallError(Refusal.BODY_TOO_LARGE)
     pieces: list[bytes] = []
     size = 0
     try:
@@ -160,10 +164,10 @@ async def _read(request: Request) -> bytes:
             async for piece in request.stream():
                 size += len(piece)
                 if size > limits.REST_BODY_BYTES:
-                    raise refuse(413)
+                    raise CallError(Refusal.BODY_TOO_LARGE)
                 pieces.append(piece)
     except TimeoutError as error:
-        raise refuse(408) from error
+        raise CallError(Refusal.BODY_TOO_SLOW) from error
     return b"".join(pieces)
 
 
@@ -173,13 +177,13 @@ def _success(result: object) -> Response:
     if isinstance(result, Raw):
         return Response(result.body, media_type=result.media_type)
     if isinstance(result, Page):
-        return _envelope({"code": 200, "data": result.data, "message": None, **result.extra}, 200)
-    return _envelope({"code": 200, "data": result, "message": None}, 200)
+        return _envelope({"code": DONE, "data": result.data, "message": None, **result.extra}, 200)
+    return _envelope({"code": DONE, "data": result, "message": None}, 200)
 
 
 def _failure(code: int, message: str, status: int) -> Response:
-    response = _envelope({"code": code, "data": None, "message": message or MEANINGS.get(code, "")}, status)
-    if status in (408, 413):
+    response = _envelope({"code": code, "data": None, "message": message}, status)
+    if status in (Refusal.BODY_TOO_SLOW.code, Refusal.BODY_TOO_LARGE.code):
         response.headers["connection"] = "close"  # what is left of the body is not worth reading
     return response
 
@@ -194,7 +198,7 @@ async def _no_route(request: Request, error: Exception) -> Response:
     """A path or method that is none of ours."""
     assert isinstance(error, HTTPException)
     code = error.status_code
-    response = _failure(code, MEANINGS.get(code, str(error.detail)), code)
+    response = _failure(code, Refusal.of_code(code).message if code in HTTP_STATUS else str(error.detail), code)
     response.headers.update(error.headers or {})
     return response
 

@@ -20,6 +20,7 @@ from lanying.base import limits
 from lanying.base.clock import monotonic, wall_ms
 from lanying.base.errors import CallError, ConfigError
 from lanying.base.histogram import Histogram
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     CountPushTask,
     FinishPushes,
@@ -46,8 +47,8 @@ log = logging.getLogger(__name__)
 CHANNELS: Final = {number: name for name, number in PROVIDERS.items()}
 RETRY_S: Final = 1.0
 """A shard that does not answer is starting."""
-AWAY: Final = 503
-"""Code of a call nobody answered."""
+_LOST: Final = {Refusal.NO_SUCH_USER: letters.NO_USER, Refusal.NO_SUCH_GROUP: letters.NO_GROUP}
+"""Why a push has nobody to go to any more."""
 GATHER_S: Final = 0.02
 """Ends are told together: each telling is a commit."""
 TOLD_AT_ONCE: Final = 200
@@ -154,7 +155,7 @@ class Service:
                     await self._count_tasks([entry for entry, done in batch if done.final])
                     await ask_shard(self._shards, index, FinishPushes([done for _, done in batch]))
                 except CallError as error:
-                    if error.code == AWAY:
+                    if error.refusal is Refusal.UNAVAILABLE:
                         await asyncio.sleep(RETRY_S)
                         continue
                     # The next start asks for them again; the others must not wait for that.
@@ -220,7 +221,7 @@ class Service:
         try:
             found = await self._decide(entry)
         except CallError as error:
-            why = {10000: letters.NO_USER, 20001: letters.NO_GROUP}.get(error.code)
+            why = _LOST.get(error.refusal)
             if why is None:
                 self._spawn(self._again(entry), f"push {row.mid} again")
             else:

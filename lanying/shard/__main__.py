@@ -15,7 +15,7 @@ from typing import Any
 import uvloop
 
 from lanying.base import limits, logs
-from lanying.base.errors import LanyingError, StoreError, StoreFull
+from lanying.base.errors import LanyingError, Refused, StoreError, StoreFull
 from lanying.base.failpoints import failpoint
 from lanying.base.logs import setup
 from lanying.bus.handoff import wire
@@ -26,7 +26,6 @@ from lanying.cluster.directory import Directory
 from lanying.cluster.runtime import EXIT_CONFIG, SUPERVISOR, Launch, cold_path
 from lanying.protocol.connection import Connection
 from lanying.protocol.schema.xsync_pb2 import Status
-from lanying.shard.chat.policy import Refused
 from lanying.shard.runner import Runner
 from lanying.shard.store.cold import open_cold, with_cold
 from lanying.shard.store.rocks import RocksStore
@@ -99,10 +98,10 @@ class Process:
                 logging.DEBUG,
                 login.uid,
                 "event=login_refused uid=%d code=%d reason=%r",
-                refused.code,
+                refused.status,
                 refused.reason,
             )
-            return wire.Refused(refused.code, refused.reason)
+            return wire.Refused(refused.status, refused.reason)
         except StoreError:
             raise
         except Exception:

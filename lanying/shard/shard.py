@@ -16,6 +16,7 @@ from typing import Any, Final
 from lanying.base import limits
 from lanying.base.errors import CallError, StoreError
 from lanying.base.ids import MessageIds
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     STATE_DELETED,
     STATE_NORMAL,
@@ -291,7 +292,7 @@ class Shard:
             raise  # nothing can be decided any more: the process starts again
         except Exception:
             log.exception("event=call_failed caller=%s", message.caller)
-            result = CallError(500, "the server failed on this request, its log says why")
+            result = CallError(Refusal.SERVER_FAILED, "the server failed on this request, its log says why")
         self.apply_local()
         if isinstance(result, Later):
             result.then(partial(self._reply, message))
@@ -302,9 +303,9 @@ class Shard:
         if self.tick.batch.operations:
             self.tick.durable = True
         if isinstance(result, CallError):
-            reply = Reply(message.id, result.code, result.message)
+            reply = Reply(message.id, result.refusal, result.message)
         else:
-            reply = Reply(message.id, 200, "", result)
+            reply = Reply(message.id, None, "", result)
         self.tick.envelopes.append((message.caller, reply))
 
     # --- what the parts of a shard ask of it -------------------------------------------------------------------------

@@ -110,7 +110,7 @@ class Simulation:
         request = CreateGroup(founder.uid, founder.app, 0, "group", "", "", invitees, len(members) + 1)
         founder.shard.call(Call(1, "gateway", 1000, encode(request)))
         reply = founder.shard.tick.envelopes[-1][1]
-        assert isinstance(reply, Reply) and reply.code == 200, reply
+        assert isinstance(reply, Reply) and reply.refusal is None, reply
         self.run()
         return msgspec.msgpack.decode(reply.body, type=GroupView).info.gid
 
@@ -135,8 +135,8 @@ class Simulation:
         self.shards[index].call(Call(self._call_number, "gateway", 5000, encode(request)))
         self.run()
         [reply] = replies
-        if reply.code != 200:
-            raise CallError(reply.code, reply.message)
+        if reply.refusal is not None:
+            raise CallError(reply.refusal, reply.message)
         return reply.body
 
     def crash(self, index: int) -> None:

@@ -11,20 +11,21 @@ from lanying.admin.commands import trace
 from lanying.admin.server import Server
 from lanying.admin.visit import CommandError, Visit
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import BroadcastInfo, Slow
 
 
-def visit(answer, tmp_path, code=503, **arguments):
+def visit(answer, tmp_path, refusal=Refusal.UNAVAILABLE, **arguments):
     """Shard 0 answers, shard 1 is down."""
 
-    async def ask_shard(shard, request, result):
+    async def ask_shard(shard, request):
         if shard == 1:
-            raise CallError(code, "shard-1 did not answer in time, try again")
+            raise CallError(refusal, "shard-1 did not answer in time, try again")
         return answer
 
     none = SimpleNamespace(rows=list)
     server = SimpleNamespace(
-        map=SimpleNamespace(shards=2), ask_shard=ask_shard, jobs=none, data=tmp_path, now_ms=lambda: 9
+        map=SimpleNamespace(shards=2, peers=[0, 1]), ask_shard=ask_shard, jobs=none, data=tmp_path, now_ms=lambda: 9
     )
     server.ask_all = partial(Server.ask_all, server)
     return Visit(server, "local", 1, arguments)
@@ -49,4 +50,4 @@ def test_the_slowlog_of_the_others_is_shown_and_the_silent_shard_is_named(tmp_pa
 
 def test_other_errors_are_errors(tmp_path):
     with pytest.raises(CallError):
-        asyncio.run(trace.slowlog(visit([], tmp_path, code=10002)))
+        asyncio.run(trace.slowlog(visit([], tmp_path, refusal=Refusal.INVALID_PARAMETER)))

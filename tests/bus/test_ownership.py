@@ -48,7 +48,7 @@ class World:
         def serve(message: Envelope) -> None:
             assert isinstance(message, Call)
             self.asked.append(index)
-            self.buses[1 + index].send(message.caller, Reply(message.id, 200, "", encode([index])))
+            self.buses[1 + index].send(message.caller, Reply(message.id, None, "", encode([index])))
 
         return serve
 

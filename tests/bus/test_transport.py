@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lanying.base.context import request_id, serving
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.call import Calls
 from lanying.bus.messages import Call, Envelope, LinkAck, PeerQuery, Reply, decode_request, encode
 from lanying.bus.transport import Bus, split
@@ -88,9 +89,9 @@ def test_calls_are_answered_refused_or_time_out(run: RunDirectory) -> None:
             request = decode_request(message.body)
             assert isinstance(request, PeerQuery)
             if request.uid == 1:
-                server.send(message.caller, Reply(message.id, 200, "", b"\xc3"))
+                server.send(message.caller, Reply(message.id, None, "", b"\xc3"))
             elif request.uid == 2:
-                server.send(message.caller, Reply(message.id, 10000, "no such user"))
+                server.send(message.caller, Reply(message.id, Refusal.NO_SUCH_USER, "no such user"))
 
         server = Bus("server", run, serve)
         client = Bus("client", run, lambda message: calls.answered(message) if isinstance(message, Reply) else None)
@@ -129,12 +130,12 @@ def test_a_call_made_for_a_call_carries_its_request_and_waits_no_longer(run: Run
 
         def answered(message: Call, reply: Reply) -> None:
             seen.append(("answered", request_id.get(), 0))
-            first_hop.send(message.caller, Reply(message.id, reply.code, reply.message, reply.body))
+            first_hop.send(message.caller, Reply(message.id, reply.refusal, reply.message, reply.body))
 
         def last(message: Envelope) -> None:
             assert isinstance(message, Call)
             seen.append(("last", request_id.get(), message.left_ms))
-            second_hop.send(message.caller, Reply(message.id, 200, "", b"\xc3"))
+            second_hop.send(message.caller, Reply(message.id, None, "", b"\xc3"))
 
         first_hop, second_hop = Bus("middle", run, middle), Bus("last", run, last)
         client = Bus("client", run, lambda message: calls.answered(message) if isinstance(message, Reply) else None)

@@ -15,6 +15,7 @@ import pytest
 from lanying.base import limits
 from lanying.base.clock import wall_ms
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     BindPush,
     ExplainMessage,
@@ -83,7 +84,7 @@ class Stage:
         """As :class:`~lanying.bus.shards.Shards`."""
         await asyncio.sleep(0)
         if shard in self.deaf:
-            raise CallError(503, "it starts")
+            raise CallError(Refusal.UNAVAILABLE, "it starts")
         return self.sim.call(shard, request)
 
     def ask(self, uid: int, request: Request[object], result: Any = bool) -> Any:

@@ -107,7 +107,7 @@ async def kick(visit: Visit) -> object:
     found = await visit.server.ask(info.gid, request)
     owner = "owns the group: let him hand it over first, or `groups destroy` it"
     return [
-        {"uid": row.id, "removed": row.code == 200, "reason": owner if row.id == info.owner else row.reason}
+        {"uid": row.id, "removed": row.refusal is None, "reason": owner if row.id == info.owner else row.reason}
         for row in found
     ]
 

@@ -11,6 +11,7 @@ import msgspec
 from lanying.admin.commands import backups
 from lanying.admin.server import Server
 from lanying.admin.visit import CommandError, Role, Visit
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import Call, JobInfo, Reply, StartBackup, decode_admin_request
 
 log = logging.getLogger(__name__)
@@ -25,11 +26,11 @@ def answer(server: Server, call: Call) -> Reply:
         request = decode_admin_request(call.body)
         found = _start(server, request) if isinstance(request, StartBackup) else _jobs(server)
     except CommandError as error:
-        return Reply(call.id, error.code, error.message)
+        return Reply(call.id, Refusal.of_code(error.code), error.message)
     except Exception:
         log.exception("event=call_failed caller=%s", call.caller)
-        return Reply(call.id, 500, "the server failed on this request, its log says why")
-    return Reply(call.id, 200, "", msgspec.msgpack.encode(found))
+        return Reply(call.id, Refusal.SERVER_FAILED, Refusal.SERVER_FAILED.message)
+    return Reply(call.id, None, "", msgspec.msgpack.encode(found))
 
 
 def _jobs(server: Server) -> list[JobInfo]:

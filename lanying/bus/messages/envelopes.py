@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lanying.base.refusals import DONE, Refusal
 from lanying.bus.messages.base import Envelope
 
 
@@ -48,12 +49,17 @@ class Call(Envelope, tag=3):
 
 
 class Reply(Envelope, tag=4):
-    """The answer to a call: ``code`` 200 and ``body`` (MessagePack of the result), or a REST error code and a text."""
+    """The answer to a call: ``body`` (MessagePack of the result), or why it was refused and a text."""
 
     id: int
-    code: int
+    refusal: Refusal | None
     message: str
     body: bytes = b""
+
+    @property
+    def code(self) -> int:
+        """REST code."""
+        return DONE if self.refusal is None else self.refusal.code
 
 
 class Heartbeat(Envelope, tag=5):

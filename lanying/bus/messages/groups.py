@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from lanying.base.refusals import DONE, Refusal
 from lanying.bus.messages.base import R, Request
 
 
@@ -15,11 +16,16 @@ class Invitee(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Outcome(msgspec.Struct, array_like=True, frozen=True):
-    """A row of a batch: what became of one user or file. ``code`` 200, or the REST code of ``reason``."""
+    """A row of a batch: what became of one user or file. ``refusal`` None: it was done; else why not, as a text in ``reason``."""
 
     id: int
-    code: int = 200
+    refusal: Refusal | None = None
     reason: str = ""
+
+    @property
+    def code(self) -> int:
+        """REST code."""
+        return DONE if self.refusal is None else self.refusal.code
 
 
 class GroupInfo(msgspec.Struct, array_like=True, frozen=True):

@@ -16,7 +16,7 @@ class Posted(msgspec.Struct, array_like=True, frozen=True):
 
 
 class GroupPost(Request[Posted], tag=100):
-    """A member's upload for a group's timeline. Errors: the client's Status code + 1000.
+    """A member's upload for a group's timeline. Errors: those of an upload.
 
     :ivar client_mid: recognises a repetition, 0: not to be recognised
     :ivar payload: encoded MessageBody

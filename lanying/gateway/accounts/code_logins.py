@@ -10,11 +10,12 @@ from typing import Final
 from urllib.parse import quote
 
 from lanying.base import limits
+from lanying.base.errors import CallError
 from lanying.base.names import username_error
+from lanying.base.refusals import Refusal
 from lanying.gateway.accounts import code_book, handles
 from lanying.gateway.accounts.users import me
 from lanying.gateway.http.endpoint import GET, POST, Endpoint, Visit
-from lanying.gateway.http.error_codes import refuse
 
 _LIFETIME_MS: Final = 3 * 60_000
 _LONGEST_S: Final = limits.CODE_LIFETIME_MS // 1000
@@ -32,9 +33,9 @@ async def allow(visit: Visit) -> object:
     """The caller lets the screen with this code log in as himself. :raises CallError: 10002 it has expired"""
     code = visit.params.text("qr_code")
     if visit.params.number("allow") != 1:
-        raise refuse(10002, "allow is 1")
+        raise CallError(Refusal.INVALID_PARAMETER, "allow is 1")
     if await code_book.read(visit, code_book.QR_LOGIN, code) != "":
-        raise refuse(10002, "qr_code has expired or was used, show a new one")
+        raise CallError(Refusal.INVALID_PARAMETER, "qr_code has expired or was used, show a new one")
     await code_book.keep(visit, code_book.QR_LOGIN, str(visit.uid), _LIFETIME_MS, code)
     return (await me(visit)).username
 
@@ -44,7 +45,7 @@ async def poll(visit: Visit) -> object:
     code = visit.params.text("qr_code")
     found = await code_book.read(visit, code_book.QR_LOGIN, code)
     if found is None:
-        raise refuse(10002, "qr_code has expired or was used, ask for a new one")
+        raise CallError(Refusal.INVALID_PARAMETER, "qr_code has expired or was used, ask for a new one")
     if not found or await code_book.read(visit, code_book.QR_LOGIN, code, take=True) is None:
         return {"username": "", "password": ""}
     visit.uid = int(found)
@@ -63,7 +64,7 @@ async def read_secret(visit: Visit) -> object:
     """The text under a code, once."""
     found = await code_book.read(visit, code_book.SECRET, visit.params.text("code"), take=True)
     if found is None:
-        raise refuse(10002, "code has expired or was used, ask for a new one")
+        raise CallError(Refusal.INVALID_PARAMETER, "code has expired or was used, ask for a new one")
     return {"secret_text": found}
 
 
@@ -72,7 +73,7 @@ async def name_taken(visit: Visit) -> object:
     name = visit.params.text("username")
     reason = username_error(name)
     if reason is not None:
-        raise refuse(10002, f"username: {reason}")
+        raise CallError(Refusal.INVALID_PARAMETER, f"username: {reason}")
     _throttle(visit)
     return bool(await handles.find(visit, name))
 
@@ -80,7 +81,7 @@ async def name_taken(visit: Visit) -> object:
 def _throttle(visit: Visit) -> None:
     """:raises CallError: 10028, this address asks too often"""
     if not visit.services.code_requests.take((visit.app.app_id, visit.address), visit.services.now()):
-        raise refuse(10028)
+        raise CallError(Refusal.TOO_MANY_FAILURES)
 
 
 ENDPOINTS: Final = (

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit
 
+from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.gateway.http.endpoint import GET, HOST, Endpoint, Visit
-from lanying.gateway.http.error_codes import refuse
 
 APP_CONFIG: Final = {
     "hide_member_info": False,
@@ -19,7 +20,7 @@ async def app_dns(visit: Visit) -> object:
     """REST, message and call servers of an app; this server is all of them unless the configuration says otherwise."""
     app = visit.services.apps.get(visit.params.text("app_id", "") or visit.app.app_id)
     if app is None:
-        raise refuse(99997)
+        raise CallError(Refusal.APP_NOT_SERVED)
     config = visit.services.config
     told = config.discovery_of(app.app_id)
     host = visit.host if HOST.fullmatch(visit.host) else config.listen

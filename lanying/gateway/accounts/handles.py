@@ -6,10 +6,10 @@ import re
 from typing import Final
 
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import ClaimName, FindName, ReleaseName
 from lanying.bus.shards import ask_name
 from lanying.gateway.http.endpoint import Visit
-from lanying.gateway.http.error_codes import refuse
 
 TEL: Final = "tel:"
 ALIAS: Final = "alias:"
@@ -23,13 +23,13 @@ async def find(visit: Visit, name: str) -> int:
     return await ask_name(visit.services.shards, app, name, FindName(app, name))
 
 
-async def claim(visit: Visit, name: str, uid: int, taken: int) -> None:
+async def claim(visit: Visit, name: str, uid: int, taken: Refusal) -> None:
     """Let a name lead to ``uid``. :raises CallError: ``taken``, it leads to somebody else"""
     app = visit.app.app_id
     try:
         await ask_name(visit.services.shards, app, name, ClaimName(app, name, uid))
     except CallError as error:
-        raise refuse(taken) if error.code == 10004 else error from error
+        raise CallError(taken) if error.refusal is Refusal.NAME_TAKEN else error from error
 
 
 async def release(visit: Visit, name: str, uid: int) -> None:

@@ -11,6 +11,8 @@ import secrets
 from typing import Final
 
 from lanying.base import limits
+from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import GetCredentials, SetPassword, UpdateAccount
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.accounts import code_book, handles
@@ -19,7 +21,6 @@ from lanying.gateway.accounts.sms import SmsProvider
 from lanying.gateway.accounts.users import me
 from lanying.gateway.http.auth import authenticate
 from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Raw, Visit
-from lanying.gateway.http.error_codes import refuse
 
 _CAPTCHA: Final = "ABCDEFGHJKLMNPRSTUVWXY3456789"
 _CAPTCHA_CHARS: Final = 4
@@ -33,7 +34,7 @@ _NOT_OFFERED: Final = "this server sends no SMS: feature not supported"
 async def new_captcha(visit: Visit) -> object:
     """The id of a new picture."""
     if not visit.services.code_requests.take(visit.address, visit.services.now()):
-        raise refuse(10028)
+        raise CallError(Refusal.TOO_MANY_FAILURES)
     text = "".join(secrets.choice(_CAPTCHA) for _ in range(_CAPTCHA_CHARS))
     return await code_book.keep(visit, code_book.CAPTCHA, text, _CAPTCHA_LIFETIME_MS)
 
@@ -41,10 +42,10 @@ async def new_captcha(visit: Visit) -> object:
 async def captcha_picture(visit: Visit) -> object:
     """The picture, drawn anew each time. :raises CallError: 11014 there is none"""
     if not visit.services.code_requests.take(visit.address, visit.services.now()):
-        raise refuse(10028)
+        raise CallError(Refusal.TOO_MANY_FAILURES)
     text = await code_book.read(visit, code_book.CAPTCHA, visit.params.text("image_id"))
     if text is None:
-        raise refuse(11014, "this picture has expired, ask for a new one")
+        raise CallError(Refusal.WRONG_CAPTCHA, "this picture has expired, ask for a new one")
     return Raw(await asyncio.to_thread(_draw, text), "image/png")
 
 
@@ -53,7 +54,7 @@ async def send_code_after_captcha(visit: Visit) -> object:
     provider = _provider(visit)
     image, answer, mobile = visit.params.text("image_id"), visit.params.text("captcha"), _mobile(visit)
     if not await code_book.check(visit, code_book.CAPTCHA, image, answer.strip().upper()):
-        raise refuse(11014)
+        raise CallError(Refusal.WRONG_CAPTCHA)
     return await _send(visit, provider, mobile)
 
 
@@ -85,7 +86,7 @@ async def bind_with_proof(visit: Visit) -> object:
     mobile, proof = _mobile(visit), visit.params.text("sign")
     await authenticate(visit)
     if not await code_book.check(visit, code_book.PROOF, proof, mobile):
-        raise refuse(10001, "sign is no proof for this number, or it was used or has expired")
+        raise CallError(Refusal.WRONG_CODE, "sign is no proof for this number, or it was used or has expired")
     return await bind_phone(visit, mobile)
 
 
@@ -100,7 +101,7 @@ async def prove_by_phone(visit: Visit) -> object:
     _provider(visit)
     mobile = await _confirmed(visit)
     if (await me(visit)).mobile != mobile:
-        raise refuse(10010, "this is not the number of this account")
+        raise CallError(Refusal.PERMISSION_DENIED, "this is not the number of this account")
     return {"sign": await _proof(visit, str(visit.uid))}
 
 
@@ -117,7 +118,7 @@ async def update(visit: Visit) -> object:
     """Set the number without a code: for admins, and for users where no SMS are sent."""
     mobile = _mobile(visit)
     if visit.services.sms is not None and not visit.admin:
-        raise refuse(10010, "bind a number with the code sent to it (/app/user/mobile_bind)")
+        raise CallError(Refusal.PERMISSION_DENIED, "bind a number with the code sent to it (/app/user/mobile_bind)")
     return await bind_phone(visit, mobile)
 
 
@@ -126,7 +127,7 @@ async def change_password(visit: Visit) -> object:
     params, services = visit.params, visit.services
     new, again, proof = params.text("new_password"), params.text("new_password_check"), params.text("sign")
     if new != again:
-        raise refuse(10002, "new_password and new_password_check differ")
+        raise CallError(Refusal.INVALID_PARAMETER, "new_password and new_password_check differ")
     services.passwords.check_new(new)
     await _need_proof(visit, proof)
     found = await ask(services.shards, visit.uid, GetCredentials(visit.app.app_id, visit.uid))
@@ -137,7 +138,7 @@ async def change_password(visit: Visit) -> object:
 async def verification(visit: Visit) -> object:
     """Whoever has bound a phone is verified (1)."""
     if visit.services.sms is None:
-        raise refuse(404, "this server does not offer identity verification")
+        raise CallError(Refusal.NOT_OFFERED, "this server does not offer identity verification")
     mobile = (await me(visit)).mobile
     return {"status": int(bool(mobile)), "mobile": mobile}
 
@@ -146,7 +147,7 @@ async def bind_phone(visit: Visit, mobile: str) -> bool:
     """Give the caller this number, empty for none. :raises CallError: 11012 it is somebody else's"""
     before = (await me(visit)).mobile
     if mobile:
-        await handles.claim(visit, handles.TEL + mobile, visit.uid, 11012)
+        await handles.claim(visit, handles.TEL + mobile, visit.uid, Refusal.PHONE_TAKEN)
     await ask(visit.services.shards, visit.uid, UpdateAccount(visit.uid, {"mobile": mobile}))
     if before and before != mobile:
         await handles.release(visit, handles.TEL + before, visit.uid)
@@ -156,13 +157,13 @@ async def bind_phone(visit: Visit, mobile: str) -> bool:
 def _mobile(visit: Visit) -> str:
     found = visit.params.text("mobile", most=limits.NAME_FIELD_CHARS).replace(" ", "")
     if not handles.is_mobile(found):
-        raise refuse(10002, "mobile is a phone number: +country code and number, or 11 digits")
+        raise CallError(Refusal.INVALID_PARAMETER, "mobile is a phone number: +country code and number, or 11 digits")
     return found
 
 
 def _provider(visit: Visit) -> SmsProvider:
     if visit.services.sms is None:
-        raise refuse(404, _NOT_OFFERED)
+        raise CallError(Refusal.NOT_OFFERED, _NOT_OFFERED)
     return visit.services.sms
 
 
@@ -170,7 +171,7 @@ async def _send(visit: Visit, provider: SmsProvider, mobile: str) -> bool:
     services = visit.services
     for requests, key in ((services.sms_requests, mobile), (services.code_requests, visit.address)):
         if not requests.take((visit.app.app_id, key), services.now()):
-            raise refuse(10028)
+            raise CallError(Refusal.TOO_MANY_FAILURES)
     code = "".join(secrets.choice("0123456789") for _ in range(_SMS_DIGITS))
     await code_book.keep(visit, code_book.SMS, code, _SMS_LIFETIME_MS, mobile, attempts=_SMS_ATTEMPTS)
     await provider.send(mobile, code)
@@ -181,7 +182,7 @@ async def _confirmed(visit: Visit) -> str:
     """The number whose SMS code the caller knows. :raises CallError: 10001"""
     code, mobile = visit.params.text("captcha"), _mobile(visit)
     if not await code_book.check(visit, code_book.SMS, mobile, code.strip()):
-        raise refuse(10001)
+        raise CallError(Refusal.WRONG_CODE)
     return mobile
 
 
@@ -191,7 +192,7 @@ async def _proof(visit: Visit, of: str) -> str:
 
 async def _need_proof(visit: Visit, proof: str) -> None:
     if not await code_book.check(visit, code_book.PROOF, proof, str(visit.uid)):
-        raise refuse(10001, "sign is no proof of this user, or it was used or has expired")
+        raise CallError(Refusal.WRONG_CODE, "sign is no proof of this user, or it was used or has expired")
 
 
 def _draw(text: str) -> bytes:

@@ -8,6 +8,7 @@ from typing import Final
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.names import username_error
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import AccountInfo, ClaimAccount, UpdateAccount
 from lanying.bus.shards import accounts, ask, ask_name
 from lanying.gateway.accounts import handles
@@ -15,7 +16,6 @@ from lanying.gateway.accounts.users import settings_of
 from lanying.gateway.http.auth import is_admin
 from lanying.gateway.http.batch import each
 from lanying.gateway.http.endpoint import POST, Endpoint, Visit
-from lanying.gateway.http.error_codes import refuse
 from lanying.gateway.http.params import Params
 from lanying.gateway.messages.push_bindings import bind_alias
 
@@ -39,7 +39,7 @@ async def register_anonymous(visit: Visit) -> object:
         try:
             return {"user_id": await create(visit, name, password), "username": name}
         except CallError as error:
-            if error.code != 10004:
+            if error.refusal is not Refusal.NAME_TAKEN:
                 raise
 
 
@@ -76,10 +76,10 @@ async def create(visit: Visit, name: str, password: str) -> int:
     services, app = visit.services, visit.app.app_id
     reason = username_error(name)
     if reason is not None:
-        raise refuse(10002, f"username: {reason}")
+        raise CallError(Refusal.INVALID_PARAMETER, f"username: {reason}")
     services.passwords.check_new(password)
     if await handles.find(visit, name):
-        raise refuse(10004)
+        raise CallError(Refusal.NAME_TAKEN)
     await services.user_cap.take(services.shards, app)
     try:
         password_hash = await services.passwords.hash(password)
@@ -91,7 +91,7 @@ async def create(visit: Visit, name: str, password: str) -> int:
 
 def _need_open(visit: Visit) -> None:
     if not visit.services.config.accounts_of(visit.app.app_id).open_registration and not is_admin(visit):
-        raise refuse(40001)
+        raise CallError(Refusal.REGISTRATION_CLOSED)
 
 
 async def _account(visit: Visit, uid: int) -> AccountInfo:

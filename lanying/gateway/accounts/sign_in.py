@@ -8,13 +8,13 @@ import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.base.tokens import ROLE_USER, Identity, issue
 from lanying.bus.messages import STATE_NORMAL, Credentials, GetCredentials, SetPassword
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.accounts import code_book, handles
 from lanying.gateway.accounts.users import MAX_SN
 from lanying.gateway.http.endpoint import POST, Endpoint, Visit
-from lanying.gateway.http.error_codes import refuse
 
 
 async def by_name(visit: Visit) -> object:
@@ -42,10 +42,10 @@ async def check_password(visit: Visit, uid: int, password: str) -> Credentials:
     keys = ((services.guesses, (app, uid)), (services.address_guesses, visit.address))
     for guesses, key in keys:
         if not guesses.take(key, services.now()):
-            raise refuse(10028)
+            raise CallError(Refusal.TOO_MANY_FAILURES)
     found = await ask(services.shards, uid, GetCredentials(app, uid))
     if len(password) > limits.PASSWORD_CHARS or not await services.passwords.verify(found.password_hash, password):
-        raise refuse(11001)
+        raise CallError(Refusal.WRONG_PASSWORD)
     for guesses, key in keys:
         guesses.give_back(key)
     if services.passwords.outdated(found.password_hash):
@@ -53,7 +53,7 @@ async def check_password(visit: Visit, uid: int, password: str) -> Credentials:
         try:
             await ask(services.shards, uid, SetPassword(uid, renewed, found.password_hash, revoke=False))
         except CallError as error:
-            if error.code != 11001:  # a password changed in between is the newer truth
+            if error.refusal is not Refusal.WRONG_PASSWORD:  # a password changed in between is the newer truth
                 raise
         else:
             found = msgspec.structs.replace(found, password_hash=renewed)
@@ -82,8 +82,8 @@ async def _by_name(visit: Visit, parameter: str) -> object:
         uid = await handles.find(visit, handles.TEL + name)
     if not uid:
         if not visit.services.address_guesses.take(visit.address, visit.services.now()):
-            raise refuse(10028)
-        raise refuse(10000, "there is no user of this name")
+            raise CallError(Refusal.TOO_MANY_FAILURES)
+        raise CallError(Refusal.NO_SUCH_USER, "there is no user of this name")
     return await _token(visit, uid)
 
 
@@ -94,7 +94,7 @@ async def _token(visit: Visit, uid: int) -> dict[str, Any]:
     else:
         found = await check_password(visit, uid, password)
     if found.state != STATE_NORMAL:
-        raise refuse(10010, "this account is banned or frozen, ask the administrator")
+        raise CallError(Refusal.PERMISSION_DENIED, "this account is banned or frozen, ask the administrator")
     expires = visit.services.now_ms() // 1000 + visit.services.config.accounts.token_lifetime_s
     token = issue(visit.app.token_key, Identity(visit.app.app_id, uid, ROLE_USER, found.epoch, expires))
     return {

@@ -13,6 +13,7 @@ from typing import Any, Final
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.names import username_error
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     STATE_BANNED,
     STATE_DELETED,
@@ -38,7 +39,6 @@ from lanying.gateway.accounts.sign_in import check_password
 from lanying.gateway.accounts.users import PROFILE_TEXTS, me
 from lanying.gateway.http.batch import each
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Page, Visit
-from lanying.gateway.http.error_codes import refuse
 from lanying.gateway.http.params import Params
 from lanying.gateway.messages.push_bindings import bind_alias
 
@@ -97,9 +97,9 @@ async def rename(visit: Visit) -> object:
     name = visit.params.text("username")
     reason = username_error(name)
     if reason is not None:
-        raise refuse(10002, f"username: {reason}")
+        raise CallError(Refusal.INVALID_PARAMETER, f"username: {reason}")
     info = await me(visit)
-    await handles.claim(visit, name, info.uid, 10004)
+    await handles.claim(visit, name, info.uid, Refusal.NAME_TAKEN)
     await ask(visit.services.shards, info.uid, Rename(info.uid, name))
     if name.casefold() != info.username.casefold():
         await handles.release(visit, info.username, info.uid)
@@ -123,7 +123,7 @@ async def _leave(visit: Visit, gid: int) -> None:
     try:
         await ask(shards, gid, LeaveGroup(gid, uid, app, 0))
     except CallError as error:
-        if error.code != 20004:
+        if error.refusal is not Refusal.OWNER_CANNOT_LEAVE:
             return  # the group ended, or he was thrown out meanwhile
         admins = await ask(shards, gid, ListAdmins(gid, uid, app, 0))
         members = await ask(shards, gid, ListMembers(gid, uid, app, 0, limit=2))
@@ -140,7 +140,7 @@ async def _set_states(visit: Visit, state: int) -> bool:
     found = await accounts(shards, visit.app.app_id, uids)
     for uid in uids:
         if uid not in found or found[uid].state == STATE_DELETED:
-            raise refuse(10000, f"there is no user {uid}; nothing was changed")
+            raise CallError(Refusal.NO_SUCH_USER, f"there is no user {uid}; nothing was changed")
     changes = [uid for uid in uids if (found[uid].state == STATE_NORMAL) != (state == STATE_NORMAL)]
     for outcome in await each(changes, lambda uid: ask(shards, uid, SetState(uid, state))):
         if isinstance(outcome, CallError):
@@ -155,7 +155,7 @@ async def _update_many(visit: Visit, changes: Any) -> list[dict[str, Any]]:
     async def one(row: Params) -> AccountInfo:
         uid = row.entity("user_id")
         if uid not in known or known[uid].state == STATE_DELETED:
-            raise refuse(10000)
+            raise CallError(Refusal.NO_SUCH_USER)
         return await ask(shards, uid, UpdateAccount(uid, changes(row)))
 
     outcomes = await each(rows, one)
@@ -179,7 +179,7 @@ def _uid(row: Params) -> int:
 def _whom(visit: Visit) -> int:
     """The user an admin means. :raises CallError: 10002"""
     if not visit.uid:
-        raise refuse(10002, "say whom you mean in the header user_id")
+        raise CallError(Refusal.INVALID_PARAMETER, "say whom you mean in the header user_id")
     return visit.uid
 
 
@@ -189,7 +189,7 @@ def _place(cursor: str) -> tuple[int, int]:
         return 0, 0
     shard, _, after = cursor.partition("-")
     if not (shard.isdecimal() and after.isdecimal() and shard.isascii() and after.isascii()) or len(cursor) > 24:
-        raise refuse(10002, "cursor is not one of this server's, begin without it")
+        raise CallError(Refusal.INVALID_PARAMETER, "cursor is not one of this server's, begin without it")
     return int(shard), int(after)
 
 

@@ -11,10 +11,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import CountUsers
 from lanying.bus.shards import Shards, ask_shard
 from lanying.config.runtime import RuntimeSettings
-from lanying.gateway.http.error_codes import refuse
 
 COUNT_S: Final = 3600.0
 COUNT_FULL_S: Final = 60.0
@@ -42,7 +43,7 @@ class UserCap:
                 self._counts[app] = sum([await users(shards, shard, app) for shard in shards.map.peers])
                 self._counted[app] = self._now()
             if self._counts[app] >= most:
-                raise refuse(40002)
+                raise CallError(Refusal.APP_FULL)
             self._counts[app] += 1
 
     def give_back(self, app: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     AccountInfo,
     ForgetDevice,
@@ -16,7 +18,6 @@ from lanying.bus.messages import (
 )
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.http.endpoint import GET, REMOVE, UPDATE, Endpoint, Handler, Page, Visit
-from lanying.gateway.http.error_codes import refuse
 from lanying.protocol.schema.xsync_pb2 import UserNotice
 
 MAX_SN: Final = (1 << 31) - 1
@@ -38,7 +39,7 @@ async def me(visit: Visit) -> AccountInfo:
     """The caller's account. :raises CallError: 10000"""
     found = await accounts(visit.services.shards, visit.app.app_id, [visit.uid])
     if visit.uid not in found:
-        raise refuse(10000)
+        raise CallError(Refusal.NO_SUCH_USER)
     return found[visit.uid]
 
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Handler, Visit
-from lanying.gateway.http.error_codes import refuse
 
 
 def without(what: str) -> Handler:
     """A handler that says what is missing."""
 
     async def handler(visit: Visit) -> object:
-        raise refuse(404, f"this server is not connected to {what}: feature not supported")
+        raise CallError(Refusal.NOT_OFFERED, f"this server is not connected to {what}: feature not supported")
 
     return handler
 

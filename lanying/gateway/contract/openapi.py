@@ -9,9 +9,9 @@ from typing import Any, Final
 import msgspec
 
 from lanying import __version__
+from lanying.base.refusals import Refusal
 from lanying.gateway.contract.contract import CONTRACT, Call, Schema
 from lanying.gateway.http.endpoint import GET, Endpoint, Raw, Visit
-from lanying.gateway.http.error_codes import MEANINGS
 
 _SECURITY: Final[dict[str, list[dict[str, list[str]]]]] = {
     "none": [],
@@ -119,7 +119,8 @@ def _page() -> bytes:
         f"<h2>{escape(area)}</h2>{''.join(map(_entry, sorted(calls, key=lambda it: it.path)))}"
         for area, calls in sorted(areas.items())
     )
-    codes = "".join(f"<tr><td>{code}<td>{escape(meaning)}" for code, meaning in sorted(MEANINGS.items()))
+    known = sorted({refusal.code for refusal in Refusal})
+    codes = "".join(f"<tr><td>{code}<td>{escape(Refusal.of_code(code).message)}" for code in known)
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>lanying REST API</title><style>{_STYLE}</style><h1>lanying {escape(__version__)} REST API</h1>"

@@ -19,6 +19,8 @@ from urllib.parse import quote
 from starlette.responses import Response, StreamingResponse
 
 from lanying.base import limits
+from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import FileRecord
 from lanying.gateway.files import media
 from lanying.gateway.files.file_signs import DOWNLOAD
@@ -26,7 +28,6 @@ from lanying.gateway.files.file_store import object_key
 from lanying.gateway.files.files import record_of, signed
 from lanying.gateway.http.auth import authenticate, is_admin
 from lanying.gateway.http.endpoint import Endpoint, Visit
-from lanying.gateway.http.error_codes import refuse
 
 THUMBNAIL: Final = 2
 COVER: Final = 3
@@ -70,7 +71,7 @@ def _pixels(visit: Visit, name: str) -> int:
     try:
         return max(0, min(int(float(visit.params.text(name, "0") or 0)), media.BOXES[-1]))
     except (ValueError, OverflowError) as error:
-        raise refuse(10002, f"{name} is a number of pixels") from error
+        raise CallError(Refusal.INVALID_PARAMETER, f"{name} is a number of pixels") from error
 
 
 async def _shown(visit: Visit, record: FileRecord, image_type: int, box: int, wanted: str) -> Shown:
@@ -88,8 +89,9 @@ async def _shown(visit: Visit, record: FileRecord, image_type: int, box: int, wa
             visit, original, "cover", "image/jpeg", lambda source, target: media.cover(source, record.kind, target)
         )
         if made is None:
-            raise refuse(
-                404, "there is no picture of this video: the server has no ffmpeg, or it cannot read the video"
+            raise CallError(
+                Refusal.NOT_OFFERED,
+                "there is no picture of this video: the server has no ffmpeg, or it cannot read the video",
             )
     elif wanted == "mp3" and record.kind.startswith("audio/") and record.kind != "audio/mpeg":
         made = await _made(
@@ -158,7 +160,7 @@ async def _response(visit: Visit, record: FileRecord, shown: Shown) -> Response:
     try:
         reader = await asyncio.to_thread(visit.services.files.objects.open, shown.key, first, length)
     except OSError as error:
-        raise refuse(404, "the file is not there (any more)") from error
+        raise CallError(Refusal.NOT_OFFERED, "the file is not there (any more)") from error
 
     async def pieces() -> AsyncIterator[bytes]:
         try:

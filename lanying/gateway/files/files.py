@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from lanying.base import limits
+from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import AddFile, CheckFile, FileRecord, GetFile, GetGroups, RemoveFiles
 from lanying.bus.shards import ask
 from lanying.gateway.files import file_signs, media
@@ -20,7 +22,6 @@ from lanying.gateway.files.file_signs import DOWNLOAD, UPLOAD, Sign
 from lanying.gateway.files.file_store import object_key
 from lanying.gateway.files.receiving import Received, receive
 from lanying.gateway.http.endpoint import GET, Endpoint, Visit
-from lanying.gateway.http.error_codes import refuse
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ async def group_avatar(visit: Visit) -> object:
     """A ticket for a group's avatar; the right to set it is asked when it is set."""
     gid = visit.params.entity("group_id")
     if not await ask(visit.services.shards, gid, GetGroups(visit.uid, visit.app.app_id, [gid])):
-        raise refuse(20001)
+        raise CallError(Refusal.NO_SUCH_GROUP)
     return _ticket(visit, GROUP_AVATAR, TO_GROUP, gid)
 
 
@@ -74,7 +75,7 @@ async def upload(visit: Visit) -> object:
     length = visit.request.headers.get("content-length", "0")
     size = int(length) if length.isdecimal() and len(length) < 16 else 0
     if size > most + limits.UPLOAD_FORM_BYTES:
-        raise refuse(413, f"the file is larger than {most >> 20} MB")
+        raise CallError(Refusal.BODY_TOO_LARGE, f"the file is larger than {most >> 20} MB")
     quota = settings.user_mb << 20
     expected = max(0, size - limits.UPLOAD_FORM_BYTES)
     await ask(services.shards, sign.owner, CheckFile(sign.owner, sign.number, expected, quota))
@@ -86,7 +87,7 @@ async def upload(visit: Visit) -> object:
             await _keep(visit, record, key, part, quota)
         except OSError as error:
             log.error("event=upload_failed error=%s", error)
-            raise refuse(10009) from error
+            raise CallError(Refusal.NOT_STORED) from error
     return True
 
 
@@ -96,10 +97,10 @@ async def _judged(visit: Visit, sign: Sign, received: Received, part: Path) -> F
     if sign.file_type in AVATARS:
         good = kind in media.PICTURES and await asyncio.to_thread(media.is_picture, part, kind)
         if not good:
-            raise refuse(10002, "file is not a JPEG, PNG, GIF, WebP or BMP picture")
+            raise CallError(Refusal.INVALID_PARAMETER, "file is not a JPEG, PNG, GIF, WebP or BMP picture")
     wanted, found = MAJOR.get(sign.file_type), kind.partition("/")[0]
     if wanted and kind != media.UNKNOWN and (wanted == "image") != (found == "image"):
-        raise refuse(10002, f"file is {kind}, the upload was announced as {wanted}")
+        raise CallError(Refusal.INVALID_PARAMETER, f"file is {kind}, the upload was announced as {wanted}")
     visit.services.files.check_room(received.size)
     return FileRecord(
         owner=sign.owner,
@@ -154,7 +155,7 @@ def signed(visit: Visit, text: str, purpose: int) -> Sign:
     """What a sign says. :raises CallError: 402 it is not good (any more)"""
     sign = file_signs.read(visit.app.secret, text, purpose, visit.services.now_ms() // 1000)
     if sign is None:
-        raise refuse(402, "this address is forged, incomplete or has expired; ask for a new one")
+        raise CallError(Refusal.TOKEN_REJECTED, "this address is forged, incomplete or has expired; ask for a new one")
     return sign
 
 
@@ -162,7 +163,7 @@ async def record_of(visit: Visit, sign: Sign) -> FileRecord:
     """The file a sign names. :raises CallError: 404 it is not there (any more)"""
     found = await ask(visit.services.shards, sign.owner, GetFile(sign.owner, sign.number))
     if found is None or found.app != visit.app.app_id:
-        raise refuse(404, "there is no such file (any more)")
+        raise CallError(Refusal.NOT_OFFERED, "there is no such file (any more)")
     return found
 
 

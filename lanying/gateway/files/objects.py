@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Final, Protocol
@@ -118,7 +119,7 @@ class S3Objects:
         try:
             return int(self._client.head_object(Bucket=self._bucket, Key=self._name(key))["ContentLength"])
         except self._errors as error:
-            if getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+            if getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode") == HTTPStatus.NOT_FOUND:
                 return None
             raise OSError(f"{self._bucket}: {error}") from error
 

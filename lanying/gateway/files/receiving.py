@@ -17,7 +17,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from lanying.base import limits
-from lanying.gateway.http.error_codes import refuse
+from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 
 HEAD_BYTES: Final = 4096
 """Enough to see what a file is."""
@@ -52,7 +53,7 @@ async def receive(pieces: AsyncIterator[bytes], content_type: str, most: int, ta
             async for piece in _in_time(pieces):
                 total += len(piece)
                 if total > most + limits.UPLOAD_FORM_BYTES:
-                    raise refuse(413)
+                    raise CallError(Refusal.BODY_TOO_LARGE)
                 body.feed(piece)
                 if writer.waiting >= limits.UPLOAD_WRITE_BYTES:
                     await asyncio.to_thread(writer.write)
@@ -61,9 +62,9 @@ async def receive(pieces: AsyncIterator[bytes], content_type: str, most: int, ta
     except BaseException as error:
         os.unlink(target)
         if isinstance(error, TimeoutError):
-            raise refuse(408) from error
+            raise CallError(Refusal.BODY_TOO_SLOW) from error
         if isinstance(error, FormParserError):
-            raise refuse(10002, f"the form is not multipart/form-data: {error}") from error
+            raise CallError(Refusal.INVALID_PARAMETER, f"the form is not multipart/form-data: {error}") from error
         raise
     finally:
         # Not here: when the upload was given up, a thread may still be writing.
@@ -110,7 +111,7 @@ class _Writer:
         """:raises CallError: 413 too large"""
         self.size += len(piece)
         if self.size > self._most:
-            raise refuse(413, f"the file is larger than {self._most >> 20} MB")
+            raise CallError(Refusal.BODY_TOO_LARGE, f"the file is larger than {self._most >> 20} MB")
         if len(self.head) < HEAD_BYTES:
             self.head += piece[: HEAD_BYTES - len(self.head)]
         self._pieces.append(piece)
@@ -130,7 +131,9 @@ class _Writer:
     def finish(self) -> None:
         """Write the rest; on stable storage when this returns. :raises CallError: 10002 there was no file"""
         if not self.found or not self.size:
-            raise refuse(10002, "file is missing: send it as part `file` of a form, with at least one byte")
+            raise CallError(
+                Refusal.INVALID_PARAMETER, "file is missing: send it as part `file` of a form, with at least one byte"
+            )
         self.write()
         with self._lock:
             os.fsync(self._fd)
@@ -160,7 +163,7 @@ class _Form:
         _, options = parse_options_header(content_type)
         boundary = options.get(b"boundary")
         if not boundary:
-            raise refuse(10002, "the form has no boundary")
+            raise CallError(Refusal.INVALID_PARAMETER, "the form has no boundary")
         self._writer = writer
         self._headers: dict[bytes, bytes] = {}
         self._field = b""
@@ -187,7 +190,7 @@ class _Form:
     def finish(self) -> None:
         """The end of the body. :raises CallError: 10002 it is not that of the form"""
         if not self._ended:
-            raise refuse(10002, "the form ends early")
+            raise CallError(Refusal.INVALID_PARAMETER, "the form ends early")
 
     def _begin(self) -> None:
         self._headers.clear()
@@ -203,7 +206,7 @@ class _Form:
 
     def _check_headers(self) -> None:
         if len(self._field) + len(self._value) > limits.UPLOAD_PART_HEADER_BYTES:
-            raise refuse(10002, "the headers of a part of the form are too long")
+            raise CallError(Refusal.INVALID_PARAMETER, "the headers of a part of the form are too long")
 
     def _header_end(self) -> None:
         self._headers[self._field.lower()] = self._value

@@ -8,7 +8,8 @@ from typing import Final
 import jwt
 import msgspec
 
-from lanying.gateway.http.error_codes import refuse
+from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 
 _AUDIENCE: Final = "group-invitation"
 _CHARS: Final = 1024
@@ -36,7 +37,7 @@ def read(key: bytes, text: str, now_ms: int) -> Code:
         claims = jwt.decode(text, key, algorithms=["HS256"], audience=_AUDIENCE)
         code = Code(int(claims["gid"]), int(claims["by"]), int(claims["until"]))
     except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
-        raise refuse(20024) from error
+        raise CallError(Refusal.WRONG_QR_CODE) from error
     if code.expires_ms <= now_ms:
-        raise refuse(20025)
+        raise CallError(Refusal.OLD_QR_CODE)
     return code

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from lanying.base import limits
+from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import STATE_DELETED, GroupRequest, GroupView, Invitee, Joined, MemberInfo, Outcome
 from lanying.bus.messages.base import R
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.http.endpoint import Page, Visit
-from lanying.gateway.http.error_codes import refuse
 
 ADMIN: Final = 2
 PAGE: Final = 1 << 31
@@ -40,7 +41,7 @@ async def ask_group(visit: Visit, request: type[GroupRequest[R]], *values: Any) 
 def users_of(visit: Visit, name: str = "user_list") -> list[int]:
     """A list of ids that has to be there. :raises CallError: 10002"""
     if name not in visit.params:
-        raise refuse(10002, f"{name} is missing")
+        raise CallError(Refusal.INVALID_PARAMETER, f"{name} is missing")
     return [uid for uid in visit.params.entities(name) if 0 < uid <= MAX_ENTITY_ID]
 
 
@@ -48,7 +49,7 @@ def minutes_of(visit: Visit) -> int:
     """How long somebody may not write. :raises CallError: 10002"""
     found = visit.params.number("duration", least=-1, most=MOST_MINUTES)
     if not found:
-        raise refuse(10002, f"duration is 1 to {MOST_MINUTES} minutes, or -1 for ever")
+        raise CallError(Refusal.INVALID_PARAMETER, f"duration is 1 to {MOST_MINUTES} minutes, or -1 for ever")
     return found
 
 
@@ -66,26 +67,26 @@ async def joined(visit: Visit, uid: int) -> list[int]:
 async def need_place(visit: Visit, uid: int) -> None:
     """:raises CallError: 20009, a user is in as many groups as he may"""
     if len(await joined(visit, uid)) >= limits.GROUPS_PER_USER:
-        raise refuse(20009)
+        raise CallError(Refusal.TOO_MANY_GROUPS)
 
 
 async def invitees(visit: Visit, uids: list[int]) -> tuple[list[Invitee], dict[int, Outcome]]:
     """Users to bring in, and why others cannot be."""
     confirms = await known(visit, uids)
-    refused = {uid: Outcome(uid, 10000, "there is no such user") for uid in uids if uid not in confirms}
+    refused = {uid: Outcome(uid, Refusal.NO_SUCH_USER, "there is no such user") for uid in uids if uid not in confirms}
     direct = [uid for uid in uids if confirms.get(uid) is False]
     for start in range(0, len(direct), AT_ONCE):
         part = direct[start : start + AT_ONCE]
         counts = await asyncio.gather(*(joined(visit, uid) for uid in part))
         for uid, gids in zip(part, counts, strict=True):
             if len(gids) >= limits.GROUPS_PER_USER:
-                refused[uid] = Outcome(uid, 20009, "is in too many groups already")
+                refused[uid] = Outcome(uid, Refusal.TOO_MANY_GROUPS, "is in too many groups already")
     return [Invitee(uid, confirms[uid]) for uid in uids if uid not in refused], refused
 
 
 def row(outcome: Outcome, name: str = "user_id") -> dict[str, Any]:
     """A row of a batch."""
-    return {name: outcome.id, "result": "success" if outcome.code == 200 else "fail", "reason": outcome.reason}
+    return {name: outcome.id, "result": "success" if outcome.refusal is None else "fail", "reason": outcome.reason}
 
 
 def details_of(view: GroupView) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def place_of(visit: Visit, parts: int) -> tuple[int, ...] | None:
         return None
     numbers = cursor.split("-")
     if len(numbers) != parts or len(cursor) > 60 or not all(it.isdecimal() and it.isascii() for it in numbers):
-        raise refuse(10002, "cursor is not one of this server's, begin without it")
+        raise CallError(Refusal.INVALID_PARAMETER, "cursor is not one of this server's, begin without it")
     return tuple(min(int(it), limits.MAX_JSON_INT) for it in numbers)
 
 

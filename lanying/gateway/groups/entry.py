@@ -6,6 +6,8 @@ import asyncio
 from typing import Any, Final
 
 from lanying.base import limits
+from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     AnswerApplicant,
     AnswerInvitation,
@@ -35,7 +37,6 @@ from lanying.gateway.groups.context import (
     users_of,
 )
 from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Visit
-from lanying.gateway.http.error_codes import refuse
 
 
 async def invite(visit: Visit) -> object:
@@ -89,7 +90,7 @@ async def answer_application(visit: Visit) -> object:
     applicant, accept = visit.params.entity("user_id"), visit.params.switch("approval")
     if accept:
         if applicant not in await known(visit, [applicant]):
-            raise refuse(10000)
+            raise CallError(Refusal.NO_SUCH_USER)
         await need_place(visit, applicant)
     await ask_group(visit, AnswerApplicant, applicant, accept)
     return row(Outcome(applicant))

@@ -11,6 +11,7 @@ from typing import Final
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     BanGroup,
     CreateGroup,
@@ -37,7 +38,6 @@ from lanying.gateway.groups.context import (
     users_of,
 )
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Handler, Visit
-from lanying.gateway.http.error_codes import refuse
 from lanying.gateway.http.params import Params
 
 TYPES: Final = 3
@@ -58,7 +58,7 @@ async def info(visit: Visit) -> object:
     request = GetGroups(visit.uid, visit.app.app_id, [gid])
     found = await ask(visit.services.shards, gid, request)
     if not found:
-        raise refuse(20001)
+        raise CallError(Refusal.NO_SUCH_GROUP)
     return details_of(found[0])
 
 

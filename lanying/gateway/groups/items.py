@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lanying.base import limits
+from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     Announcement,
     DeleteAnnouncement,
@@ -18,7 +20,6 @@ from lanying.bus.messages import (
 )
 from lanying.gateway.groups.context import ask_group, group_of, row, users_of
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Visit
-from lanying.gateway.http.error_codes import refuse
 
 
 def announcement_row(gid: int, it: Announcement) -> dict[str, Any]:
@@ -60,14 +61,14 @@ async def announcement(visit: Visit) -> object:
     for it in await ask_group(visit, ListAnnouncements):
         if it.id == wanted:
             return announcement_row(gid, it)
-    raise refuse(20020)
+    raise CallError(Refusal.NO_SUCH_ANNOUNCEMENT)
 
 
 async def last_announcement(visit: Visit) -> object:
     """The newest."""
     found = await ask_group(visit, ListAnnouncements)
     if not found:
-        raise refuse(20020)
+        raise CallError(Refusal.NO_SUCH_ANNOUNCEMENT)
     return announcement_row(group_of(visit), found[-1])
 
 
@@ -97,7 +98,7 @@ async def file(visit: Visit) -> object:
     for it in await ask_group(visit, ListFiles):
         if it.id == wanted:
             return file_row(gid, it)
-    raise refuse(20022)
+    raise CallError(Refusal.NO_SUCH_SHARED_FILE)
 
 
 async def share(visit: Visit) -> object:

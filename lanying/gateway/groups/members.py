@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lanying.base import limits
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     BanMembers,
     BlockUsers,
@@ -90,7 +91,7 @@ async def block(visit: Visit) -> object:
     found = await known(visit, uids)
     rows = await ask_group(visit, BlockUsers, [uid for uid in uids if uid in found], True)
     outcomes = {it.id: it for it in rows}
-    return [row(outcomes.get(uid) or Outcome(uid, 10000, "there is no such user")) for uid in uids]
+    return [row(outcomes.get(uid) or Outcome(uid, Refusal.NO_SUCH_USER, "there is no such user")) for uid in uids]
 
 
 async def unblock(visit: Visit) -> object:

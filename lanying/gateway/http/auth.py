@@ -9,18 +9,18 @@ acts as when no user is named; a user token ignores these headers. Codes: 40000 
 from __future__ import annotations
 
 from lanying.base.errors import CallError, TokenError
+from lanying.base.refusals import Refusal
 from lanying.base.tokens import ROLE_ADMIN, ROLE_USER, Identity, verify
 from lanying.bus.messages import STATE_DELETED, CheckToken, GetGroups
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.http.endpoint import Visit
-from lanying.gateway.http.error_codes import refuse
 from lanying.gateway.http.params import Params
 
 
 async def authenticate(visit: Visit, *, admin: bool = False) -> None:
     """Set ``visit.uid`` and ``visit.admin``. ``admin``: no user may call this. :raises CallError: see above"""
     if not visit.token:
-        raise refuse(10003)
+        raise CallError(Refusal.NO_TOKEN)
     identity = identify(visit)
     if identity.role == ROLE_ADMIN:
         visit.admin = True
@@ -30,14 +30,14 @@ async def authenticate(visit: Visit, *, admin: bool = False) -> None:
             visit.uid = await _acting_for(visit)
         return
     if identity.role != ROLE_USER or identity.uid <= 0:
-        raise refuse(402)
+        raise CallError(Refusal.TOKEN_REJECTED)
     try:
         await ask(visit.services.shards, identity.uid, CheckToken(identity.app, identity.uid, identity.epoch))
     except CallError as error:
         # A token of a user who is gone is a dead token: only 402 makes a client log in again.
-        raise refuse(402) if error.code == 10000 else error from error
+        raise CallError(Refusal.TOKEN_REJECTED) if error.refusal is Refusal.NO_SUCH_USER else error from error
     if admin:
-        raise refuse(10010, "only an admin token may call this")
+        raise CallError(Refusal.PERMISSION_DENIED, "only an admin token may call this")
     visit.uid = identity.uid
 
 
@@ -46,10 +46,10 @@ def identify(visit: Visit) -> Identity:
     try:
         identity = verify(visit.app.token_key, visit.token)
     except TokenError as error:
-        raise refuse(402, f"{error}; log in again") from error
+        raise CallError(Refusal.TOKEN_REJECTED, f"{error}; log in again") from error
     revoked = identity.role == ROLE_ADMIN and identity.epoch < visit.app.admin_epoch
     if identity.app != visit.app.app_id or revoked:
-        raise refuse(402)
+        raise CallError(Refusal.TOKEN_REJECTED)
     return identity
 
 
@@ -65,16 +65,16 @@ async def _acting_for(visit: Visit) -> int:
     if not visit.acting_for and visit.admin_of:
         return await _owner(visit, visit.admin_of)
     if not visit.acting_for:
-        raise refuse(10002, "with an admin token, say whom you act for in the header user_id")
+        raise CallError(Refusal.INVALID_PARAMETER, "with an admin token, say whom you act for in the header user_id")
     uid = Params({"header user_id": visit.acting_for}).entity("header user_id")
     info = (await accounts(visit.services.shards, visit.app.app_id, [uid])).get(uid)
     if info is None or info.state == STATE_DELETED:
-        raise refuse(10000)
+        raise CallError(Refusal.NO_SUCH_USER)
     return uid
 
 
 async def _owner(visit: Visit, gid: int) -> int:
     found = await ask(visit.services.shards, gid, GetGroups(0, visit.app.app_id, [gid]))
     if not found:
-        raise refuse(20001)
+        raise CallError(Refusal.NO_SUCH_GROUP)
     return found[0].info.owner

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from http import HTTPStatus
 from typing import Final
 
 from uvicorn.config import Config
@@ -31,7 +32,7 @@ logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 BODY_SHARE: Final = 16
 """One byte of framing for so many of body: chunks of 100 bytes are fine."""
 _END_OF_HEAD: Final = b"\r\n\r\n"
-_FULL: Final = error_response(503, "too many connections", {"Retry-After": "1"})
+_FULL: Final = error_response(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", {"Retry-After": "1"})
 _TOO_LARGE: Final = error_response(431, f"over {limits.MAX_HTTP_HEAD_BYTES} bytes around the body of a request")
 
 

@@ -16,6 +16,7 @@ from lanying.base.clock import monotonic, wall_ms
 from lanying.base.errors import CallError
 from lanying.base.passwords import Passwords
 from lanying.base.rate import Rate, RateLimiter
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import AdminRequest
 from lanying.bus.messages.base import R
 from lanying.bus.shards import Shards
@@ -66,7 +67,7 @@ class AskAdmin(Protocol):
 
 async def nobody(request: AdminRequest[R]) -> R:
     """Where there is no admin process."""
-    raise CallError(503, "there is no admin process here")
+    raise CallError(Refusal.UNAVAILABLE, "there is no admin process here")
 
 
 class Services:

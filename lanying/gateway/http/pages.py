@@ -10,6 +10,7 @@ import gzip
 import hashlib
 from dataclasses import dataclass
 from html import escape
+from http import HTTPStatus
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
@@ -97,7 +98,7 @@ class Site:
         """``/web/<release>/…``; a page of an earlier release gets the present files, but does not keep them."""
         asset = self.assets.get(request.path_params["name"])
         if asset is None:
-            return Response(status_code=404)
+            return Response(status_code=HTTPStatus.NOT_FOUND)
         current = request.path_params["release"] == self.release
         response = _reply(request, asset, FOREVER if current else "no-cache")
         response.headers["cross-origin-resource-policy"] = "same-origin"

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from lanying.base import jsons, limits
 from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
-from lanying.gateway.http.error_codes import refuse
+from lanying.base.refusals import Refusal
 
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,19}")
 _SWITCH: Final[dict[object, bool]] = {"true": True, "1": True, "false": False, "0": False}
@@ -29,12 +29,12 @@ def parse(query: bytes, body: bytes) -> Params:
     try:
         values: dict[str, Any] = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=100))
     except ValueError as error:
-        raise refuse(10002, "a query has at most 100 parameters") from error
+        raise CallError(Refusal.INVALID_PARAMETER, "a query has at most 100 parameters") from error
     if body.strip():
         try:
             found = jsons.read(body)
         except ValueError as error:
-            raise refuse(10002, f"the body is not valid JSON: {error}") from error
+            raise CallError(Refusal.INVALID_PARAMETER, f"the body is not valid JSON: {error}") from error
         if isinstance(found, dict):
             values.update(found)
         elif isinstance(found, list):
@@ -42,7 +42,9 @@ def parse(query: bytes, body: bytes) -> Params:
         elif isinstance(found, str):
             values["value"] = found
         elif found is not None:
-            raise refuse(10002, "the body is a JSON object: send {} when there is nothing to say")
+            raise CallError(
+                Refusal.INVALID_PARAMETER, "the body is a JSON object: send {} when there is nothing to say"
+            )
     return Params(values)
 
 
@@ -65,7 +67,7 @@ class Params:
                 raise _missing(name)
             return default
         if not isinstance(value, str) or len(value) > most:
-            raise refuse(10002, f"{name} is a text of at most {most} characters")
+            raise CallError(Refusal.INVALID_PARAMETER, f"{name} is a text of at most {most} characters")
         return value
 
     def number(self, name: str, default: int | None = None, *, least: int = 0, most: int = limits.MAX_JSON_INT) -> int:
@@ -77,7 +79,7 @@ class Params:
             return default
         number = _number(value)
         if number is None or not least <= number <= most:
-            raise refuse(10002, f"{name} is a whole number from {least} to {most}")
+            raise CallError(Refusal.INVALID_PARAMETER, f"{name} is a whole number from {least} to {most}")
         return number
 
     def entity(self, name: str) -> int:
@@ -93,7 +95,7 @@ class Params:
             return default
         found = _SWITCH.get(str(value).lower()) if isinstance(value, bool | int | str) else None
         if found is None:
-            raise refuse(10002, f"{name} is true or false")
+            raise CallError(Refusal.INVALID_PARAMETER, f"{name} is true or false")
         return found
 
     def some_entities(self, name: str) -> list[int]:
@@ -112,12 +114,12 @@ class Params:
         if isinstance(items, int):
             items = [items]
         if not isinstance(items, list) or len(items) > limits.REST_IDS:
-            raise refuse(10002, f"{name} is a list of at most {limits.REST_IDS} ids")
+            raise CallError(Refusal.INVALID_PARAMETER, f"{name} is a list of at most {limits.REST_IDS} ids")
         found: dict[int, None] = {}
         for item in items:
             number = _number(item)
             if number is None:
-                raise refuse(10002, f"{name} is a list of ids")
+                raise CallError(Refusal.INVALID_PARAMETER, f"{name} is a list of ids")
             found[number] = None
         return list(found)
 
@@ -132,7 +134,9 @@ class Params:
             or len(items) > most
             or not all(isinstance(item, str) and 0 < len(item) <= chars for item in items)
         ):
-            raise refuse(10002, f"{name} is a list of at most {most} texts of 1 to {chars} characters")
+            raise CallError(
+                Refusal.INVALID_PARAMETER, f"{name} is a list of at most {most} texts of 1 to {chars} characters"
+            )
         return list(dict.fromkeys(items))
 
     def is_text(self, name: str) -> bool:
@@ -143,7 +147,7 @@ class Params:
         """A list of anything. :raises CallError: 10002"""
         value = self._values.get(name)
         if not isinstance(value, list):
-            raise refuse(10002, f"{name} is a list")
+            raise CallError(Refusal.INVALID_PARAMETER, f"{name} is a list")
         return value
 
     def mapping(self, name: str, default: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -154,7 +158,7 @@ class Params:
                 raise _missing(name)
             return default
         if not isinstance(value, dict):
-            raise refuse(10002, f"{name} is an object")
+            raise CallError(Refusal.INVALID_PARAMETER, f"{name} is an object")
         return value
 
     def rows(self, name: str = "list", most: int = limits.REST_ROWS) -> list[Params]:
@@ -163,7 +167,7 @@ class Params:
         if value is None:
             raise _missing(name)
         if not isinstance(value, list) or len(value) > most or not all(isinstance(item, dict) for item in value):
-            raise refuse(10002, f"{name} is a list of at most {most} objects")
+            raise CallError(Refusal.INVALID_PARAMETER, f"{name} is a list of at most {most} objects")
         return [Params(item) for item in value]
 
 
@@ -180,4 +184,4 @@ def _number(value: object) -> int | None:
 
 
 def _missing(name: str) -> CallError:
-    return refuse(10002, f"{name} is missing")
+    return CallError(Refusal.INVALID_PARAMETER, f"{name} is missing")

@@ -15,6 +15,7 @@ import msgspec
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     CancelBroadcast,
     GetGroups,
@@ -30,7 +31,6 @@ from lanying.bus.shards import ask, ask_shard
 from lanying.gateway.accounts.user_cap import users
 from lanying.gateway.http.auth import authenticate, is_admin
 from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Page, Visit
-from lanying.gateway.http.error_codes import refuse
 from lanying.protocol.schema.xsync_pb2 import (
     XID,
     Conversation,
@@ -81,7 +81,7 @@ async def notify(visit: Visit) -> object:
     sender = visit.params.number("from_user_id", 0)
     draft = _draft(visit)
     if draft.content_type in OPERATIONS:
-        raise refuse(10002, "content_type of a notice is 0 to 7")
+        raise CallError(Refusal.INVALID_PARAMETER, "content_type of a notice is 0 to 7")
     draft.body.is_system = True
 
     async def to_user(target: int) -> Posted:
@@ -93,7 +93,7 @@ async def notify(visit: Visit) -> object:
         groups = GetGroups(0, visit.app.app_id, [target])
         found = await ask(visit.services.shards, target, groups)
         if not found:
-            raise refuse(20001)
+            raise CallError(Refusal.NO_SUCH_GROUP)
         return await _post(visit, found[0].info.owner, draft, target)
 
     if sender:
@@ -186,14 +186,17 @@ def _draft(visit: Visit) -> Draft:
     to_group = params.number("type", least=USER, most=GROUP) == GROUP
     targets = params.entities("targets")
     if not targets:
-        raise refuse(10002, "targets is missing")
+        raise CallError(Refusal.INVALID_PARAMETER, "targets is missing")
     if not all(0 < target <= MAX_ENTITY_ID for target in targets):
-        raise refuse(10002, "targets is a list of user or group ids")
+        raise CallError(Refusal.INVALID_PARAMETER, "targets is a list of user or group ids")
     if len(targets) > limits.MESSAGE_TARGETS:
-        raise refuse(10002, f"targets has more than {limits.MESSAGE_TARGETS} ids, use several calls or a broadcast")
+        raise CallError(
+            Refusal.INVALID_PARAMETER,
+            f"targets has more than {limits.MESSAGE_TARGETS} ids, use several calls or a broadcast",
+        )
     content_type = params.number("content_type", most=12)
     if content_type not in KINDS and content_type not in OPERATIONS:
-        raise refuse(10002, "content_type is 0 to 7 or 9 to 12")
+        raise CallError(Refusal.INVALID_PARAMETER, "content_type is 0 to 7 or 9 to 12")
     body = _body(visit, content_type)
     if content_type in OPERATIONS:
         body.type = MessageBody.OPER

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from lanying.base import limits
+from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import BindPush, EditTags, GetExtras, SetBadge, SetPushAlias, UpdateAccount
 from lanying.bus.shards import ask
 from lanying.gateway.accounts import handles
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Visit
-from lanying.gateway.http.error_codes import refuse
 
 MAX_SN: Final = (1 << 31) - 1
 MOST_BADGE: Final = 99_999
@@ -21,7 +22,7 @@ async def bind(visit: Visit) -> object:
     sn = params.number("device_sn", least=1, most=MAX_SN)
     token, notifier = params.text("device_token"), params.text("notifier_name", most=limits.NAME_FIELD_CHARS)
     if not (token and notifier):
-        raise refuse(10002, "device_token and notifier_name are texts that say something")
+        raise CallError(Refusal.INVALID_PARAMETER, "device_token and notifier_name are texts that say something")
     await ask(visit.services.shards, visit.uid, BindPush(visit.uid, sn, notifier, token))
     return True
 
@@ -46,7 +47,7 @@ async def set_alias(visit: Visit) -> object:
 async def bind_alias(visit: Visit, uid: int, alias: str) -> None:
     """:raises CallError: 10011 somebody else has this alias"""
     if alias:
-        await handles.claim(visit, handles.ALIAS + alias, uid, 10011)
+        await handles.claim(visit, handles.ALIAS + alias, uid, Refusal.ALIAS_TAKEN)
     before = await ask(visit.services.shards, uid, SetPushAlias(uid, alias))
     if before and before.casefold() != alias.casefold():
         await handles.release(visit, handles.ALIAS + before, uid)

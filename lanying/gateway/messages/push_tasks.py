@@ -16,7 +16,9 @@ from typing import Any, Final
 import msgspec
 
 from lanying.base import limits
+from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     CountPushTask,
     GetPushTask,
@@ -29,10 +31,8 @@ from lanying.bus.shards import ask, ask_shard
 from lanying.config.notifiers import PROVIDERS
 from lanying.gateway.accounts import code_book, handles
 from lanying.gateway.http.endpoint import GET, POST, Endpoint, Visit
-from lanying.gateway.http.error_codes import refuse
 from lanying.gateway.http.params import Params
 
-MOST_TARGETS: Final = 500
 REQUEST: Final = "push-request"
 _REQUEST_LIFETIME_MS: Final = 86_400_000
 _BADGE: Final = re.compile(r"\+?[0-9]{1,5}")
@@ -50,7 +50,7 @@ async def certificate(visit: Visit) -> object:
     environment = visit.params.number("environment", 1, most=1)
     found = visit.services.notifiers.find(visit.app.app_id, provider, environment)
     if found is None:
-        raise refuse(12006)
+        raise CallError(Refusal.NO_NOTIFIER)
     row: dict[str, Any] = {"name": found.name, "app_id": found.app_id}
     if visit.admin:
         row |= msgspec.to_builtins(visit.services.notifiers.secret(found))
@@ -66,7 +66,7 @@ async def notify(visit: Visit) -> object:
     request_id = _check_setting(setting)
     channels = {it.name: it.provider for it in visit.services.notifiers.of(visit.app.app_id)}
     if not channels:
-        raise refuse(12006)
+        raise CallError(Refusal.NO_NOTIFIER)
     if request_id:
         before = await code_book.read(visit, REQUEST, request_id)
         if before is not None:
@@ -117,18 +117,18 @@ def _by_channel(channels: dict[str, int], counts: Counter[str]) -> dict[str, int
 def _audience(params: Params) -> tuple[str, list[str]]:
     """Kind and members, ``all`` for everybody. :raises CallError: 10002, 12005 too many"""
     if "audience" not in params:
-        raise refuse(10002, "audience is missing")
+        raise CallError(Refusal.INVALID_PARAMETER, "audience is missing")
     if params.is_text("audience") and params.text("audience") == "all":
         return "all", []
     audience = _object(params, "audience")
     given = [name for name in _AUDIENCES if name in audience]
     if len(given) != 1:
-        raise refuse(10002, f"audience is all, or an object with one of {', '.join(_AUDIENCES)}")
+        raise CallError(Refusal.INVALID_PARAMETER, f"audience is all, or an object with one of {', '.join(_AUDIENCES)}")
     members = audience.items(given[0])
-    if len(members) > MOST_TARGETS:
-        raise refuse(12005)
+    if len(members) > limits.PUSH_TARGETS:
+        raise CallError(Refusal.TOO_MANY_TARGETS)
     if not members or not all(type(it) in (str, int) and len(str(it)) <= limits.TEXT_FIELD_CHARS for it in members):
-        raise refuse(10002, f"audience.{given[0]} is a list of texts or ids that is not empty")
+        raise CallError(Refusal.INVALID_PARAMETER, f"audience.{given[0]} is a list of texts or ids that is not empty")
     return given[0], [str(it) for it in members]
 
 
@@ -136,13 +136,13 @@ def _check_message(message: Params) -> None:
     """:raises CallError: 10002, 12004 the picture's address is none"""
     kind = message.text("type", "text")
     if kind not in ("text", "image", "cmd"):
-        raise refuse(10002, "message.type is text, image or cmd")
+        raise CallError(Refusal.INVALID_PARAMETER, "message.type is text, image or cmd")
     if kind != "cmd" and not (message.text("title", "") or message.text("body", "")):
-        raise refuse(10002, "message.title or message.body is missing")
+        raise CallError(Refusal.INVALID_PARAMETER, "message.title or message.body is missing")
     if kind == "image" and not re.fullmatch(r"https?://[^/\s]+/\S*", message.text("attachment_url", "")):
-        raise refuse(12004)
+        raise CallError(Refusal.NOT_A_PICTURE)
     if not _BADGE.fullmatch(message.text("badge", "+1")):
-        raise refuse(10002, 'message.badge is "5" to set or "+1" to add')
+        raise CallError(Refusal.INVALID_PARAMETER, 'message.badge is "5" to set or "+1" to add')
     for name in ("show_begin_time", "show_end_time"):
         message.number(name, 0)
     for name in ("ext", "ios", "android", "huawei", "xiaomi", "oppo", "vivo", "flyme", "fcm"):
@@ -152,9 +152,11 @@ def _check_message(message: Params) -> None:
 def _check_setting(setting: Params) -> str:
     """The request id. :raises CallError: 10002"""
     if setting.text("distribution_strategy", "combined") not in _STRATEGIES:
-        raise refuse(10002, f"setting.distribution_strategy is one of {', '.join(_STRATEGIES)}")
+        raise CallError(Refusal.INVALID_PARAMETER, f"setting.distribution_strategy is one of {', '.join(_STRATEGIES)}")
     if "ospush_sequence" in setting and not set(setting.texts("ospush_sequence", most=7, chars=16)) <= _SEQUENCE:
-        raise refuse(10002, f"setting.ospush_sequence is a list of {', '.join(sorted(_SEQUENCE))}")
+        raise CallError(
+            Refusal.INVALID_PARAMETER, f"setting.ospush_sequence is a list of {', '.join(sorted(_SEQUENCE))}"
+        )
     return setting.text("request_id", "", most=limits.NAME_FIELD_CHARS)
 
 

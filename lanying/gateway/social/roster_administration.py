@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import AnswerApplication, ApplyFriend, ListFriends, PeerQuery
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.accounts import handles
 from lanying.gateway.http.batch import each
 from lanying.gateway.http.endpoint import GET, POST, Endpoint, Visit
-from lanying.gateway.http.error_codes import refuse
 from lanying.gateway.http.params import Params
 from lanying.gateway.social.rosters import one
 
@@ -21,7 +21,7 @@ from lanying.gateway.social.rosters import one
 async def befriend_many(visit: Visit) -> object:
     """Friends for the user the admin acts for, each on its own."""
     if not visit.uid:
-        raise refuse(10002, "say whose friends they become in the header user_id")
+        raise CallError(Refusal.INVALID_PARAMETER, "say whose friends they become in the header user_id")
     rows = visit.params.rows()
 
     async def befriend(row: Params) -> int:
@@ -42,7 +42,7 @@ async def befriend_many(visit: Visit) -> object:
 async def befriend_ids(visit: Visit) -> object:
     """As :func:`befriend_many` for bare ids; the first refusal is the answer."""
     for outcome in await each(visit.params.some_entities("list"), lambda uid: _befriend(visit, uid, "", "")):
-        if isinstance(outcome, CallError) and outcome.code != 10005:
+        if isinstance(outcome, CallError) and outcome.refusal is not Refusal.ALREADY_FRIENDS:
             raise outcome
     return True
 
@@ -51,7 +51,7 @@ async def by_phone(visit: Visit) -> object:
     """The user whose phone number this is."""
     uid = await handles.find(visit, handles.TEL + visit.params.text("mobile").replace(" ", ""))
     if not uid:
-        raise refuse(10000)
+        raise CallError(Refusal.NO_SUCH_USER)
     return await one(visit, uid)
 
 
@@ -59,12 +59,12 @@ async def may_message(visit: Visit) -> object:
     """May ``user_id`` write to ``roster_id``? Users ask about themselves."""
     uid, peer, app = visit.params.entity("user_id"), visit.params.entity("roster_id"), visit.app.app_id
     if not visit.admin and visit.uid not in (uid, peer):
-        raise refuse(10010, "user_id or roster_id has to be the caller")
+        raise CallError(Refusal.PERMISSION_DENIED, "user_id or roster_id has to be the caller")
     if uid not in await accounts(visit.services.shards, app, [uid]):
-        raise refuse(10000)
+        raise CallError(Refusal.NO_SUCH_USER)
     state = await ask(visit.services.shards, peer, PeerQuery(peer, uid, app))
     if not state.exists:
-        raise refuse(10000)
+        raise CallError(Refusal.NO_SUCH_USER)
     return not state.barred and (state.friend or visit.services.config.accounts_of(app).strangers_may_chat)
 
 

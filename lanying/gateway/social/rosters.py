@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lanying.base import limits
+from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     STATE_DELETED,
     AccountInfo,
@@ -26,7 +28,6 @@ from lanying.bus.messages import (
 )
 from lanying.bus.shards import accounts, ask, ask_name
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Page, Visit
-from lanying.gateway.http.error_codes import refuse
 
 BLOCKED: Final = 3
 """``relation`` of somebody the caller has blocked, friend or not."""
@@ -77,7 +78,7 @@ async def by_name(visit: Visit) -> object:
     app, name = visit.app.app_id, visit.params.text("username", most=limits.NAME_FIELD_CHARS)
     uid = await ask_name(visit.services.shards, app, name, FindName(app, name))
     if not uid:
-        raise refuse(10000)
+        raise CallError(Refusal.NO_SUCH_USER)
     return await one(visit, uid)
 
 
@@ -167,9 +168,9 @@ async def one(visit: Visit, uid: int) -> dict[str, Any]:
     """A user as a roster item of the caller. :raises CallError: 10000, 10021 the account was closed"""
     info = (await accounts(visit.services.shards, visit.app.app_id, [uid])).get(uid)
     if info is None:
-        raise refuse(10000)
+        raise CallError(Refusal.NO_SUCH_USER)
     if info.state == STATE_DELETED:
-        raise refuse(10021)
+        raise CallError(Refusal.ACCOUNT_CLOSED)
     return (await _items(visit, [info]))[0]
 
 
@@ -187,7 +188,7 @@ async def _existing(visit: Visit) -> int:
     """The id in ``user_id``, of a user of the same app. :raises CallError: 10000"""
     uid = visit.params.entity("user_id")
     if uid not in await accounts(visit.services.shards, visit.app.app_id, [uid]):
-        raise refuse(10000)
+        raise CallError(Refusal.NO_SUCH_USER)
     return uid
 
 
@@ -197,7 +198,7 @@ def _place(cursor: str) -> tuple[int, int] | None:
         return None
     created_ms, _, applicant = cursor.partition("-")
     if not (created_ms.isdecimal() and applicant.isdecimal()) or len(cursor) > 40:
-        raise refuse(10002, "cursor is not one of this server's, begin without it")
+        raise CallError(Refusal.INVALID_PARAMETER, "cursor is not one of this server's, begin without it")
     return min(int(created_ms), limits.MAX_JSON_INT), min(int(applicant), MAX_ENTITY_ID)
 
 

@@ -16,6 +16,7 @@ from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.ids import FIRST_COUNTER, MAX_ENTITY_ID, entity_id
 from lanying.base.names import username_error
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import STATE_DELETED, STATE_NORMAL, AccountInfo, AccountPage, Credentials, Extras
 from lanying.cluster.shardmap import slot_of_name
 from lanying.protocol.schema import xsync_pb2 as pb
@@ -79,7 +80,7 @@ def need(store: Store, uid: int, app: str | None = None) -> Account:
     """As :func:`load`, of ``app`` if given. :raises CallError: 10000, there is none or it was deleted"""
     account = load(store, uid)
     if account is None or account.info.state == STATE_DELETED or (app is not None and account.info.app != app):
-        raise CallError(10000, f"there is no user {uid}")
+        raise CallError(Refusal.NO_SUCH_USER, f"there is no user {uid}")
     return account
 
 
@@ -98,11 +99,11 @@ def claim(work: Work, app: str, username: str, password_hash: str) -> AccountInf
     """Create an account. :raises CallError: 10002 not a user name, 10004 taken"""
     reason = username_error(username)
     if reason is not None:
-        raise CallError(10002, reason)
+        raise CallError(Refusal.INVALID_PARAMETER, reason)
     slot = slot_of_name(app, username)
     key = schema.name_key(slot, app, username)
     if work.store.get(schema.NAMES, key) is not None:
-        raise CallError(10004, f"the username {username} is taken, choose another")
+        raise CallError(Refusal.NAME_TAKEN, f"the username {username} is taken, choose another")
     uid = next_id(work, slot)
     work.put(schema.NAMES, key, schema.pack_u64(uid))
     info = AccountInfo(uid=uid, app=app, username=username, created_ms=work.now_ms, epoch=_next_epoch(work))
@@ -120,7 +121,7 @@ def claim_name(work: Work, app: str, name: str, uid: int) -> None:
     """Let a name lead to ``uid``. :raises CallError: 10004 it leads to somebody else"""
     owner = find_name(work.store, app, name)
     if owner not in (0, uid):
-        raise CallError(10004, f"{name} is taken, choose another")
+        raise CallError(Refusal.NAME_TAKEN, f"{name} is taken, choose another")
     if not owner:
         work.put(schema.NAMES, schema.name_key(slot_of_name(app, name), app, name), schema.pack_u64(uid))
 
@@ -179,9 +180,9 @@ def check_token(store: Store, app: str, uid: int, epoch: int) -> None:
         )
     info = need(store, uid, app).info
     if epoch != info.epoch:
-        raise CallError(402, "this token was revoked, log in again")
+        raise CallError(Refusal.TOKEN_REJECTED, "this token was revoked, log in again")
     if info.state != STATE_NORMAL:
-        raise CallError(10010, "this account is banned or frozen, ask the administrator")
+        raise CallError(Refusal.PERMISSION_DENIED, "this account is banned or frozen, ask the administrator")
 
 
 def credentials(store: Store, app: str, uid: int) -> Credentials:
@@ -208,7 +209,7 @@ def rename(work: Work, uid: int, username: str) -> None:
     """Set the user name, which leads to ``uid`` already. :raises CallError: 10002 not a user name"""
     reason = username_error(username)
     if reason is not None:
-        raise CallError(10002, reason)
+        raise CallError(Refusal.INVALID_PARAMETER, reason)
     account = need(work.store, uid)
     _save(work, msgspec.structs.replace(account, info=msgspec.structs.replace(account.info, username=username)))
 
@@ -219,7 +220,7 @@ def set_password(
     """Replace a hash that still is ``expected``. :raises CallError: 11001 somebody else was faster"""
     account = need(work.store, uid)
     if account.password_hash != expected:
-        raise CallError(11001, "the password was changed meanwhile, log in with the new one")
+        raise CallError(Refusal.WRONG_PASSWORD, "the password was changed meanwhile, log in with the new one")
     epoch = _next_epoch(work, account.info.epoch) if revoke else account.info.epoch
     info = msgspec.structs.replace(account.info, epoch=epoch)
     _save(work, msgspec.structs.replace(account, info=info, password_hash=password_hash))
@@ -230,10 +231,10 @@ def set_password(
 def set_state(work: Work, uid: int, state: int) -> None:
     """Ban, freeze, delete or restore."""
     if not STATE_NORMAL <= state <= STATE_DELETED:
-        raise CallError(10002, "state is 0 normal, 1 banned, 2 frozen or 3 deleted")
+        raise CallError(Refusal.INVALID_PARAMETER, "state is 0 normal, 1 banned, 2 frozen or 3 deleted")
     account = load(work.store, uid)
     if account is None:
-        raise CallError(10000, f"there is no user {uid}")
+        raise CallError(Refusal.NO_SUCH_USER, f"there is no user {uid}")
     ends = state != STATE_NORMAL
     epoch = _next_epoch(work, account.info.epoch) if ends else account.info.epoch
     info = msgspec.structs.replace(account.info, state=state, epoch=epoch)
@@ -268,11 +269,11 @@ def edit_tags(work: Work, uid: int, add: list[str], remove: list[str], clear: bo
     """Add push tags and take some away. :raises CallError: 10002 too many or too long"""
     account = need(work.store, uid)
     if any(not 0 < len(tag) <= limits.PUSH_TAG_CHARS for tag in add):
-        raise CallError(10002, f"tags: a tag has 1 to {limits.PUSH_TAG_CHARS} characters")
+        raise CallError(Refusal.INVALID_PARAMETER, f"tags: a tag has 1 to {limits.PUSH_TAG_CHARS} characters")
     kept = [] if clear else [tag for tag in account.extras.tags if tag not in set(remove)]
     tags = list(dict.fromkeys((*kept, *add)))
     if len(tags) > limits.PUSH_TAGS:
-        raise CallError(10002, f"tags: a user has at most {limits.PUSH_TAGS}, unbind some first")
+        raise CallError(Refusal.INVALID_PARAMETER, f"tags: a user has at most {limits.PUSH_TAGS}, unbind some first")
     _save_extras(work, account, tags=tags)
 
 
@@ -301,12 +302,12 @@ def _save(work: Work, account: Account) -> None:
 def _check(name: str, value: object) -> None:
     if name in TEXTS:
         if not isinstance(value, str) or len(value) > TEXTS[name]:
-            raise CallError(10002, f"{name} is a text of at most {TEXTS[name]} characters")
+            raise CallError(Refusal.INVALID_PARAMETER, f"{name} is a text of at most {TEXTS[name]} characters")
     elif name in SWITCHES:
         if not isinstance(value, bool):
-            raise CallError(10002, f"{name} is true or false")
+            raise CallError(Refusal.INVALID_PARAMETER, f"{name} is true or false")
     elif name in NUMBERS:
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= NUMBERS[name]:
-            raise CallError(10002, f"{name} is a number from 0 to {NUMBERS[name]}")
+            raise CallError(Refusal.INVALID_PARAMETER, f"{name} is a number from 0 to {NUMBERS[name]}")
     else:
-        raise CallError(10002, f"{name} cannot be set")
+        raise CallError(Refusal.INVALID_PARAMETER, f"{name} cannot be set")

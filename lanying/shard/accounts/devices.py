@@ -14,6 +14,7 @@ import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import DeviceInfo
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import accounts
@@ -134,7 +135,7 @@ def describe(work: Work, uid: int) -> list[DeviceInfo]:
 def remove(work: Work, uid: int, sn: int) -> bool:
     """Log a device out and forget it. :raises CallError: 10002 not a serial number"""
     if not 0 < sn <= MAX_SN:
-        raise CallError(10002, "device_sn is a serial number from the device list")
+        raise CallError(Refusal.INVALID_PARAMETER, "device_sn is a serial number from the device list")
     work.kick(uid, sn, pb.UserNotice.DEVICE_REMOVED)
     return forget(work.store, work, uid, sn)
 
@@ -142,7 +143,10 @@ def remove(work: Work, uid: int, sn: int) -> bool:
 def bind_push(work: Work, uid: int, sn: int, notifier: str, device_token: str) -> None:
     """Where vendor pushes of a device go; one token belongs to one device of a user. :raises CallError: 10002"""
     if get(work.store, uid, sn) is None:
-        raise CallError(10002, "device_sn is a serial number from the device list, of a device that has logged in")
+        raise CallError(
+            Refusal.INVALID_PARAMETER,
+            "device_sn is a serial number from the device list, of a device that has logged in",
+        )
     for device in list_all(work.store, uid):
         if device.sn == sn:
             _save(work, uid, msgspec.structs.replace(device, notifier=notifier, push_token=device_token))

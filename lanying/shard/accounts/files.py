@@ -13,6 +13,7 @@ import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import STATE_DELETED, FileRecord, FileUsage
 from lanying.shard.accounts import accounts
 from lanying.shard.core.ports import Work
@@ -42,14 +43,15 @@ def usage(store: Store, owner: int) -> FileUsage:
 def check(store: Store, owner: int, number: int, size: int, quota: int) -> None:
     """May this file come? :raises CallError: 10002 its ticket was used, 10009 the owner has no room"""
     if get(store, owner, number) is not None:
-        raise CallError(10002, "this upload address was used, ask for a new one")
+        raise CallError(Refusal.INVALID_PARAMETER, "this upload address was used, ask for a new one")
     found = usage(store, owner)
     if quota and found.bytes + size > quota:
         raise CallError(
-            10009, f"your files take {found.bytes >> 20} of {quota >> 20} MB, there is no room for this one"
+            Refusal.NOT_STORED,
+            f"your files take {found.bytes >> 20} of {quota >> 20} MB, there is no room for this one",
         )
     if found.count >= limits.FILES_PER_USER:
-        raise CallError(10009, f"you have {found.count} files, more are not kept")
+        raise CallError(Refusal.NOT_STORED, f"you have {found.count} files, more are not kept")
 
 
 def add(work: Work, record: FileRecord, quota: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus import messages as m
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import accounts, devices, files, one_time_codes, roster
@@ -194,14 +195,14 @@ def handle(
     try:
         request = m.decode_request(request_bytes)
     except msgspec.DecodeError as error:
-        raise CallError(404, f"this shard does not understand the request: {error}") from error
+        raise CallError(Refusal.NOT_OFFERED, f"this shard does not understand the request: {error}") from error
     own = more.get(type(request))
     if own is not None:
         result = own(request)
         return result if isinstance(result, Later) else m.encode(result)
     handler = HANDLERS.get(type(request))
     if handler is None:
-        raise CallError(404, f"this shard does not answer {type(request).__name__}")
+        raise CallError(Refusal.NOT_OFFERED, f"this shard does not answer {type(request).__name__}")
     return m.encode(handler(work, request))
 
 

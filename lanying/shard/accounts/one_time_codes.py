@@ -12,6 +12,7 @@ import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import PutCode
 from lanying.cluster.shardmap import slot_of_name
 from lanying.shard.core.ports import Work
@@ -33,7 +34,7 @@ _decode = msgspec.msgpack.Decoder(Code).decode
 def put(work: Work, wanted: PutCode) -> None:
     """Keep a secret, in place of one under the same code. :raises CallError: 10002 too long, 503 too many"""
     if len(wanted.value) > limits.CODE_CHARS:
-        raise CallError(10002, f"a secret has at most {limits.CODE_CHARS} characters")
+        raise CallError(Refusal.INVALID_PARAMETER, f"a secret has at most {limits.CODE_CHARS} characters")
     key = _key(wanted.app, wanted.kind, wanted.code)
     others = 0
     for other, row in work.store.scan(schema.CODES, key[:2], schema.successor(key[:2])):
@@ -44,7 +45,7 @@ def put(work: Work, wanted: PutCode) -> None:
         else:
             others += 1
     if others >= limits.CODES_PER_SLOT:
-        raise CallError(503, "too many codes are in use, try again")
+        raise CallError(Refusal.UNAVAILABLE, "too many codes are in use, try again")
     expires_ms = min(wanted.expires_ms, work.now_ms + limits.CODE_LIFETIME_MS)
     work.put(schema.CODES, key, _encode(Code(wanted.value, expires_ms, wanted.attempts)))
 

@@ -18,6 +18,7 @@ import msgspec
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import STATE_DELETED, ApplicationInfo, Barred, PeerState, RelationInfo, RosterChange
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import accounts
@@ -169,18 +170,20 @@ def apply(work: Work, uid: int, applicant: int, app: str, reason: str, alias: st
     """``applicant`` asks ``uid`` of this shard. True: they are friends now, False: ``uid`` has to decide."""
     info = accounts.need(work.store, uid, app).info
     if uid == applicant:
-        raise CallError(10002, "nobody can be his own friend, give another user_id")
+        raise CallError(Refusal.INVALID_PARAMETER, "nobody can be his own friend, give another user_id")
     _check_text("reason", reason, limits.TEXT_FIELD_CHARS)
     _check_text("alias", alias, limits.NAME_FIELD_CHARS)
     row = relation(work.store, uid, applicant)
     if row.blocked:
-        raise CallError(10006, "this user has blocked you")
+        raise CallError(Refusal.BLOCKED_BY_USER, "this user has blocked you")
     if row.relation == FRIEND:
-        raise CallError(10005, "you are friends already")
+        raise CallError(Refusal.ALREADY_FRIENDS, "you are friends already")
     if info.auth_mode == CLOSED:
-        raise CallError(10012, "this user takes no friend requests")
+        raise CallError(Refusal.TAKES_NO_REQUESTS, "this user takes no friend requests")
     if info.auth_mode == QUESTION and (not info.auth_answer or answer.strip() != info.auth_answer.strip()):
-        raise CallError(10012, "the answer to this user's question is wrong, send the right auth_answer")
+        raise CallError(
+            Refusal.TAKES_NO_REQUESTS, "the answer to this user's question is wrong, send the right auth_answer"
+        )
     if info.auth_mode in (OPEN, QUESTION):
         _befriend(work, uid, applicant, pb.RosterNotice.ADDED, alias)
         return True
@@ -203,10 +206,14 @@ def answer(work: Work, uid: int, applicant: int, accept: bool, reason: str = "")
     if found is not None and accept and friends_already:
         return
     if found is None or not found.open_at(work.now_ms):
-        raise CallError(10007, "this friend request is not there, was answered or has expired; ask for a new one")
+        raise CallError(
+            Refusal.NO_SUCH_REQUEST, "this friend request is not there, was answered or has expired; ask for a new one"
+        )
     if accept:
         if len(friends(work.store, uid)) >= limits.ROSTER_SIZE:
-            raise CallError(10010, f"a friend list holds {limits.ROSTER_SIZE}, delete a friend first")
+            raise CallError(
+                Refusal.PERMISSION_DENIED, f"a friend list holds {limits.ROSTER_SIZE}, delete a friend first"
+            )
         _befriend(work, uid, applicant, pb.RosterNotice.ACCEPTED, found.alias)
         return
     _save_application(work, uid, applicant, msgspec.structs.replace(found, status=DECLINED))
@@ -247,7 +254,7 @@ def set_notes(work: Work, uid: int, other: int, alias: str | None, ext: str | No
 def block(work: Work, uid: int, other: int, bar: bool) -> None:
     """``uid`` blocks or unblocks ``other``."""
     if uid == other:
-        raise CallError(10002, "nobody can block himself, give another user_id")
+        raise CallError(Refusal.INVALID_PARAMETER, "nobody can block himself, give another user_id")
     row = relation(work.store, uid, other)
     if row.blocked == bar:
         return
@@ -330,7 +337,7 @@ def _make_room(work: Work, uid: int) -> None:
         return
     done = [(row.created_ms, applicant) for applicant, row in received if not row.open_at(work.now_ms)]
     if not done:
-        raise CallError(10012, "this user has too many unanswered friend requests, try again later")
+        raise CallError(Refusal.TAKES_NO_REQUESTS, "this user has too many unanswered friend requests, try again later")
     work.delete(schema.APPLICATIONS, schema.pack_pair(uid, min(done)[1]))
 
 
@@ -363,7 +370,7 @@ def _save_application(work: Work, uid: int, applicant: int, row: Application) ->
 
 def _check_text(name: str, value: str, most: int) -> str:
     if len(value) > most:
-        raise CallError(10002, f"{name} is a text of at most {most} characters")
+        raise CallError(Refusal.INVALID_PARAMETER, f"{name} is a text of at most {most} characters")
     return value
 
 

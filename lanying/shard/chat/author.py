@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from lanying.base.errors import Refused
 from lanying.bus.messages import Posted
-from lanying.shard.chat.policy import Refused
 
 
 class Author(Protocol):

@@ -15,13 +15,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lanying.base import limits
+from lanying.base.errors import Refused
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import Deliver, PeerQuery, PeerState, Posted, Reply, encode
 from lanying.protocol import frame
-from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
+from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.shard.chat import message_kinds, operations
 from lanying.shard.chat.author import Answer, Author
 from lanying.shard.chat.mailbox import Conversation
-from lanying.shard.chat.policy import DISK_FULL, Refused
 from lanying.shard.chat.sync import Entry
 from lanying.shard.core.session import Session
 from lanying.shard.store import schema
@@ -34,11 +35,6 @@ GROUPCHAT = MessageBody.GROUPCHAT
 OPER = MessageBody.OPER
 NS_MESSAGE = Meta.MESSAGE
 AT_MOST_ONCE = MessageBody.AT_MOST_ONCE
-
-
-NO_SUCH_USER = "the recipient does not exist"
-BLOCKED = "you have been blocked by the recipient"
-STRANGERS = "your relation with target does not allow chat"
 
 
 class Delivery:
@@ -57,23 +53,23 @@ class Delivery:
         refused_mid = meta.id
         try:
             if not meta.id:
-                raise Refused(Status.INVALID_PARAMETER, "a sent meta needs an id")
+                raise Refused(Refusal.INVALID_PARAMETER, "a sent meta needs an id")
             sender = getattr(meta, "from").uid
             if sender and sender != session.uid:
-                raise Refused(Status.INVALID_PARAMETER, "from is not the logged-in user")
+                raise Refused(Refusal.INVALID_PARAMETER, "from is not the logged-in user")
             if not shard.policy.user_rate.take(session.sends, shard.tick.now):
                 raise shard.policy.too_many()
             if shard.full:
-                raise Refused(Status.FAIL, DISK_FULL)
+                raise Refused(Refusal.DISK_FULL)
             if meta.ns != NS_MESSAGE:
                 self._answer(session, meta.id, meta.id, operations.other_namespace(shard, session, meta))
                 return
             if len(meta.payload) > self._most_bytes:
-                raise Refused(Status.INVALID_PARAMETER, f"a message has at most {self._most_bytes} bytes")
+                raise Refused(Refusal.INVALID_PARAMETER, f"a message has at most {self._most_bytes} bytes")
             try:
                 body = MessageBody.FromString(meta.payload)
             except Exception as error:
-                raise Refused(Status.PB_PARSER_ERROR, "payload is not a MessageBody") from error
+                raise Refused(Refusal.MALFORMED, "payload is not a MessageBody") from error
             if body.is_system:  # only the server may look like the server
                 body.ClearField("is_system")
                 meta.payload = body.SerializeToString()
@@ -90,7 +86,7 @@ class Delivery:
             elif kind == GROUPCHAT:
                 shard.timelines.submit(session, meta, body, partial(self._answer, session, meta.id, meta.id))
             else:
-                raise Refused(Status.INVALID_PARAMETER, f"message type {kind} is not one of CHAT, GROUPCHAT, OPER")
+                raise Refused(Refusal.INVALID_PARAMETER, f"message type {kind} is not one of CHAT, GROUPCHAT, OPER")
         except Refused as refused:
             self._answer(session, meta.id, refused_mid, refused)
 
@@ -134,7 +130,7 @@ class Delivery:
         head = self._shard.mailboxes.head(session.uid, meta.to.uid)
         if not head.flags & schema.KNOWN:
             if session.parked >= limits.PARKED_SENDS:
-                raise Refused(Status.RATE_LIMIT_EXCEEDED, "too many messages wait for a first contact")
+                raise Refused(Refusal.TOO_MANY_MESSAGES, "too many messages wait for a first contact")
             if not self._meet(session, head, partial(self._again, session, meta, body)):
                 session.parked += 1
                 return
@@ -169,8 +165,8 @@ class Delivery:
         shard = self._shard
         if isinstance(result, Refused):
             shard.refused += 1
-            shard.refusals[result.code] += 1
-            shard.tick.send(session, frame.refusal(refused_mid, result.code, result.reason))
+            shard.refusals[result.status] += 1
+            shard.tick.send(session, frame.refusal(refused_mid, result.status, result.reason))
         else:
             shard.tick.send(session, frame.acknowledgement(client_mid, result.mid, result.time_ms, result.edit_ms))
 
@@ -292,9 +288,9 @@ class Delivery:
 
     def _check(self, head: Conversation) -> None:
         if head.flags & schema.BARRED:
-            raise Refused(Status.FAIL, BLOCKED)
+            raise Refused(Refusal.BLOCKED)
         if not self._shard.policy.may_chat(head.uid, head.peer):
-            raise Refused(Status.FAIL, STRANGERS)
+            raise Refused(Refusal.STRANGERS)
 
     # --- first contact: the recipient's shard says whether he exists and takes messages -----------------------------
 
@@ -303,7 +299,7 @@ class Delivery:
         shard = self._shard
         uid, peer = head.uid, head.peer
         if not peer:
-            raise Refused(Status.INVALID_PARAMETER, "a message needs a recipient")
+            raise Refused(Refusal.INVALID_PARAMETER, "a message needs a recipient")
         waiting = self._parked.get((uid, peer))
         if waiting is not None:
             waiting.append(then)
@@ -320,19 +316,19 @@ class Delivery:
     def _peer_answered(self, uid: int, peer: int, reply: Reply) -> None:
         shard = self._shard
         refused: Refused | None = None
-        if reply.code == 200:
+        if reply.refusal is None:
             try:
                 self._remember(shard.mailboxes.head(uid, peer), shard.policy.decode_peer(reply.body))
             except Refused as error:
                 refused = error
         else:
-            refused = Refused(Status.FAIL, "the recipient's shard is not available, try again")
+            refused = Refused(Refusal.RECIPIENT_AWAY, Refusal.RECIPIENT_AWAY.message)
         for then in self._parked.pop((uid, peer), []):
             then(refused)
 
     def _remember(self, head: Conversation, state: PeerState) -> None:
         if not state.exists:
-            raise Refused(Status.INVALID_PARAMETER, NO_SUCH_USER)
+            raise Refused(Refusal.NO_RECIPIENT)
         # A block may have overtaken the answer: the newer word counts.
         state = self._shard.policy.remember(head.uid, head.peer, state)
         head.flags |= schema.KNOWN

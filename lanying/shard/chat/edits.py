@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lanying.base import jsons
-from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta, Status
+from lanying.base.errors import Refused
+from lanying.base.refusals import Refusal
+from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta
 from lanying.shard.chat.mailbox import Conversation
-from lanying.shard.chat.policy import Refused
 from lanying.shard.store import schema
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 MERGE_DEPTH = 32
 """Deeper objects are replaced instead of merged."""
-TOO_LONG = "the message would become too long, send another one"
 
 
 def find(shard: Shard, head: Conversation, mid: int) -> tuple[int, Meta] | None:
@@ -67,7 +67,7 @@ def change(shard: Shard, head: Conversation, mid: int, kind: int, edit: MessageB
     body.edit_timestamp = edit_ms + 1
     meta.payload = body.SerializeToString()
     if len(meta.payload) > shard.config.policy.message_bytes:
-        raise Refused(Status.INVALID_PARAMETER, TOO_LONG)
+        raise Refused(Refusal.MESSAGE_TOO_LONG, Refusal.MESSAGE_TOO_LONG.message)
     key = head.key + schema.pack_u64(mid)
     row = shard.store.get(schema.HISTORY, key)
     assert row is not None

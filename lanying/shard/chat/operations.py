@@ -23,16 +23,17 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
+from lanying.base.errors import Refused
 from lanying.base.ids import message_time_ms
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import Deliver, Posted
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import Conversation as ConversationPayload
-from lanying.protocol.schema.xsync_pb2 import ConversationOperation, MessageBody, MessageOperation, Meta, Status
+from lanying.protocol.schema.xsync_pb2 import ConversationOperation, MessageBody, MessageOperation, Meta
 from lanying.shard.accounts import devices
 from lanying.shard.chat import edits, marks, message_kinds
 from lanying.shard.chat.author import Answer, Author
 from lanying.shard.chat.mailbox import Conversation
-from lanying.shard.chat.policy import Refused
 from lanying.shard.groups import reading
 from lanying.shard.store import schema
 
@@ -51,9 +52,6 @@ REPLACE = MessageOperation.REPLACE
 
 MARK_OF_OWNER: dict[int, int] = {READ_ACK: schema.READ_BY_OWNER, PLAY_ACK: schema.PLAYED, DELIVER_ACK: 0}
 MARK_OF_PEER: dict[int, int] = {READ_ACK: schema.READ_BY_PEER, PLAY_ACK: schema.PLAYED, DELIVER_ACK: schema.DELIVERED}
-NO_SUCH_MESSAGE = "no such message in this conversation"
-TOO_OLD = "exceed recall time limit"
-NOT_THE_AUTHOR = "only the author may change a message"
 
 
 def operation(shard: Shard, author: Author, meta: Meta, body: MessageBody, answer: Answer) -> None:
@@ -69,7 +67,7 @@ def operation(shard: Shard, author: Author, meta: Meta, body: MessageBody, answe
     elif kind in MARK_OF_OWNER:
         posted = _acknowledge(shard, author, meta, body)
     else:
-        raise Refused(Status.INVALID_PARAMETER, f"operation {kind} is not known")
+        raise Refused(Refusal.INVALID_PARAMETER, f"operation {kind} is not known")
     shard.kinds[message_kinds.OF_OPERATION[kind]] += 1
     answer(posted)
 
@@ -82,7 +80,7 @@ def other_namespace(shard: Shard, author: Author, meta: Meta) -> Posted:
         try:
             payload = ConversationPayload.FromString(meta.payload)
         except Exception as error:
-            raise Refused(Status.PB_PARSER_ERROR, "payload is not a Conversation") from error
+            raise Refused(Refusal.MALFORMED, "payload is not a Conversation") from error
         head = shard.timelines.refresh(shard.mailboxes.head(author.uid, payload.operation.xid.uid))
         if payload.operation.type == ConversationOperation.DELETE_EVERYWHERE:
             if head.stored:
@@ -183,7 +181,7 @@ def _recall(shard: Shard, author: Author, meta: Meta, body: MessageBody) -> Post
     now_ms = shard.tick.now_ms
     _own_message(shard, head, target)
     if now_ms - message_time_ms(target) > shard.config.policy.recall_seconds * 1000:
-        raise Refused(Status.FAIL, TOO_OLD)
+        raise Refused(Refusal.TOO_LATE_TO_RECALL)
     mid = shard.next_mid()
     stored = frame.meta(mid, uid, author.sn, peer, now_ms, Meta.MESSAGE, meta.payload)
     edits.remove(shard, head, target, "recalled")
@@ -212,9 +210,9 @@ def _own_message(shard: Shard, head: Conversation, target: int) -> Meta:
     """:raises Refused: there is none, or the mailbox's owner did not write it"""
     found = edits.find(shard, head, target)
     if found is None:
-        raise Refused(Status.FAIL, NO_SUCH_MESSAGE)
+        raise Refused(Refusal.NO_SUCH_MESSAGE)
     if getattr(found[1], "from").uid != head.uid:
-        raise Refused(Status.FAIL, NOT_THE_AUTHOR)
+        raise Refused(Refusal.NOT_THE_AUTHOR)
     return found[1]
 
 

@@ -5,31 +5,18 @@ from __future__ import annotations
 import msgspec
 
 from lanying.base import limits, words
-from lanying.base.errors import CallError
+from lanying.base.errors import CallError, Refused
 from lanying.base.rate import Rate, RateLimiter
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import STATE_BANNED, STATE_FROZEN, AddApp, PeerState
 from lanying.config.runtime import RuntimeSettings
-from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
+from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.shard.accounts import accounts, roster
 from lanying.shard.core.ports import Work
 
-_LOGIN_STATUS: dict[int, int] = {402: Status.INVALID_TOKEN, 10000: Status.INVALID_TOKEN}
-_CLOSED: dict[int, tuple[int, str]] = {
-    STATE_BANNED: (Status.USER_BANNED, "this account is banned, ask the administrator"),
-    STATE_FROZEN: (Status.USER_FROZEN, "this account is frozen, ask the administrator"),
-}
+_CLOSED: dict[int, Refusal] = {STATE_BANNED: Refusal.ACCOUNT_BANNED, STATE_FROZEN: Refusal.ACCOUNT_FROZEN}
 """Said before anything about the token, which was revoked with the change of state: clients would only log in again."""
-DISK_FULL = "the server's disk is full, the message was not kept"
 _decode_peer = msgspec.msgpack.Decoder(PeerState).decode
-
-
-class Refused(Exception):
-    """An upload or a login is not accepted: Status code and the reason text the client shows (xsync 5.1, 5.6)."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
 
 
 class Policy:
@@ -66,7 +53,7 @@ class Policy:
     def too_many(self) -> Refused:
         """A user sends more than ``user_rate``."""
         most = self.user_rate.burst
-        return Refused(Status.RATE_LIMIT_EXCEEDED, f"more than {most:g} messages in a second")
+        return Refused(Refusal.TOO_MANY_MESSAGES, f"more than {most:g} messages in a second")
 
     def count_group(self, gid: int, now: float, priority: int) -> bool:
         """Something for a group of this shard. False: it may be dropped (``priority`` above 0) and has to be.
@@ -77,7 +64,7 @@ class Policy:
             return True
         if priority:
             return False
-        raise Refused(Status.RATE_LIMIT_EXCEEDED, f"more than {self._per_group} messages in a second in this group")
+        raise Refused(Refusal.TOO_MANY_MESSAGES, f"more than {self._per_group} messages in a second in this group")
 
     def censor(self, meta: Meta, body: MessageBody) -> None:
         """Look for forbidden words; masked in place if the server masks. :raises Refused: WORD_CENSORED"""
@@ -86,7 +73,7 @@ class Policy:
         if masked is None:
             return
         if not self._mask:
-            raise Refused(Status.WORD_CENSORED, "the message has words this server does not allow")
+            raise Refused(Refusal.FORBIDDEN_WORDS)
         body.content = masked
         meta.payload = body.SerializeToString()
 
@@ -94,12 +81,13 @@ class Policy:
         """:raises Refused: no such user, his token is revoked, or he is banned (xsync 5.1 says what the client does then)"""
         account = accounts.load(self._work.store, uid)
         if account is not None and account.info.app == app and account.info.state in _CLOSED:
-            raise Refused(*_CLOSED[account.info.state])
+            raise Refused(_CLOSED[account.info.state], _CLOSED[account.info.state].message)
         try:
             accounts.check_token(self._work.store, app, uid, epoch)
         except CallError as error:
-            code = _LOGIN_STATUS.get(error.code, Status.FAIL)
-            raise Refused(code, error.message) from error
+            # A token of a user who is gone is a dead token: only that makes a client log in again.
+            gone = error.refusal is Refusal.NO_SUCH_USER
+            raise Refused(Refusal.TOKEN_REJECTED if gone else error.refusal, error.message) from error
 
     def may_chat(self, uid: int, peer: int) -> bool:
         """Are the two close enough to chat? Looked up for every message only where strangers may not."""

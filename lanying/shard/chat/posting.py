@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from lanying.base import limits
-from lanying.base.errors import CallError
+from lanying.base.errors import CallError, Refused
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     STATE_NORMAL,
     FetchHistory,
@@ -29,12 +30,11 @@ from lanying.bus.messages import (
 )
 from lanying.protocol import frame
 from lanying.protocol.frame import parse_frame
-from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status, SyncDL
+from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, SyncDL
 from lanying.shard.accounts import accounts
-from lanying.shard.chat import delivery, history, marks, message_kinds, operations
+from lanying.shard.chat import history, marks, message_kinds, operations
 from lanying.shard.chat.author import InName
 from lanying.shard.chat.mailbox import Conversation
-from lanying.shard.chat.policy import DISK_FULL, Refused
 from lanying.shard.core.later import Later
 from lanying.shard.store import schema
 
@@ -43,19 +43,6 @@ if TYPE_CHECKING:
 
 SYSTEM: Final = 0
 """User id of the server itself."""
-CODES: Final[dict[str, int]] = {
-    delivery.NO_SUCH_USER: 10000,
-    delivery.BLOCKED: 10006,
-    delivery.STRANGERS: 10010,
-    operations.NO_SUCH_MESSAGE: 10002,
-    "there is no such group": 20001,
-    "this group was destroyed": 20001,
-    "you are not a member of this group": 20011,
-    "the recipient's shard is not available, try again": 503,
-    DISK_FULL: 10009,
-}
-"""REST codes by the reason a session would be told."""
-_BY_STATUS: Final[dict[int, int]] = {Status.INVALID_PARAMETER: 10002, Status.RATE_LIMIT_EXCEEDED: 429}
 _decode_page: Final = msgspec.msgpack.Decoder(HistoryPage).decode
 
 
@@ -93,7 +80,7 @@ class Posting:
         """A message of the server to one of our users."""
         shard = self._shard
         if accounts.need(shard.store, request.uid, request.app).info.state != STATE_NORMAL:
-            raise CallError(10000, delivery.NO_SUCH_USER)
+            raise CallError(Refusal.NO_RECIPIENT)
         meta = Meta(payload=request.payload)
         self._checked(meta, system=True)
         return self.tell(request.uid, meta.payload, request.client_mid)
@@ -128,11 +115,11 @@ class Posting:
         asked = FetchHistory(request.peer, request.uid, request.before, request.limit)
 
         def answer(reply: Reply) -> None:
-            if reply.code == 200:
+            if reply.refusal is None:
                 found = _decode_page(reply.body)
                 later.settle(encode(HistoryPage(shard.timelines.personal(head, found), found.next_key)))
             else:
-                later.settle(CallError(reply.code, reply.message))
+                later.settle(CallError(reply.refusal, reply.message))
 
         shard.ask(shard.shard_of(request.peer), asked, answer)
         return later
@@ -169,9 +156,9 @@ class Posting:
         shard = self._shard
         most = shard.config.policy.message_bytes
         if shard.full:
-            raise CallError(10009, DISK_FULL)
+            raise CallError(Refusal.DISK_FULL)
         if len(meta.payload) > most:
-            raise CallError(10002, f"a message has at most {most} bytes")
+            raise CallError(Refusal.INVALID_PARAMETER, f"a message has at most {most} bytes")
         body = MessageBody.FromString(meta.payload)
         assert system or not body.is_system, "the gateway decides who may look like the server"
         try:
@@ -184,4 +171,4 @@ class Posting:
 
 def refusal(refused: Refused) -> CallError:
     """As REST says it."""
-    return CallError(CODES.get(refused.reason) or _BY_STATUS.get(refused.code, 10010), refused.reason)
+    return CallError(refused.refusal, refused.message)

@@ -10,6 +10,7 @@ import msgspec
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import Applicant, ListApplicants
 from lanying.shard.core.ports import Work
 from lanying.shard.groups import records
@@ -58,7 +59,7 @@ def make_room(work: Work, gid: int) -> None:
         return
     done = [(row.created_ms, applicant) for applicant, row in received if not row.open_at(work.now_ms)]
     if not done:
-        raise CallError(10010, "this group has too many unanswered applications, try again later")
+        raise CallError(Refusal.PERMISSION_DENIED, "this group has too many unanswered applications, try again later")
     work.delete(schema.GROUP_ITEMS, _key(gid, min(done)[1]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.ids import slot_of
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import CreateGroup, GroupInfo, GroupRequest, GroupView, Invitee, Outcome
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import accounts
@@ -24,9 +25,9 @@ def create(work: Work, request: CreateGroup) -> GroupView:
     for name in ("name", "description", "avatar"):
         records.check_text(name, getattr(request, name), TEXTS[name])
     if not 0 <= request.kind <= records.TYPES:
-        raise CallError(10002, "type is 0 private, 1 public, 2 chat room or 3 temporary")
+        raise CallError(Refusal.INVALID_PARAMETER, "type is 0 private, 1 public, 2 chat room or 3 temporary")
     if not 1 <= request.capacity <= limits.GROUP_MEMBERS_MAX:
-        raise CallError(10002, f"a group holds 1 to {limits.GROUP_MEMBERS_MAX} members")
+        raise CallError(Refusal.INVALID_PARAMETER, f"a group holds 1 to {limits.GROUP_MEMBERS_MAX} members")
     uid = request.uid
     others = list({it.uid: it for it in request.invitees if it.uid != uid}.values())
     if len(others) >= request.capacity:
@@ -34,7 +35,9 @@ def create(work: Work, request: CreateGroup) -> GroupView:
     direct = [it.uid for it in others if not it.confirm]
     asked = [it.uid for it in others if it.confirm]
     if len(asked) > limits.GROUP_INVITATIONS:
-        raise CallError(10010, f"invite at most {limits.GROUP_INVITATIONS} users who want to be asked")
+        raise CallError(
+            Refusal.PERMISSION_DENIED, f"invite at most {limits.GROUP_INVITATIONS} users who want to be asked"
+        )
     gid = accounts.next_id(work, slot_of(uid))
     now_ms = work.now_ms
     info = GroupInfo(
@@ -65,7 +68,7 @@ def invite(work: Work, request: GroupRequest[object], invitees: list[Invitee], r
     for it in {it.uid: it for it in invitees}.values():
         refused = _barred(work, gid, it.uid, own >= ADMIN)
         if refused is None and len(direct) >= room:
-            refused = Outcome(it.uid, 20010, _full(group.info.capacity).message)
+            refused = Outcome(it.uid, Refusal.GROUP_FULL, _full(group.info.capacity).message)
         outcomes.append(refused or Outcome(it.uid))
         if refused is None:
             (asked if it.confirm else direct).append(it.uid)
@@ -86,7 +89,9 @@ def answer_invitation(work: Work, request: GroupRequest[object], accept: bool) -
     gid, uid = group.info.gid, request.uid
     found = invitations.waiting(work.store, gid, uid, work.now_ms)
     if found is None:
-        raise CallError(20015, "this invitation is not there, was answered or has expired; ask for a new one")
+        raise CallError(
+            Refusal.NO_SUCH_INVITATION, "this invitation is not there, was answered or has expired; ask for a new one"
+        )
     inviter = found.inviter
     if not accept:
         invitations.close(work, gid, uid, 2)
@@ -104,7 +109,7 @@ def apply(work: Work, request: GroupRequest[object], reason: str) -> bool:
     gid, uid = group.info.gid, request.uid
     _check_entry(work, gid, uid)
     if group.info.apply_approval == records.CLOSED:
-        raise CallError(10010, "this group takes no applications, a member has to invite you")
+        raise CallError(Refusal.PERMISSION_DENIED, "this group takes no applications, a member has to invite you")
     _need_room(group)
     if group.info.apply_approval == records.OPEN:
         records.save(work, members.admit(work, group, [uid]))
@@ -127,7 +132,7 @@ def answer_application(work: Work, request: GroupRequest[object], applicant: int
     gid, actor = group.info.gid, request.uid
     found = applications.load(work.store, gid, applicant)
     if found is None or not found.open_at(work.now_ms):
-        raise CallError(20014, "this application is not there, was answered or has expired")
+        raise CallError(Refusal.NO_SUCH_APPLICATION, "this application is not there, was answered or has expired")
     if accept:
         _need_room(group)
     kind = N.APPLY_ACCEPTED if accept else N.APPLY_DECLINED
@@ -151,7 +156,9 @@ def join_by_code(work: Work, request: GroupRequest[object], inviter: int) -> Non
     group, _ = records.need(work, request)
     gid, uid = group.info.gid, request.uid
     if not _may_invite(group, records.role_in(work.store, group, inviter)):
-        raise CallError(20024, "who made this QR text may not invite into the group any more, ask for a new one")
+        raise CallError(
+            Refusal.WRONG_QR_CODE, "who made this QR text may not invite into the group any more, ask for a new one"
+        )
     _check_entry(work, gid, uid)
     _need_room(group)
     records.save(work, members.admit(work, group, [uid], inviter))
@@ -167,18 +174,23 @@ def _may_invite(group: Group, own: int) -> bool:
 def _barred(work: Work, gid: int, uid: int, by_admin: bool) -> Outcome | None:
     """Why somebody may not come in."""
     if records.member(work.store, gid, uid) is not None:
-        return Outcome(uid, 20017, "already a member of this group")
+        return Outcome(uid, Refusal.ALREADY_A_MEMBER, "already a member of this group")
     if members.is_blocked(work.store, gid, uid):
-        return Outcome(uid, 20018, "on the block list of this group, an admin has to unblock him first")
+        return Outcome(
+            uid, Refusal.ON_THE_BLOCK_LIST, "on the block list of this group, an admin has to unblock him first"
+        )
     if not by_admin and members.kicks(work, gid, uid) >= limits.GROUP_KICKS:
-        return Outcome(uid, 20016, "kicked too often to come back so soon, an admin has to invite him")
+        return Outcome(
+            uid, Refusal.KICKED_TOO_OFTEN, "kicked too often to come back so soon, an admin has to invite him"
+        )
     return None
 
 
 def _check_entry(work: Work, gid: int, uid: int) -> None:
     refused = _barred(work, gid, uid, by_admin=False)
     if refused is not None:
-        raise CallError(refused.code, refused.reason)
+        assert refused.refusal is not None
+        raise CallError(refused.refusal, refused.reason)
 
 
 def _need_room(group: Group) -> None:
@@ -187,7 +199,7 @@ def _need_room(group: Group) -> None:
 
 
 def _full(capacity: int) -> CallError:
-    return CallError(20010, f"this group is full, it holds {capacity} members")
+    return CallError(Refusal.GROUP_FULL, f"this group is full, it holds {capacity} members")
 
 
 def _invite(work: Work, gid: int, inviter: int, uids: list[int], reason: str) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import Invited
 from lanying.shard.core.ports import Work
 from lanying.shard.store import schema
@@ -52,7 +53,9 @@ def need_room(work: Work, gid: int, wanted: int) -> None:
         else:
             count += 1
     if count > limits.GROUP_INVITATIONS:
-        raise CallError(10010, "too many invitations into this group wait for an answer, try again later")
+        raise CallError(
+            Refusal.PERMISSION_DENIED, "too many invitations into this group wait for an answer, try again later"
+        )
     for key in expired:
         work.delete(schema.GROUP_ITEMS, key)
 

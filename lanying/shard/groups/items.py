@@ -10,6 +10,7 @@ import msgspec
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import Announcement, GroupRequest, Outcome, SharedFile
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.core.ports import Work
@@ -49,7 +50,7 @@ def withdraw(work: Work, request: GroupRequest[object], number: int) -> None:
     group, _ = records.need(work, request, ADMIN)
     gid = group.info.gid
     if _get(work.store, gid, schema.GROUP_ANNOUNCEMENT, number, _decode_announcement) is None:
-        raise CallError(20020, f"there is no announcement {number} in this group")
+        raise CallError(Refusal.NO_SUCH_ANNOUNCEMENT, f"there is no announcement {number} in this group")
     work.delete(schema.GROUP_ITEMS, schema.pack_item(gid, schema.GROUP_ANNOUNCEMENT, number))
     _announced(work, gid, request.uid, "")
 
@@ -71,7 +72,7 @@ def share(work: Work, request: GroupRequest[object], name: str, size: int, kind:
     records.check_text("url", url, limits.TEXT_FIELD_CHARS)
     gid, now_ms = group.info.gid, work.now_ms
     if len(_list(work.store, gid, schema.GROUP_FILE, _decode_file)) >= limits.GROUP_FILES:
-        raise CallError(20023, f"a group keeps {limits.GROUP_FILES} shared files, delete some first")
+        raise CallError(Refusal.NOT_THE_UPLOADER, f"a group keeps {limits.GROUP_FILES} shared files, delete some first")
     row = SharedFile(_next_item(work, group), request.uid, name, size, kind, url, now_ms, now_ms)
     _save_file(work, gid, row)
     content = {"file_id": row.id, "name": name, "size": size, "type": kind, "url": url}
@@ -87,8 +88,8 @@ def rename(work: Work, request: GroupRequest[object], number: int, name: str) ->
     found = _get(work.store, gid, schema.GROUP_FILE, number, _decode_file)
     refused = _untouchable(found, number, request.uid, own)
     if found is None or refused is not None:
-        assert refused is not None
-        raise CallError(refused.code, refused.reason)
+        assert refused is not None and refused.refusal is not None
+        raise CallError(refused.refusal, refused.reason)
     _save_file(work, gid, msgspec.structs.replace(found, name=name, updated_ms=work.now_ms))
     _tell_files(work, gid, request.uid, pb.GroupNotice.FILE_UPDATED, {"file_id": number, "name": name})
 
@@ -104,7 +105,7 @@ def unshare(work: Work, request: GroupRequest[object], numbers: list[int]) -> li
         outcomes.append(refused or Outcome(number))
         if refused is None:
             work.delete(schema.GROUP_ITEMS, schema.pack_item(gid, schema.GROUP_FILE, number))
-    gone = [it.id for it in outcomes if it.code == 200]
+    gone = [it.id for it in outcomes if it.refusal is None]
     if gone:
         _tell_files(work, gid, request.uid, pb.GroupNotice.FILE_DELETED, {"file_list": gone})
     return outcomes
@@ -121,9 +122,9 @@ def files(work: Work, request: GroupRequest[object]) -> list[SharedFile]:
 
 def _untouchable(found: SharedFile | None, number: int, uid: int, own: int) -> Outcome | None:
     if found is None:
-        return Outcome(number, 20022, f"there is no shared file {number} in this group")
+        return Outcome(number, Refusal.NO_SUCH_SHARED_FILE, f"there is no shared file {number} in this group")
     if found.uploader != uid and own < ADMIN:
-        return Outcome(number, 20023, "only who shared this file and admins may do this")
+        return Outcome(number, Refusal.NOT_THE_UPLOADER, Refusal.NOT_THE_UPLOADER.message)
     return None
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     GroupRequest,
     MemberInfo,
@@ -107,7 +108,9 @@ def leave(work: Work, request: GroupRequest[object]) -> None:
     if records.member(work.store, gid, uid) is None:
         raise records.refusal(MEMBER)
     if uid == group.info.owner:
-        raise CallError(20004, "the owner cannot leave: transfer the group to somebody, or destroy it")
+        raise CallError(
+            Refusal.OWNER_CANNOT_LEAVE, "the owner cannot leave: transfer the group to somebody, or destroy it"
+        )
     records.save(work, _dismiss(work, group, [uid]))
     payload = tell.notice(pb.GroupNotice.LEAVED, gid, uid)
     work.group_notice(gid, uid, payload)
@@ -119,7 +122,7 @@ def kick(work: Work, request: GroupRequest[object], uids: list[int], reason: str
     group, own = records.need(work, request, ADMIN)
     records.check_text("reason", reason, limits.TEXT_FIELD_CHARS)
     outcomes = [_removable(work, group, request.uid, own, uid) for uid in uids]
-    gone = [it.id for it in outcomes if it.code == 200]
+    gone = [it.id for it in outcomes if it.refusal is None]
     if gone:
         gid = group.info.gid
         for uid in gone:
@@ -165,7 +168,9 @@ def block(work: Work, request: GroupRequest[object], uids: list[int]) -> list[Ou
         refused = records.outranked(group, request.uid, own, uid, found)
         known = is_blocked(work.store, gid, uid)
         if refused is None and not known and len(fresh) >= room:
-            refused = Outcome(uid, 10010, f"a block list holds {limits.GROUP_BLOCKED} users, unblock some first")
+            refused = Outcome(
+                uid, Refusal.PERMISSION_DENIED, f"a block list holds {limits.GROUP_BLOCKED} users, unblock some first"
+            )
         outcomes.append(refused or Outcome(uid))
         if refused is None and not known:
             fresh.append(uid)
@@ -212,7 +217,7 @@ def ban(work: Work, request: GroupRequest[object], uids: list[int], minutes: int
     for uid in uids:
         found = records.member(work.store, gid, uid)
         if found is None:
-            outcomes.append(Outcome(uid, 20002, "not a member of this group"))
+            outcomes.append(Outcome(uid, Refusal.NOT_A_MEMBER, "not a member of this group"))
             continue
         refused = records.outranked(group, request.uid, own, uid, found) if minutes else None
         outcomes.append(refused or Outcome(uid))
@@ -239,11 +244,14 @@ def set_own(work: Work, request: SetMember) -> None:
         changes["display_name"] = request.display_name
     if request.mute_mode is not None:
         if not 0 <= request.mute_mode <= MUTE_MODES:
-            raise CallError(10002, "msg_mute_mode is 0 none, 1 no alert or 2 do not deliver")
+            raise CallError(Refusal.INVALID_PARAMETER, "msg_mute_mode is 0 none, 1 no alert or 2 do not deliver")
         changes["mute_mode"] = request.mute_mode
     if request.push_mode is not None:
         if not 0 <= request.push_mode <= PUSH_MODES:
-            raise CallError(20003, "msg_push_mode is 0 all, 1 none, 2 admins or mentions, 3 admins or 4 mentions")
+            raise CallError(
+                Refusal.NO_SUCH_PUSH_MODE,
+                "msg_push_mode is 0 all, 1 none, 2 admins or mentions, 3 admins or 4 mentions",
+            )
         changes["push_mode"] = request.push_mode
     changed = {name: value for name, value in changes.items() if getattr(row, name) != value}
     if not changed:
@@ -307,7 +315,7 @@ def list_admins(work: Work, request: GroupRequest[object]) -> list[MemberInfo]:
 def _removable(work: Work, group: Group, actor: int, own: int, uid: int) -> Outcome:
     found = records.member(work.store, group.info.gid, uid)
     if found is None:
-        return Outcome(uid, 20002, "not a member of this group")
+        return Outcome(uid, Refusal.NOT_A_MEMBER, "not a member of this group")
     return records.outranked(group, actor, own, uid, found) or Outcome(uid)
 
 

@@ -20,10 +20,10 @@ from typing import Any, Final
 import msgspec
 
 from lanying.base import limits
-from lanying.base.errors import CallError
+from lanying.base.errors import CallError, Refused
 from lanying.base.ids import MAX_ENTITY_ID
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import GroupInfo, GroupPage, GroupRequest, GroupView, MemberInfo, Outcome, PublicPage
-from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.core.ports import Work
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
@@ -45,9 +45,9 @@ CLOSED: Final = 2
 FOREVER: Final = -1
 
 _REFUSALS: Final = {
-    MEMBER: (20011, "only members of this group may do this"),
-    ADMIN: (20012, "only the owner and admins of this group may do this"),
-    OWNER: (20013, "only the owner of this group may do this"),
+    MEMBER: Refusal.MEMBERS_ONLY,
+    ADMIN: Refusal.ADMINS_ONLY,
+    OWNER: Refusal.OWNER_ONLY,
 }
 
 
@@ -115,22 +115,24 @@ def member_since(store: Store, gid: int, uid: int) -> tuple[int, bool] | None:
     return found.joined_ms, group.info.history_visible
 
 
-def may_post(store: Store, gid: int, uid: int, app: str, now_ms: int, *, speaks: bool = True) -> tuple[int, str] | None:
-    """Why ``uid`` may not write into a group: a Status code and a reason; None: he may. Without ``speaks`` bans do not count."""
+def may_post(store: Store, gid: int, uid: int, app: str, now_ms: int, *, speaks: bool = True) -> Refused | None:
+    """Why ``uid`` may not write into a group; None: they may. Without ``speaks`` bans do not count."""
     group = load(store, gid)
     if group is None or group.info.app != app:
-        return pb.Status.FAIL, "there is no such group"
+        return Refused(Refusal.NO_SUCH_GROUP)
     if group.info.status == DESTROYED:
-        return pb.Status.FAIL, "this group was destroyed"
+        return Refused(Refusal.GROUP_DESTROYED)
     found = member(store, gid, uid)
     if found is None:
-        return pb.Status.FAIL, "you are not a member of this group"
+        return Refused(Refusal.MEMBERS_ONLY, "you are not a member of this group")
     if not speaks or role(group, found, uid) >= ADMIN:
         return None
     if banned(found.banned_until_ms, now_ms):
-        return pb.Status.FAIL, "you are banned from writing in this group" + _until(found.banned_until_ms, now_ms)
+        refusal = Refusal.BANNED_IN_GROUP
+        return Refused(refusal, refusal.text + _until(found.banned_until_ms, now_ms))
     if banned(group.info.ban_until_ms, now_ms):
-        return pb.Status.FAIL, "only admins may write in this group" + _until(group.info.ban_until_ms, now_ms)
+        refusal = Refusal.GROUP_BANNED
+        return Refused(refusal, refusal.text + _until(group.info.ban_until_ms, now_ms))
     return None
 
 
@@ -212,9 +214,9 @@ def need(work: Work, request: GroupRequest[object], least: int = NOBODY) -> tupl
     """
     group = load(work.store, request.gid)
     if group is None or group.info.app != request.app:
-        raise CallError(20001, f"there is no group {request.gid}")
+        raise CallError(Refusal.NO_SUCH_GROUP, f"there is no group {request.gid}")
     if group.info.status == DESTROYED:
-        raise CallError(20001, f"group {request.gid} was destroyed")
+        raise CallError(Refusal.NO_SUCH_GROUP, f"group {request.gid} was destroyed")
     found = max(role_in(work.store, group, request.uid), request.rights)
     if found < least:
         raise refusal(least)
@@ -223,7 +225,7 @@ def need(work: Work, request: GroupRequest[object], least: int = NOBODY) -> tupl
 
 def refusal(least: int) -> CallError:
     """The error for a caller whose role is not ``least``."""
-    return CallError(*_REFUSALS[least])
+    return CallError(_REFUSALS[least])
 
 
 def banned(until_ms: int, now_ms: int) -> bool:
@@ -236,16 +238,18 @@ def ban_end(minutes: int, now_ms: int) -> int:
     if minutes == FOREVER or minutes == 0:
         return minutes
     if not 0 < minutes <= limits.GROUP_BAN_MINUTES:
-        raise CallError(10002, f"duration is 1 to {limits.GROUP_BAN_MINUTES} minutes, or -1 for ever")
+        raise CallError(
+            Refusal.INVALID_PARAMETER, f"duration is 1 to {limits.GROUP_BAN_MINUTES} minutes, or -1 for ever"
+        )
     return now_ms + minutes * 60_000
 
 
 def outranked(group: Group, actor: int, own: int, uid: int, found: Member | None) -> Outcome | None:
     """Why ``actor`` with role ``own`` may do nothing to ``uid``; None: he may."""
     if uid == actor:
-        return Outcome(uid, 10002, "this is you")
+        return Outcome(uid, Refusal.INVALID_PARAMETER, "this is you")
     if role(group, found, uid) >= own:
-        return Outcome(uid, 20013, "only the owner may do this to an admin, and nobody to the owner")
+        return Outcome(uid, Refusal.OWNER_ONLY, "only the owner may do this to an admin, and nobody to the owner")
     return None
 
 
@@ -279,7 +283,7 @@ def describe(uid: int, row: Member | None, now_ms: int) -> MemberInfo:
 def check_text(name: str, value: object, most: int) -> None:
     """:raises CallError: 10002"""
     if not isinstance(value, str) or len(value) > most:
-        raise CallError(10002, f"{name} is a text of at most {most} characters")
+        raise CallError(Refusal.INVALID_PARAMETER, f"{name} is a text of at most {most} characters")
 
 
 def _until(until_ms: int, now_ms: int) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import GroupRequest, Invited, Outcome, Unseat
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.core.ports import Work
@@ -52,7 +53,9 @@ def transfer(work: Work, request: GroupRequest[object], new_owner: int) -> None:
     """Make a member the owner; the old one is a plain member from now on."""
     group, _ = records.need(work, request, records.OWNER)
     if records.member(work.store, group.info.gid, new_owner) is None:
-        raise CallError(20005, "the new owner has to be a member of the group, invite him first")
+        raise CallError(
+            Refusal.NEW_OWNER_NOT_A_MEMBER, "the new owner has to be a member of the group, invite him first"
+        )
     if new_owner != group.info.owner:
         records.save(work, hand_over(work, group, new_owner))
 
@@ -74,11 +77,13 @@ def set_admins(work: Work, request: GroupRequest[object], uids: list[int], grant
     admins, changed = list(group.admins), []
     for uid in uids:
         if records.member(work.store, gid, uid) is None:
-            outcomes.append(Outcome(uid, 20002, "not a member of this group"))
+            outcomes.append(Outcome(uid, Refusal.NOT_A_MEMBER, "not a member of this group"))
         elif uid == group.info.owner:
-            outcomes.append(Outcome(uid, 10002, "the owner is no admin"))
+            outcomes.append(Outcome(uid, Refusal.INVALID_PARAMETER, "the owner is no admin"))
         elif granted and uid not in admins and len(admins) >= limits.GROUP_ADMINS:
-            outcomes.append(Outcome(uid, 10010, f"a group has at most {limits.GROUP_ADMINS} admins"))
+            outcomes.append(
+                Outcome(uid, Refusal.PERMISSION_DENIED, f"a group has at most {limits.GROUP_ADMINS} admins")
+            )
         else:
             outcomes.append(Outcome(uid))
             if granted != (uid in admins):
@@ -120,9 +125,9 @@ def _check(name: str, value: object) -> None:
         records.check_text(name, value, TEXTS[name])
     elif name in SWITCHES:
         if not isinstance(value, bool):
-            raise CallError(10002, f"{name} is true or false")
+            raise CallError(Refusal.INVALID_PARAMETER, f"{name} is true or false")
     elif name == "apply_approval":
         if not isinstance(value, int) or isinstance(value, bool) or not records.OPEN <= value <= records.CLOSED:
-            raise CallError(10002, "apply_approval is 0 open, 1 approval by an admin or 2 closed")
+            raise CallError(Refusal.INVALID_PARAMETER, "apply_approval is 0 open, 1 approval by an admin or 2 closed")
     else:
-        raise CallError(10002, f"{name} cannot be set")
+        raise CallError(Refusal.INVALID_PARAMETER, f"{name} cannot be set")

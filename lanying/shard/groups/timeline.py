@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lanying.base import limits
-from lanying.base.errors import CallError
+from lanying.base.errors import CallError, Refused
 from lanying.base.ids import message_time_ms
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     FetchEntries,
     FetchHistory,
@@ -34,12 +35,11 @@ from lanying.bus.messages import (
 )
 from lanying.protocol import frame
 from lanying.protocol.connection import WRAPPERS
-from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, Status
+from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.shard.accounts import devices
 from lanying.shard.chat import edits, marks, message_kinds, operations
 from lanying.shard.chat.author import Answer, Author
 from lanying.shard.chat.mailbox import Conversation
-from lanying.shard.chat.policy import DISK_FULL, Refused
 from lanying.shard.chat.sync import Entry
 from lanying.shard.core.session import Session
 from lanying.shard.groups import records
@@ -48,8 +48,6 @@ from lanying.shard.store import schema
 if TYPE_CHECKING:
     from lanying.shard.shard import Shard
 
-REFUSED = 1000
-"""A refused post's call code is this plus the Status code the client gets."""
 _decode_posted = msgspec.msgpack.Decoder(Posted).decode
 _decode_entries = msgspec.msgpack.Decoder(list[bytes]).decode
 _decode_page = msgspec.msgpack.Decoder(HistoryPage).decode
@@ -83,7 +81,7 @@ class Timelines:
             gid, author.uid, author.sn, author.app, meta.id, meta.payload, operation, target, live, body.priority
         )
         if not gid:
-            raise Refused(Status.INVALID_PARAMETER, "a group message needs a group")
+            raise Refused(Refusal.INVALID_PARAMETER, "a group message needs a group")
         if shard.shard_of(gid) == shard.index:
             posted = self.accept(request)
             shard.apply_local()
@@ -91,11 +89,10 @@ class Timelines:
             return
 
         def answered(reply: Reply) -> None:
-            if reply.code == 200:
+            if reply.refusal is None:
                 answer(_decode_posted(reply.body))
             else:
-                code = reply.code - REFUSED if reply.code > REFUSED else int(Status.FAIL)
-                answer(Refused(code, reply.message))
+                answer(Refused(reply.refusal, reply.message))
 
         shard.ask(shard.shard_of(gid), request, answered)
 
@@ -104,18 +101,18 @@ class Timelines:
         try:
             return self.accept(request)
         except Refused as refused:
-            raise CallError(REFUSED + refused.code, refused.reason) from refused
+            raise CallError(refused.refusal, refused.reason) from refused
 
     def accept(self, request: GroupPost) -> Posted:
         """Put an upload into the timeline of a group of this shard. :raises Refused: its author may not"""
         shard = self._shard
         gid, uid, now_ms = request.gid, request.uid, shard.tick.now_ms
         if shard.full:
-            raise Refused(Status.FAIL, DISK_FULL)
+            raise Refused(Refusal.DISK_FULL)
         speaks = request.operation != operations.RECALL  # a banned member may still take back
         refusal = records.may_post(shard.store, gid, uid, request.app, now_ms, speaks=speaks)
         if refusal is not None:
-            raise Refused(*refusal)
+            raise refusal
         head = shard.mailboxes.head(gid, gid)
         if request.live:
             shard.kinds[message_kinds.LIVE] += 1
@@ -165,26 +162,26 @@ class Timelines:
         uid, kind, target, now_ms = request.uid, request.operation, request.target, shard.tick.now_ms
         found = edits.find(shard, head, target)
         if found is None:
-            raise Refused(Status.FAIL, operations.NO_SUCH_MESSAGE)
+            raise Refused(Refusal.NO_SUCH_MESSAGE)
         own = getattr(found[1], "from").uid == uid
         mid, sn, edit_ms = shard.next_mid(), request.sn, 0
         payload = request.payload
         if kind == operations.RECALL:
             if not records.may_recall(shard.store, request.gid, uid):
                 if not own:
-                    raise Refused(Status.FAIL, operations.NOT_THE_AUTHOR)
+                    raise Refused(Refusal.NOT_THE_AUTHOR)
                 if now_ms - message_time_ms(target) > shard.config.policy.recall_seconds * 1000:
-                    raise Refused(Status.FAIL, operations.TOO_OLD)
+                    raise Refused(Refusal.TOO_LATE_TO_RECALL)
             edits.remove(shard, head, target, "recalled")
         elif kind in (operations.APPEND, operations.REPLACE):
             if not own:
-                raise Refused(Status.FAIL, operations.NOT_THE_AUTHOR)
+                raise Refused(Refusal.NOT_THE_AUTHOR)
             edit_ms = edits.edit_time(found[1], now_ms)
             edits.change(shard, head, target, kind, MessageBody.FromString(payload), edit_ms)
             payload += b"\x78" + frame.varint(edit_ms)
             sn = 0  # the author's device gets its own edit as well (xsync 6.4)
         else:
-            raise Refused(Status.INVALID_PARAMETER, f"operation {kind} is not for groups")
+            raise Refused(Refusal.INVALID_PARAMETER, f"operation {kind} is not for groups")
         stored = frame.meta(mid, uid, sn, request.gid, edit_ms or now_ms, Meta.MESSAGE, payload)
         self.put(head, mid, stored, listed=False, author=uid, sn=sn)
         shard.kinds[message_kinds.OF_OPERATION[kind]] += 1
@@ -340,7 +337,7 @@ class Timelines:
             return False
 
         def answered(reply: Reply) -> None:
-            if reply.code == 200 and not session.left:
+            if reply.refusal is None and not session.left:
                 shard.mailboxes.lend(head.peer, first, _decode_entries(reply.body))
                 shard.tick.pulls.append((session, head.peer, key))
 
@@ -362,7 +359,7 @@ class Timelines:
 
         def answered(reply: Reply) -> None:
             if not session.left:
-                send(_decode_page(reply.body) if reply.code == 200 else HistoryPage([], key))
+                send(_decode_page(reply.body) if reply.refusal is None else HistoryPage([], key))
 
         shard.ask(shard.shard_of(gid), request, answered)
 

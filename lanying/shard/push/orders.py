@@ -13,6 +13,7 @@ import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import CountPushTask, GetPushTask, Message, OrderPushes, PushTask, PutPushTask
 from lanying.shard.push import targets
 from lanying.shard.store import schema
@@ -43,7 +44,7 @@ class PushOrders:
         """Keep a task; old ones make room. :raises CallError: 10002 it is too long"""
         shard, task = self._shard, request.task
         if len(task.order) > limits.PUSH_ORDER_CHARS:
-            raise CallError(10002, f"message has at most {limits.PUSH_ORDER_CHARS} characters")
+            raise CallError(Refusal.INVALID_PARAMETER, f"message has at most {limits.PUSH_ORDER_CHARS} characters")
         rows = [_decode_task(row) for _, row in shard.store.scan(schema.PUSH_TASKS, b"", _BEHIND_ALL)]
         rows.sort(key=lambda row: row.created_ms)
         room = limits.PUSH_TASKS_KEPT - 1

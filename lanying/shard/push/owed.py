@@ -22,6 +22,7 @@ import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     STATE_DELETED,
     STATE_NORMAL,
@@ -175,7 +176,7 @@ class Pushes:
         shard, uid = self._shard, request.uid
         account = accounts.need(shard.store, uid)
         if account.info.state != STATE_NORMAL:
-            raise CallError(10000, f"user {uid} may not log in")
+            raise CallError(Refusal.NO_SUCH_USER, f"user {uid} may not log in")
         bound = [(it.sn, it.notifier, it.push_token) for it in devices.list_all(shard.store, uid) if it.push_token]
         facts = PushFacts(account.info, account.extras.badge, bound)
         if request.task:
@@ -197,7 +198,7 @@ class Pushes:
         store, gid = self._shard.store, request.gid
         group, member = records.load(store, gid), records.member(store, gid, request.uid)
         if group is None:
-            raise CallError(20001, f"there is no group {gid}")
+            raise CallError(Refusal.NO_SUCH_GROUP, f"there is no group {gid}")
         meta, seq = self._entry(self._shard.mailboxes.head(gid, gid), request.mid)
         if member is None or not meta:
             return GroupPushFacts(meta, seq, member is not None)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import STATE_BANNED, GetCredentials, SetState
 from lanying.config.schema import Accounts
 from lanying.protocol.schema import xsync_pb2 as pb
@@ -170,7 +171,7 @@ def test_a_user_cannot_act_as_another(gateway: Gateway) -> None:
 
 def test_a_shard_that_is_down_is_a_business_error(gateway: Gateway) -> None:
     _, token = gateway.register("alice")
-    gateway.shards.fail = CallError(503, "shard-0 did not answer in time, try again")
+    gateway.shards.fail = CallError(Refusal.UNAVAILABLE, "shard-0 did not answer in time, try again")
     assert gateway.code("GET", "/user/profile", token) == 503
     gateway.shards.fail = RuntimeError("bug")
     response = gateway.send("GET", "/user/profile", headers={"app_id": "app", "access-token": token})

@@ -9,6 +9,7 @@ import pytest
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation
 from lanying.testing.simulation import Device, User
 from tests.gateway.conftest import Gateway, SimulatedShards
@@ -248,7 +249,7 @@ def test_pages(town: Town) -> None:
 
 def test_a_shard_that_does_not_answer_is_said(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     async def gone(shard: int, request: object) -> bytes:
-        raise CallError(503, "shard-1 did not answer in time, try again")
+        raise CallError(Refusal.UNAVAILABLE, "shard-1 did not answer in time, try again")
 
     call = town.gateway.services.shards.call
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from lanying.base.refusals import Refusal
 from lanying.protocol.schema.xsync_pb2 import MessageOperation, Status
-from lanying.shard.chat.policy import DISK_FULL
 from lanying.testing.simulation import Simulation
 from tests.shard.groups.test_timeline import Club, say
 
-FULL = (Status.FAIL, DISK_FULL)
+FULL = (Status.FAIL, Refusal.DISK_FULL.text)
 
 
 def test_messages_and_operations_are_refused_with_the_reason_and_reads_go_on() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lanying.base.errors import Refused
 from lanying.bus import messages as m
 from lanying.bus.messages import STATE_BANNED, STATE_FROZEN, STATE_NORMAL
 from lanying.config.schema import Config, Policy
@@ -19,7 +20,6 @@ from lanying.protocol.schema.xsync_pb2 import (
     UnreadDL,
     UserNotice,
 )
-from lanying.shard.chat.policy import Refused
 from lanying.testing.simulation import Device, Simulation, User
 
 
@@ -151,7 +151,7 @@ def test_a_banned_or_frozen_user_is_told_so_and_gets_his_messages_later(state: i
     assert (notice.type, device.closed) == (UserNotice.FROZEN, True)
     with pytest.raises(Refused) as refused:
         bob.device()
-    assert refused.value.code == (Status.USER_BANNED if state == STATE_BANNED else Status.USER_FROZEN)
+    assert refused.value.status == (Status.USER_BANNED if state == STATE_BANNED else Status.USER_FROZEN)
     a = alice.device()
     assert a.send(bob, "later") in a.acknowledged
     sim.call(bob.shard.index, m.SetState(bob.uid, STATE_NORMAL))

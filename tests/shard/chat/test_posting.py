@@ -9,6 +9,7 @@ import pytest
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     BroadcastInfo,
     CancelBroadcast,
@@ -182,7 +183,7 @@ def test_a_shard_that_is_away_is_said(sim: Simulation) -> None:
     alice.shard.call(Call(9, "gateway", 5000, encode(Post(alice.uid, alice.app, bob.uid, text("x")))))
     sim.run()
     assert not [envelope for _, envelope in alice.shard.tick.envelopes if isinstance(envelope, Reply)]
-    sim._calls.pop(max(sim._calls))(Reply(0, 503, "gone"))
+    sim._calls.pop(max(sim._calls))(Reply(0, Refusal.UNAVAILABLE, "gone"))
     answers += [envelope for _, envelope in alice.shard.tick.envelopes if isinstance(envelope, Reply)]
     assert answers[0].code == 503
 

@@ -33,7 +33,7 @@ class Club:
         shard.call(m.Call(1, "gateway", self.sim.now_ms + 1000, m.encode(request)))
         reply = shard.tick.envelopes[-1][1]
         assert isinstance(reply, m.Reply)
-        assert reply.code == 200, reply
+        assert reply.refusal is None, reply
         self.sim.run()
         return msgspec.msgpack.decode(reply.body, type=result)
 

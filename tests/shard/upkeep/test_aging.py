@@ -10,9 +10,9 @@ import pytest
 
 from lanying.base import limits
 from lanying.base.errors import StoreError
+from lanying.base.refusals import Refusal
 from lanying.config.schema import Config, Storage
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta
-from lanying.shard.chat.operations import TOO_OLD
 from lanying.shard.store import cold, schema
 from lanying.shard.store.memory import MemoryStore
 from lanying.shard.store.tiers import TieredStore
@@ -125,7 +125,7 @@ def test_operations_on_old_messages() -> None:
     phone.operate(alice, MessageOperation.READ_ACK, ids["old 4"])
     phone.operate(bob, MessageOperation.DELETE, ids["old 5"], conversation=alice.uid)
     a.operate(bob, MessageOperation.RECALL, ids["old 6"])
-    assert a.refused[0][1] == TOO_OLD
+    assert a.refused[0][1] == Refusal.TOO_LATE_TO_RECALL.text
 
     def shown(device: Device, peer: User) -> list[tuple[str, int]]:
         bodies = [MessageBody.FromString(meta.payload) for meta in device.history(peer, 0, 100).metas]
