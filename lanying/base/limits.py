@@ -245,8 +245,8 @@ GUESS_KEYS: Final = 20_000
 # --- messages over REST ----------------------------------------------------------------------------------------
 MESSAGE_TARGETS: Final = 1000
 """Receivers of one REST call; more are a broadcast or several calls."""
-MESSAGES_AT_ONCE: Final = 32
-"""Of these, asked of the shards at the same time."""
+TARGETS_PER_CALL: Final = 50
+"""Of these, in one call to the sender's shard: some milliseconds of a turn."""
 UNREAD_COUNTED: Final = 200
 """Messages looked at per conversation to count what is unread; clients show 99+."""
 BROADCAST_STEP: Final = 200
@@ -457,7 +457,7 @@ assert SENT_KEPT_MS > PUSH_AGE_MS
 assert PUSHES_PER_VENDOR <= PUSHES_AT_ONCE and PUSHES_PER_VENDOR <= VENDOR_REQUESTS
 assert UPLOADS_PER_USER < UPLOADS and UPLOAD_IDLE_S < UPLOAD_TIMEOUT_S
 assert GROUP_MEMBERS <= GROUP_MEMBERS_MAX and GROUP_ADMINS < GROUP_MEMBERS
-assert REST_IDS_PER_CALL <= REST_IDS and REST_PAGE <= REST_ROWS and MESSAGES_AT_ONCE <= MESSAGE_TARGETS
+assert REST_IDS_PER_CALL <= REST_IDS and REST_PAGE <= REST_ROWS and TARGETS_PER_CALL <= MESSAGE_TARGETS
 assert DEVICES_PER_USER <= DEVICE_RECORDS_PER_USER
 # A running command outlives three missed keep-alives of its console.
 assert 3 * ADMIN_ALIVE_S < ADMIN_COMMAND_S < ADMIN_LONG_S < ADMIN_DEADLINE_S

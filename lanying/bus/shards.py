@@ -106,7 +106,8 @@ async def accounts(shards: Shards, app: str, uids: list[int]) -> dict[int, Accou
         found: list[AccountInfo] = []
         for start in range(0, len(wanted), limits.REST_IDS_PER_CALL):
             request = GetAccounts(app, wanted[start : start + limits.REST_IDS_PER_CALL])
-            found += await ask_shard(shards, shard, request)
+            slot = slot_of(wanted[0]) if len(wanted) == 1 else -1  # most often the caller's own
+            found += decode_result(request, await shards.call(shard, request, slot))
         return found
 
     answers = await asyncio.gather(*(of_shard(shard, wanted) for shard, wanted in by_shard.items()))

@@ -35,7 +35,7 @@ async def status(visit: Visit) -> object:
 
 async def groups(visit: Visit) -> object:
     """Groups of the app, by shard and id; ``cursor`` of the answer goes on."""
-    params, shards = visit.params, visit.services.shards
+    params, shards = visit.params, visit.shards
     size = params.number("page_size", 50, least=1, most=limits.REST_PAGE)
     place, _, after = params.text("cursor", "").partition("-")
     shard, behind = (int(place), int(after)) if place.isdecimal() and after.isdecimal() else (0, 0)

@@ -35,6 +35,7 @@ from lanying.gateway.http import pages
 from lanying.gateway.http.auth import authenticate
 from lanying.gateway.http.endpoint import Endpoint, Page, Raw, Services, Visit
 from lanying.gateway.http.error_codes import HTTP_STATUS
+from lanying.gateway.http.first_call import FirstCall
 from lanying.gateway.http.metrics import Metrics
 from lanying.gateway.http.params import parse
 from lanying.gateway.messages import messages, push_bindings, push_tasks
@@ -111,7 +112,7 @@ async def _respond(services: Services, endpoint: Endpoint, request: Request) -> 
             request.scope[_CALLER] = visit.uid
             if not visit.admin:
                 _count(services.by_token, visit.token, services.now())
-        return DONE, _success(await endpoint.handler(visit))
+        return DONE, _success(await _checked(visit, endpoint.handler(visit)))
     except CallError as error:
         if error.refusal is Refusal.SERVER_FAILED:
             log.error("event=request_failed path=%s why=%r", endpoint.path, error.message)
@@ -122,6 +123,19 @@ async def _respond(services: Services, endpoint: Endpoint, request: Request) -> 
         log.exception("event=request_failed path=%s", endpoint.path)
         failed = Refusal.SERVER_FAILED
         return failed.code, _failure(failed.code, failed.message, failed.code)
+
+
+async def _checked(visit: Visit, handling: Awaitable[object]) -> object:
+    """What a handler answers, or refuses, once the token is known to be good. :raises CallError: of the token first"""
+    try:
+        answer = await handling
+    except CallError as error:
+        if isinstance(visit.shards, FirstCall) and error.refusal is not Refusal.UNAVAILABLE:
+            await visit.shards.check()
+        raise
+    if isinstance(visit.shards, FirstCall):
+        await visit.shards.check()
+    return answer
 
 
 def _count(requests: RateLimiter | None, key: str, now: float) -> None:
@@ -140,6 +154,7 @@ def _visit(services: Services, endpoint: Endpoint, request: Request, body: bytes
         raise CallError(Refusal.UNKNOWN_APP)
     return Visit(
         services=services,
+        shards=services.shards,
         params=params,
         app=app or _NO_APP,
         address=request.client.host if request.client else "",

@@ -70,11 +70,24 @@ class GetAccounts(Request[list[AccountInfo]], tag=43):
 
 
 class CheckToken(Request[bool], tag=44):
-    """Is a token of this account and ``epoch`` still good? Errors: 402 revoked, 10000 no such user, 10010 banned or frozen."""
+    """Is a token of this account and ``epoch`` still good? Errors: 402 revoked or no such user, 10010 banned or frozen."""
 
     app: str
     uid: int
     epoch: int
+
+
+class Checked(Request[msgspec.Raw], tag=48):
+    """Another request to the shard of ``uid``, who makes it: answered if their token is good. Errors: those of
+    :class:`CheckToken`, and of the request; the result is that of the request.
+
+    :ivar request: encoded
+    """
+
+    app: str
+    uid: int
+    epoch: int
+    request: bytes
 
 
 class UpdateAccount(Request[AccountInfo], tag=45):

@@ -24,10 +24,10 @@ AREAS: Final[dict[str, tuple[range, ...]]] = {
     "accounts": (range(41, 50), range(60, 64), range(262, 264), range(273, 274), range(317, 318)),
     "roster": (range(40, 41), range(64, 90)),
     "names": (range(260, 262), range(264, 269), range(270, 273)),
-    "messages": (range(100, 103), range(310, 317)),
+    "messages": (range(100, 103), range(308, 317)),
     "members": (range(103, 104), range(117, 134)),
     "groups": (range(110, 117), range(134, 160)),
-    "files": (range(300, 310),),
+    "files": (range(300, 308),),
     "push": (range(269, 270), range(274, 275), range(370, 379)),
     "operators": (range(340, 370),),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from lanying.base.refusals import Refusal
 from lanying.bus.messages.base import Request
 
 
@@ -78,6 +79,41 @@ class Post(Request[Posted], tag=310):
     sn: int = 0
     client_mid: int = 0
     system: bool = False
+
+
+class PostResult(msgspec.Struct, array_like=True, frozen=True):
+    """A row of a post to many: message id, or why it was refused."""
+
+    mid: int
+    refusal: Refusal | None = None
+    reason: str = ""
+
+
+class PostMany(Request[list[PostResult]], tag=309):
+    """``uid`` sends the same to several users or groups, as one :class:`Post` each. Result: a row per target, in their order.
+
+    :ivar client_mids: one per target, none where no repetition is recognised
+    """
+
+    uid: int
+    app: str
+    targets: list[int]
+    payload: bytes
+    client_mids: list[int]
+    system: bool = False
+
+
+class ReadUpTo(Request[bool], tag=308):
+    """``uid`` has read a conversation up to ``mid`` (0: all of it); the author of that message is notified, except in groups.
+
+    :ivar sn: device that has read it and need not hear of it, 0 for none
+    """
+
+    uid: int
+    app: str
+    peer: int
+    mid: int
+    sn: int = 0
 
 
 class Notify(Request[Posted], tag=311):

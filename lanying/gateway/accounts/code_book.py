@@ -29,20 +29,20 @@ async def keep(
     """Keep a secret; the code it is under, a random one if none is given. :raises CallError: 503 too many"""
     code = code or prefix + secrets.token_urlsafe(24)
     request = PutCode(visit.app.app_id, kind, code, value, visit.services.now_ms() + lifetime_ms, attempts)
-    await ask_name(visit.services.shards, visit.app.app_id, f"{kind}:{code}", request)
+    await ask_name(visit.shards, visit.app.app_id, f"{kind}:{code}", request)
     return code
 
 
 async def read(visit: Visit, kind: str, code: str, *, take: bool = False) -> str | None:
     """The secret under a code; ``take``: for the last time."""
     request = ReadCode(visit.app.app_id, kind, code, take)
-    return await ask_name(visit.services.shards, visit.app.app_id, f"{kind}:{code}", request)
+    return await ask_name(visit.shards, visit.app.app_id, f"{kind}:{code}", request)
 
 
 async def check(visit: Visit, kind: str, code: str, answer: str) -> bool:
     """Is this the secret under a code? Yes comes once."""
     request = CheckCode(visit.app.app_id, kind, code, answer)
-    return await ask_name(visit.services.shards, visit.app.app_id, f"{kind}:{code}", request)
+    return await ask_name(visit.shards, visit.app.app_id, f"{kind}:{code}", request)
 
 
 async def one_time_password(visit: Visit, uid: int) -> str:

@@ -20,14 +20,14 @@ _MOBILE: Final = re.compile(r"\+[0-9]{8,20}|1[3-9][0-9]{9}")
 async def find(visit: Visit, name: str) -> int:
     """Whose name it is, 0 for nobody's."""
     app = visit.app.app_id
-    return await ask_name(visit.services.shards, app, name, FindName(app, name))
+    return await ask_name(visit.shards, app, name, FindName(app, name))
 
 
 async def claim(visit: Visit, name: str, uid: int, taken: Refusal) -> None:
     """Let a name lead to ``uid``. :raises CallError: ``taken``, it leads to somebody else"""
     app = visit.app.app_id
     try:
-        await ask_name(visit.services.shards, app, name, ClaimName(app, name, uid))
+        await ask_name(visit.shards, app, name, ClaimName(app, name, uid))
     except CallError as error:
         raise CallError(taken) if error.refusal is Refusal.NAME_TAKEN else error from error
 
@@ -35,7 +35,7 @@ async def claim(visit: Visit, name: str, uid: int, taken: Refusal) -> None:
 async def release(visit: Visit, name: str, uid: int) -> None:
     """Free a name that leads to ``uid``."""
     app = visit.app.app_id
-    await ask_name(visit.services.shards, app, name, ReleaseName(app, name, uid))
+    await ask_name(visit.shards, app, name, ReleaseName(app, name, uid))
 
 
 def is_mobile(text: str) -> bool:

@@ -70,7 +70,7 @@ async def log_in(visit: Visit) -> object:
     uid = await handles.find(visit, handles.TEL + mobile)
     if not uid:
         return {"sign": await _proof(visit, mobile)}
-    info = (await accounts(visit.services.shards, visit.app.app_id, [uid]))[uid]
+    info = (await accounts(visit.shards, visit.app.app_id, [uid]))[uid]
     return {"username": info.username, "password": await code_book.one_time_password(visit, uid)}
 
 
@@ -130,9 +130,9 @@ async def change_password(visit: Visit) -> object:
         raise CallError(Refusal.INVALID_PARAMETER, "new_password and new_password_check differ")
     services.passwords.check_new(new)
     await _need_proof(visit, proof)
-    found = await ask(services.shards, visit.uid, GetCredentials(visit.app.app_id, visit.uid))
+    found = await ask(visit.shards, visit.uid, GetCredentials(visit.app.app_id, visit.uid))
     request = SetPassword(visit.uid, await services.passwords.hash(new), found.password_hash, revoke=True)
-    return await ask(services.shards, visit.uid, request)
+    return await ask(visit.shards, visit.uid, request)
 
 
 async def verification(visit: Visit) -> object:
@@ -148,7 +148,7 @@ async def bind_phone(visit: Visit, mobile: str) -> bool:
     before = (await me(visit)).mobile
     if mobile:
         await handles.claim(visit, handles.TEL + mobile, visit.uid, Refusal.PHONE_TAKEN)
-    await ask(visit.services.shards, visit.uid, UpdateAccount(visit.uid, {"mobile": mobile}))
+    await ask(visit.shards, visit.uid, UpdateAccount(visit.uid, {"mobile": mobile}))
     if before and before != mobile:
         await handles.release(visit, handles.TEL + before, visit.uid)
     return True

@@ -50,7 +50,7 @@ async def register_for_push(visit: Visit) -> object:
     uid = await create(visit, params.text("username"), params.text("password"))
     if "push_token" in params:
         change = UpdateAccount(uid, {"push_token": params.text("push_token")})
-        await ask(visit.services.shards, uid, change)
+        await ask(visit.shards, uid, change)
     if "alias" in params:
         await bind_alias(visit, uid, params.text("alias", most=limits.PUSH_TAG_CHARS))
     return settings_of(await _account(visit, uid))
@@ -95,7 +95,7 @@ def _need_open(visit: Visit) -> None:
 
 
 async def _account(visit: Visit, uid: int) -> AccountInfo:
-    return (await accounts(visit.services.shards, visit.app.app_id, [uid]))[uid]
+    return (await accounts(visit.shards, visit.app.app_id, [uid]))[uid]
 
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (

@@ -71,7 +71,7 @@ async def change_password(visit: Visit) -> object:
     found = await check_password(visit, visit.uid, visit.params.text("old_password"))
     password_hash = await visit.services.passwords.hash(new)
     request = SetPassword(visit.uid, password_hash, found.password_hash, revoke=True, except_sn=sn)
-    await ask(visit.services.shards, visit.uid, request)
+    await ask(visit.shards, visit.uid, request)
     return True
 
 
@@ -90,7 +90,7 @@ async def _by_name(visit: Visit, parameter: str) -> object:
 async def _token(visit: Visit, uid: int) -> dict[str, Any]:
     password = visit.params.text("password")
     if await code_book.is_one_time_password(visit, uid, password):
-        found = await ask(visit.services.shards, uid, GetCredentials(visit.app.app_id, uid))
+        found = await ask(visit.shards, uid, GetCredentials(visit.app.app_id, uid))
     else:
         found = await check_password(visit, uid, password)
     if found.state != STATE_NORMAL:
@@ -110,7 +110,7 @@ async def _token(visit: Visit, uid: int) -> dict[str, Any]:
 
 
 async def _push_token(visit: Visit, uid: int) -> str:
-    return (await accounts(visit.services.shards, visit.app.app_id, [uid]))[uid].push_token
+    return (await accounts(visit.shards, visit.app.app_id, [uid]))[uid].push_token
 
 
 ENDPOINTS: Final = (

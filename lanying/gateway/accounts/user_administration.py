@@ -45,7 +45,7 @@ from lanying.gateway.messages.push_bindings import bind_alias
 
 async def users(visit: Visit) -> object:
     """Users of the app, by shard and id: page ``page_num`` of ``page_size``, or what comes behind ``cursor``."""
-    params, shards = visit.params, visit.services.shards
+    params, shards = visit.params, visit.shards
     size = params.number("page_size", 50, least=1, most=limits.REST_PAGE)
     skip = (params.number("page_num", 1, least=1) - 1) * size
     shard, after = _place(params.text("cursor", ""))
@@ -100,7 +100,7 @@ async def rename(visit: Visit) -> object:
         raise CallError(Refusal.INVALID_PARAMETER, f"username: {reason}")
     info = await me(visit)
     await handles.claim(visit, name, info.uid, Refusal.NAME_TAKEN)
-    await ask(visit.services.shards, info.uid, Rename(info.uid, name))
+    await ask(visit.shards, info.uid, Rename(info.uid, name))
     if name.casefold() != info.username.casefold():
         await handles.release(visit, info.username, info.uid)
     return True
@@ -110,7 +110,7 @@ async def delete(visit: Visit) -> object:
     """End an account. A user says his password, an admin none. It may be called again when it broke off."""
     if not visit.admin:
         await check_password(visit, visit.uid, visit.params.text("password"))
-    shards, uid = visit.services.shards, visit.uid
+    shards, uid = visit.shards, visit.uid
     for gid in await ask(shards, uid, Joined(uid)):
         await _leave(visit, gid)
     await bind_alias(visit, uid, "")
@@ -119,7 +119,7 @@ async def delete(visit: Visit) -> object:
 
 
 async def _leave(visit: Visit, gid: int) -> None:
-    shards, uid, app = visit.services.shards, visit.uid, visit.app.app_id
+    shards, uid, app = visit.shards, visit.uid, visit.app.app_id
     try:
         await ask(shards, gid, LeaveGroup(gid, uid, app, 0))
     except CallError as error:
@@ -136,7 +136,7 @@ async def _leave(visit: Visit, gid: int) -> None:
 
 
 async def _set_states(visit: Visit, state: int) -> bool:
-    shards, uids = visit.services.shards, visit.params.some_entities("list")
+    shards, uids = visit.shards, visit.params.some_entities("list")
     found = await accounts(shards, visit.app.app_id, uids)
     for uid in uids:
         if uid not in found or found[uid].state == STATE_DELETED:
@@ -149,7 +149,7 @@ async def _set_states(visit: Visit, state: int) -> bool:
 
 
 async def _update_many(visit: Visit, changes: Any) -> list[dict[str, Any]]:
-    shards, rows = visit.services.shards, visit.params.rows()
+    shards, rows = visit.shards, visit.params.rows()
     known = await accounts(shards, visit.app.app_id, [uid for row in rows if (uid := _uid(row))])
 
     async def one(row: Params) -> AccountInfo:

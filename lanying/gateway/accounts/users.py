@@ -37,7 +37,7 @@ def settings_of(info: AccountInfo) -> dict[str, Any]:
 
 async def me(visit: Visit) -> AccountInfo:
     """The caller's account. :raises CallError: 10000"""
-    found = await accounts(visit.services.shards, visit.app.app_id, [visit.uid])
+    found = await accounts(visit.shards, visit.app.app_id, [visit.uid])
     if visit.uid not in found:
         raise CallError(Refusal.NO_SUCH_USER)
     return found[visit.uid]
@@ -103,12 +103,12 @@ async def set_quiet_hours(visit: Visit) -> object:
 
 async def online_status(visit: Visit) -> object:
     """Is any device of the user connected?"""
-    return {"online": bool(await ask(visit.services.shards, visit.uid, ListOnline([visit.uid])))}
+    return {"online": bool(await ask(visit.shards, visit.uid, ListOnline([visit.uid])))}
 
 
 async def pins(visit: Visit) -> object:
     """Conversations the caller has pinned, the latest first."""
-    found = await ask(visit.services.shards, visit.uid, GetExtras(visit.uid))
+    found = await ask(visit.shards, visit.uid, GetExtras(visit.uid))
     return {"conversation_ids": found.pins}
 
 
@@ -117,14 +117,14 @@ def pin(*, pinned: bool) -> Handler:
 
     async def handler(visit: Visit) -> object:
         request = Pin(visit.uid, visit.params.entity("conversation_id"), pinned)
-        return await ask(visit.services.shards, visit.uid, request)
+        return await ask(visit.shards, visit.uid, request)
 
     return handler
 
 
 async def devices(visit: Visit) -> object:
     """Devices the caller has logged in with."""
-    rows = await ask(visit.services.shards, visit.uid, ListDevices(visit.uid))
+    rows = await ask(visit.shards, visit.uid, ListDevices(visit.uid))
     data = [
         {
             "device_sn": row.device_sn,
@@ -143,20 +143,20 @@ async def kick(visit: Visit) -> object:
     """Log one device out, or all without ``device_sn``; all also ends the caller's tokens."""
     sn = visit.params.number("device_sn", 0, most=MAX_SN)
     request = Kick(visit.uid, sn, UserNotice.KICKED_BY_OTHER_DEVICE)
-    await ask(visit.services.shards, visit.uid, request)
+    await ask(visit.shards, visit.uid, request)
     return True
 
 
 async def remove_device(visit: Visit) -> object:
     """Log a device out and forget it."""
     sn = visit.params.number("device_sn", least=1, most=MAX_SN)
-    await ask(visit.services.shards, visit.uid, ForgetDevice(visit.uid, sn))
+    await ask(visit.shards, visit.uid, ForgetDevice(visit.uid, sn))
     return True
 
 
 async def _update(visit: Visit, changes: dict[str, Any]) -> bool:
     if changes:
-        await ask(visit.services.shards, visit.uid, UpdateAccount(visit.uid, changes))
+        await ask(visit.shards, visit.uid, UpdateAccount(visit.uid, changes))
     return True
 
 

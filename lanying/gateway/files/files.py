@@ -44,7 +44,7 @@ async def user_avatar(visit: Visit) -> object:
 async def group_avatar(visit: Visit) -> object:
     """A ticket for a group's avatar; the right to set it is asked when it is set."""
     gid = visit.params.entity("group_id")
-    if not await ask(visit.services.shards, gid, GetGroups(visit.uid, visit.app.app_id, [gid])):
+    if not await ask(visit.shards, gid, GetGroups(visit.uid, visit.app.app_id, [gid])):
         raise CallError(Refusal.NO_SUCH_GROUP)
     return _ticket(visit, GROUP_AVATAR, TO_GROUP, gid)
 
@@ -161,7 +161,7 @@ def signed(visit: Visit, text: str, purpose: int) -> Sign:
 
 async def record_of(visit: Visit, sign: Sign) -> FileRecord:
     """The file a sign names. :raises CallError: 404 it is not there (any more)"""
-    found = await ask(visit.services.shards, sign.owner, GetFile(sign.owner, sign.number))
+    found = await ask(visit.shards, sign.owner, GetFile(sign.owner, sign.number))
     if found is None or found.app != visit.app.app_id:
         raise CallError(Refusal.NOT_OFFERED, "there is no such file (any more)")
     return found

@@ -35,7 +35,7 @@ async def ask_group(visit: Visit, request: type[GroupRequest[R]], *values: Any) 
     gid = group_of(visit)
     rights = ADMIN if visit.admin_of == gid else 0
     body = request(gid, visit.uid, visit.app.app_id, rights, *values)
-    return await ask(visit.services.shards, gid, body)
+    return await ask(visit.shards, gid, body)
 
 
 def users_of(visit: Visit, name: str = "user_list") -> list[int]:
@@ -55,13 +55,13 @@ def minutes_of(visit: Visit) -> int:
 
 async def known(visit: Visit, uids: list[int]) -> dict[int, bool]:
     """Those of ``uids`` who are users of this app, and whether they want to be asked before they are in a group."""
-    found = await accounts(visit.services.shards, visit.app.app_id, uids)
+    found = await accounts(visit.shards, visit.app.app_id, uids)
     return {uid: info.group_confirm for uid, info in found.items() if info.state != STATE_DELETED}
 
 
 async def joined(visit: Visit, uid: int) -> list[int]:
     """Groups a user is in."""
-    return await ask(visit.services.shards, uid, Joined(uid))
+    return await ask(visit.shards, uid, Joined(uid))
 
 
 async def need_place(visit: Visit, uid: int) -> None:

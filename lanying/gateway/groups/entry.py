@@ -61,7 +61,7 @@ async def invitations(visit: Visit) -> object:
     """Invitations the caller has received, latest first."""
     limit = visit.params.number("limit", PAGE, least=1, most=PAGE)
     request = ListInvitations(visit.uid, place_of(visit, 2), limit)  # type: ignore[arg-type]
-    found = await ask(visit.services.shards, visit.uid, request)
+    found = await ask(visit.shards, visit.uid, request)
     rows = [
         {
             "group_id": it.gid,
@@ -98,7 +98,7 @@ async def answer_application(visit: Visit) -> object:
 
 async def applications(visit: Visit) -> object:
     """Applications to those of the groups the caller administers, latest first; the others are passed over."""
-    shards, gids = visit.services.shards, users_of(visit, "group_list")
+    shards, gids = visit.shards, users_of(visit, "group_list")
     limit = visit.params.number("limit", PAGE, least=1, most=PAGE)
     before: Any = place_of(visit, 3)
     rights = ADMIN if visit.admin_of else 0
@@ -142,7 +142,7 @@ async def scan(visit: Visit) -> object:
     code = read(visit.app.secret, visit.params.text("qr_info"), visit.services.now_ms())
     await need_place(visit, visit.uid)
     request = JoinByCode(code.gid, visit.uid, visit.app.app_id, 0, code.inviter)
-    return await ask(visit.services.shards, code.gid, request)
+    return await ask(visit.shards, code.gid, request)
 
 
 async def scan_for_object(visit: Visit) -> object:

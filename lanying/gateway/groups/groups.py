@@ -56,7 +56,7 @@ async def info(visit: Visit) -> object:
     """One group, for members and others."""
     gid = group_of(visit)
     request = GetGroups(visit.uid, visit.app.app_id, [gid])
-    found = await ask(visit.services.shards, gid, request)
+    found = await ask(visit.shards, gid, request)
     if not found:
         raise CallError(Refusal.NO_SUCH_GROUP)
     return details_of(found[0])
@@ -64,7 +64,7 @@ async def info(visit: Visit) -> object:
 
 async def details(visit: Visit) -> object:
     """Those of the groups asked for that exist, in their order."""
-    shards, wanted = visit.services.shards, users_of(visit, "group_list")
+    shards, wanted = visit.shards, users_of(visit, "group_list")
     by_shard: dict[int, list[int]] = {}
     for gid in wanted:
         by_shard.setdefault(shards.map.shard_of(gid), []).append(gid)
@@ -83,7 +83,7 @@ async def details(visit: Visit) -> object:
 
 async def public(visit: Visit) -> object:
     """Ids of public groups, at most :data:`~lanying.base.limits.REST_IDS`."""
-    shards = visit.services.shards
+    shards = visit.shards
     gids: list[int] = []
     for shard in shards.map.peers:
         after = 0
@@ -109,7 +109,7 @@ async def create(visit: Visit) -> object:
     wanted, _ = await invitees(visit, asked)
     capacity = visit.services.config.policy.group_members
     request = CreateGroup(visit.uid, visit.app.app_id, kind, name, description, avatar, wanted, capacity)
-    return details_of(await ask(visit.services.shards, visit.uid, request))
+    return details_of(await ask(visit.shards, visit.uid, request))
 
 
 async def transfer(visit: Visit) -> object:

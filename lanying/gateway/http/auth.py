@@ -1,6 +1,6 @@
 """Who is calling (rest-api.md sections 1 and 3).
 
-A token's signature and expiry are judged here, its revocation by the shard of its user. An admin token acts as the user
+A token's signature and expiry are judged here, its revocation by the shard of its user (``first_call``). An admin token acts as the user
 named in the header ``user_id``, with the rights of an admin in the group named in the header ``group_id``, whose owner he
 acts as when no user is named; a user token ignores these headers. Codes: 40000 unknown app, 10003 no token,
 402 a token that is not good (any more), 10010 a user who may not.
@@ -14,6 +14,7 @@ from lanying.base.tokens import ROLE_ADMIN, ROLE_USER, Identity, verify
 from lanying.bus.messages import STATE_DELETED, CheckToken, GetGroups
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.http.endpoint import Visit
+from lanying.gateway.http.first_call import FirstCall
 from lanying.gateway.http.params import Params
 
 
@@ -31,12 +32,9 @@ async def authenticate(visit: Visit, *, admin: bool = False) -> None:
         return
     if identity.role != ROLE_USER or identity.uid <= 0:
         raise CallError(Refusal.TOKEN_REJECTED)
-    try:
-        await ask(visit.services.shards, identity.uid, CheckToken(identity.app, identity.uid, identity.epoch))
-    except CallError as error:
-        # A token of a user who is gone is a dead token: only 402 makes a client log in again.
-        raise CallError(Refusal.TOKEN_REJECTED) if error.refusal is Refusal.NO_SUCH_USER else error from error
+    visit.shards = FirstCall(visit.shards, CheckToken(identity.app, identity.uid, identity.epoch))
     if admin:
+        await visit.shards.check()
         raise CallError(Refusal.PERMISSION_DENIED, "only an admin token may call this")
     visit.uid = identity.uid
 
@@ -67,14 +65,14 @@ async def _acting_for(visit: Visit) -> int:
     if not visit.acting_for:
         raise CallError(Refusal.INVALID_PARAMETER, "with an admin token, say whom you act for in the header user_id")
     uid = Params({"header user_id": visit.acting_for}).entity("header user_id")
-    info = (await accounts(visit.services.shards, visit.app.app_id, [uid])).get(uid)
+    info = (await accounts(visit.shards, visit.app.app_id, [uid])).get(uid)
     if info is None or info.state == STATE_DELETED:
         raise CallError(Refusal.NO_SUCH_USER)
     return uid
 
 
 async def _owner(visit: Visit, gid: int) -> int:
-    found = await ask(visit.services.shards, gid, GetGroups(0, visit.app.app_id, [gid]))
+    found = await ask(visit.shards, gid, GetGroups(0, visit.app.app_id, [gid]))
     if not found:
         raise CallError(Refusal.NO_SUCH_GROUP)
     return found[0].info.owner

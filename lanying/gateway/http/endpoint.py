@@ -121,12 +121,14 @@ class Visit:
     :ivar uid: the user who calls or whom an admin acts for, 0 where no token is asked and for an admin who acts for nobody
     :ivar token: value of the header ``access-token``, empty for none
     :ivar acting_for: value of the header ``user_id``, ``acting_in`` of ``group_id``: an admin acts as that user, as admin of that group
+    :ivar shards: the shards, where a call may still have to check the token
     :ivar request: the request itself, for handlers that read its body or its headers
     :ivar admin_of: the group an admin acts in, 0 for none
     :ivar scheme: http or https, ``host`` the header of that name
     """
 
     services: Services
+    shards: Shards
     params: Params
     app: App
     address: str

@@ -24,12 +24,15 @@ from lanying.bus.messages import (
     ListUnread,
     Notify,
     Post,
-    Posted,
+    PostMany,
+    PostResult,
+    ReadUpTo,
     StartBroadcast,
 )
 from lanying.bus.shards import ask, ask_shard
 from lanying.gateway.accounts.user_cap import users
 from lanying.gateway.http.auth import authenticate, is_admin
+from lanying.gateway.http.batch import each
 from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Page, Visit
 from lanying.protocol.schema.xsync_pb2 import (
     XID,
@@ -70,7 +73,7 @@ async def send(visit: Visit) -> object:
         visit.acting_for = visit.params.text("from_user_id", "")
     await authenticate(visit)
     draft = _draft(visit)
-    return await _all(visit, draft, lambda target: _post(visit, visit.uid, draft, target))
+    return await _post(visit, visit.uid, draft)
 
 
 async def notify(visit: Visit) -> object:
@@ -84,21 +87,22 @@ async def notify(visit: Visit) -> object:
         raise CallError(Refusal.INVALID_PARAMETER, "content_type of a notice is 0 to 7")
     draft.body.is_system = True
 
-    async def to_user(target: int) -> Posted:
+    async def to_user(target: int) -> PostResult:
         payload = draft.body.SerializeToString()
         request = Notify(target, visit.app.app_id, payload, _once(draft, target))
-        return await ask(visit.services.shards, target, request)
+        return PostResult((await ask(visit.shards, target, request)).mid)
 
-    async def to_group(target: int) -> Posted:
-        groups = GetGroups(0, visit.app.app_id, [target])
-        found = await ask(visit.services.shards, target, groups)
+    async def to_group(target: int) -> PostResult:
+        found = await ask(visit.shards, target, GetGroups(0, visit.app.app_id, [target]))
         if not found:
             raise CallError(Refusal.NO_SUCH_GROUP)
-        return await _post(visit, found[0].info.owner, draft, target)
+        [row] = await _post_share(visit, found[0].info.owner, draft, [target])
+        return row
 
     if sender:
-        return await _all(visit, draft, lambda target: _post(visit, sender, draft, target))
-    return await _all(visit, draft, to_group if draft.to_group else to_user)
+        return await _post(visit, sender, draft)
+    answers = await each(draft.targets, to_group if draft.to_group else to_user)
+    return _answer(draft, [_refused(it) if isinstance(it, CallError) else it for it in answers])
 
 
 async def broadcast(visit: Visit) -> object:
@@ -109,7 +113,7 @@ async def broadcast(visit: Visit) -> object:
     body = _body(visit, content_type)
     body.type = MessageBody.CHAT
     body.is_system = True
-    shards = visit.services.shards
+    shards = visit.shards
     app = visit.app.app_id
     counts = await asyncio.gather(*(users(shards, shard, app) for shard in shards.map.peers))
     number = await ask(shards, 0, StartBroadcast(app, body.SerializeToString(), "rest"))
@@ -118,7 +122,7 @@ async def broadcast(visit: Visit) -> object:
 
 async def cancel_broadcast(visit: Visit) -> object:
     """Stop a broadcast; who has it keeps it."""
-    shards, number = visit.services.shards, visit.params.number("broadcast_id", least=1)
+    shards, number = visit.shards, visit.params.number("broadcast_id", least=1)
     asked = (ask_shard(shards, shard, CancelBroadcast(number)) for shard in shards.map.peers)
     return any(await asyncio.gather(*asked))
 
@@ -137,13 +141,8 @@ async def acknowledge(visit: Visit) -> object:
     params = visit.params
     conversation, mid = params.number("conversation_id", 0), params.number("msg_id", 0)
     sn = params.number("device_sn", 0, most=(1 << 31) - 1)
-    if mid and conversation and not await _is_group(visit, conversation):
-        # Tells the author, too.
-        operation = MessageOperation(type=MessageOperation.READ_ACK, mid=mid, xid=XID(uid=conversation))
-        await _operate(visit, conversation, operation, sn)
     if conversation:
-        operation = MessageOperation(type=MessageOperation.READ_ALL, mid=mid, xid=XID(uid=conversation))
-        await _operate(visit, conversation, operation, sn)
+        await ask(visit.shards, visit.uid, ReadUpTo(visit.uid, visit.app.app_id, conversation, mid, sn))
     return True
 
 
@@ -167,13 +166,13 @@ async def delete_conversation(visit: Visit) -> object:
     operation = ConversationOperation(type=ConversationOperation.DELETE_EVERYWHERE, xid=XID(uid=peer))
     payload = Conversation(type=Conversation.OPER, operation=operation).SerializeToString()
     request = Post(visit.uid, visit.app.app_id, 0, payload, ns=Meta.CONVERSATION)
-    await ask(visit.services.shards, visit.uid, request)
+    await ask(visit.shards, visit.uid, request)
     return True
 
 
 async def unread(visit: Visit) -> object:
     """The caller's conversations, latest first, with what he has not read."""
-    found = await ask(visit.services.shards, visit.uid, ListUnread(visit.uid))
+    found = await ask(visit.shards, visit.uid, ListUnread(visit.uid))
     return [{"conversation_id": {"uid": row.peer}, "num": row.count} for row in found]
 
 
@@ -224,46 +223,52 @@ def _body(visit: Visit, content_type: int) -> MessageBody:
     return body
 
 
-async def _all(visit: Visit, draft: Draft, deliver: Any) -> Page:
-    """Send to every target, some at a time. With one target its refusal is the answer, else those refused are listed."""
-    gate = asyncio.Semaphore(limits.MESSAGES_AT_ONCE)
-
-    async def one(target: int) -> Posted | CallError:
-        async with gate:
-            try:
-                posted: Posted = await deliver(target)
-                return posted
-            except CallError as error:
-                return error
-
-    results = await asyncio.gather(*map(one, draft.targets))
-    if len(results) == 1:
-        if isinstance(results[0], CallError):
-            raise results[0]
-        return Page(True, {"msg_ids": [results[0].mid]})
-    refused = [
-        {"id": target, "code": result.code, "reason": result.message}
-        for target, result in zip(draft.targets, results, strict=True)
-        if isinstance(result, CallError)
-    ]
-    return Page(not refused, {"msg_ids": [], "refused": refused})
+async def _post(visit: Visit, sender: int, draft: Draft) -> Page:
+    """To every target in the name of ``sender``: a share of them per call. An operation names its target, so each is a call."""
+    share = 1 if draft.body.type == MessageBody.OPER else limits.TARGETS_PER_CALL
+    shares = [draft.targets[start : start + share] for start in range(0, len(draft.targets), share)]
+    answers = await each(shares, lambda targets: _post_share(visit, sender, draft, targets))
+    results: list[PostResult] = []
+    for targets, answer in zip(shares, answers, strict=True):
+        results += [_refused(answer)] * len(targets) if isinstance(answer, CallError) else answer
+    return _answer(draft, results)
 
 
-async def _post(visit: Visit, sender: int, draft: Draft, target: int) -> Posted:
+async def _post_share(visit: Visit, sender: int, draft: Draft, targets: list[int]) -> list[PostResult]:
+    """One call. :raises CallError: none of them was sent"""
     body = draft.body
     if body.type == MessageBody.OPER:
         body = MessageBody()
         body.CopyFrom(draft.body)
-        body.operation.xid.uid = target
-    payload, once = body.SerializeToString(), _once(draft, target)
-    request = Post(sender, visit.app.app_id, target, payload, client_mid=once, system=body.is_system)
-    return await ask(visit.services.shards, sender, request)
+        body.operation.xid.uid = targets[0]
+    once = [_once(draft, target) for target in targets]
+    request = PostMany(sender, visit.app.app_id, targets, body.SerializeToString(), once, body.is_system)
+    return await ask(visit.shards, sender, request)
+
+
+def _refused(error: CallError) -> PostResult:
+    return PostResult(0, error.refusal, error.message)
+
+
+def _answer(draft: Draft, results: list[PostResult]) -> Page:
+    """With one target its refusal is the answer, else those refused are listed. :raises CallError: the refusal of the one"""
+    refused = [
+        {"id": target, "code": row.refusal.code, "reason": row.reason}
+        for target, row in zip(draft.targets, results, strict=True)
+        if row.refusal is not None
+    ]
+    if len(results) > 1:
+        return Page(not refused, {"msg_ids": [], "refused": refused})
+    [only] = results
+    if only.refusal is not None:
+        raise CallError(only.refusal, only.reason)
+    return Page(True, {"msg_ids": [only.mid]})
 
 
 async def _operate(visit: Visit, to: int, operation: MessageOperation, sn: int = 0) -> None:
     body = MessageBody(type=MessageBody.OPER, ctype=MessageBody.COMMAND, operation=operation)
     request = Post(visit.uid, visit.app.app_id, to, body.SerializeToString(), sn=sn)
-    await ask(visit.services.shards, visit.uid, request)
+    await ask(visit.shards, visit.uid, request)
 
 
 def _once(draft: Draft, target: int) -> int:
@@ -274,13 +279,8 @@ def _once(draft: Draft, target: int) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1 | 1
 
 
-async def _is_group(visit: Visit, entity_id: int) -> bool:
-    request = GetGroups(visit.uid, visit.app.app_id, [entity_id])
-    return bool(await ask(visit.services.shards, entity_id, request))
-
-
 async def _page(visit: Visit, peer: int, before: int, limit: int) -> HistoryPage:
-    return await ask(visit.services.shards, visit.uid, GetPage(visit.uid, peer, before, limit))
+    return await ask(visit.shards, visit.uid, GetPage(visit.uid, peer, before, limit))
 
 
 def _shown(stored: bytes) -> dict[str, Any]:

@@ -23,7 +23,7 @@ async def bind(visit: Visit) -> object:
     token, notifier = params.text("device_token"), params.text("notifier_name", most=limits.NAME_FIELD_CHARS)
     if not (token and notifier):
         raise CallError(Refusal.INVALID_PARAMETER, "device_token and notifier_name are texts that say something")
-    await ask(visit.services.shards, visit.uid, BindPush(visit.uid, sn, notifier, token))
+    await ask(visit.shards, visit.uid, BindPush(visit.uid, sn, notifier, token))
     return True
 
 
@@ -31,7 +31,7 @@ async def unbind(visit: Visit) -> object:
     """No more pushes for a device; the parameter is written ``deviceSn``."""
     name = "device_sn" if "device_sn" in visit.params else "deviceSn"
     sn = visit.params.number(name, least=1, most=MAX_SN)
-    await ask(visit.services.shards, visit.uid, BindPush(visit.uid, sn, "", ""))
+    await ask(visit.shards, visit.uid, BindPush(visit.uid, sn, "", ""))
     return {}
 
 
@@ -40,7 +40,7 @@ async def set_alias(visit: Visit) -> object:
     await bind_alias(visit, visit.uid, visit.params.text("alias", most=limits.PUSH_TAG_CHARS))
     if "push_token" in visit.params:
         change = UpdateAccount(visit.uid, {"push_token": visit.params.text("push_token")})
-        await ask(visit.services.shards, visit.uid, change)
+        await ask(visit.shards, visit.uid, change)
     return True
 
 
@@ -48,35 +48,35 @@ async def bind_alias(visit: Visit, uid: int, alias: str) -> None:
     """:raises CallError: 10011 somebody else has this alias"""
     if alias:
         await handles.claim(visit, handles.ALIAS + alias, uid, Refusal.ALIAS_TAKEN)
-    before = await ask(visit.services.shards, uid, SetPushAlias(uid, alias))
+    before = await ask(visit.shards, uid, SetPushAlias(uid, alias))
     if before and before.casefold() != alias.casefold():
         await handles.release(visit, handles.ALIAS + before, uid)
 
 
 async def tags(visit: Visit) -> object:
     """The caller's push tags."""
-    return (await ask(visit.services.shards, visit.uid, GetExtras(visit.uid))).tags
+    return (await ask(visit.shards, visit.uid, GetExtras(visit.uid))).tags
 
 
 async def add_tags(visit: Visit) -> object:
     """Give the caller push tags."""
-    return await ask(visit.services.shards, visit.uid, EditTags(visit.uid, add=_tags(visit)))
+    return await ask(visit.shards, visit.uid, EditTags(visit.uid, add=_tags(visit)))
 
 
 async def remove_tags(visit: Visit) -> object:
     """Take push tags away."""
-    return await ask(visit.services.shards, visit.uid, EditTags(visit.uid, remove=_tags(visit)))
+    return await ask(visit.shards, visit.uid, EditTags(visit.uid, remove=_tags(visit)))
 
 
 async def clear_tags(visit: Visit) -> object:
     """Take all push tags away."""
-    return await ask(visit.services.shards, visit.uid, EditTags(visit.uid, clear=True))
+    return await ask(visit.shards, visit.uid, EditTags(visit.uid, clear=True))
 
 
 async def set_badge(visit: Visit) -> object:
     """The number the app shows at its icon now; pushes count on from it."""
     badge = visit.params.number("badge", most=MOST_BADGE)
-    return await ask(visit.services.shards, visit.uid, SetBadge(visit.uid, badge))
+    return await ask(visit.shards, visit.uid, SetBadge(visit.uid, badge))
 
 
 def _tags(visit: Visit) -> list[str]:

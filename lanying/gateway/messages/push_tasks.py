@@ -72,7 +72,7 @@ async def notify(visit: Visit) -> object:
         if before is not None:
             return {"task_id": int(before)}
     task_id = secrets.randbelow(MAX_ENTITY_ID) + 1
-    shards = visit.services.shards
+    shards = visit.shards
     order = msgspec.json.encode(params.mapping("message")).decode()
     task = PushTask(task_id, visit.app.app_id, order, visit.services.now_ms())
     await ask(shards, task_id, PutPushTask(task))
@@ -91,7 +91,7 @@ async def details(visit: Visit) -> object:
     rows = []
     for task_id in visit.params.some_entities("list")[: limits.REST_ROWS]:
         request = GetPushTask(task_id, visit.app.app_id)
-        found = await ask(visit.services.shards, task_id, request)
+        found = await ask(visit.shards, task_id, request)
         if found is not None:
             row = {"task_id": task_id}
             for channel in _CHANNELS:
@@ -166,7 +166,7 @@ def _object(params: Params, name: str, default: dict[str, Any] | None = None) ->
 
 async def _wanted(visit: Visit, kind: str, members: list[str]) -> list[tuple[int, PushTargets]]:
     """The audience, shard by shard."""
-    shards, app = visit.services.shards, visit.app.app_id
+    shards, app = visit.shards, visit.app.app_id
     if kind == "alias":
         found = await asyncio.gather(*(handles.find(visit, handles.ALIAS + alias) for alias in members))
         members, kind = [str(uid) for uid in found if uid], "user_id"
@@ -187,7 +187,7 @@ async def _count(visit: Visit, wanted: list[tuple[int, PushTargets]]) -> Counter
         after = 0
         while True:
             request = msgspec.structs.replace(targets, after=after)
-            page = await ask_shard(visit.services.shards, shard, request)
+            page = await ask_shard(visit.shards, shard, request)
             counts.update(page.counts)
             after = page.next
             if not after:

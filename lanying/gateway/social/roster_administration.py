@@ -60,9 +60,9 @@ async def may_message(visit: Visit) -> object:
     uid, peer, app = visit.params.entity("user_id"), visit.params.entity("roster_id"), visit.app.app_id
     if not visit.admin and visit.uid not in (uid, peer):
         raise CallError(Refusal.PERMISSION_DENIED, "user_id or roster_id has to be the caller")
-    if uid not in await accounts(visit.services.shards, app, [uid]):
+    if uid not in await accounts(visit.shards, app, [uid]):
         raise CallError(Refusal.NO_SUCH_USER)
-    state = await ask(visit.services.shards, peer, PeerQuery(peer, uid, app))
+    state = await ask(visit.shards, peer, PeerQuery(peer, uid, app))
     if not state.exists:
         raise CallError(Refusal.NO_SUCH_USER)
     return not state.barred and (state.friend or visit.services.config.accounts_of(app).strangers_may_chat)
@@ -70,13 +70,13 @@ async def may_message(visit: Visit) -> object:
 
 async def friends(visit: Visit) -> object:
     """Ids and names of the caller's friends."""
-    uids = await ask(visit.services.shards, visit.uid, ListFriends(visit.uid))
-    found = await accounts(visit.services.shards, visit.app.app_id, uids)
+    uids = await ask(visit.shards, visit.uid, ListFriends(visit.uid))
+    found = await accounts(visit.shards, visit.app.app_id, uids)
     return [{"user_id": uid, "name": found[uid].username} for uid in uids if uid in found]
 
 
 async def _befriend(visit: Visit, uid: int, reason: str, alias: str) -> int:
-    shards = visit.services.shards
+    shards = visit.shards
     request = ApplyFriend(uid, visit.uid, visit.app.app_id, reason=reason, alias=alias)
     friends_now = await ask(shards, uid, request)
     if not friends_now and visit.admin:

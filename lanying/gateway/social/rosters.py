@@ -57,14 +57,14 @@ async def friend_ids(visit: Visit) -> object:
     """Ids of the caller's friends, all of them unless a ``limit`` is given."""
     limit = visit.params.number("limit", PAGE, least=1, most=PAGE)
     after = visit.params.number("cursor", 0, most=MAX_ENTITY_ID)
-    found = await ask(visit.services.shards, visit.uid, ListFriends(visit.uid, after, limit))
+    found = await ask(visit.shards, visit.uid, ListFriends(visit.uid, after, limit))
     return _page(found, limit, str(found[-1]) if found else "")
 
 
 async def details(visit: Visit) -> object:
     """One item for each existing id asked, strangers and the caller included (xsync rule 22)."""
     wanted = [uid for uid in visit.params.entities("list") if 0 < uid <= MAX_ENTITY_ID]
-    found = await accounts(visit.services.shards, visit.app.app_id, wanted)
+    found = await accounts(visit.shards, visit.app.app_id, wanted)
     return await _items(visit, [found[uid] for uid in wanted if uid in found])
 
 
@@ -76,7 +76,7 @@ async def by_id(visit: Visit) -> object:
 async def by_name(visit: Visit) -> object:
     """Look somebody up by user name."""
     app, name = visit.app.app_id, visit.params.text("username", most=limits.NAME_FIELD_CHARS)
-    uid = await ask_name(visit.services.shards, app, name, FindName(app, name))
+    uid = await ask_name(visit.shards, app, name, FindName(app, name))
     if not uid:
         raise CallError(Refusal.NO_SUCH_USER)
     return await one(visit, uid)
@@ -93,28 +93,28 @@ async def apply(visit: Visit) -> object:
         alias=params.text("alias", ""),
         answer=params.text("auth_answer", ""),
     )
-    await ask(visit.services.shards, other, request)
+    await ask(visit.shards, other, request)
     return True
 
 
 async def accept(visit: Visit) -> object:
     """Accept a friend request."""
     request = AnswerApplication(visit.uid, visit.params.entity("user_id"), accept=True)
-    return await ask(visit.services.shards, visit.uid, request)
+    return await ask(visit.shards, visit.uid, request)
 
 
 async def decline(visit: Visit) -> object:
     """Decline a friend request."""
     other, reason = visit.params.entity("user_id"), visit.params.text("reason", "")
     request = AnswerApplication(visit.uid, other, accept=False, reason=reason)
-    return await ask(visit.services.shards, visit.uid, request)
+    return await ask(visit.shards, visit.uid, request)
 
 
 async def applications(visit: Visit) -> object:
     """Friend requests received, latest first."""
     limit = visit.params.number("limit", PAGE, least=1, most=PAGE)
     request = ListApplications(visit.uid, _place(visit.params.text("cursor", "")), limit)
-    found = await ask(visit.services.shards, visit.uid, request)
+    found = await ask(visit.shards, visit.uid, request)
     data = [
         {
             "user_id": row.applicant,
@@ -129,7 +129,7 @@ async def applications(visit: Visit) -> object:
 
 async def delete(visit: Visit) -> object:
     """End a friendship; no error when there is none."""
-    await ask(visit.services.shards, visit.uid, DeleteFriend(visit.uid, visit.params.entity("user_id")))
+    await ask(visit.shards, visit.uid, DeleteFriend(visit.uid, visit.params.entity("user_id")))
     return True
 
 
@@ -144,29 +144,29 @@ async def set_notes(visit: Visit) -> object:
         ext=params.text("ext") if "ext" in params else None,
         mute_notification=params.switch("mute_notification") if "mute_notification" in params else None,
     )
-    return await ask(visit.services.shards, visit.uid, request)
+    return await ask(visit.shards, visit.uid, request)
 
 
 async def block(visit: Visit) -> object:
     """Block somebody."""
     other = await _existing(visit)
-    return await ask(visit.services.shards, visit.uid, Block(visit.uid, other, True))
+    return await ask(visit.shards, visit.uid, Block(visit.uid, other, True))
 
 
 async def unblock(visit: Visit) -> object:
     """Unblock somebody."""
     other = await _existing(visit)
-    return await ask(visit.services.shards, visit.uid, Block(visit.uid, other, False))
+    return await ask(visit.shards, visit.uid, Block(visit.uid, other, False))
 
 
 async def blocked_ids(visit: Visit) -> object:
     """Ids the caller has blocked."""
-    return await ask(visit.services.shards, visit.uid, ListBlocked(visit.uid))
+    return await ask(visit.shards, visit.uid, ListBlocked(visit.uid))
 
 
 async def one(visit: Visit, uid: int) -> dict[str, Any]:
     """A user as a roster item of the caller. :raises CallError: 10000, 10021 the account was closed"""
-    info = (await accounts(visit.services.shards, visit.app.app_id, [uid])).get(uid)
+    info = (await accounts(visit.shards, visit.app.app_id, [uid])).get(uid)
     if info is None:
         raise CallError(Refusal.NO_SUCH_USER)
     if info.state == STATE_DELETED:
@@ -179,7 +179,7 @@ async def _items(visit: Visit, infos: list[AccountInfo]) -> list[dict[str, Any]]
     for start in range(0, len(infos), limits.REST_IDS_PER_CALL):
         part = infos[start : start + limits.REST_IDS_PER_CALL]
         request = GetRelations(visit.uid, [info.uid for info in part])
-        notes = await ask(visit.services.shards, visit.uid, request)
+        notes = await ask(visit.shards, visit.uid, request)
         items += map(item, part, notes)
     return items
 
@@ -187,7 +187,7 @@ async def _items(visit: Visit, infos: list[AccountInfo]) -> list[dict[str, Any]]
 async def _existing(visit: Visit) -> int:
     """The id in ``user_id``, of a user of the same app. :raises CallError: 10000"""
     uid = visit.params.entity("user_id")
-    if uid not in await accounts(visit.services.shards, visit.app.app_id, [uid]):
+    if uid not in await accounts(visit.shards, visit.app.app_id, [uid]):
         raise CallError(Refusal.NO_SUCH_USER)
     return uid
 

@@ -178,7 +178,9 @@ def check_token(store: Store, app: str, uid: int, epoch: int) -> None:
             "with lanying-cluster restore, which ends the tokens given out since'",
             uid,
         )
-    info = need(store, uid, app).info
+    if account is None or account.info.app != app or account.info.state == STATE_DELETED:
+        raise CallError(Refusal.TOKEN_REJECTED)
+    info = account.info
     if epoch != info.epoch:
         raise CallError(Refusal.TOKEN_REJECTED, "this token was revoked, log in again")
     if info.state != STATE_NORMAL:

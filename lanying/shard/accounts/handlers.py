@@ -196,6 +196,9 @@ def handle(
         request = m.decode_request(request_bytes)
     except msgspec.DecodeError as error:
         raise CallError(Refusal.NOT_OFFERED, f"this shard does not understand the request: {error}") from error
+    if isinstance(request, m.Checked):
+        accounts.check_token(work.store, request.app, request.uid, request.epoch)
+        return handle(work, request.request, more)
     own = more.get(type(request))
     if own is not None:
         result = own(request)

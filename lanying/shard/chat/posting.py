@@ -7,6 +7,7 @@ sends. ``Notify`` is a message of the server itself: from user 0, in the convers
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -24,13 +25,16 @@ from lanying.bus.messages import (
     Notify,
     Post,
     Posted,
+    PostMany,
+    PostResult,
+    ReadUpTo,
     Reply,
     Unread,
     encode,
 )
 from lanying.protocol import frame
 from lanying.protocol.frame import parse_frame
-from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, SyncDL
+from lanying.protocol.schema.xsync_pb2 import XID, MessageBody, MessageOperation, Meta, SyncDL
 from lanying.shard.accounts import accounts
 from lanying.shard.chat import history, marks, message_kinds, operations
 from lanying.shard.chat.author import InName
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 
 SYSTEM: Final = 0
 """User id of the server itself."""
+_decode_posted: Final = msgspec.msgpack.Decoder(Posted).decode
 _decode_page: Final = msgspec.msgpack.Decoder(HistoryPage).decode
 
 
@@ -53,6 +58,8 @@ class Posting:
         self._shard = shard
         self.handlers: dict[type[Message], Callable[[Any], object]] = {
             Post: self.post,
+            PostMany: self.post_many,
+            ReadUpTo: self.read_up_to,
             Notify: self.notify,
             GetPage: self.page,
             ListUnread: self.unread,
@@ -75,6 +82,44 @@ class Posting:
 
         shard.delivery.post(author, meta, body, answer)
         return later
+
+    def post_many(self, request: PostMany) -> Later:
+        """The same to several targets, each by itself: one that is refused stops no other."""
+        assert request.targets, "the gateway refuses a post to nobody"
+        later = Later()
+        rows: dict[int, PostResult] = {}
+
+        def settled(index: int, result: bytes | CallError) -> None:
+            if isinstance(result, CallError):
+                rows[index] = PostResult(0, result.refusal, result.message)
+            else:
+                rows[index] = PostResult(_decode_posted(result).mid)
+            if len(rows) == len(request.targets):
+                later.settle(encode([rows[at] for at in range(len(rows))]))
+
+        for index, (target, client_mid) in enumerate(zip(request.targets, request.client_mids, strict=True)):
+            one = Post(request.uid, request.app, target, request.payload, client_mid=client_mid, system=request.system)
+            try:
+                self.post(one).then(partial(settled, index))
+            except CallError as error:
+                settled(index, error)
+        return later
+
+    def read_up_to(self, request: ReadUpTo) -> bool:
+        """Everything in a conversation is read: what a client says with two operations (xsync 6.4)."""
+        shard, peer, mid = self._shard, request.peer, request.mid
+        accounts.need(shard.store, request.uid, request.app)
+        author = InName(request.uid, request.app, request.sn)
+        kinds = [MessageOperation.READ_ALL]
+        if mid and not shard.mailboxes.head(request.uid, peer).flags & schema.IS_GROUP:
+            kinds.insert(0, MessageOperation.READ_ACK)
+        for kind in kinds:
+            body = MessageBody(type=MessageBody.OPER, ctype=MessageBody.COMMAND)
+            body.operation.MergeFrom(MessageOperation(type=kind, mid=mid, xid=XID(uid=peer)))
+            meta = Meta(ns=Meta.MESSAGE, payload=body.SerializeToString())
+            meta.to.uid = peer
+            shard.delivery.post(author, meta, body, _accepted)
+        return True
 
     def notify(self, request: Notify) -> Posted:
         """A message of the server to one of our users."""
@@ -167,6 +212,12 @@ class Posting:
         except Refused as refused:
             raise refusal(refused) from refused
         return body
+
+
+def _accepted(result: Posted | Refused) -> None:
+    """:raises CallError: an operation was refused"""
+    if isinstance(result, Refused):
+        raise refusal(result)
 
 
 def refusal(refused: Refused) -> CallError:

@@ -248,13 +248,8 @@ def test_pages(town: Town) -> None:
 
 
 def test_a_shard_that_does_not_answer_is_said(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def gone(shard: int, request: object) -> bytes:
+    async def gone(shard: int, request: object, slot: int = -1) -> bytes:
         raise CallError(Refusal.UNAVAILABLE, "shard-1 did not answer in time, try again")
 
-    call = town.gateway.services.shards.call
-
-    async def some(shard: int, request: Any) -> bytes:
-        return await (gone if type(request).__name__ == "Post" else call)(shard, request)
-
-    monkeypatch.setattr(town.gateway.services.shards, "call", some)
+    monkeypatch.setattr(town.gateway.services.shards, "call", gone)
     assert town.send("alice", "bob")["code"] == 503
