@@ -20,7 +20,7 @@ from lanying.base.ids import SLOTS
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.schema import Config
 from lanying.shard.accounts import accounts
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 from lanying.shard.store.rocks import RocksStore
 from lanying.supervisor.datadir import DataDirectory
 

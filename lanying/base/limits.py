@@ -75,6 +75,8 @@ UNREAD_CONVERSATIONS: Final = 1000
 """Conversations listed in one unread answer, newest first."""
 CONVERSATIONS_CACHED: Final = 200_000
 """Conversation heads kept in memory per shard, 200 bytes each."""
+GROUPS_CACHED: Final = 20_000
+"""Groups per shard whose members there, and whose members' shards, are kept in memory; of others they are read again."""
 
 # --- retention -------------------------------------------------------------------------------------------------
 SENT_KEPT_MS: Final = 7 * 86_400_000

@@ -1,11 +1,17 @@
 """A shard: the process that owns the users and groups of its hash slots, pinned to one core.
 
-Pure (no loop, no sockets, ``now`` is an argument):
-``session``      one logged-in device: frames in, frames out      ``registry``  user -> devices -> sessions
-``mailbox``      queues, cursors, pull loops                      ``delivery``  from an accepted message to everyone who gets it
-``accounts`` ``devices`` ``roster`` ``policy``                    what users are, and may do
-``ports``        what those may ask of the world                  ``store/``    what is kept
+========  ===========================================================================================================
+room      what is in it; each stands on those below
+========  ===========================================================================================================
+upkeep    what has time: retention, aging into the cold store, what operators ask
+push      pushes owed to the push process, and those back ends order
+groups    everything with a gid: records, members, timelines
+chat      a message between users: frames in, delivery, operations, pull loops, history
+accounts  what users are: accounts, logins, devices, the roster, files, codes
+core      what all stand on: the tick, the Work that is done in it, queues and heads, sessions, links, the dispatch tables
+store     rows on disk
+========  ===========================================================================================================
 
-Edges: ``runner`` reads all ready sockets, lets the pure part decide, commits once, and only then writes.
-``__main__`` is the process.
+All of that is pure (no loop, no sockets, ``now`` is an argument); ``shard`` puts it together. Edges: ``runner`` reads all ready
+sockets, lets the shard decide, commits once, and only then writes; ``__main__`` is the process.
 """

@@ -79,19 +79,7 @@ class Process:
             moved = runner.ownership.login(login.uid)
             if moved is not None:
                 return moved
-            connection = Connection(login.kind)
-            session = runner.shard.admit(
-                fd,
-                connection,
-                login.app,
-                login.uid,
-                login.epoch,
-                login.guid,
-                login.os_type,
-                login.info,
-                login.address,
-                (login.notifier, login.device_token),
-            )
+            session = runner.shard.admit(fd, Connection(login.kind), login)
         except Refused as refused:
             logs.about(
                 log,

@@ -15,7 +15,6 @@ import logging
 import os
 import select
 import threading
-from collections import deque
 from collections.abc import Callable
 
 from lanying.base import limits, logs
@@ -25,12 +24,9 @@ from lanying.base.failpoints import failpoint
 from lanying.base.histogram import Histogram
 from lanying.bus.call import Calls
 from lanying.bus.messages import (
-    Call,
     Compact,
-    Deliver,
     Drain,
     Envelope,
-    GroupDeliver,
     LinkAck,
     LinkBatch,
     Reconfigure,
@@ -87,10 +83,19 @@ class Runner:
         self._calls = Calls(self.bus)
         self._worker = Worker(self._event)
         self.shard = Shard(index, directory.map, store, config, self._ask, self._worker, find_cold)
+        self.shard.dispatch.envelopes.update(
+            {
+                LinkBatch: self._link_batch,
+                LinkAck: self._link_ack,
+                Reply: self._calls.answered,
+                Drain: lambda message: self.drain(),
+                Compact: lambda message: self._compact(),
+                Reconfigure: lambda message: self.shard.work.settings.change(message.key, message.value),
+            }
+        )
         self._sessions: dict[int, Session] = {}
         self._epoll = select.epoll()
         self._flushing: Tick | None = None
-        self._waiting: deque[Tick] = deque()
         self._commit_due = False
         self._acknowledge_due = False
         self._committed_at = 0.0
@@ -217,7 +222,7 @@ class Runner:
                 self._close(session, session.left)
             else:
                 self._epoll.modify(session.fd, select.EPOLLIN)
-                self.shard.drained(session)
+                self.shard.pulls.drained(session)
 
     def _close(self, session: Session, why: str) -> None:
         fd = session.fd
@@ -312,7 +317,7 @@ class Runner:
         failpoint("shard.flushed")
         if tick.acknowledge:
             failpoint("shard.link_committed")
-        for session, out in tick.outs.items():
+        for session, out in tick.wires().items():
             self._write(session, out[0] if len(out) == 1 else b"".join(out))
         failpoint("shard.half_released")
         for process, envelope in tick.envelopes:
@@ -345,31 +350,19 @@ class Runner:
     # --- bus --------------------------------------------------------------------------------------------------------
 
     def _envelope(self, message: Envelope) -> None:
-        shard = self.shard
         self._begin_turn()
-        if isinstance(message, LinkBatch):
-            failpoint("shard.link_received")
-            shard.link_batch(message)
-            failpoint("shard.link_applied")
-        elif isinstance(message, LinkAck):
-            shard.link_ack(message)
-            if message.rewind:  # its first word after a start
-                self._calls.again(shard_name(message.source))
-            failpoint("shard.link_acknowledged")
-        elif isinstance(message, Call):
-            shard.call(message)
-        elif isinstance(message, Reply):
-            self._calls.answered(message)
-        elif isinstance(message, Deliver):
-            shard.delivery.delivered(message)
-        elif isinstance(message, GroupDeliver):
-            shard.timelines.deliver(message)
-        elif isinstance(message, Drain):
-            self.drain()
-        elif isinstance(message, Compact):
-            self._compact()
-        elif isinstance(message, Reconfigure):
-            shard.settings.change(message.key, message.value)
+        self.shard.dispatch.arrive(message)
+
+    def _link_batch(self, message: LinkBatch) -> None:
+        failpoint("shard.link_received")
+        self.shard.dispatch.link_batch(message)
+        failpoint("shard.link_applied")
+
+    def _link_ack(self, message: LinkAck) -> None:
+        self.shard.dispatch.link_ack(message)
+        if message.rewind:  # the first thing a shard says after its start
+            self._calls.again(shard_name(message.source))
+        failpoint("shard.link_acknowledged")
 
     def _compact(self) -> None:
         """In a thread: RocksDB releases the GIL meanwhile."""
@@ -415,12 +408,11 @@ class Runner:
             shard.inspection.took("lag", lag)
         self._second_due = now + 1.0
         shard.outbox.clock(shard.tick)
-        shard.end_loops()
         shard.store_cursors()
         shard.maintain()
-        full = self._store.free_bytes() < self.shard.config.storage.min_free_bytes
-        if full != shard.full:
-            shard.full = full
+        full = self._store.free_bytes() < self.shard.work.config.storage.min_free_bytes
+        if full != shard.work.full:
+            shard.work.full = full
             log.warning("event=%s free_bytes=%d", "disk_full" if full else "disk_has_room", self._store.free_bytes())
         for session in [s for s in self._sessions.values() if now - s.last_read > limits.SESSION_IDLE_S]:
             self._close(session, "idle")
@@ -460,15 +452,16 @@ class Runner:
 
     def figures(self) -> dict[str, float]:
         """Counters and gauges for ``status``."""
-        shard = self.shard
+        shard, work = self.shard, self.shard.work
         return {
-            "sessions": float(shard.registry.count),
-            "logins": float(shard.logins),
-            "messages": float(sum(shard.kinds[kind] for kind in message_kinds.MESSAGES)),
-            **{f"messages:kind={kind}": float(count) for kind, count in shard.kinds.items()},
-            "deliveries": float(shard.deliveries),
-            "refused": float(shard.refused),
-            **{f"refused:status={STATUS_NAMES.get(code, str(code))}": float(n) for code, n in shard.refusals.items()},
+            "sessions": float(work.registry.count),
+            "logins": float(work.logins),
+            "messages": float(sum(work.kinds[kind] for kind in message_kinds.MESSAGES)),
+            **{f"messages:kind={kind}": float(count) for kind, count in work.kinds.items()},
+            "deliveries": float(work.deliveries),
+            "refused": float(work.refused),
+            **{f"refused:status={STATUS_NAMES.get(code, str(code))}": float(n) for code, n in work.refusals.items()},
+            "failed_events": float(work.failed_events),
             "commits": float(self.commits),
             "turns": float(self.turns),
             "compacting": float(self._compacting),
@@ -478,7 +471,7 @@ class Runner:
             **shard.outbox.depths(),
             **shard.pushes.figures(),
             "disk_free_bytes:place=data": float(self._store.free_bytes()),
-            "min_free_bytes": float(self.shard.config.storage.min_free_bytes),
+            "min_free_bytes": float(self.shard.work.config.storage.min_free_bytes),
             **self._store.sizes(),
             **({"moved": float(shard.aging.moved)} if shard.aging else {}),
         }

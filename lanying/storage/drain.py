@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from lanying.base import limits
 from lanying.base.errors import ReshardError
-from lanying.bus.messages import Call, LinkAck, LinkBatch, Reply, Request, decode_envelope, encode
+from lanying.bus.messages import Call, Reply, Request, decode_envelope, encode
 from lanying.cluster.runtime import shard_name
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.schema import Config
@@ -87,7 +87,7 @@ class _Drain:
             self._pass_time(limits.LINK_RESEND_S * 2 if idle else TURN_S)
         for shard in self._shards.values():
             while shard.broadcasts.running:
-                shard.broadcasts.step()
+                shard.work.event(shard.broadcasts.step)
                 self._commit(shard)
             shard.store_cursors()
             self._commit(shard)
@@ -96,7 +96,7 @@ class _Drain:
         if shard.tick.empty and not shard.outbox.lagging:
             return False
         tick = shard.seal()
-        shard.store.flush()
+        shard.work.store.flush()
         self._wire.extend((process, encode(envelope)) for process, envelope in tick.envelopes)
         return True
 
@@ -105,16 +105,12 @@ class _Drain:
         message = decode_envelope(blob)
         if shard is None:
             return
-        if isinstance(message, LinkBatch):
-            shard.link_batch(message)
-        elif isinstance(message, LinkAck):
-            shard.link_ack(message)
-        elif isinstance(message, Call):
-            shard.call(message)
-        elif isinstance(message, Reply):
+        if isinstance(message, Reply):
             done = self._calls.pop(message.id, None)
             if done is not None:
                 done(message)
+        else:
+            shard.dispatch.arrive(message)
 
     def _asker(self, caller: str) -> Callable[[int, Request[object], Callable[[Reply], None]], None]:
         def ask(shard: int, request: Request[object], done: Callable[[Reply], None]) -> None:

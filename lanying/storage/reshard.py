@@ -27,7 +27,8 @@ from lanying.base.errors import ReshardError
 from lanying.cluster.runtime import cold_path
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.schema import Config
-from lanying.shard.chat.mailbox import Mailboxes
+from lanying.shard.core.conversation import Conversation
+from lanying.shard.core.mailbox import mend
 from lanying.shard.store import placement, schema
 from lanying.shard.store.base import Store
 from lanying.shard.store.cold import MARK, cold_place
@@ -391,6 +392,8 @@ class _Copy:
             for gid in sorted(gids):
                 owner = self._map.shard_of(int.from_bytes(gid, "big"))
                 if owner != index:
-                    head = Mailboxes(self._targets[owner]).head(*[int.from_bytes(gid, "big")] * 2)
+                    number = int.from_bytes(gid, "big")
+                    head = Conversation(number, number, self._targets[owner].get(schema.CONVERSATIONS, gid * 2))
+                    mend(head, self._targets[owner])
                     row = schema.CONVERSATION.pack(head.last_seq, head.last_mid, 0, 0, 0)
                     self._batches[index].put(schema.CONVERSATIONS, gid * 2, row)

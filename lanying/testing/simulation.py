@@ -15,15 +15,12 @@ import msgspec
 
 from lanying.base.errors import CallError
 from lanying.base.ids import EPOCH_MS
+from lanying.bus.handoff.records import Login
 from lanying.bus.messages import (
     Call,
     CreateGroup,
-    Deliver,
-    GroupDeliver,
     GroupView,
     Invitee,
-    LinkAck,
-    LinkBatch,
     Message,
     Reply,
     Request,
@@ -98,17 +95,14 @@ class Simulation:
     def user(self, name: str, app: str = "lanying") -> User:
         """Register somebody; names decide the shard."""
         shard = self.shards[self.map.shard_of_name(app, name)]
-        shard.settle()
-        info = accounts.claim(shard, app, name, "hash")
-        shard.settle()
-        shard.store.flush()
+        info = accounts.claim(shard.work, app, name, "hash")
         return User(self, info.uid, name, app)
 
     def group(self, founder: User, *members: User) -> int:
         """Found a group with these members in it; its gid."""
         invitees = [Invitee(member.uid, False) for member in members]
         request = CreateGroup(founder.uid, founder.app, 0, "group", "", "", invitees, len(members) + 1)
-        founder.shard.call(Call(1, "gateway", 1000, encode(request)))
+        founder.shard.dispatch.call(Call(1, "gateway", 1000, encode(request)))
         reply = founder.shard.tick.envelopes[-1][1]
         assert isinstance(reply, Reply) and reply.refusal is None, reply
         self.run()
@@ -120,7 +114,7 @@ class Simulation:
         self.now_ms += int(seconds * 1000)
         for shard in self.shards:
             shard.turn(self.now, self.now_ms)
-            shard.end_loops()
+            shard.pulls.end_loops()
             shard.outbox.clock(shard.tick)
         self.run()
 
@@ -132,7 +126,7 @@ class Simulation:
         self._call_number += 1
         replies: list[Reply] = []
         self._calls[self._call_number] = replies.append
-        self.shards[index].call(Call(self._call_number, "gateway", 5000, encode(request)))
+        self.shards[index].dispatch.call(Call(self._call_number, "gateway", 5000, encode(request)))
         self.run()
         [reply] = replies
         if reply.refusal is not None:
@@ -169,8 +163,9 @@ class Simulation:
         if shard.tick.empty and not shard.outbox.lagging:
             return False
         tick = shard.seal()
-        shard.store.flush()
-        for session, out in tick.outs.items():
+        if tick.durable:
+            shard.work.store.flush()
+        for session, out in tick.wires().items():
             device = self.devices.get((session.uid, session.sn))
             if device is not None and device.session is session:
                 device.read(b"".join(out))
@@ -204,20 +199,12 @@ class Simulation:
         return moved
 
     def _arrive(self, shard: Shard, message: Message) -> None:
-        if isinstance(message, LinkBatch):
-            shard.link_batch(message)
-        elif isinstance(message, LinkAck):
-            shard.link_ack(message)
-        elif isinstance(message, Call):
-            shard.call(message)
-        elif isinstance(message, Reply):
+        if isinstance(message, Reply):
             done = self._calls.pop(message.id, None)
             if done is not None:
                 done(message)
-        elif isinstance(message, Deliver):
-            shard.delivery.delivered(message)
-        elif isinstance(message, GroupDeliver):
-            shard.timelines.deliver(message)
+        else:
+            shard.dispatch.arrive(message)
 
     def drop(self, process: str) -> int:
         """Lose every envelope on its way to a process; how many."""
@@ -248,7 +235,7 @@ class User:
     @property
     def epoch(self) -> int:
         """Of a token given out now; 0: there is no account."""
-        account = accounts.load(self.shard.store, self.uid)
+        account = accounts.load(self.shard.work.store, self.uid)
         return 0 if account is None else account.info.epoch
 
     def device(self, guid: str = "first", *, automatic: bool = True, listing: bool = True) -> Device:
@@ -258,6 +245,23 @@ class User:
         :param listing: asks for the unread list first and pulls what is pending
         """
         return Device(self, guid, automatic, listing)
+
+
+def login(user: User, guid: str, push: tuple[str, str] = ("", ""), os_type: int = 6) -> Login:
+    """What a router hands over when a device of a user logs in. ``push``: notifier and token."""
+    return Login(
+        kind=XSYNC,
+        app=user.app,
+        uid=user.uid,
+        epoch=user.epoch,
+        guid=guid,
+        os_type=os_type,
+        info="Web",
+        address="test",
+        leftover=b"",
+        notifier=push[0],
+        device_token=push[1],
+    )
 
 
 class Device:
@@ -284,9 +288,7 @@ class Device:
         simulation = self.simulation
         shard = user.shard
         fd = simulation.next_fd()
-        self.session: Session = shard.admit(
-            fd, Connection(XSYNC), user.app, user.uid, user.epoch, guid, 6, "Web", "test"
-        )
+        self.session: Session = shard.admit(fd, Connection(XSYNC), login(user, guid))
         old = simulation.devices.get((user.uid, self.session.sn))
         if old is not None:  # the kick of the same device is still to be read by the old one
             simulation.commit(shard)

@@ -13,7 +13,7 @@ from lanying.protocol import frame, handshake
 from lanying.protocol.connection import SOCKETIO, XSYNC, Connection, wrap
 from lanying.protocol.frame import parse_frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, SyncUL
-from lanying.testing.simulation import Simulation, User
+from lanying.testing.simulation import Simulation, User, login
 
 BASE = 1_700_000_000_000
 MARKER = b"LBtest"
@@ -36,17 +36,7 @@ class Client:
         self.simulation = user.simulation
         shard = user.shard
         self.connection = Connection(kind)
-        self.session = shard.admit(
-            self.simulation.next_fd(),
-            Connection(kind),
-            user.app,
-            user.uid,
-            user.epoch,
-            self.device.guid,
-            6,
-            "bench",
-            "test",
-        )
+        self.session = shard.admit(self.simulation.next_fd(), Connection(kind), login(user, self.device.guid))
         self.closed = False
         self.now = 0
         self.device.state = UPGRADING
@@ -135,7 +125,7 @@ def test_every_push_is_acknowledged_with_its_key() -> None:
     alice, bob = simulation.user("alice"), simulation.user("bob")
     a, b = Client(alice, bob, 0), Client(bob, alice, 1)
     a.send(3)
-    assert bob.shard.mailboxes.cursor(bob.uid, b.session.sn, alice.uid) == 3
+    assert bob.shard.work.mailboxes.cursor(bob.uid, b.session.sn, alice.uid) == 3
 
 
 def test_what_a_message_is() -> None:
@@ -158,9 +148,7 @@ def test_pending_messages_are_pulled_after_the_unread_list() -> None:
     bob.shard.left(b.session)
     del simulation.devices[bob.uid, b.session.sn]
     a.send(250)
-    b.session = bob.shard.admit(
-        simulation.next_fd(), Connection(XSYNC), bob.app, bob.uid, bob.epoch, b.device.guid, 6, "", "t"
-    )
+    b.session = bob.shard.admit(simulation.next_fd(), Connection(XSYNC), login(bob, b.device.guid))
     simulation.devices[bob.uid, b.session.sn] = b  # type: ignore[assignment]
     bob.shard.received(b.session, frame.unread_request())
     simulation.run()

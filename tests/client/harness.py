@@ -11,7 +11,7 @@ from lanying.protocol.frame import parse_frame
 from lanying.protocol.handshake import accept_upgrade, connection_kind, parse_head
 from lanying.protocol.schema.xsync_pb2 import Provision
 from lanying.shard.core.session import Session as ServerSession
-from lanying.testing.simulation import Simulation, User
+from lanying.testing.simulation import Simulation, User, login
 
 
 class Phone:
@@ -132,9 +132,7 @@ class Phone:
         simulation, user, connection = self.simulation, self.user, self._connection
         assert connection is not None
         fd = simulation.next_fd()
-        session = user.shard.admit(
-            fd, connection, user.app, user.uid, user.epoch, self.guid, provision.os_type, "", "test"
-        )
+        session = user.shard.admit(fd, connection, login(user, self.guid, os_type=provision.os_type))
         simulation.greeting[fd] = []
         if simulation.devices.get((user.uid, session.sn)) is not None:
             simulation.commit(user.shard)  # the kick is for the old one, the greeting for this one

@@ -40,7 +40,7 @@ def people(shards: int = 2) -> tuple[Simulation, User, User]:
     sim = Simulation(shards)
     alice = sim.user("alice")
     names = (f"bob{n}" for n in range(100))
-    name = next(n for n in names if shards == 1 or sim.map.shard_of_name("lanying", n) != alice.shard.index)
+    name = next(n for n in names if shards == 1 or sim.map.shard_of_name("lanying", n) != alice.shard.work.index)
     return sim, alice, sim.user(name)
 
 
@@ -263,12 +263,12 @@ def test_whatever_is_lost_everything_arrives_once_and_in_order(seed: int) -> Non
             # Power failure: what was acknowledged is flushed, the rest is sent again.
             index = dice.randrange(2)
             for each in phones:
-                if each.user.shard.index == index:
+                if each.user.shard.work.index == index:
                     each.session = None
                     each.client.lost("crash", sim.now)
             sim.crash(index)
             for each in phones:
-                if each.user.shard.index == index:
+                if each.user.shard.work.index == index:
                     each.connect()
     for phone in phones:
         phone.cut()

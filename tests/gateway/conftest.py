@@ -18,7 +18,7 @@ from lanying.config.schema import Accounts, Config
 from lanying.gateway.app import build
 from lanying.gateway.http.endpoint import Services
 from lanying.shard.accounts.accounts import load as load_account
-from lanying.testing.shards import LocalCluster, Notice
+from lanying.testing.shards import Notice, NotingSimulation
 from lanying.testing.simulation import Simulation
 
 APPS = (App("app", "Our School", "11" * 32, admin_epoch=2), App("other", "Another", "22" * 32))
@@ -28,7 +28,7 @@ ACCOUNTS = Accounts(open_registration=True, argon2_memory_kib=64, argon2_passes=
 class LocalShards:
     """The port over shards in this process."""
 
-    def __init__(self, cluster: LocalCluster) -> None:
+    def __init__(self, cluster: NotingSimulation) -> None:
         self.cluster = cluster
         self.fail: Exception | None = None
 
@@ -60,7 +60,7 @@ class Gateway:
     """A gateway over two shards, and shorthands for clients of it."""
 
     def __init__(self, accounts: Accounts = ACCOUNTS, **config: Any) -> None:
-        self.cluster = LocalCluster(2)
+        self.cluster = NotingSimulation(2)
         self.shards: Any = LocalShards(self.cluster)
         self.now = 1000.0
         self._directory = TemporaryDirectory()
@@ -131,8 +131,8 @@ class Gateway:
 
     def forge(self, uid: int, key: bytes = APPS[0].secret, app: str = "app", expires: int = 0) -> str:
         """A token of the account's epoch, as far as there is one."""
-        shard = self.cluster.shards[self.cluster.map.shard_of(uid)]
-        account = load_account(shard.store, uid)
+        shard = self.cluster.home(uid)
+        account = load_account(shard.work.store, uid)
         return issue(key, Identity(app, uid, ROLE_USER, account.info.epoch if account else 0, expires))
 
     def told(self) -> list[Notice]:

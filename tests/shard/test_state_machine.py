@@ -59,7 +59,7 @@ class Town(RuleBasedStateMachine):
         self.born: dict[tuple[int, str], int] = {}
         founder = self.users[self.uids[0]]
         request = m.CreateGroup(founder.uid, "lanying", 0, "town", "", "", [], 100)
-        self.gid = msgspec.msgpack.decode(self.sim.call(founder.shard.index, request), type=m.GroupView).info.gid
+        self.gid = msgspec.msgpack.decode(self.sim.call(founder.shard.work.index, request), type=m.GroupView).info.gid
         self.joined: dict[int, int] = {founder.uid: 0}
         for number, user in enumerate(self.users.values()):
             self._come(user, GUIDS[number % 2])
@@ -258,7 +258,7 @@ class Town(RuleBasedStateMachine):
         assert {row[0] for row in members[0]} == set(self.joined)
         assert members[1] == len(self.joined)
         for uid, user in self.users.items():
-            joined = msgspec.msgpack.decode(self.sim.call(user.shard.index, m.Joined(uid)))
+            joined = msgspec.msgpack.decode(self.sim.call(user.shard.work.index, m.Joined(uid)))
             assert joined == ([self.gid] if uid in self.joined else [])
 
     def check(self, uid: int, guid: str, device: Device, conversation: object) -> None:
@@ -284,8 +284,8 @@ class Town(RuleBasedStateMachine):
         missing = [said for said in visible.values() if said.order > since and said.mid not in screen]
         assert not missing, f"not on the {guid} of {uid}: {missing}"
         loop = device.session.loops.get(peer)
-        head = device.user.shard.timelines.refresh(device.user.shard.mailboxes.head(uid, peer))
-        assert (loop.cursor if loop else device.user.shard.mailboxes.cursor(uid, device.sn, peer)) == head.last_seq
+        head = device.user.shard.work.mailboxes.refresh(device.user.shard.work.mailboxes.head(uid, peer))
+        assert (loop.cursor if loop else device.user.shard.work.mailboxes.cursor(uid, device.sn, peer)) == head.last_seq
 
     # --- helpers ---------------------------------------------------------------------------------------------------------
 

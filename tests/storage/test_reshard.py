@@ -131,8 +131,8 @@ def test_a_broadcast_is_finished_and_files_go_with_their_owners(tmp_path: Path) 
     with town.running(data, 3) as sim:
         for name, user in town.people(sim).items():
             assert user.device(name).history_texts(0) == ["to all"]
-            assert files.get(user.shard.store, user.uid, 7) is not None
-            assert files.usage(user.shard.store, user.uid).bytes == 100
+            assert files.get(user.shard.work.store, user.uid, 7) is not None
+            assert files.usage(user.shard.work.store, user.uid).bytes == 100
 
 
 def test_messages_under_way_arrive_once_and_the_conversation_goes_on(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_a_shard_is_drained_serves_without_slots_and_is_filled_again(data: Path,
     with town.running(data, 4) as sim:
         alice, bob = (town.people(sim)[name] for name in town.NAMES[:2])
         strangers = [sim.user(f"later{number}") for number in range(30)]
-        assert {user.shard.index for user in strangers} == {0, 2}, "new users are where slots are"
+        assert {user.shard.work.index for user in strangers} == {0, 2}, "new users are where slots are"
         alice.device("phone").send(strangers[0], "hello")
         gid = sim.group(bob, *strangers[:5])
         bob.device("phone").send(gid, "hello all", type=MessageBody.GROUPCHAT)

@@ -54,7 +54,7 @@ def people(sim: Simulation) -> dict[str, User]:
     everybody = {}
     for name in NAMES:
         shard = sim.shards[sim.map.shard_of_name("lanying", name)]
-        uid = accounts.find_name(shard.store, "lanying", name)
+        uid = accounts.find_name(shard.work.store, "lanying", name)
         everybody[name] = User(sim, uid, name, "lanying") if uid else sim.user(name)
     return everybody
 
@@ -62,12 +62,10 @@ def people(sim: Simulation) -> dict[str, User]:
 def club(sim: Simulation) -> int:
     """A group of everybody; its id."""
     everybody = list(people(sim).values())
-    founder, shard = everybody[0], everybody[0].shard
-    shard.settle()
+    founder, shard = everybody[0], everybody[0].shard.work
     gid = accounts.next_id(shard, slot_of(founder.uid))
     records.save(shard, records.Group(GroupInfo(gid, "lanying", founder.uid, 0, 100, sim.now_ms, sim.now_ms)))
     for user in everybody:
-        shard.settle()
         records.save_member(shard, gid, user.uid, records.Member(sim.now_ms))
         shard.link(user.uid, Seat(user.uid, gid))
         shard.apply_local()
@@ -102,7 +100,7 @@ def talk(sim: Simulation, rounds: int = 3) -> None:
 def leave_under_way(sim: Simulation) -> list[tuple[str, str]]:
     """Send messages that are committed by their senders and lost on the way to other shards; names from and to."""
     everybody = list(people(sim).values())
-    names = {f"shard-{shard.index}" for shard in sim.shards}
+    names = {f"shard-{shard.work.index}" for shard in sim.shards}
     sent = []
     for user, peer in zip(everybody, [*everybody[1:], everybody[0]], strict=True):
         device = user.device("phone")
@@ -124,7 +122,7 @@ def state(sim: Simulation) -> dict[str, Seen]:
         device = user.device("phone", automatic=False, listing=False)
         device.put(frame.unread_request())
         pages = {}
-        for peer in (*(peer.uid for peer in everybody.values()), *user.shard.timelines.joined(user.uid)):
+        for peer in (*(peer.uid for peer in everybody.values()), *user.shard.work.mailboxes.joined(user.uid)):
             bodies = [(meta.id, MessageBody.FromString(meta.payload)) for meta in device.history(peer, 0, 100).metas]
             pages[peer] = [(mid, body.content, body.status) for mid, body in bodies]
         seen[name] = (user.uid, device.sn, dict(sorted(device.unread.items())), pages)

@@ -24,6 +24,7 @@ COUNTERS: Final = {
     "logins_refused": "Logins refused, by status.",
     "deliveries": "Pushes to devices, one for each run of entries.",
     "refused": "Uploads refused, by status.",
+    "failed_events": "Requests, frames and link messages the server failed on and took back.",
     "commits": "Commits that were flushed.",
     "turns": "Turns of the event loop.",
     "requests": "REST requests.",

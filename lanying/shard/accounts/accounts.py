@@ -20,7 +20,7 @@ from lanying.base.refusals import Refusal
 from lanying.bus.messages import STATE_DELETED, STATE_NORMAL, AccountInfo, AccountPage, Credentials, Extras
 from lanying.cluster.shardmap import slot_of_name
 from lanying.protocol.schema import xsync_pb2 as pb
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 

@@ -8,7 +8,7 @@ with another device's cursors.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -18,21 +18,11 @@ from lanying.base.refusals import Refusal
 from lanying.bus.messages import DeviceInfo
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import accounts
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 
 MAX_SN: Final = (1 << 31) - 1
-
-
-class Writes(Protocol):
-    """Where changes go: a :class:`~lanying.shard.core.ports.Work` or a store batch."""
-
-    def put(self, family: str, key: bytes, value: bytes) -> None:
-        """Set a key."""
-
-    def delete(self, family: str, key: bytes) -> None:
-        """Remove a key."""
 
 
 class Device(msgspec.Struct, array_like=True, frozen=True):
@@ -53,52 +43,52 @@ _decode = msgspec.msgpack.Decoder(Device).decode
 
 
 def admit(
-    store: Store,
-    out: Writes,
+    work: Work,
     uid: int,
     guid: str,
     os_type: int,
     info: str,
-    now_ms: int,
     online: Collection[int] = (),
     push: tuple[str, str] = ("", ""),
 ) -> tuple[Device, bool]:
-    """The device of a login, and whether it is new. Once per request: what it writes it does not see itself.
+    """The device of a login, and whether it is new.
 
     :param online: serial numbers that must not be forgotten to make room
     :param push: notifier and push token of the login frame, kept if both say something (as :func:`bind_push` does)
     """
     guid, info = guid[: limits.DEVICE_GUID_CHARS], info[: limits.DEVICE_GUID_CHARS]
+    store, now_ms = work.store, work.now_ms
     known = list_all(store, uid)
     found = next((device for device in known if guid and device.guid == guid), None)
     bound = all(push)
     if bound:
         for other in known:
             if other is not found:
-                _free(out, uid, other, push)
+                _free(work, uid, other, push)
     if found is not None:
         device = msgspec.structs.replace(found, os_type=os_type, info=info, last_seen_ms=now_ms)
         if bound:
             device = msgspec.structs.replace(device, notifier=push[0], push_token=push[1])
-        _save(out, uid, device)
+        _save(work, uid, device)
         return device, False
     stale = sorted((device for device in known if device.sn not in online), key=_last_seen)
     for old in stale[: max(0, len(known) + 1 - limits.DEVICE_RECORDS_PER_USER)]:
-        _forget(store, out, uid, old.sn)
+        _forget(work, uid, old.sn)
     row = store.get(schema.DEVICES, schema.pack_device(uid, 0))
     sn = (int.from_bytes(row, "big") if row is not None else 0) + 1
     assert sn <= MAX_SN
-    out.put(schema.DEVICES, schema.pack_device(uid, 0), schema.pack_u32(sn))
+    work.put(schema.DEVICES, schema.pack_device(uid, 0), schema.pack_u32(sn))
     device = Device(sn, guid, os_type, info, now_ms, now_ms, *(push if bound else ("", "")))
-    _save(out, uid, device)
+    _save(work, uid, device)
     return device, True
 
 
-def seen(store: Store, out: Writes, uid: int, sn: int, now_ms: int) -> None:
+def seen(work: Work, uid: int, sn: int) -> None:
     """A session of this device ended just now."""
-    device = get(store, uid, sn)
+    device = get(work.store, uid, sn)
     if device is not None:
-        _save(out, uid, msgspec.structs.replace(device, last_seen_ms=now_ms))
+        seen_now = msgspec.structs.replace(device, last_seen_ms=work.now_ms)
+        work.put_lazy(schema.DEVICES, schema.pack_device(uid, sn), _encode(seen_now))
 
 
 def get(store: Store, uid: int, sn: int) -> Device | None:
@@ -113,11 +103,11 @@ def list_all(store: Store, uid: int) -> list[Device]:
     return [_decode(row) for _, row in rows]
 
 
-def forget(store: Store, out: Writes, uid: int, sn: int) -> bool:
+def forget(work: Work, uid: int, sn: int) -> bool:
     """Forget a device and its cursors; was it known?"""
-    known = get(store, uid, sn) is not None
+    known = get(work.store, uid, sn) is not None
     if known:
-        _forget(store, out, uid, sn)
+        _forget(work, uid, sn)
     return known
 
 
@@ -137,7 +127,7 @@ def remove(work: Work, uid: int, sn: int) -> bool:
     if not 0 < sn <= MAX_SN:
         raise CallError(Refusal.INVALID_PARAMETER, "device_sn is a serial number from the device list")
     work.kick(uid, sn, pb.UserNotice.DEVICE_REMOVED)
-    return forget(work.store, work, uid, sn)
+    return forget(work, uid, sn)
 
 
 def bind_push(work: Work, uid: int, sn: int, notifier: str, device_token: str) -> None:
@@ -173,22 +163,30 @@ def unbind_pushes(work: Work, uid: int, sn: int = 0, except_sn: int = 0) -> None
             _save(work, uid, msgspec.structs.replace(device, notifier="", push_token=""))
 
 
-def _free(out: Writes, uid: int, device: Device, push: tuple[str, str]) -> None:
+def _free(work: Work, uid: int, device: Device, push: tuple[str, str]) -> None:
     """Another device has this push token now: pushes go to one of them only."""
     if (device.notifier, device.push_token) == push:
-        _save(out, uid, msgspec.structs.replace(device, notifier="", push_token=""))
+        _save(work, uid, msgspec.structs.replace(device, notifier="", push_token=""))
 
 
 def _last_seen(device: Device) -> int:
     return device.last_seen_ms
 
 
-def _save(out: Writes, uid: int, device: Device) -> None:
-    out.put(schema.DEVICES, schema.pack_device(uid, device.sn), _encode(device))
+def _save(work: Work, uid: int, device: Device) -> None:
+    work.put(schema.DEVICES, schema.pack_device(uid, device.sn), _encode(device))
+    _changed(work, uid)
 
 
-def _forget(store: Store, out: Writes, uid: int, sn: int) -> None:
+def _forget(work: Work, uid: int, sn: int) -> None:
     prefix = schema.pack_device(uid, sn)
-    out.delete(schema.DEVICES, prefix)
-    for key, _ in store.scan(schema.CURSORS, prefix, schema.successor(prefix)):
-        out.delete(schema.CURSORS, key)
+    work.delete(schema.DEVICES, prefix)
+    _changed(work, uid)
+    for key, _ in work.store.scan(schema.CURSORS, prefix, schema.successor(prefix)):
+        work.delete(schema.CURSORS, key)
+
+
+def _changed(work: Work, uid: int) -> None:
+    """Who has a push token is known by heart elsewhere; this module is the only one that writes devices."""
+    work.device_changed(uid)
+    work.undo((work.device_changed, uid))

@@ -16,7 +16,7 @@ from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import STATE_DELETED, FileRecord, FileUsage
 from lanying.shard.accounts import accounts
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 

@@ -1,24 +1,14 @@
-"""Who answers what: the calls and link messages of accounts, devices, codes, roster and groups, as two tables. Pure.
-
-What needs more of the shard than :class:`~lanying.shard.core.ports.Work` (timelines) is handed to :func:`handle`.
-"""
+"""Who answers what: the calls and link messages of accounts, devices, codes, files and the roster, as two tables. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
-from lanying.base.errors import CallError
-from lanying.base.refusals import Refusal
 from lanying.bus import messages as m
 from lanying.protocol.schema import xsync_pb2 as pb
-from lanying.shard.accounts import accounts, devices, files, one_time_codes, roster
-from lanying.shard.core.later import Later
-from lanying.shard.core.ports import Work
-from lanying.shard.groups import handlers
-from lanying.shard.push import targets, tokens
+from lanying.shard.accounts import accounts, devices, files, one_time_codes, push_tokens, roster
+from lanying.shard.core.work import Work
 
 
 def _check_token(work: Work, request: m.CheckToken) -> bool:
@@ -50,7 +40,13 @@ def _set_password(work: Work, request: m.SetPassword) -> bool:
 
 
 def _set_state(work: Work, request: m.SetState) -> bool:
+    """Whoever may not log in is not pushed anything, and whoever is deleted leaves their groups."""
     accounts.set_state(work, request.uid, request.state)
+    if request.state != m.STATE_NORMAL:
+        devices.unbind_pushes(work, request.uid)
+    if request.state == m.STATE_DELETED:
+        for gid in work.mailboxes.joined(request.uid):
+            work.link(gid, m.Resign(gid, request.uid))
     return True
 
 
@@ -114,7 +110,7 @@ def _bind_push(work: Work, request: m.BindPush) -> bool:
     uid, notifier, token = request.uid, request.notifier, request.device_token
     devices.bind_push(work, uid, request.device_sn, notifier, token)
     if token:
-        tokens.bound(work, accounts.need(work.store, uid).info.app, uid, notifier, token)
+        push_tokens.bound(work, accounts.need(work.store, uid).info.app, uid, notifier, token)
     return True
 
 
@@ -162,56 +158,19 @@ HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
     m.SetPushAlias: lambda work, r: accounts.set_push_alias(work, r.uid, r.alias),
     m.SetBadge: _set_badge,
     m.BindPush: _bind_push,
-    m.PushTargets: lambda work, r: targets.count(work.store, r),
     m.PutCode: _put_code,
     m.ReadCode: lambda work, r: one_time_codes.read(work, r.app, r.kind, r.code, r.take),
     m.CheckCode: lambda work, r: one_time_codes.check(work, r.app, r.kind, r.code, r.answer),
-    m.HoldLinks: lambda work, r: work.hold_links(r.seconds),
     m.CheckFile: _check_file,
     m.AddFile: _add_file,
     m.GetFile: lambda work, r: files.get(work.store, r.owner, r.number),
     m.RemoveFiles: lambda work, r: files.remove(work, r.keys),
     m.ListOldFiles: _old_files,
     m.ListFileUsage: lambda work, r: files.usages(work.store, r.after),
-    **handlers.HANDLERS,
 }
 
-LINK_CHANGES: Final[dict[type[m.Message], Callable[[Work, Any], None]]] = {
-    m.PushTokenBound: tokens.told,
+LINK_CHANGES: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
+    m.PushTokenBound: push_tokens.told,
     m.RosterChange: roster.changed,
     m.Barred: roster.barred,
-    **handlers.LINK_CHANGES,
 }
-NO_MORE: Final[Mapping[type[m.Message], Callable[[Any], object]]] = {}
-
-
-def handle(
-    work: Work, request_bytes: bytes, more: Mapping[type[m.Message], Callable[[Any], object]] = NO_MORE
-) -> bytes | Later:
-    """Answer a call's body; the MessagePack of its result, or a promise of it. ``more``: handlers of the shard's own parts.
-
-    :raises CallError: refused; nothing was put through ``work``
-    """
-    try:
-        request = m.decode_request(request_bytes)
-    except msgspec.DecodeError as error:
-        raise CallError(Refusal.NOT_OFFERED, f"this shard does not understand the request: {error}") from error
-    if isinstance(request, m.Checked):
-        accounts.check_token(work.store, request.app, request.uid, request.epoch)
-        return handle(work, request.request, more)
-    own = more.get(type(request))
-    if own is not None:
-        result = own(request)
-        return result if isinstance(result, Later) else m.encode(result)
-    handler = HANDLERS.get(type(request))
-    if handler is None:
-        raise CallError(Refusal.NOT_OFFERED, f"this shard does not answer {type(request).__name__}")
-    return m.encode(handler(work, request))
-
-
-def apply_link(work: Work, message: m.LinkMessage) -> bool:
-    """Apply a link message of ours; False: it is somebody else's."""
-    change = LINK_CHANGES.get(type(message))
-    if change is not None:
-        change(work, message)
-    return change is not None

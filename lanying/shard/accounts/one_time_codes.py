@@ -15,7 +15,7 @@ from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import PutCode
 from lanying.cluster.shardmap import slot_of_name
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 
 

@@ -22,7 +22,7 @@ from lanying.base.refusals import Refusal
 from lanying.bus.messages import STATE_DELETED, ApplicationInfo, Barred, PeerState, RelationInfo, RosterChange
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import accounts
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 
@@ -294,9 +294,16 @@ def changed(work: Work, change: RosterChange) -> None:
 def barred(work: Work, word: Barred) -> None:
     """``other`` has blocked or unblocked ``uid``."""
     row = relation(work.store, word.uid, word.other)
-    if word.version >= row.barred_version:
-        known = msgspec.structs.replace(row, barred=word.barred, barred_version=word.version, known=True)
-        _save(work, word.uid, word.other, known)
+    if word.version < row.barred_version:
+        return
+    known = msgspec.structs.replace(row, barred=word.barred, barred_version=word.version, known=True)
+    _save(work, word.uid, word.other, known)
+    head = work.mailboxes.head(word.uid, word.other)
+    if head.flags & schema.KNOWN:
+        work.mailboxes.remember(head)
+        head.flags = head.flags | schema.BARRED if word.barred else head.flags & ~schema.BARRED
+        if head.stored:
+            work.mailboxes.hurry(head)
 
 
 def notice(kind: int, sender: int, target: int, content: str = "") -> bytes:

@@ -7,7 +7,8 @@ either all of them walk their accounts or none does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
@@ -24,14 +25,10 @@ from lanying.bus.messages import (
     UserCount,
 )
 from lanying.shard.accounts import accounts
+from lanying.shard.chat.posting import Posting
+from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    from lanying.shard.shard import Shard
 
 _BEHIND_ALL: Final = b"\xff" * 9
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -64,8 +61,9 @@ class Broadcasts:
     :ivar running: ids of those that are not done
     """
 
-    def __init__(self, shard: Shard) -> None:
-        self._shard = shard
+    def __init__(self, work: Work, posting: Posting) -> None:
+        self._work = work
+        self._posting = posting
         self.running = {job.id for job in self._jobs() if job.state == "running"}
         self.handlers: dict[type[Message], Callable[[Any], object]] = {
             StartBroadcast: self.start,
@@ -76,19 +74,20 @@ class Broadcasts:
 
     def start(self, request: StartBroadcast) -> int:
         """Tell all shards. The broadcast's id."""
-        shard = self._shard
-        number = shard.next_mid()
-        for index in range(shard.shards):
-            shard.tell(index, Broadcast(number, request.app, request.payload, request.who))
+        work = self._work
+        number = work.next_mid()
+        for index in range(work.shards):
+            work.tell(index, Broadcast(number, request.app, request.payload, request.who))
         return number
 
     def begin(self, message: Broadcast) -> None:
         """A broadcast for our users."""
-        self._put(Job(message.id, message.app, message.payload, self._shard.tick.now_ms, who=message.who))
+        self._put(Job(message.id, message.app, message.payload, self._work.tick.now_ms, who=message.who))
         self.running.add(message.id)
+        self._work.undo((self.running.discard, message.id))
         finished = [job for job in self._jobs() if job.state != "running"]
         for job in finished[: max(0, len(finished) - limits.BROADCASTS_KEPT)]:
-            self._shard.delete(schema.BROADCASTS, schema.pack_u64(job.id))
+            self._work.delete(schema.BROADCASTS, schema.pack_u64(job.id))
 
     def listed(self, request: ListBroadcasts) -> list[BroadcastInfo]:
         """What this shard knows, latest first."""
@@ -100,7 +99,7 @@ class Broadcasts:
         job = self._load(request.id)
         if job is None or job.state != "running":
             return False
-        self.running.discard(job.id)
+        self._finish(job.id)
         self._put(msgspec.structs.replace(job, state="cancelled"))
         return True
 
@@ -110,38 +109,40 @@ class Broadcasts:
         return UserCount(len(found), after)
 
     def step(self) -> None:
-        """The next few users of the oldest broadcast that is not done (call in a tick of its own or after ``settle``)."""
-        shard = self._shard
-        if not self.running or shard.full:
+        """The next few users of the oldest broadcast that is not done."""
+        work = self._work
+        if not self.running or work.full:
             return
-        shard.settle()
         job = self._load(min(self.running))
         if job is None:  # begun in this very tick
             return
         found, after = self._recipients(job.app, job.position, limits.BROADCAST_STEP)
         for uid in found:
-            shard.posting.tell(uid, job.payload)
+            self._posting.tell(uid, job.payload)
         state = "running" if after else "done"
         if not after:
-            self.running.discard(job.id)
+            self._finish(job.id)
         moved = msgspec.structs.replace(job, position=after, sent=job.sent + len(found), state=state)
         self._put(moved)
-        shard.tick.durable = True
 
     def _recipients(self, app: str, after: int, limit: int) -> tuple[list[int], int]:
         """Users among the next ``limit`` accounts behind ``after``, and the last account looked at, 0 at the end."""
         start = schema.pack_u64(after + 1)
-        rows = list(self._shard.store.scan(schema.ACCOUNTS, start, _BEHIND_ALL, limit=limit))
+        rows = list(self._work.store.scan(schema.ACCOUNTS, start, _BEHIND_ALL, limit=limit))
         infos = [accounts.decode(row).info for _, row in rows]
         found = [info.uid for info in infos if info.app == app and info.state == STATE_NORMAL]
         return found, int(schema.unpack_u64(rows[-1][0])[0]) if len(rows) == limit else 0
 
+    def _finish(self, number: int) -> None:
+        self.running.discard(number)
+        self._work.undo((self.running.add, number))
+
     def _jobs(self) -> list[Job]:
-        return [_decode(row) for _, row in self._shard.store.scan(schema.BROADCASTS, b"", _BEHIND_ALL)]
+        return [_decode(row) for _, row in self._work.store.scan(schema.BROADCASTS, b"", _BEHIND_ALL)]
 
     def _load(self, number: int) -> Job | None:
-        row = self._shard.store.get(schema.BROADCASTS, schema.pack_u64(number))
+        row = self._work.store.get(schema.BROADCASTS, schema.pack_u64(number))
         return None if row is None else _decode(row)
 
     def _put(self, job: Job) -> None:
-        self._shard.put(schema.BROADCASTS, schema.pack_u64(job.id), _encode(job))
+        self._work.put(schema.BROADCASTS, schema.pack_u64(job.id), _encode(job))

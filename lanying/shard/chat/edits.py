@@ -7,56 +7,101 @@ the edit, so that a client that has seen it takes a late APPEND for an old one i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Final, NamedTuple
 
 import msgspec
 
 from lanying.base import jsons
 from lanying.base.errors import Refused
+from lanying.base.ids import message_time_ms
 from lanying.base.refusals import Refusal
+from lanying.bus.messages import MessageTrace
+from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta
-from lanying.shard.chat.mailbox import Conversation
+from lanying.shard.chat import history
+from lanying.shard.chat.progress import progress
+from lanying.shard.core.conversation import Conversation
+from lanying.shard.core.work import Work
 from lanying.shard.store import schema
-
-if TYPE_CHECKING:
-    from lanying.shard.shard import Shard
 
 MERGE_DEPTH = 32
 """Deeper objects are replaced instead of merged."""
+_EDIT_TIMESTAMP: Final = b"\x78"
+"""Tag of MessageBody.edit_timestamp, appended to an encoded body."""
+
+_pack: Final = msgspec.msgpack.Encoder().encode
 
 
-def find(shard: Shard, head: Conversation, mid: int) -> tuple[int, Meta] | None:
-    """Position and present Meta of a message listed in history."""
-    shard.settle()
-    row = shard.store.get(schema.HISTORY, head.key + schema.pack_u64(mid))
-    if row is None:
-        return None
-    seq = schema.HISTORY_VALUE.unpack_from(row)[0]
-    stored = row[9:] or shard.store.get(schema.QUEUE, head.key + schema.pack_u64(seq))
-    return (seq, Meta.FromString(stored)) if stored else None
+class Found(NamedTuple):
+    """A message listed in a conversation's history, as it is now."""
+
+    head: Conversation
+    listed: history.Listed
+    meta: Meta
+
+    @property
+    def author(self) -> int:
+        """User id of who wrote it."""
+        return int(getattr(self.meta, "from").uid)
 
 
-def remove(shard: Shard, head: Conversation, mid: int, how: str) -> None:
-    """Take a message out of history and out of the queue of devices that have not seen it. ``how``: for who asks what became of it."""
-    found = find(shard, head, mid)
-    if found is not None:
-        shard.tick.batch.delete(schema.HISTORY, head.key + schema.pack_u64(mid))
-        shard.tick.batch.put(schema.QUEUE, head.key + schema.pack_u64(found[0]), b"")
-        shard.tick.durable = True
-        shard.inspection.removes(head, mid, *found, how)
+def find(work: Work, head: Conversation, mid: int) -> Found | None:
+    """A message listed in history."""
+    listed = history.listed(work.store, head.key, mid)
+    stored = b"" if listed is None else history.entry(work.store, head.key, listed)
+    return Found(head, listed, Meta.FromString(stored)) if listed is not None and stored else None
 
 
-def edit_time(meta: Meta, now_ms: int) -> int:
-    """When an edit of this message counts as made: never before the message or the last edit."""
-    return max(now_ms, meta.timestamp, MessageBody.FromString(meta.payload).edit_timestamp)
-
-
-def change(shard: Shard, head: Conversation, mid: int, kind: int, edit: MessageBody, edit_ms: int) -> None:
-    """APPEND or REPLACE in one stored copy. :raises Refused: it would become longer than a message may be"""
-    found = find(shard, head, mid)
+def need(work: Work, head: Conversation, mid: int) -> Found:
+    """As :func:`find`. :raises Refused: there is none"""
+    found = find(work, head, mid)
     if found is None:
-        return
-    meta = found[1]
+        raise Refused(Refusal.NO_SUCH_MESSAGE)
+    return found
+
+
+def check_author(found: Found, uid: int) -> None:
+    """:raises Refused: somebody else wrote it"""
+    if found.author != uid:
+        raise Refused(Refusal.NOT_THE_AUTHOR)
+
+
+def check_recall(work: Work, found: Found, uid: int) -> None:
+    """The rule for authors. :raises Refused: not theirs, or too long ago"""
+    check_author(found, uid)
+    if work.now_ms - message_time_ms(found.listed.mid) > work.config.policy.recall_seconds * 1000:
+        raise Refused(Refusal.TOO_LATE_TO_RECALL)
+
+
+def recall(work: Work, found: Found) -> None:
+    """Take a message back."""
+    remove(work, found, "recalled")
+
+
+def edit(work: Work, found: Found, kind: int, payload: bytes, body: MessageBody) -> tuple[bytes, int]:
+    """APPEND or REPLACE by the author: the operation's payload as it is passed on, and its edit time."""
+    edit_ms = max(work.now_ms, found.meta.timestamp, MessageBody.FromString(found.meta.payload).edit_timestamp)
+    change(work, found, kind, body, edit_ms)
+    return payload + _EDIT_TIMESTAMP + frame.varint(edit_ms), edit_ms
+
+
+def remove(work: Work, found: Found, how: str) -> None:
+    """Take a message out of history and out of the queue of devices that have not seen it. ``how``: for operators who ask."""
+    head, listed, meta = found
+    work.delete(schema.HISTORY, head.key + schema.pack_u64(listed.mid))
+    work.put(schema.QUEUE, head.key + schema.pack_u64(listed.seq), b"")
+    author = getattr(meta, "from")
+    trace = MessageTrace(head.uid, head.peer, listed.seq, "removed", author.uid, author.deviceSN, meta.timestamp)
+    if head.uid != head.peer or not head.flags & schema.IS_GROUP:
+        reached = progress(work, head, listed.seq)
+        trace.devices = [(sn, state) for sn, state in reached if state in ("acknowledged", "sent")]
+    trace.removed_how, trace.removed_ms = how, work.now_ms
+    work.recent.removed.append((listed.mid, _pack(trace)))
+
+
+def change(work: Work, found: Found, kind: int, edit: MessageBody, edit_ms: int) -> None:
+    """APPEND or REPLACE in one stored copy. :raises Refused: it would become longer than a message may be"""
+    meta = found.meta
     body = MessageBody.FromString(meta.payload)
     if kind == MessageOperation.APPEND:
         body.content += edit.content
@@ -66,13 +111,10 @@ def change(shard: Shard, head: Conversation, mid: int, kind: int, edit: MessageB
     body.ext = merge_json(body.ext, edit.ext)
     body.edit_timestamp = edit_ms + 1
     meta.payload = body.SerializeToString()
-    if len(meta.payload) > shard.config.policy.message_bytes:
+    if len(meta.payload) > work.config.policy.message_bytes:
         raise Refused(Refusal.MESSAGE_TOO_LONG, Refusal.MESSAGE_TOO_LONG.message)
-    key = head.key + schema.pack_u64(mid)
-    row = shard.store.get(schema.HISTORY, key)
-    assert row is not None
-    shard.tick.batch.put(schema.HISTORY, key, row[:9] + meta.SerializeToString())
-    shard.tick.durable = True
+    changed = found.listed._replace(changed=meta.SerializeToString())
+    work.put(schema.HISTORY, found.head.key + schema.pack_u64(changed.mid), changed.row)
 
 
 def merge_json(old: str, new: str) -> str:

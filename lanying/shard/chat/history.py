@@ -1,55 +1,130 @@
-"""History pages: what a conversation shows now, newest first (xsync 5.9)."""
+"""History: what a conversation shows now, newest first (xsync 5.9). Pure.
+
+A row of ``history`` says where in the queue a message is and what is marked about it; one that was edited has the whole changed message
+behind that. :func:`entry` is the message as it is now.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
 from lanying.base import limits
-from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.shard.chat import marks
-from lanying.shard.chat.mailbox import Conversation
+from lanying.shard.core.conversation import Conversation
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 
 DEFAULT_PAGE = 20
+_FIXED: Final = schema.HISTORY_VALUE.size
 
 
-def page(store: Store, head: Conversation, key: int, amount: int) -> bytes:
-    """The frame with up to ``amount`` messages older than id ``key`` (0: the newest).
+class Listed(NamedTuple):
+    """A row of ``history``. ``changed``: the message after its last edit, empty for one as it is in the queue."""
 
-    ``next_key`` is the oldest id of the page, or ``key`` when there is nothing older.
-    """
-    amount = min(amount if amount > 0 else DEFAULT_PAGE, limits.HISTORY_PAGE)
-    stop = head.key + schema.pack_u64(key) if key else schema.successor(head.key)
+    mid: int
+    seq: int
+    marks: int
+    changed: bytes
+
+    @property
+    def row(self) -> bytes:
+        """The stored form."""
+        return schema.HISTORY_VALUE.pack(self.seq, self.marks) + self.changed
+
+
+class Page(NamedTuple):
+    """Stored Metas, newest first. ``next_key``: the oldest id looked at, or what was asked with when there is nothing older."""
+
+    metas: list[bytes]
+    next_key: int
+
+
+def listed(store: Store, queue: bytes, mid: int) -> Listed | None:
+    """A message's row in a conversation's history."""
+    value = store.get(schema.HISTORY, queue + schema.pack_u64(mid))
+    return None if value is None else _listed(mid, value)
+
+
+def older(store: Store, queue: bytes, key: int, amount: int) -> list[Listed]:
+    """Up to ``amount`` rows with ids below ``key`` (0: the newest), newest first."""
+    stop = queue + schema.pack_u64(key) if key else schema.successor(queue)
+    return [
+        _listed(schema.unpack_u64(place[16:])[0], value)
+        for place, value in store.scan(schema.HISTORY, queue, stop, limit=amount, reverse=True)
+    ]
+
+
+def entry(store: Store, queue: bytes, found: Listed) -> bytes:
+    """The message as it is now; empty when it was taken out of the queue."""
+    return found.changed or store.get(schema.QUEUE, queue + schema.pack_u64(found.seq)) or b""
+
+
+def entries(store: Store, queue: bytes, found: Sequence[Listed]) -> list[bytes]:
+    """As :func:`entry`, of many."""
+    kept = store.get_many(schema.QUEUE, [queue + schema.pack_u64(one.seq) for one in found])
+    return [one.changed or row or b"" for one, row in zip(found, kept, strict=True)]
+
+
+def page_size(amount: int) -> int:
+    """How many rows a page has that was asked for with ``amount``."""
+    return min(amount if amount > 0 else DEFAULT_PAGE, limits.HISTORY_PAGE)
+
+
+def page(store: Store, head: Conversation, key: int, amount: int) -> Page:
+    """Up to ``amount`` messages older than id ``key`` (0: the newest), each with its status."""
+    rows = older(store, head.key, key, page_size(amount))
+    if not rows:
+        return Page([], key)
+    noted = marks.notes(store, head, rows[-1].mid, rows[0].mid)
     metas: list[bytes] = []
-    size = 0
-    oldest = key
-    rows = list(store.scan(schema.HISTORY, head.key, stop, limit=amount, reverse=True))
-    places = [schema.HISTORY_VALUE.unpack_from(value) for _, value in rows]
-    noted = (
-        marks.notes(store, head, schema.unpack_u64(rows[-1][0][16:])[0], schema.unpack_u64(rows[0][0][16:])[0])
-        if rows
-        else {}
-    )
-    entries = store.get_many(schema.QUEUE, [head.key + schema.pack_u64(seq) for seq, _ in places])
-    for (row_key, value), (_, marked), original in zip(rows, places, entries, strict=True):
-        (mid,) = schema.unpack_u64(row_key[16:])
-        entry = value[9:] or original
-        if entry:
-            size += len(entry)
+    size, oldest = 0, key
+    for row, message in zip(rows, entries(store, head.key, rows), strict=True):
+        if message:
+            size += len(message)
             if size > limits.BATCH_BYTES and metas:
                 break
-            metas.append(_with_status(entry, head, mid, marked, noted.get(mid, 0)))
-        oldest = mid
-    return frame.batch(head.peer, metas, oldest, full=True)
+            metas.append(_with_status(message, head, row, noted.get(row.mid, 0)))
+        oldest = row.mid
+    return Page(metas, oldest)
 
 
-def _with_status(entry: bytes, head: Conversation, mid: int, marked: int, noted: int) -> bytes:
-    meta = Meta.FromString(entry)
+def personal(store: Store, head: Conversation, metas: Sequence[bytes], read: Sequence[int]) -> list[bytes]:
+    """A group's messages as one member sees them: without what they have removed, with what was read (5.9).
+
+    :param read: ids of messages somebody has read
+    """
+    parsed = [Meta.FromString(meta) for meta in metas]
+    if not parsed:
+        return []
+    noted = marks.notes(store, head, parsed[-1].id, parsed[0].id)
+    by_others = set(read)
+    shown: list[bytes] = []
+    for stored, meta in zip(metas, parsed, strict=True):
+        note = noted.get(meta.id, 0)
+        if note & schema.REMOVED:
+            continue
+        own = getattr(meta, "from").uid == head.uid
+        if meta.id in by_others if own else marks.is_read(head, meta.id, note):
+            meta.payload += marks.STATUS_READ
+            stored = meta.SerializeToString()
+        shown.append(stored)
+    return shown
+
+
+def _listed(mid: int, value: bytes) -> Listed:
+    seq, marked = schema.HISTORY_VALUE.unpack_from(value)
+    return Listed(mid, seq, marked, value[_FIXED:])
+
+
+def _with_status(message: bytes, head: Conversation, row: Listed, noted: int) -> bytes:
+    meta = Meta.FromString(message)
     own = getattr(meta, "from").uid == head.uid
-    if marked & schema.READ_BY_PEER if own else marks.is_read(head, mid, noted, marked):
+    if row.marks & schema.READ_BY_PEER if own else marks.is_read(head, row.mid, noted, row.marks):
         meta.payload += marks.STATUS_READ
-    elif marked & schema.DELIVERED:
+    elif row.marks & schema.DELIVERED:
         meta.payload += marks.STATUS_DELIVERED
     else:
-        return entry
+        return message
     return meta.SerializeToString()

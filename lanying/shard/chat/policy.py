@@ -5,17 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from lanying.base import limits, words
-from lanying.base.errors import CallError, Refused
+from lanying.base.errors import Refused
 from lanying.base.rate import Rate, RateLimiter
 from lanying.base.refusals import Refusal
-from lanying.bus.messages import STATE_BANNED, STATE_FROZEN, AddApp, PeerState
-from lanying.config.runtime import RuntimeSettings
+from lanying.bus.messages import AddApp, PeerState
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.shard.accounts import accounts, roster
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 
-_CLOSED: dict[int, Refusal] = {STATE_BANNED: Refusal.ACCOUNT_BANNED, STATE_FROZEN: Refusal.ACCOUNT_FROZEN}
-"""Said before anything about the token, which was revoked with the change of state: clients would only log in again."""
 _decode_peer = msgspec.msgpack.Decoder(PeerState).decode
 
 
@@ -26,10 +23,10 @@ class Policy:
     :ivar user_rate: of what one user sends
     """
 
-    def __init__(self, work: Work, settings: RuntimeSettings) -> None:
+    def __init__(self, work: Work) -> None:
         self._work = work
-        self._settings = settings
-        rules = settings.config.policy
+        self._settings = work.settings
+        rules = work.config.policy
         self._anybody = self._everywhere_anybody()
         self.user_rate = Rate(rules.user_messages_per_s)
         self._per_group = rules.group_messages_per_s
@@ -76,18 +73,6 @@ class Policy:
             raise Refused(Refusal.FORBIDDEN_WORDS)
         body.content = masked
         meta.payload = body.SerializeToString()
-
-    def check_login(self, app: str, uid: int, epoch: int) -> None:
-        """:raises Refused: no such user, his token is revoked, or he is banned (xsync 5.1 says what the client does then)"""
-        account = accounts.load(self._work.store, uid)
-        if account is not None and account.info.app == app and account.info.state in _CLOSED:
-            raise Refused(_CLOSED[account.info.state], _CLOSED[account.info.state].message)
-        try:
-            accounts.check_token(self._work.store, app, uid, epoch)
-        except CallError as error:
-            # A token of a user who is gone is a dead token: only that makes a client log in again.
-            gone = error.refusal is Refusal.NO_SUCH_USER
-            raise Refused(Refusal.TOKEN_REJECTED if gone else error.refusal, error.message) from error
 
     def may_chat(self, uid: int, peer: int) -> bool:
         """Are the two close enough to chat? Looked up for every message only where strangers may not."""

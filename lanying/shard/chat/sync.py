@@ -15,14 +15,15 @@ A device never gets entries it made itself: it shows them already (5.6). ``next_
 from __future__ import annotations
 
 from enum import IntEnum, auto
-from typing import Final, NamedTuple
+from typing import Final
 
 from lanying.base import limits
 from lanying.base.states import State, transitions
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.shard.chat import visible
-from lanying.shard.chat.mailbox import Conversation, Mailboxes
+from lanying.shard.core.conversation import Conversation, Entry
+from lanying.shard.core.mailbox import Mailboxes
 
 
 class Event(IntEnum):
@@ -130,20 +131,6 @@ _EAGER: Final = Answer.EAGER
 _BATCH: Final = Answer.BATCH
 _KEY: Final = Answer.KEY
 _END: Final = Answer.END
-
-
-class Entry(NamedTuple):
-    """An entry appended in this tick.
-
-    :ivar meta: empty: not for this user's devices
-    :ivar sn: serial number of the device of the mailbox's owner that made it, 0 for another user's
-    :ivar previous_mid: newest listed message before it
-    """
-
-    seq: int
-    meta: bytes
-    sn: int
-    previous_mid: int
 
 
 class PullLoop:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from lanying.base import jsons, limits
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.shard.chat import marks
-from lanying.shard.chat.mailbox import Conversation
+from lanying.shard.core.conversation import Conversation
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 

@@ -69,10 +69,18 @@ class Outbox:
             self.untold.add(peer)
             if seen - self._told.get(peer, 0) >= limits.LINK_WINDOW // 4:
                 self._tell(tick, peer)
-        for peer, messages in tick.links.items():
+        by_peer: dict[int, list[bytes]] = {}
+        for peer, item in tick.links:
+            messages = by_peer.get(peer)
+            if messages is None:
+                by_peer[peer] = [item]
+            else:
+                messages.append(item)
+        for peer, messages in by_peer.items():
             sender = self.senders[peer]
             first = sender.last + 1
             items = bundles(messages)
+            assert sender.last >= sender.acknowledged, "nobody acknowledges what was not sent"
             for item in items:
                 batch.put(schema.OUTBOX, schema.pack_outbox(peer, sender.assign()), item)
             batch.put(schema.LINKS, b"out" + schema.pack_u16(peer), schema.pack_u64(sender.last))

@@ -1,10 +1,12 @@
-"""One logged-in device on its connection."""
+"""One logged-in device on its connection, and all of them by user."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from lanying.base.rate import Bucket
 from lanying.protocol.connection import WRAPPERS, Connection
-from lanying.shard.chat.sync import PullLoop
+from lanying.shard.core.ports import Loop
 
 LOOPS_KEPT = 32
 """Pull loops of caught-up conversations kept per session; beyond that they are dropped and read back from the store when needed."""
@@ -51,7 +53,7 @@ class Session:
         self.address = address
         self.last_read = now
         self.unsent = b""
-        self.loops: dict[int, PullLoop] = {}
+        self.loops: dict[int, Loop] = {}
         self.highest_client_mid = 0
         self.listed = False
         self.left = ""
@@ -62,3 +64,48 @@ class Session:
         """Drop loops that have nothing outstanding; their cursors are in the store."""
         if len(self.loops) > LOOPS_KEPT:
             self.loops = {peer: loop for peer, loop in self.loops.items() if not loop.idle}
+
+
+_NONE: tuple[Session, ...] = ()
+
+
+class Registry:
+    """Sessions of this shard's users: user -> sessions, one per device."""
+
+    def __init__(self) -> None:
+        self._users: dict[int, list[Session]] = {}
+        self.count = 0
+
+    def sessions(self, uid: int) -> list[Session] | tuple[Session, ...]:
+        """Sessions of a user, oldest first; not to be changed."""
+        return self._users.get(uid, _NONE)
+
+    def absent(self, uids: set[int]) -> set[int]:
+        """Those without a session. A dictionary as the other side is what makes it quick."""
+        return uids.difference(self._users)
+
+    def find(self, uid: int, sn: int) -> Session | None:
+        """The session of one device."""
+        return next((session for session in self.sessions(uid) if session.sn == sn), None)
+
+    def add(self, session: Session) -> None:
+        """A device logged in."""
+        sessions = self._users.setdefault(session.uid, [])
+        if sessions:
+            session.sends = sessions[0].sends
+        sessions.append(session)
+        self.count += 1
+
+    def remove(self, session: Session) -> None:
+        """A device is gone; removing it twice does nothing."""
+        sessions = self._users.get(session.uid)
+        if sessions is None or session not in sessions:
+            return
+        sessions.remove(session)
+        self.count -= 1
+        if not sessions:
+            del self._users[session.uid]
+
+    def __iter__(self) -> Iterator[Session]:
+        for sessions in list(self._users.values()):
+            yield from list(sessions)

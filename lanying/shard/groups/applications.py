@@ -12,7 +12,7 @@ from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import Applicant, ListApplicants
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 from lanying.shard.groups import records
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store

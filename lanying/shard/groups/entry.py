@@ -9,7 +9,7 @@ from lanying.base.refusals import Refusal
 from lanying.bus.messages import CreateGroup, GroupInfo, GroupRequest, GroupView, Invitee, Outcome
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import accounts
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 from lanying.shard.groups import applications, invitations, members, records
 from lanying.shard.groups import notices as tell
 from lanying.shard.groups.applications import WAITING, Application

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from lanying.bus import messages as m
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 from lanying.shard.groups import applications, entry, invitations, items, members, records, settings
 
 Handler = Callable[[Work, Any], object]
@@ -58,10 +58,11 @@ HANDLERS: Final[dict[type[m.Message], Handler]] = {
     m.DeleteFiles: lambda work, r: items.unshare(work, r, r.ids),
     m.RenameFile: _done(lambda work, r: items.rename(work, r, r.id, r.name)),
     m.ListFiles: items.files,
+    m.ListGroups: lambda work, r: records.page(work.store, r.app, r.after, r.limit),
     m.ListPublic: lambda work, r: records.public(work.store, r.app, r.after),
 }
 
-LINK_CHANGES: Final[dict[type[m.Message], Callable[[Work, Any], None]]] = {
+LINK_CHANGES: Final[dict[type[m.Message], Handler]] = {
     m.Invited: invitations.received,
     m.Resign: members.resign,
 }

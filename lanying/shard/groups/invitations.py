@@ -15,7 +15,7 @@ from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import Invited
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 

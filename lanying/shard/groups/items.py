@@ -13,7 +13,7 @@ from lanying.base.ids import MAX_ENTITY_ID
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import Announcement, GroupRequest, Outcome, SharedFile
 from lanying.protocol.schema import xsync_pb2 as pb
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 from lanying.shard.groups import notices as tell
 from lanying.shard.groups import records
 from lanying.shard.groups.records import ADMIN, MEMBER, Group

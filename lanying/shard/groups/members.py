@@ -22,7 +22,7 @@ from lanying.bus.messages import (
     Unseat,
 )
 from lanying.protocol.schema import xsync_pb2 as pb
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 from lanying.shard.groups import applications, invitations, records, settings
 from lanying.shard.groups import notices as tell
 from lanying.shard.groups.applications import ACCEPTED, DECLINED, WAITING

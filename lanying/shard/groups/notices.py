@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from lanying.protocol.schema import xsync_pb2 as pb
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 
 NS: Final = pb.Meta.GROUP_NOTICE
 

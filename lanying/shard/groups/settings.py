@@ -11,7 +11,7 @@ from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import GroupRequest, Invited, Outcome, Unseat
 from lanying.protocol.schema import xsync_pb2 as pb
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 from lanying.shard.groups import notices as tell
 from lanying.shard.groups import records
 from lanying.shard.groups.records import Group

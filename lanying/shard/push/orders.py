@@ -7,19 +7,18 @@ are one batch, so a crash repeats or loses nobody.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
-from lanying.bus.messages import CountPushTask, GetPushTask, Message, OrderPushes, PushTask, PutPushTask
+from lanying.bus.messages import CountPushTask, GetPushTask, Message, OrderPushes, PushTargets, PushTask, PutPushTask
+from lanying.shard.core.work import Work
 from lanying.shard.push import targets
+from lanying.shard.push.owed import Pushes
 from lanying.shard.store import schema
-
-if TYPE_CHECKING:
-    from lanying.shard.shard import Shard
 
 _BEHIND_ALL: Final = b"\xff" * 9
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -30,33 +29,35 @@ _decode_task: Final = msgspec.msgpack.Decoder(PushTask).decode
 class PushOrders:
     """Tasks and orders of one shard."""
 
-    def __init__(self, shard: Shard) -> None:
-        self._shard = shard
-        self._open = [_decode_order(row) for _, row in shard.store.scan(schema.PUSH_ORDERS, b"", _BEHIND_ALL)]
+    def __init__(self, work: Work, pushes: Pushes) -> None:
+        self._work = work
+        self._pushes = pushes
+        self._open = [_decode_order(row) for _, row in work.store.scan(schema.PUSH_ORDERS, b"", _BEHIND_ALL)]
         self.handlers: dict[type[Message], Callable[[Any], object]] = {
             PutPushTask: self.put_task,
             OrderPushes: self.order,
             GetPushTask: self.task,
             CountPushTask: self.count,
+            PushTargets: lambda request: targets.count(work.store, request),
         }
 
     def put_task(self, request: PutPushTask) -> bool:
         """Keep a task; old ones make room. :raises CallError: 10002 it is too long"""
-        shard, task = self._shard, request.task
+        work, task = self._work, request.task
         if len(task.order) > limits.PUSH_ORDER_CHARS:
             raise CallError(Refusal.INVALID_PARAMETER, f"message has at most {limits.PUSH_ORDER_CHARS} characters")
-        rows = [_decode_task(row) for _, row in shard.store.scan(schema.PUSH_TASKS, b"", _BEHIND_ALL)]
+        rows = [_decode_task(row) for _, row in work.store.scan(schema.PUSH_TASKS, b"", _BEHIND_ALL)]
         rows.sort(key=lambda row: row.created_ms)
         room = limits.PUSH_TASKS_KEPT - 1
         for at, row in enumerate(rows):
-            if row.created_ms < shard.now_ms - limits.PUSH_TASK_LIFETIME_MS or at < len(rows) - room:
-                shard.delete(schema.PUSH_TASKS, schema.pack_u64(row.task_id))
+            if row.created_ms < work.now_ms - limits.PUSH_TASK_LIFETIME_MS or at < len(rows) - room:
+                work.delete(schema.PUSH_TASKS, schema.pack_u64(row.task_id))
         self._keep_task(task)
         return True
 
     def task(self, request: GetPushTask) -> PushTask | None:
         """A task by its id."""
-        row = self._shard.store.get(schema.PUSH_TASKS, schema.pack_u64(request.task_id))
+        row = self._work.store.get(schema.PUSH_TASKS, schema.pack_u64(request.task_id))
         task = None if row is None else _decode_task(row)
         return task if task is not None and request.app in ("", task.app) else None
 
@@ -72,30 +73,31 @@ class PushOrders:
 
     def order(self, request: OrderPushes) -> bool:
         """A back end wants some of our users told."""
-        self._shard.pushes.begin()
+        self._pushes.begin()
         self._open.append(request)
+        self._work.undo((self._open.remove, request))
         self._keep_order(request)
         return True
 
     def step(self) -> None:
-        """Once a second: the next few users of the oldest order (call in a tick of its own or after ``settle``)."""
-        shard = self._shard
-        if not self._open or not shard.pushes.on or shard.pushes.much:
+        """Once a second: the next few users of the oldest order."""
+        work = self._work
+        if not self._open or not self._pushes.on or self._pushes.much:
             return
-        shard.settle()
         order = self._open[0]
-        found, order.targets.after = targets.find(shard.store, order.targets, limits.PUSH_TASK_STEP)
+        work.undo((setattr, order.targets, "after", order.targets.after))
+        found, order.targets.after = targets.find(work.store, order.targets, limits.PUSH_TASK_STEP)
         for uid in found:
-            shard.pushes.order(uid, order.task_id)
+            self._pushes.order(uid, order.task_id)
         if order.targets.after:
             self._keep_order(order)
         else:
             del self._open[0]
-            shard.delete(schema.PUSH_ORDERS, schema.pack_u64(order.task_id))
-        shard.tick.durable = True
+            work.undo((self._open.insert, 0, order))
+            work.delete(schema.PUSH_ORDERS, schema.pack_u64(order.task_id))
 
     def _keep_order(self, order: OrderPushes) -> None:
-        self._shard.put(schema.PUSH_ORDERS, schema.pack_u64(order.task_id), _encode(order))
+        self._work.put(schema.PUSH_ORDERS, schema.pack_u64(order.task_id), _encode(order))
 
     def _keep_task(self, task: PushTask) -> None:
-        self._shard.put(schema.PUSH_TASKS, schema.pack_u64(task.task_id), _encode(task))
+        self._work.put(schema.PUSH_TASKS, schema.pack_u64(task.task_id), _encode(task))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -42,13 +42,14 @@ from lanying.bus.messages import (
 from lanying.cluster.runtime import PUSH
 from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.shard.accounts import accounts, devices, roster
-from lanying.shard.chat.mailbox import Conversation
+from lanying.shard.accounts.logins import Logins
+from lanying.shard.chat import history
+from lanying.shard.core.conversation import Conversation
 from lanying.shard.core.session import Session
+from lanying.shard.core.work import Work
 from lanying.shard.groups import records
+from lanying.shard.groups.membership import Memberships
 from lanying.shard.store import schema
-
-if TYPE_CHECKING:
-    from lanying.shard.shard import Shard
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,10 @@ class Pushes:
     :ivar dropped: pushes given up because there were too many
     """
 
-    def __init__(self, shard: Shard) -> None:
-        self._shard = shard
+    def __init__(self, work: Work, logins: Logins, memberships: Memberships) -> None:
+        self._work = work
+        self._logins = logins
+        self._memberships = memberships
         self.on = False
         self.dropped = 0
         self._owed: dict[tuple[int, int], OwedPush] = {}
@@ -86,8 +89,11 @@ class Pushes:
         if self.on:
             return
         self.on = True
-        self._shard.settle()
-        rows = [_decode_owed(row) for _, row in self._shard.store.scan(schema.PUSHES, b"", b"\xff" * 17)]
+        self._work.owe = self.message
+        self._work.device_changed = self.device_changed
+        self._memberships.owe = self.group_message
+        self._logins.abandoned = self.abandoned
+        rows = [_decode_owed(row) for _, row in self._work.store.scan(schema.PUSHES, b"", b"\xff" * 17)]
         for row in sorted(rows, key=lambda row: (row.since_ms, row.mid)):
             self._note(row)
 
@@ -96,12 +102,12 @@ class Pushes:
     def message(self, head: Conversation, mid: int) -> None:
         """The newest entry of this queue is message ``mid`` of somebody else."""
         uid = head.uid
-        if not self._shard.registry.sessions(uid) and self._is_bound(uid):
+        if not self._work.registry.sessions(uid) and self._is_bound(uid):
             self._owe(uid, mid, head.peer, head.last_seq, False)
 
     def group_message(self, gid: int, mid: int, seq: int, members: set[int], author: int) -> None:
         """The newest entry of a group's timeline is message ``mid``."""
-        for uid in self._shard.registry.absent(members) - self._unbound:
+        for uid in self._work.registry.absent(members) - self._unbound:
             if uid != author and self._is_bound(uid):
                 self._owe(uid, mid, gid, seq, True)
 
@@ -119,26 +125,24 @@ class Pushes:
         conversation the newest message."""
         uid = session.uid
         peers = [peer for peer, loop in session.loops.items() if loop.sent > loop.cursor]
-        if not peers or self._shard.registry.sessions(uid) or not self._is_bound(uid):
+        if not peers or self._work.registry.sessions(uid) or not self._is_bound(uid):
             return
         for peer in peers:
-            head = self._shard.timelines.refresh(self._shard.mailboxes.head(uid, peer))
+            head = self._work.mailboxes.refresh(self._work.mailboxes.head(uid, peer))
             if head.last_mid and session.loops[peer].sent > head.acknowledged:
                 self._owe(uid, head.last_mid, peer, head.last_seq, bool(head.flags & schema.IS_GROUP))
 
-    def device_changed(self, key: bytes) -> None:
-        """A row of ``devices`` is written: its owner may be bound now, or not any more."""
-        if self.on:
-            (uid,) = schema.unpack_u64(key[:8])
-            self._bound.discard(uid)
-            self._unbound.discard(uid)
+    def device_changed(self, uid: int) -> None:
+        """A device of this user is not what it was: they may be bound now, or not any more."""
+        self._bound.discard(uid)
+        self._unbound.discard(uid)
 
     # --- the push process asks -------------------------------------------------------------------------------------------
 
     def take(self, request: TakePushes) -> TakenPushes:
         """What came behind ``after``; from the beginning for who does not know this epoch."""
         self.begin()
-        self._epoch = self._epoch or self._shard.now_ms
+        self._epoch = self._epoch or self._work.now_ms
         after = request.after if request.epoch == self._epoch else 0
         rows: list[OwedPush] = []
         start = bisect_right(self._order, after, key=lambda entry: entry[0])
@@ -156,16 +160,14 @@ class Pushes:
 
     def finish(self, request: FinishPushes) -> bool:
         """What became of pushes; what is over is owed no more."""
-        shard = self._shard
+        work = self._work
         for done in request.done:
-            shard.inspection.pushes.extend(done.told)
+            work.recent.pushes.extend(done.told)
             for token in done.gone:
-                shard.settle()
-                devices.unbind_push(shard, done.uid, token)
+                devices.unbind_push(work, done.uid, token)
             if self._owed.get((done.uid, done.mid)) is None:
                 continue  # told a second time
             if done.shown:
-                shard.settle()
                 self._count_up(done.uid)
             if done.final:
                 self._forget(done)
@@ -173,16 +175,16 @@ class Pushes:
 
     def facts(self, request: GetPushFacts) -> PushFacts:
         """What decides about a push to one of our users. :raises CallError: 10000 he is gone"""
-        shard, uid = self._shard, request.uid
-        account = accounts.need(shard.store, uid)
+        work, uid = self._work, request.uid
+        account = accounts.need(work.store, uid)
         if account.info.state != STATE_NORMAL:
             raise CallError(Refusal.NO_SUCH_USER, f"user {uid} may not log in")
-        bound = [(it.sn, it.notifier, it.push_token) for it in devices.list_all(shard.store, uid) if it.push_token]
+        bound = [(it.sn, it.notifier, it.push_token) for it in devices.list_all(work.store, uid) if it.push_token]
         facts = PushFacts(account.info, account.extras.badge, bound)
         if request.task:
             return facts
-        head = shard.mailboxes.head(uid, request.peer)
-        relation = roster.relation(shard.store, uid, request.peer)
+        head = work.mailboxes.head(uid, request.peer)
+        relation = roster.relation(work.store, uid, request.peer)
         meta, seq = (b"", 0) if head.flags & schema.IS_GROUP else self._entry(head, request.mid)
         return msgspec.structs.replace(
             facts,
@@ -195,11 +197,11 @@ class Pushes:
 
     def group_facts(self, request: GetGroupPushFacts) -> GroupPushFacts:
         """A message of a group of this shard, and what a member has chosen. :raises CallError: 20001 there is none"""
-        store, gid = self._shard.store, request.gid
+        store, gid = self._work.store, request.gid
         group, member = records.load(store, gid), records.member(store, gid, request.uid)
         if group is None:
             raise CallError(Refusal.NO_SUCH_GROUP, f"there is no group {gid}")
-        meta, seq = self._entry(self._shard.mailboxes.head(gid, gid), request.mid)
+        meta, seq = self._entry(self._work.mailboxes.head(gid, gid), request.mid)
         if member is None or not meta:
             return GroupPushFacts(meta, seq, member is not None)
         sender = getattr(Meta.FromString(meta), "from").uid
@@ -218,7 +220,7 @@ class Pushes:
 
     def told(self, mid: int) -> list[PushTold]:
         """What is known of the pushes for a message, in order."""
-        found = [told for told in self._shard.inspection.pushes if told.mid == mid]
+        found = [told for told in self._work.recent.pushes if told.mid == mid]
         waits = {(told.uid, told.mid) for told in found}
         owed = [row for key, row in self._owed.items() if row.mid == mid and key not in waits]
         waiting = [PushTold(mid, row.uid, 0, "", "a push is owed", row.since_ms) for row in owed]
@@ -236,9 +238,8 @@ class Pushes:
             return True
         if uid in self._unbound:
             return False
-        shard = self._shard
-        shard.settle()
-        bound = any(device.push_token for device in devices.list_all(shard.store, uid))
+        work = self._work
+        bound = any(device.push_token for device in devices.list_all(work.store, uid))
         known = self._bound if bound else self._unbound
         if len(known) >= limits.PUSH_USERS_KNOWN:
             known.clear()
@@ -246,30 +247,31 @@ class Pushes:
         return bound
 
     def _owe(self, uid: int, mid: int, peer: int, seq: int, group: bool) -> None:
-        shard = self._shard
+        work = self._work
         if (uid, mid) in self._owed:
             return
         if len(self._owed) >= limits.PUSHES_OWED:
             self._make_room()
-        row = OwedPush(uid, mid, peer, seq, group, shard.now_ms)
-        shard.put(schema.PUSHES, schema.pack_pair(uid, mid), _encode(row))
-        shard.tick.durable = True
+        row = OwedPush(uid, mid, peer, seq, group, work.now_ms)
+        work.put(schema.PUSHES, schema.pack_pair(uid, mid), _encode(row))
         self._note(row)
         if self._awaited:
             self._awaited = False
-            shard.tick.envelopes.append((PUSH, PushesWait(shard.index)))
+            work.tick.envelopes.append((PUSH, PushesWait(work.index)))
 
     def _note(self, row: OwedPush) -> None:
         key = (row.uid, row.mid)
         self._last += 1
         self._owed[key] = row
+        self._work.undo((self._owed.pop, key, None))
         self._order.append((self._last, key))
         if len(self._order) > 2 * len(self._owed) + limits.PUSHES_TAKEN:
             self._order = [entry for entry in self._order if entry[1] in self._owed]
 
     def _forget(self, done: PushDone) -> None:
-        del self._owed[done.uid, done.mid]
-        self._shard.delete(schema.PUSHES, schema.pack_pair(done.uid, done.mid))
+        row = self._owed.pop((done.uid, done.mid))
+        self._work.undo((self._note, row))
+        self._work.delete(schema.PUSHES, schema.pack_pair(done.uid, done.mid))
 
     def _make_room(self) -> None:
         """Of each conversation the newest message is enough; if that is not enough, the oldest go."""
@@ -278,8 +280,8 @@ class Pushes:
         tenth = limits.PUSHES_OWED // 10
         gone = older if len(older) >= tenth else list(self._owed)[:tenth]
         for key in gone:
-            del self._owed[key]
-            self._shard.delete(schema.PUSHES, schema.pack_pair(*key))
+            self._work.undo((self._note, self._owed.pop(key)))
+            self._work.delete(schema.PUSHES, schema.pack_pair(*key))
         self._order = [entry for entry in self._order if entry[1] in self._owed]
         self.dropped += len(gone)
         log.warning(
@@ -289,15 +291,11 @@ class Pushes:
         )
 
     def _count_up(self, uid: int) -> None:
-        account = accounts.load(self._shard.store, uid)
+        account = accounts.load(self._work.store, uid)
         if account is not None and account.info.state != STATE_DELETED:
-            accounts.set_badge(self._shard, uid, account.extras.badge + 1)
+            accounts.set_badge(self._work, uid, account.extras.badge + 1)
 
     def _entry(self, head: Conversation, mid: int) -> tuple[bytes, int]:
         """A message as it is now, and its position; empty: gone."""
-        store = self._shard.store
-        row = store.get(schema.HISTORY, head.key + schema.pack_u64(mid))
-        if row is None:
-            return b"", 0
-        seq, _ = schema.HISTORY_VALUE.unpack_from(row)
-        return row[9:] or store.get(schema.QUEUE, head.key + schema.pack_u64(seq)) or b"", seq
+        listed = history.listed(self._work.store, head.key, mid)
+        return (b"", 0) if listed is None else (history.entry(self._work.store, head.key, listed), listed.seq)

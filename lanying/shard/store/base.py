@@ -1,6 +1,6 @@
 """The store of one shard: families of byte keys in byte order.
 
-Guarantees every engine gives (``tests/shard/store/contract.py`` runs against all of them):
+Guarantees every engine gives (``tests/shard/store/test_contract.py`` runs against all of them):
 
 - ``write`` is atomic: all of a batch or nothing, also after a crash.
 - A written batch is visible to reads at once, and durable when a ``flush`` that began afterwards has returned.
@@ -28,6 +28,9 @@ class Batch(Protocol):
 
     def delete_range(self, family: str, start: bytes, stop: bytes) -> None:
         """Remove all keys with ``start <= key < stop``."""
+
+    def cut(self, count: int) -> None:
+        """Keep the first ``count`` changes."""
 
     @property
     def size(self) -> int:

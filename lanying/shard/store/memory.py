@@ -14,19 +14,22 @@ class MemoryBatch:
 
     def __init__(self) -> None:
         self.operations: list[Change] = []
-        self.size = 0
 
     def put(self, family: str, key: bytes, value: bytes) -> None:
         self.operations.append((family, key, None, value))
-        self.size += len(key) + len(value)
 
     def delete(self, family: str, key: bytes) -> None:
         self.operations.append((family, key, None, None))
-        self.size += len(key)
 
     def delete_range(self, family: str, start: bytes, stop: bytes) -> None:
         self.operations.append((family, start, stop, None))
-        self.size += len(start) + len(stop)
+
+    def cut(self, count: int) -> None:
+        del self.operations[count:]
+
+    @property
+    def size(self) -> int:
+        return sum(len(key) + len(stop or value or b"") for _, key, stop, value in self.operations)
 
 
 class MemoryStore:

@@ -1,97 +1,136 @@
-"""Reads that see a tick before it is written.
+"""Reads that see the open tick before it is written.
 
-An event may have to read what an earlier event of the same tick has put. The tick is nevertheless written once, as a
+An event may have to read what an earlier event of the same tick has put, or it itself. The tick is nevertheless written once, as a
 whole: were a part of it written for the sake of a read, a ``kill -9`` right behind it would keep half a message (in its
-sender's queue, remembered as sent, and never in the outbox to the recipient's shard). So :meth:`Overlay.reveal` shows
-a batch to reads without writing it.
+sender's queue, remembered as sent, and never in the outbox to the recipient's shard). So reads look into the open batch themselves.
+
+Most ticks are written without being read. What the batch got is therefore sorted by family when something is read, and a family's part is
+made searchable when that family is.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from heapq import merge
 from itertools import islice
 from operator import itemgetter
 
-from lanying.shard.store.base import Batch, Store
+from lanying.shard.store.base import Batch, Change, Store
 
 _by_key = itemgetter(0)
 
 
+class _Index:
+    """What the open batch has of one family.
+
+    :ivar news: changes that are not in ``rows`` yet
+    :ivar rows: newest value by key, None: removed
+    :ivar gone: ranges that were removed; ``rows`` has what came behind them
+    """
+
+    __slots__ = ("_keys", "gone", "news", "rows")
+
+    def __init__(self) -> None:
+        self.news: list[Change] = []
+        self.rows: dict[bytes, bytes | None] = {}
+        self.gone: list[tuple[bytes, bytes]] = []
+        self._keys: list[bytes] | None = []
+
+    def take_in(self) -> None:
+        """Make what is new searchable."""
+        rows = self.rows
+        for _, key, stop, value in self.news:
+            if stop is None:
+                rows[key] = value
+            else:
+                for inside in [known for known in rows if key <= known < stop]:
+                    del rows[inside]
+                self.gone.append((key, stop))
+        self.news.clear()
+        self._keys = None
+
+    def between(self, start: bytes, stop: bytes) -> list[bytes]:
+        """Keys of the batch in a range, ascending."""
+        keys = self._keys
+        if keys is None:
+            keys = self._keys = sorted(self.rows)
+        return keys[bisect_left(keys, start) : bisect_left(keys, stop)]
+
+
 class Overlay:
-    """A :class:`~lanying.shard.store.base.Store` over another one, and over what a batch holds so far."""
+    """A :class:`~lanying.shard.store.base.Store` over another one, and over the open batch."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._batch: Batch | None = None
         self._shown = 0
-        self._rows: dict[str, dict[bytes, bytes | None]] = {}
-        self._keys: dict[str, list[bytes]] = {}
-        self._gone: dict[str, list[tuple[bytes, bytes]]] = {}
-
-    def reveal(self, batch: Batch) -> None:
-        """From now on reads see what ``batch`` holds at this moment, until it or another one is written or revealed."""
-        if batch is not self._batch:
-            self._forget()
-            self._batch = batch
-        for family, key, stop, value in islice(batch.operations, self._shown, None):
-            rows = self._rows.setdefault(family, {})
-            keys = self._keys.setdefault(family, [])
-            if stop is not None:
-                first, last = bisect_left(keys, key), bisect_left(keys, stop)
-                for inside in keys[first:last]:
-                    del rows[inside]
-                del keys[first:last]
-                self._gone.setdefault(family, []).append((key, stop))
-                continue
-            if key not in rows:
-                insort(keys, key)
-            rows[key] = value
-        self._shown = len(batch.operations)
+        self._indexes: dict[str, _Index] = {}
 
     def batch(self) -> Batch:
-        return self._store.batch()
+        """A new batch: from now on the open one, which reads see."""
+        batch = self._batch = self._store.batch()
+        self._shown = 0
+        self._indexes.clear()
+        return batch
+
+    def cut(self, count: int) -> None:
+        """The open batch keeps its first ``count`` changes."""
+        assert self._batch is not None, "what is written is not taken back"
+        self._batch.cut(count)
+        if self._shown > count:
+            self._shown = 0
+            self._indexes.clear()
 
     def get(self, family: str, key: bytes) -> bytes | None:
-        rows = self._rows.get(family)
-        if rows is None:
+        batch = self._batch
+        if batch is not None and len(batch.operations) != self._shown:
+            self._follow(batch)
+        index = self._indexes.get(family)
+        if index is None:
             return self._store.get(family, key)
-        if key in rows:
-            return rows[key]
-        return None if self._is_gone(family, key) else self._store.get(family, key)
+        if index.news:
+            index.take_in()
+        if key in index.rows:
+            return index.rows[key]
+        return None if _is_gone(index.gone, key) else self._store.get(family, key)
 
     def get_many(self, family: str, keys: Sequence[bytes]) -> list[bytes | None]:
         found = self._store.get_many(family, keys)
-        rows = self._rows.get(family)
-        if rows is None:
+        index = self._index(family)
+        if index is None:
             return found
+        rows, gone = index.rows, index.gone
         return [
-            rows[key] if key in rows else None if self._is_gone(family, key) else value
+            rows[key] if key in rows else None if _is_gone(gone, key) else value
             for key, value in zip(keys, found, strict=True)
         ]
 
     def scan(
         self, family: str, start: bytes, stop: bytes, *, limit: int = 1 << 62, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        rows = self._rows.get(family)
-        if rows is None:
+        index = self._index(family)
+        if index is None:
             return self._store.scan(family, start, stop, limit=limit, reverse=reverse)
-        keys = self._keys[family]
-        shown = keys[bisect_left(keys, start) : bisect_left(keys, stop)]
+        shown = index.between(start, stop)
         if reverse:
             shown.reverse()
-        here = [(key, value) for key in shown if (value := rows[key]) is not None]
+        here = [(key, value) for key in shown if (value := index.rows[key]) is not None]
+        # Whoever reads on may put meanwhile: it goes on with what was there when it began.
+        hidden, gone = frozenset(shown), tuple(index.gone)
         below = (
             row
             for row in self._store.scan(family, start, stop, reverse=reverse)
-            if row[0] not in rows and not self._is_gone(family, row[0])
+            if row[0] not in hidden and not _is_gone(gone, row[0])
         )
         return islice(merge(here, below, key=_by_key, reverse=reverse), max(limit, 0))
 
     def write(self, batch: Batch) -> None:
+        """Write a batch; reads find it in the store."""
         self._store.write(batch)
-        self._forget()
+        if batch is self._batch:
+            self._batch, self._shown = None, 0
+            self._indexes.clear()
 
     def flush(self) -> None:
         self._store.flush()
@@ -108,11 +147,26 @@ class Overlay:
     def close(self) -> None:
         self._store.close()
 
-    def _forget(self) -> None:
-        self._batch, self._shown = None, 0
-        self._rows.clear()
-        self._keys.clear()
-        self._gone.clear()
+    def _index(self, family: str) -> _Index | None:
+        """What the open batch has of a family, None for nothing."""
+        batch = self._batch
+        if batch is not None and len(batch.operations) != self._shown:
+            self._follow(batch)
+        index = self._indexes.get(family)
+        if index is not None and index.news:
+            index.take_in()
+        return index
 
-    def _is_gone(self, family: str, key: bytes) -> bool:
-        return any(start <= key < stop for start, stop in self._gone.get(family, ()))
+    def _follow(self, batch: Batch) -> None:
+        """Sort what the batch got since the last read by family."""
+        indexes = self._indexes
+        for change in islice(batch.operations, self._shown, None):
+            index = indexes.get(change[0])
+            if index is None:
+                index = indexes[change[0]] = _Index()
+            index.news.append(change)
+        self._shown = len(batch.operations)
+
+
+def _is_gone(gone: Sequence[tuple[bytes, bytes]], key: bytes) -> bool:
+    return any(start <= key < stop for start, stop in gone)

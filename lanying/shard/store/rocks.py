@@ -52,6 +52,9 @@ class RocksBatch:
     def delete_range(self, family: str, start: bytes, stop: bytes) -> None:
         self._note((family, start, stop, None))
 
+    def cut(self, count: int) -> None:
+        del self.operations[count:]
+
     @property
     def size(self) -> int:
         return sum(len(key) + len(stop or value or b"") for _, key, stop, value in self.operations)

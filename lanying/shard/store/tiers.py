@@ -111,6 +111,14 @@ class TieredBatch:
         if family == QUEUE and start < stop:
             self.cuts.append((start, stop))
 
+    def cut(self, count: int) -> None:
+        self.hot.cut(count)
+        self.cuts = [
+            (key, stop or key + b"\0")
+            for family, key, stop, value in self.hot.operations
+            if family == QUEUE and value is None and (stop is None or key < stop)
+        ]
+
     @property
     def size(self) -> int:
         return self.hot.size

@@ -13,19 +13,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from lanying.base import limits
 from lanying.base.errors import StoreError, StoreFull
 from lanying.base.ids import message_time_ms
 from lanying.protocol.schema.xsync_pb2 import Meta
+from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 from lanying.shard.store.tiers import Border, Row, TieredStore, copy, discard
 from lanying.shard.upkeep.retention import DAY_MS, Pass
-
-if TYPE_CHECKING:
-    from lanying.shard.shard import Shard
 
 log = logging.getLogger(__name__)
 
@@ -64,13 +62,13 @@ class Aging:
 
     def __init__(
         self,
-        shard: Shard,
+        work: Work,
         store: TieredStore,
         hot_days: int,
         background: Background,
         find: Callable[[], Store] | None,
     ) -> None:
-        self._shard = shard
+        self._work = work
         self._store = store
         self._days = hot_days
         self._background = background
@@ -96,7 +94,7 @@ class Aging:
         elif self._days and self._pass.due(now_ms):
             moves = self._gather(now_ms)
             if moves:
-                reserve_bytes = self._shard.config.storage.min_free_bytes
+                reserve_bytes = self._work.config.storage.min_free_bytes
                 self._start(partial(_copy, store.cold, moves, reserve_bytes), partial(self._copied, moves))
 
     def _start(self, job: Callable[[], Any], done: Done) -> None:
@@ -152,20 +150,20 @@ class Aging:
         if error is not None:
             self._failed(error)
             return
-        self._shard.between_ticks(partial(self._evict, moves))
+        self._work.between_ticks(partial(self._evict, moves))
 
     def _evict(self, moves: list[Move]) -> None:
-        shard, hot = self._shard, self._store.hot
+        work, hot = self._work, self._store.hot
         batch = hot.batch()
         for move in moves:
             moved = self._store.evict(batch, move.queue, move.rows, move.steps)
             if moved:
                 # A head that says less than the queue did could not be put right by the hot store any more.
                 uid, peer = (int(schema.unpack_u64(part)[0]) for part in (move.queue[:8], move.queue[8:]))
-                batch.put(schema.CONVERSATIONS, move.queue, shard.mailboxes.head(uid, peer).row)
+                batch.put(schema.CONVERSATIONS, move.queue, work.mailboxes.head(uid, peer).row)
                 self.moved += moved
         if batch.size:
-            hot.write(batch)
+            hot.write(batch)  # local: which tier an entry is in is nothing that another copy of this shard has to know
 
     def _discarded(self, _: Any, error: Exception | None) -> None:
         self._busy = False
@@ -186,7 +184,7 @@ class Aging:
     def _failed(self, error: Exception) -> None:
         if isinstance(error, StoreFull):
             log.warning("event=cold_store_full error=%r", str(error))
-            self._not_before_ms = self._shard.now_ms + limits.RETENTION_PAUSE_MS
+            self._not_before_ms = self._work.now_ms + limits.RETENTION_PAUSE_MS
         else:
             self._store.lose(error)
 

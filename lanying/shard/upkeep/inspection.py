@@ -7,10 +7,9 @@ everything else is read from the store.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from heapq import nlargest
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -19,13 +18,11 @@ from lanying.base.ids import message_time_ms
 from lanying.bus.messages import (
     ExplainMessage,
     GetReached,
-    ListGroups,
     ListSlow,
     ListSlowReaders,
     Message,
     MessageTrace,
     MessageTraces,
-    PushTold,
     Slow,
     SlowReader,
     Traced,
@@ -33,17 +30,16 @@ from lanying.bus.messages import (
 )
 from lanying.protocol.frame import FrameError, parse_frame
 from lanying.protocol.schema import xsync_pb2 as pb
-from lanying.shard.accounts import devices
-from lanying.shard.chat import marks
-from lanying.shard.chat.mailbox import Conversation
+from lanying.shard.chat import history, marks
+from lanying.shard.chat.progress import progress
+from lanying.shard.core.conversation import Conversation
+from lanying.shard.core.outbox import Outbox
 from lanying.shard.core.session import Session
 from lanying.shard.core.tick import Tick
-from lanying.shard.groups import records
+from lanying.shard.core.work import Work
+from lanying.shard.push.owed import Pushes
 from lanying.shard.store import schema
 from lanying.shard.store.tiers import Border
-
-if TYPE_CHECKING:
-    from lanying.shard.shard import Shard
 
 log = logging.getLogger(__name__)
 
@@ -54,45 +50,37 @@ MARKS: Final = (
     (schema.PLAYED, "played"),
 )
 
-_pack: Final = msgspec.msgpack.Encoder().encode
 _unpack: Final = msgspec.msgpack.Decoder(MessageTrace).decode
 
 
 class Inspection:
     """The operator's view of one shard.
 
-    :ivar recent: the latest messages accepted here: id, owner of the mailbox, peer, wall ms
-    :ivar removed: the latest messages taken out of a mailbox: id, and its trace as it was then, packed
-    :ivar pushes: what became of the latest pushes owed here
-    :ivar slow: the latest things that took long
     :ivar watching: somebody is traced, or has a log level of his own: frames of this tick are looked at
     """
 
-    def __init__(self, shard: Shard) -> None:
-        self._shard = shard
-        self.recent: deque[tuple[int, int, int, int]] = deque(maxlen=limits.RECENT_MESSAGES)
-        self.removed: deque[tuple[int, bytes]] = deque(maxlen=limits.RECENT_REMOVED)
-        self.pushes: deque[PushTold] = deque(maxlen=limits.RECENT_PUSHES)
-        self.slow: deque[Slow] = deque(maxlen=limits.SLOW_KEPT)
+    def __init__(self, work: Work, outbox: Outbox, pushes: Pushes) -> None:
+        self._work = work
+        self._outbox = outbox
+        self._pushes = pushes
         self.traced: dict[int, tuple[float, str]] = {}
         self.watching = False
         self.handlers: dict[type[Message], Callable[[Any], object]] = {
             ExplainMessage: self.explain,
             GetReached: self.reached,
             TraceUser: self.trace,
-            ListSlow: lambda request: list(self.slow),
+            ListSlow: lambda request: list(work.recent.slow),
             ListSlowReaders: self.slow_readers,
-            ListGroups: lambda request: records.page(shard.store, request.app, request.after, request.limit),
         }
 
     def took(self, what: str, seconds: float, detail: str = "") -> None:
         """Something took ``seconds``; kept when that is long."""
         if seconds >= limits.SLOW_S:
-            self.slow.append(Slow(self._shard.now_ms, what, round(seconds * 1000, 1), detail))
+            self._work.recent.slow.append(Slow(self._work.now_ms, what, round(seconds * 1000, 1), detail))
 
     def slow_readers(self, request: ListSlowReaders) -> list[SlowReader]:
         """Whose socket takes too little; a look at each session is all it costs."""
-        behind = [session for session in self._shard.registry if session.unsent]
+        behind = [session for session in self._work.registry if session.unsent]
         worst = nlargest(min(request.limit, limits.ADMIN_ROWS), behind, key=lambda session: len(session.unsent))
         return [SlowReader(session.uid, session.sn, len(session.unsent)) for session in worst]
 
@@ -101,7 +89,7 @@ class Inspection:
     def tick(self, tick: Tick) -> Tick:
         """The tick to gather into: one that reports while a user is watched."""
         if self.traced:
-            now = self._shard.tick.now
+            now = self._work.tick.now
             self.traced = {uid: entry for uid, entry in self.traced.items() if entry[0] > now}
         self.watching = bool(self.traced) or logs.watching()
         return _ReportingTick(tick, self) if self.watching else tick
@@ -109,11 +97,11 @@ class Inspection:
     def trace(self, request: TraceUser) -> int:
         """Begin or end reporting a user's frames."""
         if request.seconds > 0:
-            until = self._shard.tick.now + min(request.seconds, limits.TRACE_S)
+            until = self._work.tick.now + min(request.seconds, limits.TRACE_S)
             self.traced[request.uid] = (until, request.to)
         else:
             self.traced.pop(request.uid, None)
-        return len(self._shard.registry.sessions(request.uid))
+        return len(self._work.registry.sessions(request.uid))
 
     def received(self, session: Session, data: bytes) -> None:
         """A frame came from a watched user (or another one: the caller looks only whether anybody is watched)."""
@@ -127,8 +115,8 @@ class Inspection:
             return
         what = describe(data, direction == "in")
         if entry is not None:
-            message = Traced(uid, sn, self._shard.now_ms, direction, what, size)
-            self._shard.tick.envelopes.append((entry[1], message))
+            message = Traced(uid, sn, self._work.now_ms, direction, what, size)
+            self._work.tick.envelopes.append((entry[1], message))
         if logged:
             logs.about(
                 log,
@@ -145,12 +133,13 @@ class Inspection:
 
     def explain(self, request: ExplainMessage) -> MessageTraces:
         """Every mailbox and timeline of this shard that is known to have, or to have had, the message."""
-        self._shard.settle()
         mid, owner, following = request.mid, request.owner, 0
-        accepted = {(uid, peer): at for m, uid, peer, at in self.recent if m == mid}
-        removed = {(one.owner, one.peer): one for m, row in self.removed if m == mid for one in (_unpack(row),)}
+        accepted = {(uid, peer): at for m, uid, peer, at in self._work.recent.accepted if m == mid}
+        removed = {
+            (one.owner, one.peer): one for m, row in self._work.recent.removed if m == mid for one in (_unpack(row),)
+        }
         places = accepted.keys() | removed.keys()
-        if owner and self._shard.shard_of(owner) == self._shard.index:
+        if owner and self._work.owns(owner):
             peers, following = ([request.peer], 0) if request.peer else self._peers(owner, mid, request.after)
             places |= {(owner, peer) for peer in peers}
         found = []
@@ -159,20 +148,11 @@ class Inspection:
             trace.accepted_ms = accepted.get(place, 0)
             if trace.state != "removed" or place in accepted or place in removed:
                 found.append(trace)
-        return MessageTraces(found, following, self._shard.pushes.told(mid))
-
-    def removes(self, head: Conversation, mid: int, seq: int, meta: pb.Meta, how: str) -> None:
-        """A message is about to be taken out of a mailbox or timeline: what was known of it, and who has it by now."""
-        author = getattr(meta, "from")
-        trace = MessageTrace(head.uid, head.peer, seq, "removed", author.uid, author.deviceSN, meta.timestamp)
-        if head.uid != head.peer or not head.flags & schema.IS_GROUP:
-            trace.devices = [(sn, state) for sn, state in self._devices(head, seq) if state in ("acknowledged", "sent")]
-        trace.removed_how, trace.removed_ms = how, self._shard.tick.now_ms
-        self.removed.append((mid, _pack(trace)))
+        return MessageTraces(found, following, self._pushes.told(mid))
 
     def _peers(self, owner: int, mid: int, after: int) -> tuple[list[int], int]:
         """Conversations of a mailbox whose history has the message, among the next ones, and where to go on."""
-        store, mailbox = self._shard.store, schema.pack_u64(owner)
+        store, mailbox = self._work.store, schema.pack_u64(owner)
         start = mailbox + schema.pack_u64(after + 1)
         rows = store.scan(schema.CONVERSATIONS, start, schema.successor(mailbox), limit=limits.WHY_CONVERSATIONS)
         peers = [int(schema.unpack_u64(key[8:])[0]) for key, _ in rows]
@@ -183,21 +163,20 @@ class Inspection:
         return [peer for peer, row in zip(peers, listed, strict=True) if row is not None], following
 
     def _in_queue(self, owner: int, peer: int, mid: int) -> MessageTrace | None:
-        shard = self._shard
-        head = shard.mailboxes.head(owner, peer)
-        row = shard.store.get(schema.HISTORY, head.key + schema.pack_u64(mid))
-        if row is None:
+        work = self._work
+        head = work.mailboxes.head(owner, peer)
+        listed = history.listed(work.store, head.key, mid)
+        if listed is None:
             return None
-        seq, marked = schema.HISTORY_VALUE.unpack_from(row)
-        entry = row[9:] or shard.store.get(schema.QUEUE, head.key + schema.pack_u64(seq))
+        seq, entry = listed.seq, history.entry(work.store, head.key, listed)
         trace = MessageTrace(owner, peer, seq, self._tier(head, seq, entry))
-        trace.marks = [name for bit, name in MARKS if marked & bit]
-        noted = marks.notes(shard.store, head, mid, mid).get(mid, 0)
+        trace.marks = [name for bit, name in MARKS if listed.marks & bit]
+        noted = marks.notes(work.store, head, mid, mid).get(mid, 0)
         if noted & schema.MARKED_UNREAD:
             trace.marks.append("marked unread")
         elif "read by owner" not in trace.marks and marks.is_read(head, mid, noted):
             trace.marks.append("read by owner")
-        trace.devices = [] if owner == peer and head.flags & schema.IS_GROUP else self._devices(head, seq)
+        trace.devices = [] if owner == peer and head.flags & schema.IS_GROUP else progress(work, head, seq)
         if entry:
             meta = pb.Meta.FromString(entry)
             body = pb.MessageBody.FromString(meta.payload)
@@ -205,15 +184,15 @@ class Inspection:
             trace.sender, trace.sender_sn = sender.uid, sender.deviceSN
             trace.time_ms, trace.edited_ms = meta.timestamp, body.edit_timestamp
         trace.time_ms = trace.time_ms or message_time_ms(mid)
-        target = shard.shard_of(peer)
-        link = shard.outbox.senders.get(target)
+        target = work.shard_of(peer)
+        link = self._outbox.senders.get(target)
         if link is not None and link.acknowledged < link.last:
             trace.owed_to = [target]
         return trace
 
-    def _tier(self, head: Conversation, seq: int, entry: bytes | None) -> str:
+    def _tier(self, head: Conversation, seq: int, entry: bytes) -> str:
         """Where an entry is: see :class:`MessageTrace`."""
-        row = self._shard.store.get(schema.BORDERS, head.key)
+        row = self._work.store.get(schema.BORDERS, head.key)
         if row is not None:
             border = Border.unpack(row)
             if border.first <= seq <= border.last:
@@ -222,24 +201,8 @@ class Inspection:
 
     def reached(self, request: GetReached) -> list[tuple[int, str]]:
         """How far a user's devices are with an entry: of a group, whose timeline is elsewhere."""
-        head = self._shard.mailboxes.head(request.uid, request.peer)
-        return self._devices(head, request.seq) if head.stored else []
-
-    def _devices(self, head: Conversation, seq: int) -> list[tuple[int, str]]:
-        """How far each device of the owner has come with the entry."""
-        shard = self._shard
-        found = []
-        live = {session.sn: session for session in shard.registry.sessions(head.uid)}
-        for device in devices.list_all(shard.store, head.uid):
-            session = live.get(device.sn)
-            loop = session.loops.get(head.peer) if session is not None else None
-            if max(shard.mailboxes.cursor(head.uid, device.sn, head.peer), loop.cursor if loop else 0) >= seq:
-                found.append((device.sn, "acknowledged"))
-            elif loop is not None and loop.sent >= seq:
-                found.append((device.sn, "sent"))
-            else:
-                found.append((device.sn, "waiting" if session is not None else "offline"))
-        return found
+        head = self._work.mailboxes.head(request.uid, request.peer)
+        return progress(self._work, head, request.seq) if head.stored else []
 
 
 class _ReportingTick(Tick):
@@ -253,6 +216,10 @@ class _ReportingTick(Tick):
 
     def send(self, session: Session, frame: bytes) -> None:
         super().send(session, frame)
+        self._inspection.report(session, "out", frame)
+
+    def send_wrapped(self, session: Session, wire: bytes, frame: bytes) -> None:
+        super().send_wrapped(session, wire, frame)
         self._inspection.report(session, "out", frame)
 
 

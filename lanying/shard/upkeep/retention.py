@@ -18,9 +18,8 @@ from __future__ import annotations
 from lanying.base import limits
 from lanying.base.ids import EPOCH_MS, message_time_ms
 from lanying.protocol.schema.xsync_pb2 import Meta
-from lanying.shard.chat.mailbox import Mailboxes
+from lanying.shard.core.work import Work
 from lanying.shard.store import schema
-from lanying.shard.store.base import Batch, Store
 from lanying.shard.store.tiers import RANGE_FROM, Border
 
 DAY_MS = 86_400_000
@@ -36,22 +35,22 @@ class Retention:
     :ivar deleted: queue entries deleted since the start
     """
 
-    def __init__(self, store: Store, mailboxes: Mailboxes, days: int) -> None:
-        self._store = store
-        self._mailboxes = mailboxes
+    def __init__(self, work: Work, days: int) -> None:
+        self._work = work
+        self._store = work.store
         self._days = days
         self._queues = Pass()
         self._sent = Pass()
         self.deleted = 0
 
-    def step(self, batch: Batch, now_ms: int) -> None:
-        """Put deletions of one small step into the tick's batch (call when reads see everything before the tick)."""
+    def step(self, now_ms: int) -> None:
+        """Delete what one small step finds."""
         if self._days and self._queues.due(now_ms):
-            self._step_queues(batch, now_ms)
+            self._step_queues(now_ms)
         if self._sent.due(now_ms):
-            self._step_sent(batch, now_ms)
+            self._step_sent(now_ms)
 
-    def _step_queues(self, batch: Batch, now_ms: int) -> None:
+    def _step_queues(self, now_ms: int) -> None:
         horizon_ms = now_ms - self._days * DAY_MS
         budget = limits.RETENTION_ROWS
         heads = self._store.scan(
@@ -60,8 +59,8 @@ class Retention:
         rows = list(heads)
         found = [key for key, _ in rows]
         for key, row in rows:
-            self._forget_marks(batch, key, row, horizon_ms)
-            looked, more = self._shorten(batch, key, horizon_ms, budget)
+            self._forget_marks(key, row, horizon_ms)
+            looked, more = self._shorten(key, horizon_ms, budget)
             budget -= looked
             if more or budget <= 0:
                 self._queues.position = key if more else key + b"\0"
@@ -71,10 +70,10 @@ class Retention:
         else:
             self._queues.position = found[-1] + b"\0"
 
-    def _shorten(self, batch: Batch, key: bytes, horizon_ms: int, budget: int) -> tuple[int, bool]:
+    def _shorten(self, key: bytes, horizon_ms: int, budget: int) -> tuple[int, bool]:
         """Delete old entries of one queue: how many rows were looked at, and whether there may be more to delete."""
         stop = schema.successor(key)
-        start = self._shorten_cold(batch, key, horizon_ms)
+        start = self._shorten_cold(key, horizon_ms)
         if start is None:
             return 1, False
         old: list[bytes] = []
@@ -86,22 +85,24 @@ class Retention:
             old.append(row_key)
         if not old:
             return looked, False
-        _delete(batch, schema.QUEUE, old)
-        self._forget(batch, key, int(schema.unpack_u64(old[-1][16:])[0]), horizon_ms)
+        self._delete(schema.QUEUE, old)
+        self._forget(key, int(schema.unpack_u64(old[-1][16:])[0]), horizon_ms)
         self.deleted += len(old)
         return looked, len(old) >= budget
 
-    def _forget_marks(self, batch: Batch, key: bytes, row: bytes, horizon_ms: int) -> None:
+    def _forget_marks(self, key: bytes, row: bytes, horizon_ms: int) -> None:
         """What was noted about messages that old: by the user, and who has read a group's."""
         if schema.CONVERSATION.unpack(row)[-1] & schema.NOTED:
-            batch.delete_range(schema.MARKS, key + schema.pack_u64(schema.FIRST_MID), key + _oldest_mid(horizon_ms))
+            self._work.delete_range_lazy(
+                schema.MARKS, key + schema.pack_u64(schema.FIRST_MID), key + _oldest_mid(horizon_ms)
+            )
         gid = key[8:]
         if key[:8] == gid:
             stop = gid + _oldest_mid(horizon_ms)
             if any(True for _ in self._store.scan(schema.READERS, gid, stop, limit=1)):
-                batch.delete_range(schema.READERS, gid, stop)
+                self._work.delete_range_lazy(schema.READERS, gid, stop)
 
-    def _shorten_cold(self, batch: Batch, key: bytes, horizon_ms: int) -> bytes | None:
+    def _shorten_cold(self, key: bytes, horizon_ms: int) -> bytes | None:
         """Delete old entries of a queue that are in the cold store: where the hot ones begin, None if some stay there."""
         row = self._store.get(schema.BORDERS, key)
         if row is None:
@@ -109,34 +110,33 @@ class Retention:
         border = Border.unpack(row)
         last = border.older_than(horizon_ms)
         if last >= border.first:
-            batch.delete_range(schema.QUEUE, key, key + schema.pack_u64(last + 1))
-            self._forget(batch, key, last, horizon_ms)
+            self._work.delete_range_lazy(schema.QUEUE, key, key + schema.pack_u64(last + 1))
+            self._forget(key, last, horizon_ms)
             self.deleted += last + 1 - border.first
         return key + schema.pack_u64(border.last + 1) if last >= border.last else None
 
-    def _forget(self, batch: Batch, key: bytes, last: int, horizon_ms: int) -> None:
+    def _forget(self, key: bytes, last: int, horizon_ms: int) -> None:
         """Everything up to position ``last`` is deleted: history and cursors follow."""
-        batch.delete_range(schema.HISTORY, key, key + _oldest_mid(horizon_ms))
-        batch.put(schema.META, RETAINED, schema.pack_u64(horizon_ms))
-        self._move_cursors(batch, key, last)
+        self._work.delete_range_lazy(schema.HISTORY, key, key + _oldest_mid(horizon_ms))
+        self._work.put_lazy(schema.META, RETAINED, schema.pack_u64(horizon_ms))
+        self._move_cursors(key, last)
 
-    def _move_cursors(self, batch: Batch, key: bytes, seq: int) -> None:
+    def _move_cursors(self, key: bytes, seq: int) -> None:
         uid, peer = int(schema.unpack_u64(key[:8])[0]), int(schema.unpack_u64(key[8:])[0])
-        head = self._mailboxes.head(uid, peer)
+        head = self._work.mailboxes.head(uid, peer)
         head.acknowledged = max(head.acknowledged, seq)
         # Together with the deletion: a head that says less than the queue did could not be put right by it any more.
-        batch.put(schema.CONVERSATIONS, key, head.row)
+        self._work.put_lazy(schema.CONVERSATIONS, key, head.row)
         prefix = schema.pack_u64(uid)
         for device_key, _ in self._store.scan(schema.DEVICES, prefix, schema.successor(prefix)):
             sn = int.from_bytes(device_key[8:], "big")
-            if sn and self._mailboxes.cursor(uid, sn, peer) < seq:
-                self._mailboxes.move_cursor(head, sn, seq)
+            if sn and self._work.mailboxes.cursor(uid, sn, peer) < seq:
+                self._work.mailboxes.move_cursor(head, sn, seq)
 
-    def _step_sent(self, batch: Batch, now_ms: int) -> None:
+    def _step_sent(self, now_ms: int) -> None:
         horizon_ms = now_ms - limits.SENT_KEPT_MS
         rows = list(self._store.scan(schema.SENT, self._sent.position, _BEHIND_ALL, limit=limits.RETENTION_ROWS))
-        _delete(
-            batch,
+        self._delete(
             schema.SENT,
             [key for key, value in rows if message_time_ms(schema.SENT_VALUE.unpack(value)[0]) < horizon_ms],
         )
@@ -144,6 +144,14 @@ class Retention:
             self._sent.finish(now_ms)
         else:
             self._sent.position = rows[-1][0] + b"\0"
+
+    def _delete(self, family: str, keys: list[bytes]) -> None:
+        """Delete rows; as a range where they are the beginning of a queue, which has no other rows between them."""
+        if family == schema.QUEUE and len(keys) >= RANGE_FROM:
+            self._work.delete_range_lazy(family, keys[0], keys[-1] + b"\0")
+        else:
+            for key in keys:
+                self._work.delete_lazy(family, key)
 
 
 class Pass:
@@ -167,12 +175,3 @@ class Pass:
 
 def _oldest_mid(horizon_ms: int) -> bytes:
     return schema.pack_u64(max(0, horizon_ms - EPOCH_MS) << 12)
-
-
-def _delete(batch: Batch, family: str, keys: list[bytes]) -> None:
-    """Delete rows; as a range where they are the beginning of a queue, which has no other rows between them."""
-    if family == schema.QUEUE and len(keys) >= RANGE_FROM:
-        batch.delete_range(family, keys[0], keys[-1] + b"\0")
-    else:
-        for key in keys:
-            batch.delete(family, key)

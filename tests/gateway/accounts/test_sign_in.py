@@ -137,7 +137,7 @@ def test_a_changed_password_revokes_tokens(gateway: Gateway) -> None:
     assert gateway.code("POST", "/user/change_password", token, json=body | {"old_password": "x"}) == 11001
     assert gateway.code("POST", "/user/change_password", token, json=body | {"new_password": "x"}) == 10002
     assert gateway.data("POST", "/user/change_password", token, json=body | {"device_sn": 3}) is True
-    kicks = gateway.cluster.shards[gateway.cluster.map.shard_of(uid)].kicks
+    kicks = gateway.cluster.kicks
     assert kicks == [(uid, 0, pb.UserNotice.PASSWORD_CHANGED, 3)]
     assert gateway.code("GET", "/user/profile", token) == 402
     assert gateway.code("POST", "/token/user", json={"name": "alice", "password": "secret1"}) == 11001

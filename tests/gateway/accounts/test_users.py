@@ -5,7 +5,6 @@ import json
 import pytest
 
 from lanying.protocol.schema import xsync_pb2 as pb
-from lanying.shard.accounts import devices
 from tests.gateway.conftest import Gateway
 
 
@@ -91,20 +90,17 @@ def test_friends_hear_of_a_new_nickname(gateway: Gateway, alice: tuple[int, str]
 
 def test_devices(gateway: Gateway, alice: tuple[int, str]) -> None:
     uid, token = alice
-    shard = gateway.cluster.shards[gateway.cluster.map.shard_of(uid)]
-    for guid in ("a", "b", "c"):
-        devices.admit(shard.store, shard, uid, guid, 6, "Web", 5)
-        shard.commit()
-    shard.sessions[uid] = [1, 2]
+    sessions = [gateway.cluster.log_in(uid, guid) for guid in ("a", "b", "c")]
+    sessions[2].leave()
     envelope = gateway.call("GET", "/user/device/list", token)
     assert [row["device_sn"] for row in envelope["data"]] == [2, 1, 3]
     assert envelope["data"][0].items() >= {"platform": 6, "user_agent": "Web", "user_id": uid}.items()
     assert gateway.data("POST", "/user/kick", token, json={"device_sn": 1}) is True
-    assert shard.online(uid) == [2]
-    assert shard.kicks[-1] == (uid, 1, pb.UserNotice.KICKED_BY_OTHER_DEVICE, 0)
+    assert [session.closed for session in sessions] == [True, False, True]
+    assert gateway.cluster.kicks[-1] == (uid, 1, pb.UserNotice.KICKED_BY_OTHER_DEVICE, 0)
     assert gateway.data("DELETE", "/user/device/remove?device_sn=3", token) is True
     assert gateway.data("PUT", "/user/kick", token) is True
-    assert shard.online(uid) == []
+    assert all(session.closed for session in sessions)
     assert gateway.code("GET", "/user/device/list", token) == 402
 
 

@@ -8,14 +8,14 @@ from lanying.base.errors import CallError
 from lanying.bus.messages import CheckCode, PutCode, ReadCode
 from lanying.cluster.shardmap import slot_of_name
 from lanying.shard.store import schema
-from lanying.testing.shards import LocalCluster
+from lanying.testing.shards import NotingSimulation
 
 LIFE = 60_000
 
 
 @pytest.fixture
-def cluster() -> LocalCluster:
-    return LocalCluster(1)
+def cluster() -> NotingSimulation:
+    return NotingSimulation(1)
 
 
 def ask(cluster, request):
@@ -69,7 +69,7 @@ def test_a_slot_is_bounded_and_cleans_up_after_itself(cluster):
     assert refused.value.code == 503
     cluster.now_ms += LIFE
     put(cluster, codes[-1])
-    rows = list(cluster.shards[0].store.scan(schema.CODES, b"", b"\xff" * 9))
+    rows = list(cluster.shards[0].work.store.scan(schema.CODES, b"", b"\xff" * 9))
     assert len(rows) == 1
 
 

@@ -10,12 +10,12 @@ from lanying.base.errors import CallError
 from lanying.bus import messages as m
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import roster
-from lanying.testing.shards import LocalCluster
+from lanying.testing.shards import NotingSimulation
 
 R = pb.RosterNotice
 
 
-class World(LocalCluster):
+class World(NotingSimulation):
     """Alice and bob, on different shards when there are two."""
 
     def __init__(self, shards: int) -> None:
@@ -39,7 +39,7 @@ class World(LocalCluster):
         return self.ask(uid, m.ListFriends(uid))
 
     def may_send(self, uid: int, peer: int) -> m.PeerState | None:
-        return roster.may_send(self.shards[self.map.shard_of(uid)].store, uid, peer)
+        return roster.may_send(self.home(uid).work.store, uid, peer)
 
     def told(self) -> list[tuple[int, int, int, int, str]]:
         """(whose queue, type, from, to, content) since the last time."""
@@ -176,12 +176,10 @@ def test_first_contact_is_asked_once(world: World) -> None:
     assert world.may_send(alice, bob) is None
     state = msgspec.convert(world.ask(bob, m.PeerQuery(bob, alice, "app")), m.PeerState)
     assert state == m.PeerState(True)
-    work = world.shards[world.map.shard_of(alice)]
+    work = world.home(alice).work
     roster.remember_peer(work, alice, bob, state)
-    work.commit()
     assert world.may_send(alice, bob) == m.PeerState(True)
     roster.remember_peer(work, alice, 5, m.PeerState(exists=False))
-    work.commit()
     assert world.may_send(alice, 5) is None
     missing = msgspec.convert(world.ask(bob, m.PeerQuery(bob, alice, "other")), m.PeerState)
     assert missing == m.PeerState(exists=False)
@@ -195,9 +193,8 @@ def test_an_answer_overtaken_by_a_block_does_not_undo_it(bar: bool) -> None:
         world.ask(bob, m.Block(bob, alice, True))
     stale = msgspec.convert(world.ask(bob, m.PeerQuery(bob, alice, "app")), m.PeerState)
     world.ask(bob, m.Block(bob, alice, bar))
-    work = world.shards[world.map.shard_of(alice)]
+    work = world.home(alice).work
     counts = roster.remember_peer(work, alice, bob, stale)
-    work.commit()
     assert counts == world.may_send(alice, bob)
     assert counts.barred is bar
 

@@ -16,7 +16,7 @@ def pair(shards: int, config: Config | None = None) -> tuple[Simulation, User, U
     name = next(
         n
         for n in (f"bob{i}" for i in range(100))
-        if (sim.map.shard_of_name("lanying", n) != alice.shard.index) == (shards > 1)
+        if (sim.map.shard_of_name("lanying", n) != alice.shard.work.index) == (shards > 1)
     )
     return sim, alice, sim.user(name)
 

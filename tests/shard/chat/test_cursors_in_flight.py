@@ -24,7 +24,7 @@ def test_a_head_forgotten_within_the_tick_that_stores_it_gives_no_position_twice
     a.send(bob, "second", run=False)
     shard.store_cursors()
     for stranger in strangers:  # a busy second: others push the conversation out of memory
-        shard.mailboxes.head(stranger.uid, alice.uid)
+        shard.work.mailboxes.head(stranger.uid, alice.uid)
     a.send(bob, "third", run=False)
     sim.run()
     assert a.history_texts(bob) == b.history_texts(alice) == ["first", "second", "third"]
@@ -52,19 +52,19 @@ def test_retention_takes_no_cursor_back_that_was_stored_in_the_same_second() -> 
     phone.leave()
     shard.store_cursors()
     sim.run()
-    assert shard.mailboxes.cursor(bob.uid, phone.sn, alice.uid) == 6
+    assert shard.work.mailboxes.cursor(bob.uid, phone.sn, alice.uid) == 6
 
 
 def test_a_conversation_that_came_back_on_the_list_stays_there_after_a_crash() -> None:
     sim, alice, bob = pair(1)
     a, b = alice.device(), bob.device()
     a.send(bob, "first")
-    head = bob.shard.mailboxes.head(bob.uid, alice.uid)
+    head = bob.shard.work.mailboxes.head(bob.uid, alice.uid)
     head.flags |= schema.UNLISTED
-    bob.shard.mailboxes.changed(head)
+    bob.shard.work.mailboxes.hurry(head)
     bob.shard.tick.durable = True
     sim.run()
     a.send(bob, "second")
     assert b.texts == ["first", "second"]
-    sim.crash(bob.shard.index)
-    assert not bob.shard.mailboxes.head(bob.uid, alice.uid).flags & schema.UNLISTED
+    sim.crash(bob.shard.work.index)
+    assert not bob.shard.work.mailboxes.head(bob.uid, alice.uid).flags & schema.UNLISTED

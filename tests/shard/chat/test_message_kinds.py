@@ -12,7 +12,7 @@ from tests.shard.groups.test_timeline import Club, say
 
 def counted(sim: Simulation) -> Counter[str]:
     """Over all shards, without what is zero."""
-    return +sum((Counter(shard.kinds) for shard in sim.shards), Counter())
+    return +sum((Counter(shard.work.kinds) for shard in sim.shards), Counter())
 
 
 def test_what_two_users_do_is_counted_by_kind() -> None:
@@ -26,8 +26,8 @@ def test_what_two_users_do_is_counted_by_kind() -> None:
     b.operate(alice, MessageOperation.RECALL, mids[2])  # not his: refused
     b.operate(bob, MessageOperation.DELETE, mids[2], conversation=alice.uid)
     assert counted(sim) == {"chat": 3, "read": 1, "recall": 1, "delete": 1}
-    assert sum(shard.refused for shard in sim.shards) == 1
-    assert sum(shard.logins for shard in sim.shards) == 2
+    assert sum(shard.work.refused for shard in sim.shards) == 1
+    assert sum(shard.work.logins for shard in sim.shards) == 2
 
 
 def test_messages_of_a_group_count_where_the_group_is() -> None:
@@ -36,7 +36,7 @@ def test_messages_of_a_group_count_where_the_group_is() -> None:
     before = counted(club.sim)
     say(device, club, "hello")
     assert counted(club.sim) - before == {"group": 1}
-    assert club.shard.kinds["group"] == before["group"] + 1
+    assert club.shard.work.kinds["group"] == before["group"] + 1
 
 
 def test_every_operation_has_a_kind() -> None:

@@ -20,6 +20,7 @@ from lanying.protocol.schema.xsync_pb2 import (
     UnreadDL,
     UserNotice,
 )
+from lanying.shard.chat.unread import unread_list
 from lanying.testing.simulation import Device, Simulation, User
 
 
@@ -76,9 +77,9 @@ def test_only_the_server_speaks_as_the_server() -> None:
 
 def system_message(user: User, text: str) -> int:
     shard = user.shard
-    mid = shard.next_mid()
+    mid = shard.work.next_mid()
     body = MessageBody(type=MessageBody.CHAT, content=text, is_system=True)
-    meta = frame.meta(mid, 0, 0, user.uid, shard.now_ms, Meta.MESSAGE, body.SerializeToString())
+    meta = frame.meta(mid, 0, 0, user.uid, shard.work.now_ms, Meta.MESSAGE, body.SerializeToString())
     shard.delivery.send_to(user.uid, 0, mid, meta)
     user.simulation.run()
     return mid
@@ -93,7 +94,7 @@ def unread(device: Device) -> dict[int, tuple[int, int]]:
 
     shard = device.user.shard
     device.session.listed = False
-    listed = UnreadDL.FromString(frame.parse_frame(shard._unread_list(device.session))[1])
+    listed = UnreadDL.FromString(frame.parse_frame(unread_list(shard.work, shard.pulls.loop, device.session))[1])
     return {entry.xid.uid: (entry.n, entry.type) for entry in listed.unread}
 
 
@@ -146,7 +147,7 @@ def test_an_old_call_does_not_ring_any_more_unless_its_end_comes_with_it() -> No
 def test_a_banned_or_frozen_user_is_told_so_and_gets_his_messages_later(state: int) -> None:
     sim, alice, bob = pair()
     device = bob.device()
-    sim.call(bob.shard.index, m.SetState(bob.uid, state))
+    sim.call(bob.shard.work.index, m.SetState(bob.uid, state))
     notice = UserNotice.FromString(device.metas[-1].payload)
     assert (notice.type, device.closed) == (UserNotice.FROZEN, True)
     with pytest.raises(Refused) as refused:
@@ -154,7 +155,7 @@ def test_a_banned_or_frozen_user_is_told_so_and_gets_his_messages_later(state: i
     assert refused.value.status == (Status.USER_BANNED if state == STATE_BANNED else Status.USER_FROZEN)
     a = alice.device()
     assert a.send(bob, "later") in a.acknowledged
-    sim.call(bob.shard.index, m.SetState(bob.uid, STATE_NORMAL))
+    sim.call(bob.shard.work.index, m.SetState(bob.uid, STATE_NORMAL))
     bob.device()
 
 
@@ -188,10 +189,10 @@ def test_changes_of_an_account_reach_the_users_devices_that_are_there_and_no_oth
     def informed(device: Device) -> list[int]:
         return [UserNotice.FromString(meta.payload).type for meta in device.metas if meta.ns == Meta.USER_NOTICE]
 
-    sim.call(alice.shard.index, m.UpdateAccount(alice.uid, {"nick_name": "Al"}))
-    sim.call(alice.shard.index, m.UpdateAccount(alice.uid, {"nick_name": "Al"}))
+    sim.call(alice.shard.work.index, m.UpdateAccount(alice.uid, {"nick_name": "Al"}))
+    sim.call(alice.shard.work.index, m.UpdateAccount(alice.uid, {"nick_name": "Al"}))
     assert informed(one) == informed(two) == [UserNotice.INFO_UPDATED]
-    sim.call(alice.shard.index, m.UpdateAccount(alice.uid, {"no_push": True}))
+    sim.call(alice.shard.work.index, m.UpdateAccount(alice.uid, {"no_push": True}))
     assert informed(one) == informed(two) == [UserNotice.INFO_UPDATED] * 2
     assert not one.closed
     assert len(other.metas) == before

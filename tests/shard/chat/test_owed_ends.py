@@ -87,7 +87,7 @@ def test_a_device_that_did_not_read_goes_on_in_its_loop(people: tuple[Simulation
     a.send(bob, "2")
     assert b.texts == ["1"]
     b.session.unsent = b""
-    bob.shard.drained(b.session)
+    bob.shard.pulls.drained(b.session)
     assert b.session.loops[alice.uid].state == AWAITING
     sim.run()
     assert b.texts == ["1", "2"] and b.notices == []

@@ -107,7 +107,7 @@ def test_a_transaction_counts_once(sim: Simulation) -> None:
     for alice, bob in neighbours(sim):
         first = post(alice, bob.uid, text("once"), client_mid=bob.uid)
         assert post(alice, bob.uid, text("once"), client_mid=bob.uid).mid == first.mid
-        sim.crash(alice.shard.index)
+        sim.crash(alice.shard.work.index)
         sim.run()
         assert post(alice, bob.uid, text("once"), client_mid=bob.uid).mid == first.mid
         assert contents(sim, bob, alice.uid).count("once") == 1
@@ -165,7 +165,7 @@ def test_refusals_have_the_codes_of_rest(case: str) -> None:
     elif case == "large":
         payload, code = text("x" * 300_000), 10002
     elif case == "full":
-        alice.shard.full, code = True, 10009
+        alice.shard.work.full, code = True, 10009
     elif case == "deleted":
         alice, code = User(sim, alice.uid + 1024, "ghost", "lanying"), 10000
     with pytest.raises(CallError) as caught:
@@ -179,8 +179,8 @@ def test_a_shard_that_is_away_is_said(sim: Simulation) -> None:
     answers: list[Any] = []
     from lanying.bus.messages import Call, Reply, encode
 
-    sim.hold.add(f"shard-{bob.shard.index}")
-    alice.shard.call(Call(9, "gateway", 5000, encode(Post(alice.uid, alice.app, bob.uid, text("x")))))
+    sim.hold.add(f"shard-{bob.shard.work.index}")
+    alice.shard.dispatch.call(Call(9, "gateway", 5000, encode(Post(alice.uid, alice.app, bob.uid, text("x")))))
     sim.run()
     assert not [envelope for _, envelope in alice.shard.tick.envelopes if isinstance(envelope, Reply)]
     sim._calls.pop(max(sim._calls))(Reply(0, Refusal.UNAVAILABLE, "gone"))
@@ -289,7 +289,7 @@ def test_a_broadcast_reaches_everybody_exactly_once(
     for user in users:
         assert contents(sim, user, 0) == ["to all"]
     assert contents(sim, stranger, 0) == []
-    if users[0].shard.index != crashing:
+    if users[0].shard.work.index != crashing:
         assert watching.texts == ["to all"]
 
 

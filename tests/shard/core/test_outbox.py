@@ -18,7 +18,7 @@ def test_envelopes_lost_on_the_way_are_sent_again() -> None:
     sim, alice, bob = pair(2)
     a, b = alice.device(), bob.device()
     a.send(bob, "known")
-    peer = f"shard-{bob.shard.index}"
+    peer = f"shard-{bob.shard.work.index}"
     sim.hold.add(peer)
     a.send(bob, "1")
     a.send(bob, "2")
@@ -38,7 +38,7 @@ def test_a_receiver_that_loses_power_gets_everything_once() -> None:
         a.send(bob, f"{number}", run=False)
         if number % 3 == 0:
             sim.commit(alice.shard)
-    sim.crash(bob.shard.index)
+    sim.crash(bob.shard.work.index)
     sim.run()
     sim.advance(limits.LINK_RESEND_S + 0.1)
     assert bob.device().texts == ["known"] + [str(n) for n in range(10)]
@@ -48,13 +48,13 @@ def test_a_sender_that_loses_power_keeps_what_it_acknowledged() -> None:
     sim, alice, bob = pair(2)
     a = alice.device()
     a.send(bob, "known")
-    sim.hold.add(f"shard-{bob.shard.index}")
+    sim.hold.add(f"shard-{bob.shard.work.index}")
     a.send(bob, "acknowledged")
     a.send(bob, "gathered only", run=False)
     assert len(a.acknowledged) == 2
-    sim.drop(f"shard-{bob.shard.index}")
+    sim.drop(f"shard-{bob.shard.work.index}")
     sim.hold.clear()
-    sim.crash(alice.shard.index)
+    sim.crash(alice.shard.work.index)
     sim.advance(limits.LINK_RESEND_S + 0.1)
     assert bob.device().texts == ["known", "acknowledged"]
     assert alice.device("second").history_texts(bob) == ["known", "acknowledged"]
@@ -65,7 +65,7 @@ def test_ids_and_positions_go_on_after_a_power_failure() -> None:
     a = alice.device()
     first = a.acknowledged[a.send(bob, "1")]
     sim.now_ms -= 5_000  # and the clock steps back
-    sim.crash(alice.shard.index)
+    sim.crash(alice.shard.work.index)
     sim.run()
     a = alice.device()
     second = a.acknowledged[a.send(bob, "2")]
@@ -77,7 +77,7 @@ def test_an_outbox_longer_than_the_window_drains_from_the_store() -> None:
     sim, alice, bob = pair(2)
     a = alice.device()
     a.send(bob, "known")
-    peer = f"shard-{bob.shard.index}"
+    peer = f"shard-{bob.shard.work.index}"
     sim.hold.add(peer)
     count = limits.LINK_WINDOW + 500
     for number in range(count):
@@ -85,7 +85,7 @@ def test_an_outbox_longer_than_the_window_drains_from_the_store() -> None:
         a.send(bob, f"{number}", run=False)
         sim.commit(alice.shard)
     sim.run()
-    sender = alice.shard.outbox.senders[bob.shard.index]
+    sender = alice.shard.outbox.senders[bob.shard.work.index]
     assert sender.sent - sender.acknowledged <= limits.LINK_WINDOW
     sim.drop(peer)
     sim.hold.clear()
@@ -164,7 +164,7 @@ def test_a_tick_is_one_row_and_one_number_whatever_it_holds() -> None:
     sim, alice, bob = pair(2)
     a, b = alice.device(), bob.device()
     a.send(bob, "known")
-    sender = alice.shard.outbox.senders[bob.shard.index]
+    sender = alice.shard.outbox.senders[bob.shard.work.index]
     before = sender.last
     for number in range(20):
         a.send(bob, f"{number}", run=False)
@@ -187,7 +187,7 @@ def test_an_acknowledgement_rides_with_a_bundle_the_other_way() -> None:
     a, b = alice.device(), bob.device()
     a.send(bob, "known")
     b.send(alice, "known")
-    there = alice.shard.outbox.senders[bob.shard.index]
+    there = alice.shard.outbox.senders[bob.shard.work.index]
     a.send(bob, "1", run=False)
     b.send(alice, "2", run=False)
     sim.commit(alice.shard)
@@ -205,7 +205,7 @@ def test_numbers_lost_with_the_power_are_not_given_out_again(lost: int, made: in
     sim, alice, bob = pair(2, Config(storage=Storage(durability="os")))
     a = alice.device()
     a.send(bob, "known")
-    index, peer = alice.shard.index, bob.shard.index
+    index, peer = alice.shard.work.index, bob.shard.work.index
     flush, sim.stores[index].flush = sim.stores[index].flush, lambda: None  # the kernel has not written it yet
     for number in range(lost):
         a.send(bob, f"lost by the sender {number}")
@@ -234,7 +234,7 @@ def test_numbers_lost_with_the_power_are_not_given_out_again(lost: int, made: in
 def test_a_greeting_that_got_lost_is_said_again() -> None:
     sim, alice, bob = pair(2, Config(storage=Storage(durability="interval")))
     alice.device().send(bob, "known")
-    index, peer = alice.shard.index, f"shard-{bob.shard.index}"
+    index, peer = alice.shard.work.index, f"shard-{bob.shard.work.index}"
     sim.crash(index)
     sim.hold.add(peer)
     sim.commit(alice.shard)
@@ -251,10 +251,10 @@ def test_a_lost_acknowledgement_is_told_again() -> None:
     sim, alice, bob = pair(2)
     a = alice.device()
     a.send(bob, "known")
-    there = alice.shard.outbox.senders[bob.shard.index]
-    sim.hold.add(f"shard-{alice.shard.index}")
+    there = alice.shard.outbox.senders[bob.shard.work.index]
+    sim.hold.add(f"shard-{alice.shard.work.index}")
     a.send(bob, "1")
-    assert sim.drop(f"shard-{alice.shard.index}") > 0
+    assert sim.drop(f"shard-{alice.shard.work.index}") > 0
     sim.hold.clear()
     assert there.depth == 1
     sim.advance(limits.LINK_RESEND_S + 0.1)

@@ -14,7 +14,7 @@ from lanying.bus import messages as m
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.groups import records
 from lanying.shard.store import schema
-from lanying.testing.shards import LocalCluster
+from lanying.testing.shards import NotingSimulation
 
 N = pb.GroupNotice
 MINUTE = 60_000
@@ -31,7 +31,7 @@ def why(refused: Refused | None) -> str:
     return refused.reason
 
 
-class World(LocalCluster):
+class World(NotingSimulation):
     """Alice owns a group, adam is an admin, mary and max are members, nora is not."""
 
     def __init__(self, shards: int) -> None:
@@ -85,11 +85,11 @@ class World(LocalCluster):
 
     @property
     def store(self) -> Any:
-        return self.shards[self.map.shard_of(self.gid)].store
+        return self.home(self.gid).work.store
 
     def members(self) -> set[str]:
         uids = records.member_uids(self.store, self.gid)
-        assert self.seats[self.gid] == set(uids)
+        assert self.seats(self.gid) == set(uids)
         assert self.view(0).info.count == len(uids)
         return {self.names[uid] for uid in uids}
 
@@ -137,7 +137,7 @@ def test_create(world: World) -> None:
         N.JOINED: line("alice mary", "mary", "alice"),
         N.INVITED: line("alice max", "alice", "max"),
     }
-    assert world.seats[info.gid] == {world.alice, world.mary}
+    assert world.seats(info.gid) == {world.alice, world.mary}
     assert world.create(world.alice, world.alice).info.count == 1
 
 
@@ -368,7 +368,7 @@ def test_destroy(world: World) -> None:
     assert world.code(m.DestroyGroup, world.adam) == 20013
     world.ask_in(m.DestroyGroup, world.alice)
     assert world.told() == {N.DESTROYED: line(ALL, "alice")}
-    assert world.seats[world.gid] == set()
+    assert world.seats(world.gid) == set()
     view = world.view(world.alice)
     assert (view.info.status, view.info.count, view.info.name) == (1, 0, "club")
     assert world.invitations(world.nora) == []

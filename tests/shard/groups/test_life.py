@@ -30,7 +30,7 @@ class Club:
 
     def call(self, entity_id: int, request: m.Request[object], result: type[T]) -> T:
         shard = self.sim.shards[self.sim.map.shard_of(entity_id)]
-        shard.call(m.Call(1, "gateway", self.sim.now_ms + 1000, m.encode(request)))
+        shard.dispatch.call(m.Call(1, "gateway", self.sim.now_ms + 1000, m.encode(request)))
         reply = shard.tick.envelopes[-1][1]
         assert isinstance(reply, m.Reply)
         assert reply.refusal is None, reply

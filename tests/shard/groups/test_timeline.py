@@ -22,8 +22,9 @@ class Club:
         self.sim = Simulation(2)
         self.people = [self.sim.user(f"member{n}") for n in range(names)]
         founder = self.people[0]
-        shard = self.shard = founder.shard
-        self.gid = accounts.next_id(shard, slot_of(founder.uid))
+        self.shard = founder.shard
+        work = self.work = founder.shard.work
+        self.gid = accounts.next_id(work, slot_of(founder.uid))
         info = GroupInfo(
             gid=self.gid,
             app="lanying",
@@ -34,26 +35,24 @@ class Club:
             updated_ms=0,
             history_visible=history_visible,
         )
-        records.save(shard, records.Group(info))
+        records.save(work, records.Group(info))
         for user in self.people:
             self.join(user)
 
     def join(self, user: User) -> None:
-        self.shard.settle()
-        records.save_member(self.shard, self.gid, user.uid, records.Member(self.sim.now_ms))
-        self.shard.link(user.uid, Seat(user.uid, self.gid))
+        records.save_member(self.work, self.gid, user.uid, records.Member(self.sim.now_ms))
+        self.work.link(user.uid, Seat(user.uid, self.gid))
         payload = GroupNotice(type=GroupNotice.JOINED)
         payload.gid.uid = self.gid
         getattr(payload, "from").uid = user.uid
-        self.shard.group_notice(self.gid, user.uid, payload.SerializeToString())
-        self.shard.apply_local()
+        self.work.group_notice(self.gid, user.uid, payload.SerializeToString())
+        self.work.apply_local()
         self.sim.run()
 
     def leave(self, user: User) -> None:
-        self.shard.settle()
-        self.shard.delete(schema.MEMBERS, schema.pack_pair(self.gid, user.uid))
-        self.shard.link(user.uid, Unseat(user.uid, self.gid))
-        self.shard.apply_local()
+        self.work.delete(schema.MEMBERS, schema.pack_pair(self.gid, user.uid))
+        self.work.link(user.uid, Unseat(user.uid, self.gid))
+        self.work.apply_local()
         self.sim.run()
 
 
@@ -62,7 +61,7 @@ def say(device: Device, club: Club, text: str, **fields: object) -> int:
 
 
 def test_members_live_on_both_shards() -> None:
-    assert {user.shard.index for user in Club().people} == {0, 1}
+    assert {user.shard.work.index for user in Club().people} == {0, 1}
 
 
 def test_a_message_is_written_once_and_reaches_everybody_once() -> None:

@@ -40,7 +40,7 @@ from lanying.bus.messages.base import R
 from lanying.protocol.connection import XSYNC, Connection
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta
 from lanying.shard.store import schema
-from lanying.testing.simulation import Device, Simulation, User
+from lanying.testing.simulation import Device, Simulation, User, login
 
 TOKEN = ("apns-1", "token-of-bob")
 
@@ -126,7 +126,7 @@ def test_the_push_process_is_told_of_what_came_behind_what_it_took(sim: Simulati
     found = taken(sim, bob)
     for text in ("it asked and nothing was owed", "it has taken one, and waits for the next"):
         alice.send(bob, text)
-        assert sim.to_push == [PushesWait(bob.shard.index)], text
+        assert sim.to_push == [PushesWait(bob.shard.work.index)], text
         alice.send(bob, "it will see this as well when it asks")
         assert len(sim.to_push) == 1
         found = taken(sim, bob, found.epoch, found.after)
@@ -320,7 +320,7 @@ def logged_in(sim: Simulation, user: User, guid: str, token: tuple[str, str]) ->
     """A login frame that says the token, as phones send with every login."""
     for _ in range(2):
         fd = sim.next_fd()
-        session = user.shard.admit(fd, Connection(XSYNC), user.app, user.uid, user.epoch, guid, 2, "", "test", token)
+        session = user.shard.admit(fd, Connection(XSYNC), login(user, guid, token))
         sim.run()
         user.shard.left(session)
         sim.run()
@@ -442,7 +442,7 @@ def test_a_push_is_committed_with_its_message(sim: Simulation) -> None:
     bob = absent(sim, "bob")
     shard = bob.shard
     shard.delivery.delivered(Deliver(bob.uid, 77, 1 << 50, b"\x08\x01"))
-    sim.crash(shard.index)
+    sim.crash(shard.work.index)
     switch_on(sim)
     assert owed(sim, bob) == []
 

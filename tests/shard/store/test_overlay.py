@@ -28,8 +28,8 @@ def apply(batch: Batch, family: str, key: bytes, stop: bytes | None, value: byte
         batch.put(family, key, value)
 
 
-@given(before=changes, pieces=st.lists(changes, max_size=3), unseen=changes, limit=st.integers(0, 5))
-def test_a_revealed_batch_reads_like_a_written_one(before, pieces, unseen, limit) -> None:  # type: ignore[no-untyped-def]
+@given(before=changes, pieces=st.lists(changes, max_size=3), undone=changes, limit=st.integers(0, 5))
+def test_the_open_batch_reads_like_a_written_one(before, pieces, undone, limit) -> None:  # type: ignore[no-untyped-def]
     below, written = MemoryStore(), MemoryStore()
     for store in (below, written):
         batch = store.batch()
@@ -44,10 +44,13 @@ def test_a_revealed_batch_reads_like_a_written_one(before, pieces, unseen, limit
         for change in piece:
             apply(tick, *change)
             apply(batch, *change)
-        overlay.reveal(tick)
         written.write(batch)
-    for change in unseen:
-        apply(tick, *change)
+        kept = len(tick.operations)
+        for change in undone:
+            apply(tick, *change)
+        for family in FAMILIES[:1]:  # some families are read before it is undone, others not
+            [*overlay.scan(family, b"", b"\xff")]
+        overlay.cut(kept)
     assert below.writes == writes
     for family in FAMILIES:
         assert [overlay.get(family, key) for key in KEYS] == [written.get(family, key) for key in KEYS]
@@ -58,10 +61,6 @@ def test_a_revealed_batch_reads_like_a_written_one(before, pieces, unseen, limit
                 expected = [*written.scan(family, KEYS[2], stop, **asked)]
                 assert [*overlay.scan(family, KEYS[2], stop, **asked)] == expected
     overlay.write(tick)
-    batch = written.batch()
-    for change in unseen:
-        apply(batch, *change)
-    written.write(batch)
     for family in FAMILIES:
         assert [*overlay.scan(family, b"", b"\xff")] == [*written.scan(family, b"", b"\xff")]
 
@@ -74,7 +73,7 @@ def test_a_tick_is_written_once_whatever_its_events_read() -> None:
     phone = alice.device()
     neighbours = [user for user in users[1:] if user.shard is alice.shard]
     assert neighbours
-    store = sim.stores[alice.shard.index]
+    store = sim.stores[alice.shard.work.index]
     writes = store.writes
     for peer in neighbours:  # the first message to each reads what the ones before have put
         phone.send(peer, "hello", run=False)

@@ -230,7 +230,7 @@ def test_power_fails_at_any_step(step: int) -> None:
     a = alice.device()
     assert a.history(bob, 0, 30).metas[-1].id
     assert a.send(bob, "on") in a.acknowledged
-    assert sim.shards[0].mailboxes.head(bob.uid, alice.uid).last_seq == 21
+    assert sim.shards[0].work.mailboxes.head(bob.uid, alice.uid).last_seq == 21
     healthy(sim)
 
 
@@ -350,9 +350,9 @@ def test_while_a_backup_is_taken_nothing_moves() -> None:
     sim, store, alice, bob = town()
     alice.device().send(bob, "old")
     later(sim, HOT + 1)
-    sim.shards[0].hold_links(20)
+    sim.shards[0].dispatch.hold_links(20)
     age(sim, 5)
     assert store.moved == 0
-    sim.shards[0].hold_links(0)
+    sim.shards[0].dispatch.hold_links(0)
     age(sim, 5)
     assert store.moved == 2

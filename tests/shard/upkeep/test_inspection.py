@@ -79,7 +79,7 @@ def test_a_mailbox_of_many_conversations_is_looked_through_in_pieces(monkeypatch
     a = alice.device()
     mid = [a.acknowledged[a.send(other, "hello")] for other in others][-1]
     inspection = alice.shard.inspection
-    inspection.recent.clear()
+    alice.shard.work.recent.accepted.clear()
     found, after, asked = [], 0, 0
     while True:
         answer = inspection.explain(ExplainMessage(mid, alice.uid, after=after))

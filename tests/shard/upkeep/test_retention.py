@@ -131,7 +131,7 @@ def test_when_all_is_deleted_positions_are_not_used_again_also_after_a_crash() -
     assert b.texts == []
     a.send(bob, "after")
     assert b.texts == ["after"]
-    assert sim.shards[0].mailboxes.head(bob.uid, alice.uid).last_seq == 41
+    assert sim.shards[0].work.mailboxes.head(bob.uid, alice.uid).last_seq == 41
     healthy(sim)
 
 
@@ -210,7 +210,7 @@ def test_members_of_a_group_go_on_behind_what_was_deleted() -> None:
     club = Club()
     sim = club.sim
     for shard in sim.shards:
-        shard.retention = Retention(shard.store, shard.mailboxes, DAYS)
+        shard.retention = Retention(shard.work, DAYS)
     away = [user.device("away") for user in club.people]
     for device in away:
         device.leave()

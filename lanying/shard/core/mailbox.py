@@ -15,52 +15,43 @@ while they are used; the cached one is the truth until the tick is sealed, after
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 from lanying.base import limits
+from lanying.shard.core.conversation import Conversation, restore
 from lanying.shard.store import schema
-from lanying.shard.store.base import Batch, Store
+from lanying.shard.store.base import Store
 
 
-class Conversation:
-    """Head of one queue of a user.
-
-    :ivar last_seq: position of the newest entry, 0 for none
-    :ivar last_mid: newest message listed in history
-    :ivar acknowledged: furthest position any device has acknowledged; where a new device starts
-    :ivar read_mid: everything up to here was read at once (READ_ALL)
-    """
-
-    __slots__ = ("acknowledged", "flags", "key", "last_mid", "last_seq", "peer", "read_mid", "stored", "uid")
-
-    def __init__(self, uid: int, peer: int, row: bytes | None) -> None:
-        self.uid = uid
-        self.peer = peer
-        self.key = schema.pack_pair(uid, peer)
-        self.stored = row is not None
-        if row is None:
-            self.last_seq = self.last_mid = self.acknowledged = self.read_mid = self.flags = 0
-        else:
-            self.last_seq, self.last_mid, self.acknowledged, self.read_mid, self.flags = schema.CONVERSATION.unpack(row)
+class Writes(Protocol):
+    """Where changes go: rows of the open tick, durable before anything that it answers leaves the process."""
 
     @property
-    def row(self) -> bytes:
-        """The stored form."""
-        return schema.CONVERSATION.pack(self.last_seq, self.last_mid, self.acknowledged, self.read_mid, self.flags)
+    def put(self) -> Callable[[str, bytes, bytes], None]:
+        """Set a key (family, key, value)."""
+
+    def put_lazy(self, family: str, key: bytes, value: bytes) -> None:
+        """As ``put``, of what a crash may take: nothing waits for its flush."""
+
+    @property
+    def undo(self) -> Callable[[tuple[Any, ...]], None]:
+        """``(function, *arguments)`` puts memory back if the event fails."""
 
 
 class Mailboxes:
     """All mailboxes of a shard, over its store."""
 
-    def __init__(self, store: Store, owns: Callable[[int], bool] = lambda gid: True) -> None:
+    def __init__(self, store: Store, writes: Writes, owns: Callable[[int], bool] = lambda gid: True) -> None:
         """:param owns: does this shard keep the timeline of a group?"""
         self.store = store
+        self._writes = writes
         self.owns = owns
         self._lent: dict[tuple[int, int], list[bytes]] = {}
         self._heads: dict[tuple[int, int], Conversation] = {}
         self._dirty: dict[Conversation, None] = {}
         self._urgent: dict[Conversation, None] = {}
         self._cursors: dict[tuple[int, int, int], int] = {}
-        self.hasty: list[tuple[int, int, int]] = []
+        self._hasty: list[tuple[int, int, int]] = []
 
     def head(self, uid: int, peer: int) -> Conversation:
         """The head of a queue; an empty one if nothing was ever put into it."""
@@ -74,30 +65,62 @@ class Mailboxes:
         return head
 
     def heads(self, uid: int) -> Iterator[Conversation]:
-        """All heads of a user that are in the store (call after the tick's write)."""
+        """All heads of a user, those this tick made at the end."""
         prefix = schema.pack_u64(uid)
+        fresh = [head for head in self._urgent if head.uid == uid and not head.stored]
         for key, row in self.store.scan(schema.CONVERSATIONS, prefix, schema.successor(prefix)):
             (peer,) = schema.unpack_u64(key[8:])
             yield self._heads.get((uid, peer)) or self._load(uid, peer, row)
+        yield from fresh
 
-    def changed(self, head: Conversation) -> None:
-        """The head has to be stored with this tick."""
-        self._urgent[head] = None
+    def heads_of(self, uid: int) -> Iterator[Conversation]:
+        """As :meth:`heads`, of groups with the timeline's last position."""
+        return map(self.refresh, self.heads(uid))
 
-    def append(self, batch: Batch, head: Conversation, mid: int, meta: bytes, listed: bool) -> int:
+    def joined(self, uid: int) -> list[int]:
+        """Groups one of our users is a member of."""
+        return [head.peer for head in self.heads(uid) if head.flags & schema.IS_GROUP]
+
+    def refresh(self, head: Conversation) -> Conversation:
+        """A member's head with the timeline's last position: it is not written per member."""
+        if head.flags & schema.IS_GROUP:
+            tip = self.head(head.peer, head.peer)
+            head.last_seq = max(head.last_seq, tip.last_seq)
+            head.last_mid = max(head.last_mid, tip.last_mid)
+        return head
+
+    def change(self, head: Conversation) -> None:
+        """The head is about to change, and is stored with this tick."""
+        self.remember(head)
+        self.hurry(head)
+
+    def remember(self, head: Conversation) -> None:
+        """The head is about to change: what it is now comes back if the event fails."""
+        self._writes.undo((restore, head, head.last_seq, head.last_mid, head.acknowledged, head.read_mid, head.flags))
+
+    def hurry(self, head: Conversation) -> None:
+        """The head is stored with this tick."""
+        if head not in self._urgent:
+            self._urgent[head] = None
+            self._writes.undo((self._urgent.pop, head, None))
+
+    def append(self, head: Conversation, mid: int, meta: bytes, listed: bool) -> int:
         """Put an entry at the end of a queue, and into history if ``listed``. Its position."""
+        writes = self._writes
+        writes.undo((restore, head, head.last_seq, head.last_mid, head.acknowledged, head.read_mid, head.flags))
+        put = writes.put
         seq = head.last_seq = head.last_seq + 1
-        batch.put(schema.QUEUE, head.key + schema.pack_u64(seq), meta)
+        put(schema.QUEUE, head.key + schema.pack_u64(seq), meta)
         if listed:
             head.last_mid = mid
             if head.flags & schema.UNLISTED:
                 head.flags &= ~schema.UNLISTED
-                self._urgent[head] = None
-            batch.put(schema.HISTORY, head.key + schema.pack_u64(mid), schema.HISTORY_VALUE.pack(seq, 0))
+                self.hurry(head)
+            put(schema.HISTORY, head.key + schema.pack_u64(mid), schema.HISTORY_VALUE.pack(seq, 0))
         if head.stored:
             self._dirty[head] = None
         else:
-            self._urgent[head] = None
+            self.hurry(head)
         return seq
 
     def entries(self, head: Conversation, first: int, count: int) -> list[bytes | None]:
@@ -144,46 +167,64 @@ class Mailboxes:
 
     def move_cursor(self, head: Conversation, sn: int, seq: int, *, at_once: bool = False) -> None:
         """A device has acknowledged everything up to ``seq``. ``at_once``: stored with this tick."""
-        self._cursors[head.uid, sn, head.peer] = seq
+        key = (head.uid, sn, head.peer)
+        self._writes.undo((self._cursor_back, key, self._cursors.get(key), head, head.acknowledged))
+        self._cursors[key] = seq
         if at_once or not head.peer:
-            self.hasty.append((head.uid, sn, head.peer))
+            self._hasty.append(key)
         if seq > head.acknowledged:
             head.acknowledged = seq
             self._dirty[head] = None
 
-    def start_device(self, batch: Batch, uid: int, sn: int) -> None:
+    def skip(self, head: Conversation, sn: int) -> None:
+        """A device gets nothing of what is in a queue now."""
+        if head.last_seq:
+            self.move_cursor(head, sn, head.last_seq, at_once=True)
+
+    def start_device(self, uid: int, sn: int) -> None:
         """Cursors of a new device: notices begin now, conversations where the furthest device is (xsync 5.8)."""
         for head in self.heads(uid):
             start = head.last_seq if head.peer == 0 else head.acknowledged
             if start:
-                batch.put(schema.CURSORS, schema.pack_device_peer(uid, sn, head.peer), schema.pack_u64(start))
+                key = schema.pack_device_peer(uid, sn, head.peer)
+                self._writes.put(schema.CURSORS, key, schema.pack_u64(start))
 
     @property
-    def unsettled(self) -> bool:
-        """Something waits for :meth:`settle`."""
-        return bool(self._cursors or self._dirty or self._urgent)
+    def hurried(self) -> bool:
+        """Something has to be stored with this tick."""
+        return bool(self._urgent or self._hasty)
 
-    def seal(self, batch: Batch) -> None:
+    def seal(self) -> None:
         """Put what must not wait into the tick's batch."""
+        put = self._writes.put
         for head in self._urgent:
-            batch.put(schema.CONVERSATIONS, head.key, head.row)
+            put(schema.CONVERSATIONS, head.key, head.row)
             head.stored = True
         self._urgent.clear()
-        for key in self.hasty:
+        for key in self._hasty:
             seq = self._cursors.get(key)
             if seq is not None:
-                batch.put(schema.CURSORS, schema.pack_device_peer(*key), schema.pack_u64(seq))
-        self.hasty.clear()
+                # With the rows of whatever made it move; an acknowledgement alone needs no flush.
+                self._writes.put_lazy(schema.CURSORS, schema.pack_device_peer(*key), schema.pack_u64(seq))
+        self._hasty.clear()
 
-    def settle(self, batch: Batch) -> None:
-        """Once a second and at the end: put everything that changed into the batch."""
-        self.seal(batch)
+    def store_positions(self) -> None:
+        """Once a second and at the end: put everything that could wait. Memory lets go of it."""
+        self.seal()
+        put = self._writes.put_lazy
         for head in self._dirty:
-            batch.put(schema.CONVERSATIONS, head.key, head.row)
+            put(schema.CONVERSATIONS, head.key, head.row)
         self._dirty.clear()
         for (uid, sn, peer), seq in self._cursors.items():
-            batch.put(schema.CURSORS, schema.pack_device_peer(uid, sn, peer), schema.pack_u64(seq))
+            put(schema.CURSORS, schema.pack_device_peer(uid, sn, peer), schema.pack_u64(seq))
         self._cursors.clear()
+
+    def _cursor_back(self, key: tuple[int, int, int], seq: int | None, head: Conversation, acknowledged: int) -> None:
+        if seq is None:
+            self._cursors.pop(key, None)
+        else:
+            self._cursors[key] = seq
+        head.acknowledged = acknowledged
 
     def _forget_some(self) -> None:
         for key in list(self._heads)[: limits.CONVERSATIONS_CACHED // 10]:
@@ -192,12 +233,18 @@ class Mailboxes:
 
     def _load(self, uid: int, peer: int, row: bytes | None) -> Conversation:
         head = Conversation(uid, peer, row)
-        if row is not None and self.store.get(schema.QUEUE, head.key + schema.pack_u64(head.last_seq + 1)) is not None:
-            # A crash took the head's last positions: the queue and the history know them.
-            stop = schema.successor(head.key)
-            for key, _ in self.store.scan(schema.QUEUE, head.key, stop, limit=1, reverse=True):
-                (head.last_seq,) = schema.unpack_u64(key[16:])
-            for key, _ in self.store.scan(schema.HISTORY, head.key, stop, limit=1, reverse=True):
-                head.last_mid = max(head.last_mid, schema.unpack_u64(key[16:])[0])
+        if row is not None and mend(head, self.store):
             self._dirty[head] = None
         return head
+
+
+def mend(head: Conversation, store: Store) -> bool:
+    """A crash may have taken a stored head's last positions: the queue and the history know them. Was it so?"""
+    if store.get(schema.QUEUE, head.key + schema.pack_u64(head.last_seq + 1)) is None:
+        return False
+    stop = schema.successor(head.key)
+    for key, _ in store.scan(schema.QUEUE, head.key, stop, limit=1, reverse=True):
+        (head.last_seq,) = schema.unpack_u64(key[16:])
+    for key, _ in store.scan(schema.HISTORY, head.key, stop, limit=1, reverse=True):
+        head.last_mid = max(head.last_mid, schema.unpack_u64(key[16:])[0])
+    return True

@@ -12,7 +12,7 @@ import hashlib
 from lanying.bus.messages import PushTokenBound
 from lanying.cluster.shardmap import slot_of_name
 from lanying.shard.accounts import accounts, devices
-from lanying.shard.core.ports import Work
+from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 
 PREFIX = "push-token:"

@@ -1,0 +1,159 @@
+"""Who handles what: one table per kind of message that arrives from the bus, filled by the shard and used by everything that runs one.
+
+=============  ==============================================  =================================================
+table          handler gets                                    if it fails
+=============  ==============================================  =================================================
+``envelopes``  what one process sends another                  it is taken back, counted and logged
+``links``      a link message for this shard                   that message alone is taken back, the link goes on
+``calls``      a request; returns its answer, or a ``Later``   the caller gets a CallError, nothing is left behind
+=============  ==============================================  =================================================
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+
+from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
+from lanying.bus.messages import (
+    Call,
+    Deliver,
+    GroupDeliver,
+    LinkAck,
+    LinkBatch,
+    LinkMessage,
+    Message,
+    Reply,
+    decode_bundle,
+    decode_request,
+    encode,
+)
+from lanying.shard.core.later import Later
+from lanying.shard.core.outbox import Outbox
+from lanying.shard.core.work import Work
+
+log = logging.getLogger(__name__)
+
+W = TypeVar("W")
+Handler = Callable[[Any], object]
+Handlers = Mapping[type[Message], Handler]
+
+
+def bound(owner: W, handlers: Mapping[type[Message], Callable[[W, Any], object]]) -> Handlers:
+    """Handlers of ``(owner, message)`` as handlers of a message."""
+    return {kind: partial(handler, owner) for kind, handler in handlers.items()}
+
+
+class Dispatcher:
+    """The tables of one shard, and the three ways in."""
+
+    def __init__(self, work: Work, outbox: Outbox) -> None:
+        self._work = work
+        self._outbox = outbox
+        self._held_until = 0.0
+        self.calls: dict[type[Message], Handler] = {}
+        self.links: dict[type[Message], Handler] = {}
+        self.envelopes: dict[type[Message], Handler] = {
+            Call: self.call,
+            LinkBatch: self.link_batch,
+            LinkAck: self.link_ack,
+            Deliver: lambda message: work.event(self.apply, message),  # live ones come without a link
+            GroupDeliver: lambda message: work.event(self.apply, message),
+        }
+        work.apply = self.apply
+
+    def add(self, table: dict[type[Message], Handler], handlers: Handlers) -> None:
+        """Fill a table: each kind of message has one handler."""
+        twice = table.keys() & handlers.keys()
+        assert not twice, f"two handlers for {twice}"
+        table.update(handlers)
+
+    def arrive(self, message: Message) -> None:
+        """An envelope from the bus."""
+        handler = self.envelopes.get(type(message))
+        if handler is not None:
+            handler(message)
+
+    @property
+    def links_held(self) -> bool:
+        """A backup is being taken: what other shards send is ignored, they send it again."""
+        return self._work.tick.now < self._held_until
+
+    def hold_links(self, seconds: float) -> bool:
+        """See :class:`~lanying.bus.messages.HoldLinks`."""
+        held, tick = self.links_held, self._work.tick
+        self._held_until = tick.now + seconds
+        if not seconds:
+            for peer in self._outbox.receivers:  # what was ignored is sent again at once
+                tick.acknowledge.setdefault(peer, True)
+        return held
+
+    def link_batch(self, message: LinkBatch) -> None:
+        """Link messages of another shard: each applied once, acknowledged after the commit."""
+        work, source = self._work, message.source
+        tick = work.tick
+        self._outbox.acknowledged(tick, source, message.committed, False)
+        if tick.now < self._held_until:
+            return  # they come again
+        skip = self._outbox.receivers[source].fresh(message.first, len(message.items), message.oldest)
+        if skip is None:
+            tick.acknowledge.setdefault(source, True)
+            return
+        for item in message.items[skip:] if skip else message.items:
+            tick.gathered_bytes += len(item)
+            for one in decode_bundle(item):
+                work.event(self.apply, one)
+        tick.acknowledge[source] = False
+
+    def link_ack(self, message: LinkAck) -> None:
+        """Another shard has committed what we sent."""
+        self._outbox.acknowledged(self._work.tick, message.source, message.number, message.rewind)
+
+    def apply(self, message: LinkMessage) -> None:
+        """What a link message changes here."""
+        self.links[type(message)](message)
+
+    def call(self, message: Call) -> None:
+        """A request; its reply leaves after this tick's commit."""
+        work = self._work
+        mark = work.tick.mark()
+        result: bytes | CallError | Later
+        try:
+            answer = self.answer(message.body)
+            work.apply_local()
+            result = answer if isinstance(answer, Later) else encode(answer)
+        except CallError as error:
+            work.take_back(mark)
+            result = error
+        except Exception as error:  # noqa: BLE001 - whatever it was, only this request ends
+            work.take_back(mark)
+            log.error("event=call_failed caller=%s error=%r", message.caller, str(error))
+            work.failed(error, "call")
+            result = CallError(Refusal.SERVER_FAILED, "the server failed on this request, its log says why")
+        if isinstance(result, Later):
+            result.then(partial(self._reply, message))
+        else:
+            self._reply(message, result)
+
+    def answer(self, body: bytes) -> object:
+        """The answer to an encoded request, or a ``Later``. :raises CallError: refused"""
+        try:
+            request = decode_request(body)
+        except msgspec.DecodeError as error:
+            raise CallError(Refusal.NOT_OFFERED, f"this shard does not understand the request: {error}") from error
+        handler = self.calls.get(type(request))
+        if handler is None:
+            raise CallError(Refusal.NOT_OFFERED, f"this shard does not answer {type(request).__name__}")
+        return handler(request)
+
+    def _reply(self, message: Call, result: bytes | CallError) -> None:
+        if isinstance(result, CallError):
+            reply = Reply(message.id, result.refusal, result.message)
+        else:
+            reply = Reply(message.id, None, "", result)
+        self._work.tick.envelopes.append((message.caller, reply))
