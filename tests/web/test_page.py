@@ -32,7 +32,7 @@ def test_people_chat(cluster: Cluster) -> None:
 
 
 @pytest.mark.timeout(LIMIT_S)
-@pytest.mark.parametrize("file", ["hostile.test.js"])
+@pytest.mark.parametrize("file", ["behaviour.test.js", "hostile.test.js"])
 def test_the_page(cluster: Cluster, file: str) -> None:
     need("playwright-core", os.environ.get("CHROMIUM", "/usr/bin/chromium"))
     done = subprocess.run(

@@ -44,6 +44,7 @@ export function App() {
       told = true;
     });
   }, [client]);
+  useEffect(() => client.on('left', ({ name }) => toast(t('notInGroup', { name: name || t('group') }))), [client]);
   const leave = async () => {
     await client.logout();
     location.hash = '';

@@ -8,6 +8,7 @@ import { useClient } from './hooks.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
 import { seconds, size } from './time.js';
+import { useLocalUrl } from './uploads.js';
 
 const MAX_PX = 280;
 const MIN_PX = 40;
@@ -15,8 +16,9 @@ const MIN_PX = 40;
 export function Attachment({ message }) {
   const client = useClient();
   const { attachment: file, ctype } = message;
-  const url = client.fileUrl(file.url);
-  if (ctype === CTYPE.IMAGE) return html`<${Picture} file=${file} url=${url} thumbnail=${url && client.fileUrl(file.url, { image_type: 2 })} />`;
+  const local = useLocalUrl(client.conversations.outbox.uploads.get(message.clientMid)?.blob);
+  const url = local || client.fileUrl(file.url);
+  if (ctype === CTYPE.IMAGE) return html`<${Picture} file=${file} url=${url} thumbnail=${local || client.fileUrl(file.url, { image_type: 2 })} />`;
   if (ctype === CTYPE.AUDIO) return html`<${Voice} url=${url} duration=${count(file.duration)} />`;
   if (ctype === CTYPE.VIDEO) return html`<video class="video" src=${url} controls preload="metadata"></video>`;
   if (ctype === CTYPE.FILE) return html`<${File} file=${file} url=${url} />`;
@@ -30,11 +32,12 @@ function Picture({ file, url, thumbnail }) {
   const width = Math.max(MIN_PX, count(file.width) || MAX_PX);
   const height = Math.max(MIN_PX, count(file.height) || MAX_PX * 0.75);
   const scale = Math.min(1, MAX_PX / width, MAX_PX / height);
-  const [source, setSource] = useState(thumbnail);
+  const [broken, setBroken] = useState('');
+  const source = thumbnail === broken ? url : thumbnail;
   const name = line(file.dName) || t('picture');
   return html`<button class="picture" aria-label=${`${t('openPicture')}: ${name}`} onClick=${() => openDialog(Lightbox, { url, name })}
     style=${{ width: `${Math.max(MIN_PX, Math.round(width * scale))}px`, aspectRatio: `${width} / ${height}` }}>
-    <img src=${source} alt=${name} loading="lazy" onError=${() => source !== url && setSource(url)} />
+    <img src=${source} alt=${name} loading="lazy" onError=${() => setBroken(thumbnail)} />
   </button>`;
 }
 

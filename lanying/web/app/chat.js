@@ -11,29 +11,43 @@ import { t } from './i18n.js';
 import { Icon, IconButton } from './icons.js';
 import { Menu } from './menu.js';
 import { MessageList } from './message_list.js';
+import { phrase } from './text.js';
 import { attempt } from './toast.js';
-import { useUploads } from './uploads.js';
+import { sendFiles } from './uploads.js';
 
 const TYPING_MS = 6_000;
 
 export function Chat({ peer, group }) {
+  const { directory } = useEvents('directory');
+  if (group && directory.loaded && !directory.joined.has(peer)) return html`<${NotIn} gid=${peer} />`;
+  return html`<${Conversation} peer=${peer} group=${group} />`;
+}
+
+/** A group that this user has left, was removed from, or was never in. */
+function NotIn({ gid }) {
+  const { directory } = useEvents('directory');
+  return html`<div class="empty" role="status"><${Icon} name="people" />
+    <h2>${phrase('notInGroup', { name: directory.groupName(gid) || t('group') })}</h2>
+    <button class="button" onClick=${() => go('chats')}>${t('back')}</button>
+  </div>`;
+}
+
+function Conversation({ peer, group }) {
   const client = useEvents('conversations', 'directory', 'state');
   const conversation = client.conversations.get(peer, group);
   const [info, setInfo] = useState(false);
   const [query, setQuery] = useState(null);
   const [answering, setAnswering] = useState({ kind: '', message: null });
-  const uploads = useUploads(client, peer, group);
   const typing = useTyping(client, peer);
   useEffect(() => {
     client.conversations.open(peer, group).catch((error) => console.info(error));
     return () => client.conversations.close();
   }, [peer]);
-  useSeen(client, conversation);
   const name = peerName(client, peer, group, t);
   const members = count(client.directory.group(peer)?.count);
   const below = typing ? t('typing') : group && members ? t('membersCount', { count: members }) : '';
   return html`<div class=${`chat ${info ? 'with-panel' : ''}`}>
-    <${DropZone} onFiles=${uploads.add}>
+    <${DropZone} onFiles=${(files) => sendFiles(client, conversation, files)}>
       <header class="chat-head">
         <${IconButton} icon="back" label=${t('back')} class="phone-only" onClick=${() => go('chats')} />
         <button class="chat-title" onClick=${() => (group ? setInfo(!info) : peer && go(`contacts/u/${peer}`))}>
@@ -49,7 +63,7 @@ export function Chat({ peer, group }) {
       </header>
       ${query !== null && html`<${Search} conversation=${conversation} query=${query} onQuery=${setQuery} />`}
       <${MessageList} key=${`${peer}${query ? '?' : ''}`} conversation=${conversation} query=${query} onAnswer=${(kind, message) => setAnswering({ kind, message })} />
-      <${Composer} conversation=${conversation} answering=${answering} uploads=${uploads} onAnswered=${() => setAnswering({ kind: '', message: null })} onEditLast=${(message) => setAnswering({ kind: 'edit', message })} />
+      <${Composer} conversation=${conversation} answering=${answering} onAnswered=${() => setAnswering({ kind: '', message: null })} onEditLast=${(message) => setAnswering({ kind: 'edit', message })} />
     <//>
     ${info && group && html`<${Guard} of=${peer} show=${() => html`<${GroupPanel} gid=${peer} onClose=${() => setInfo(false)} />`} />`}
   </div>`;
@@ -76,17 +90,6 @@ function DropZone({ onFiles, children }) {
     ${children}
     ${over && html`<div class="drop-here">${t('dropHere')}</div>`}
   </div>`;
-}
-
-/** Marks as read what is on a visible screen. */
-function useSeen(client, conversation) {
-  const newest = conversation.messages.at(-1)?.mid ?? 0;
-  useEffect(() => {
-    const seen = () => !document.hidden && client.state === 'online' && client.conversations.markRead(conversation.peer);
-    seen();
-    document.addEventListener('visibilitychange', seen);
-    return () => document.removeEventListener('visibilitychange', seen);
-  }, [newest, conversation.unread, client.state]);
 }
 
 function useTyping(client, peer) {

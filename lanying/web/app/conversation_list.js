@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from './view.js';
 import { PeerAvatar, peerName } from './avatar.js';
-import { chatPath, useEvents } from './hooks.js';
+import { chatPath, useEvents, useToday } from './hooks.js';
 import { t } from './i18n.js';
 import { IconButton, Icon } from './icons.js';
 import { openDialog } from './dialog.js';
@@ -11,7 +11,6 @@ import { NewGroup } from './new_group.js';
 import { preview, previewed } from './preview.js';
 import { brief } from './time.js';
 import { VirtualList } from './virtual_list.js';
-import { drafts } from './drafts.js';
 import { Menu } from './menu.js';
 
 const ROW_PX = 72;
@@ -19,6 +18,7 @@ const ROW_PX = 72;
 export function ConversationList({ open }) {
   const client = useEvents('conversations', 'directory', 'state');
   const [query, setQuery] = useState('');
+  useToday();
   const wanted = query.trim().toLowerCase();
   const items = client.conversations
     .list()
@@ -46,7 +46,7 @@ function Row({ conversation, title, current }) {
     if (!last) client.conversations.preview(conversation);
   }, [peer, last]);
   const [name, text] = previewed(client, last);
-  const draft = current ? '' : drafts.get(peer);
+  const draft = current ? '' : conversation.draft?.text;
   return html`<a class=${`row ${pinned ? 'pinned' : ''}`} href=${`#/${chatPath(peer, group)}`} aria-current=${current ? 'true' : undefined}>
     <${PeerAvatar} peer=${peer} group=${group} size=${48} />
     <span class="row-text">

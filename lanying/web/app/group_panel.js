@@ -29,7 +29,6 @@ export function GroupPanel({ gid, onClose }) {
   const call = (path, params, done) => attempt(() => rest.post(path, { group_id: gid, ...params }), done).then(again);
   const away = (path) => attempt(async () => {
     await rest.post(path, { group_id: gid });
-    directory.joined.delete(gid);
     await client.conversations.hide(gid);
     go('chats');
   });

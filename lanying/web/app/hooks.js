@@ -2,6 +2,9 @@
 
 import { createContext, useContext, useEffect, useState } from './view.js';
 
+const MINUTE_MS = 60_000;
+const COMPOSING = 229;
+
 /** @type {any} the Client of the SDK */
 export const ClientContext = createContext(null);
 export const useClient = () => useContext(ClientContext);
@@ -26,6 +29,25 @@ export function useEvents(...names) {
   }, [client]);
   return client;
 }
+
+/** Drawn again when the day has changed, also after a sleep: "Today" is a word about the clock. */
+export function useToday() {
+  const [, set] = useState(today);
+  useEffect(() => {
+    const look = () => set(today());
+    const timer = setInterval(look, MINUTE_MS);
+    document.addEventListener('visibilitychange', look);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener('visibilitychange', look);
+    };
+  }, []);
+}
+
+const today = () => new Date().toDateString();
+
+/** A key that belongs to a method of input: Safari says so by the code alone, after the composition. */
+export const composing = (event) => event.isComposing || event.keyCode === COMPOSING;
 
 const parts = () => location.hash.replace(/^#\/?/, '').split('/').filter(Boolean);
 

@@ -4,18 +4,21 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from './view.js';
 import { lines } from '../sdk/plain.js';
 import { Bubble } from './bubble.js';
 import { Guard } from './guard.js';
-import { useClient } from './hooks.js';
+import { useClient, useToday } from './hooks.js';
 import { t } from './i18n.js';
 import { IconButton } from './icons.js';
+import { useSeen } from './sight.js';
 import { day, isNewDay } from './time.js';
 
 const WINDOW = 90;
 const STEP = 40;
 const NEAR_PX = 500;
+const AWAY_PX = 800;
 const TOGETHER_MS = 3 * 60_000;
 
 export function MessageList({ conversation, query, onAnswer }) {
   const client = useClient();
+  useToday();
   const box = useRef(null);
   const state = useRef({ bottom: true, anchor: null, busy: false });
   const wanted = query?.toLowerCase();
@@ -54,13 +57,15 @@ export function MessageList({ conversation, query, onAnswer }) {
     return () => observer.disconnect();
   }, [lastKey]);
 
+  useSeen(client, conversation, box);
+
   const scrolled = async () => {
     const element = box.current;
     if (!element) return; // browsers tell of scrolling in the next frame, when the list may be gone
     const below = element.scrollHeight - element.scrollTop - element.clientHeight;
     state.current.bottom = below < 60;
     remember();
-    setAway(below > 800 || lastKey !== null);
+    setAway(below > AWAY_PX || lastKey !== null);
     if (state.current.busy || wanted) return;
     if (element.scrollTop < NEAR_PX) await up();
     else if (below < NEAR_PX && end < all.length) down();
@@ -101,6 +106,8 @@ export function MessageList({ conversation, query, onAnswer }) {
     row?.classList.add('flash');
     setTimeout(() => row?.classList.remove('flash'), 1500);
   };
+  const hidden = state.current.bottom && lastKey === null ? 0 : conversation.unread;
+  const named = ({ ext, recalled }) => (Number.isSafeInteger(ext.reply?.mid) && ext.reply.mid > 0 && !recalled ? client.conversations.quoted(conversation, ext.reply.mid) : null);
   return html`<div class="messages-frame">
     <div class="messages" ref=${box} onScroll=${scrolled} tabindex="0" role="log" aria-label=${t('message')}>
       <div class="messages-inner">
@@ -111,12 +118,13 @@ export function MessageList({ conversation, query, onAnswer }) {
           const first = newDay || before?.sender !== message.sender || before?.recalled || message.time - before.time > TOGETHER_MS;
           return html`<div key=${key(message)} data-key=${key(message)}>
             ${newDay && html`<p class="day"><span>${day(message.time)}</span></p>`}
-            <${Guard} of=${message} show=${() => html`<${Bubble} message=${message} first=${first} names=${client.directory.revision} onAnswer=${onAnswer} onJump=${jump} />`} />
+            <${Guard} of=${message} show=${() => html`<${Bubble} message=${message} quoted=${named(message)} first=${first} names=${client.directory.revision} onAnswer=${onAnswer} onJump=${jump} />`} />
           </div>`;
         })}
       </div>
     </div>
-    ${away && html`<${IconButton} icon="down" class="to-end" label=${t('newMessages')} onClick=${toEnd} />`}
+    ${(away || hidden > 0) && html`<${IconButton} icon="down" class="to-end" label=${t('newMessages')} onClick=${toEnd} />`}
+    ${hidden > 0 && html`<b class="badge at-end" aria-hidden="true">${hidden > 99 ? '99+' : hidden}</b>`}
   </div>`;
 }
 

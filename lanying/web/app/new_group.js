@@ -15,6 +15,7 @@ export function NewGroup({ onClose }) {
     const name = event.target.elements.name.value.trim();
     await attempt(async () => {
       const { group_id: gid } = await client.rest.post('/group/create', { name, type: 0, user_list: [...chosen] });
+      client.directory.entered(gid);
       go(chatPath(gid, true));
       onClose();
     });

@@ -7,11 +7,11 @@ import { t } from './i18n.js';
 import { attempt } from './toast.js';
 
 export function ChangePassword({ onClose }) {
-  const { rest } = useClient();
+  const client = useClient();
   const save = async (event) => {
     event.preventDefault();
     const { before, after } = event.target.elements;
-    if (await attempt(() => rest.post('/user/change_password', { old_password: before.value, new_password: after.value }), t('saved'))) onClose();
+    if (await attempt(() => client.changePassword(before.value, after.value), t('saved'))) onClose();
   };
   return html`<${Dialog} title=${t('changePassword')} onClose=${onClose}><form onSubmit=${save}>
     <label>${t('oldPassword')}<input name="before" type="password" required autocomplete="current-password" autofocus /></label>

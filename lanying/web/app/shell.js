@@ -7,7 +7,7 @@ import { ContactList } from './contacts.js';
 import { ConversationList } from './conversation_list.js';
 import { ContactCard } from './contact_card.js';
 import { Guard } from './guard.js';
-import { go, useEvents, useRoute } from './hooks.js';
+import { composing, go, useEvents, useRoute } from './hooks.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
 import { useNotifications } from './notify.js';
@@ -75,7 +75,7 @@ function useShortcuts() {
       if ((event.ctrlKey || event.metaKey) && event.key === 'k') {
         event.preventDefault();
         /** @type {HTMLElement | null} */ (document.querySelector('.list-pane input[type=search]'))?.focus();
-      } else if (event.key === 'Escape' && !event.defaultPrevented && !document.querySelector('dialog[open]')) {
+      } else if (event.key === 'Escape' && !composing(event) && !event.defaultPrevented && !document.querySelector('dialog[open]')) {
         const [tab] = location.hash.replace('#/', '').split('/');
         if (tab) go(tab);
       }

@@ -22,4 +22,5 @@ export const ZH = {
   uploading: '正在上传 {name}', uploadFailed: '{name} 上传失败：{why}', download: '下载', picture_: '[图片]', voice_: '[语音]', video_: '[视频]', file_: '[文件]', place_: '[位置]', forward_: '[聊天记录]', call_: '[通话]', mentionedYou: '[有人@你]', openPicture: '打开图片', play: '播放', pause: '暂停', pin: '置顶', unpin: '取消置顶', hide: '从列表移除', newMessages: '新消息', close: '关闭', more: '更多', back: '返回', searchInChat: '在此聊天中搜索', found: '找到 {count} 条', dropHere: '松开即可发送文件', unreadCount: '{count} 条未读',
   error_0: '无法连接服务器。', error_10000: '没有这个用户。', error_10001: '用户名或密码错误。', error_10004: '用户名已被占用。', error_11011: '用户名已被占用。', error_40001: '此服务器已关闭注册，请联系管理员开通账号。', error_10005: '你们已经是好友。', error_10006: '无法添加此人。', error_10012: '对方不接受申请。', error_20001: '没有这个群组。', error_404: '此服务器不提供该功能。',
   file: '文件', broken: '此内容无法显示。',
+  notInGroup: '你不在群组“{name}”中。', quoteGone: '原消息已不存在', tooLong: '文本过长（{size}，上限 {most}），请分开发送或作为文件发送。', cut: '最多 {most} 个字符，多出的部分已略去。',
 };

@@ -6,7 +6,7 @@
 //   await client.conversations.send(peer, false, { text: 'hello' });
 //
 // Events: state (string), conversations (peer), message ({ message, conversation }), typing ({ peer, active }), directory,
-// notice (roster or group entry), profile, end ({ kind, error }).
+// left ({ gid, name }: this user is not in a group any more), notice (roster or group entry), profile, end ({ kind, error }).
 
 import { Conversations } from './conversations.js';
 import { Directory } from './directory.js';
@@ -34,12 +34,14 @@ export class Client extends Emitter {
     super();
     this.options = options;
     this.rest = new Rest(url, options.appId ?? 'lanying');
-    this.rest.onExpired = () => this.#ended(undefined, new CallError(402, 'the login has expired'));
+    this.rest.onExpired = () => this.renewing || this.#ended(undefined, new CallError(402, 'the login has expired'));
     this.storage = options.storage ?? globalThis.localStorage ?? new Map();
     this.uid = 0;
     /** @type {Awaited<ReturnType<typeof openStore>>} */
     this.store = new MemoryStore();
     this.state = 'offline';
+    /** A new token is on its way. */
+    this.renewing = false;
     this.conversations = new Conversations(this);
     this.directory = new Directory(this);
   }
@@ -70,6 +72,20 @@ export class Client extends Emitter {
     return true;
   }
 
+  /** A new password. This device goes on with a new token, all others are signed out. @throws {CallError} 10001: the old one is wrong */
+  async changePassword(before, after) {
+    this.renewing = true;
+    try {
+      await this.rest.post('/user/change_password', { old_password: before, new_password: after, device_sn: this.session.sn });
+      const { token } = await this.rest.post('/token/id', { user_id: this.uid, password: after });
+      this.rest.token = this.session.login.token = token;
+      this.#remember('login', JSON.stringify({ uid: this.uid, token }));
+      if (this.session.state === 'ended') await this.#start(this.uid, token);
+    } finally {
+      this.renewing = false;
+    }
+  }
+
   /** Leave this device: the server forgets its connection, the device everything. */
   async logout() {
     this.session?.close();
@@ -85,7 +101,7 @@ export class Client extends Emitter {
   }
 
   typing(peer, active) {
-    this.session.send(out.typing(peer, active));
+    this.session.send(out.typing(peer, active)).catch(() => {}); // signed out meanwhile
   }
 
   /**
@@ -148,7 +164,7 @@ export class Client extends Emitter {
         },
         onEntries: (entries) => this.#entries(entries),
         onUnread: (list) => this.conversations.noticed(list),
-        onEnd: (kind, error) => this.#ended(kind, error),
+        onEnd: (kind, error) => this.renewing || this.#ended(kind, error),
       },
     );
     await this.conversations.load();

@@ -2,10 +2,13 @@
 //
 // `from` of a conversation is the oldest message since when the device has all of them; older ones come from the server.
 
+import { Outbox } from './outbox.js';
 import { ENUMS } from './schema.js';
 import * as out from './outgoing.js';
 
 const OP = ENUMS.MessageOperationOpType;
+/** Operations that change a message, wherever it is kept. */
+const CHANGES = [OP.RECALL, OP.REPLACE, OP.APPEND, OP.DELETE];
 const PAGE = 30;
 /** Read marks sent one by one at most when a conversation is opened; the newest of them says it for the rest. */
 const READ_ACKS = 50;
@@ -27,6 +30,12 @@ const RESTING = 60;
  * @property {boolean} [checked] the newest page of the server was asked for
  * @property {boolean} [asked] its last message was asked for since the connection was made
  * @property {import('./incoming.js').Message[]} messages in memory, oldest first; what is not sent yet at the end
+ * @property {Draft} [draft] what was begun and not sent
+ * @property {Map<number, import('./incoming.js').Message | null | undefined>} [quoted] messages that others name and that are not in memory
+ *
+ * @typedef {{text: string, names: [string, number][]}} Draft names are those picked behind an at sign, with their users
+ *
+ * @typedef {{text?: string, ctype?: number, attachment?: object, ext?: object, config?: object}} Fields of a message
  */
 
 export class Conversations {
@@ -39,13 +48,26 @@ export class Conversations {
     this.all = new Map();
     this.openPeer = 0;
     this.changes = this.#noChanges();
+    this.outbox = new Outbox(client, {
+      onShare: (item, share) => this.#unsent(item, { share }),
+      onUploaded: (item) => {
+        this.changes.pending.push(pending(item));
+        this.#unsent(item, { attachment: item.fields.attachment, share: undefined });
+      },
+      onSent: (item, answer) => this.#sent(item, answer),
+      onFailed: ({ upload, ...item }, error) => {
+        this.changes.sent.push(item.clientMid);
+        this.#unsent(item, { state: 'failed', share: undefined, error: error.message, code: error.code });
+      },
+    });
   }
 
   /** Read the store; what was not sent goes out again with the id it had. */
   async load() {
+    this.outbox.reset();
     for (const stored of await this.client.store.conversations()) this.all.set(stored.peer, { ...stored, messages: [] });
-    for (const { peer, group, clientMid, fields } of await this.client.store.pending()) {
-      this.#send(this.get(peer, group), fields, clientMid);
+    for (const { peer, group, clientMid, fields, upload } of await this.client.store.pending()) {
+      this.#send(this.get(peer, group), fields, clientMid, upload);
     }
   }
 
@@ -83,6 +105,30 @@ export class Conversations {
       this.#tell(conversation);
     }
     if (!conversation.checked || !conversation.from) await this.#newest(conversation);
+  }
+
+  /**
+   * The message that another one names: null when it is not there (any more), undefined while it is looked for; `conversations`
+   * tells when it is found.
+   * @param {Conversation} conversation @param {number} mid
+   */
+  quoted(conversation, mid) {
+    const found = conversation.messages.find((one) => one.mid === mid);
+    conversation.quoted ??= new Map();
+    if (found || conversation.quoted.has(mid)) return found ?? conversation.quoted.get(mid);
+    conversation.quoted.set(mid, undefined);
+    this.#find(conversation, mid).then(
+      (one) => (conversation.quoted?.set(mid, one), this.client.emit('conversations', conversation.peer)),
+      () => conversation.quoted?.delete(mid), // offline: asked again when it is shown again
+    );
+    return undefined;
+  }
+
+  async #find({ peer }, mid) {
+    const [kept] = await this.client.store.messages(peer, mid + 1, 1);
+    if (kept?.mid === mid) return kept;
+    const { messages } = await this.client.session.history(peer, mid + 1, 1);
+    return messages[0]?.mid === mid ? messages[0] : null;
   }
 
   close() {
@@ -139,16 +185,16 @@ export class Conversations {
     this.#tell(conversation);
   }
 
-  /** The user sees everything of this conversation. */
-  markRead(peer) {
+  /** The user has seen this conversation, up to a message. */
+  markRead(peer, upTo = Infinity) {
     const conversation = this.all.get(peer);
-    const last = conversation?.messages.findLast(({ mid }) => mid);
-    if (!conversation || !last || (last.mid <= conversation.readTo && !conversation.unread)) return;
-    const own = this.client.uid;
-    const news = conversation.messages.filter((one) => one.sender !== own && one.mid > conversation.readTo && one.status !== 2);
-    conversation.readTo = last.mid;
-    conversation.unread = 0;
-    conversation.mentioned = false;
+    const last = conversation?.messages.findLast(({ mid }) => mid && mid <= upTo);
+    if (!conversation || !last) return;
+    const all = last === conversation.messages.findLast(({ mid }) => mid);
+    if (last.mid <= conversation.readTo && !(all && conversation.unread)) return;
+    const news = conversation.messages.filter((one) => one.mid <= last.mid && this.#isUnread(conversation, one));
+    conversation.readTo = Math.max(conversation.readTo, last.mid);
+    this.#count(conversation, all ? 0 : conversation.messages.filter((one) => this.#isUnread(conversation, one)).length);
     const quietly = (outgoing) => this.client.session.send(outgoing).catch(() => {});
     const audience = (one) => !conversation.group || one.config.groupMemberList;
     for (const one of news.filter(audience).slice(-READ_ACKS)) if (one.sender) quietly(out.readAck(one.sender, one.mid));
@@ -159,60 +205,84 @@ export class Conversations {
   // --- writing ---
 
   /**
-   * @param {{text?: string, ctype?: number, attachment?: object, ext?: object, config?: object}} fields
+   * @param {Fields} fields
    * @returns {Promise<void>} settles when the server has it; the message itself is shown at once
    */
   send(peer, group, fields) {
     return this.#send(this.get(peer, group), fields, this.client.session.nextClientMid());
   }
 
+  /**
+   * A file. It waits for a network like a text, and what is sent after it arrives after it; `share` of the message says how much
+   * of it is at the server.
+   * @param {number} peer
+   * @param {boolean} group
+   * @param {import('./outbox.js').Upload & {ctype: number}} file
+   * @returns {Promise<void>} settles when the server has it
+   */
+  sendFile(peer, group, file) {
+    const { ctype, ...upload } = file;
+    const fields = { ctype, attachment: { dName: upload.name, fLen: upload.blob.size } };
+    return this.#send(this.get(peer, group), fields, this.client.session.nextClientMid(), upload);
+  }
+
+  /** What is begun and not sent, for the next visit. @param {Draft | undefined} draft */
+  keepDraft(peer, group, draft) {
+    const conversation = this.get(peer, group);
+    conversation.draft = draft;
+    this.#later(conversation);
+  }
+
   /** Try a refused message again. */
   resend(message) {
     const conversation = this.get(message.peer, message.group);
+    const upload = this.outbox.uploads.get(message.clientMid);
     this.discard(message);
     const { text, ctype, attachment, ext, config } = message;
-    return this.send(conversation.peer, conversation.group, { text, ctype, attachment, ext, config });
+    return this.#send(conversation, { text, ctype, attachment, ext, config }, this.client.session.nextClientMid(), upload);
   }
 
   /** Forget a message that was never accepted. */
   discard(message) {
     const conversation = this.get(message.peer, message.group);
-    conversation.messages = conversation.messages.filter((one) => one !== message);
+    this.outbox.stop(conversation.peer, message.clientMid);
+    conversation.messages = conversation.messages.filter((one) => one.clientMid !== message.clientMid || one.mid);
+    if (conversation.last && !conversation.last.mid && conversation.last.clientMid === message.clientMid) conversation.last = conversation.messages.at(-1) ?? null;
     this.changes.sent.push(message.clientMid);
     this.#tell(conversation);
   }
 
-  async #send(conversation, fields, clientMid) {
+  #send(conversation, fields, clientMid, upload = undefined) {
     const { peer, group } = conversation;
     const message = {
       mid: 0, clientMid, peer, group, sender: this.client.uid, text: fields.text ?? '', ctype: fields.ctype ?? 0,
       attachment: fields.attachment ?? {}, ext: fields.ext ?? {}, config: fields.config ?? {},
-      time: clientMid, edited: 0, status: 0, state: 'sending',
+      time: clientMid, edited: 0, status: 0, state: /** @type {const} */ ('sending'), ...(upload && { share: 0 }),
     };
     conversation.messages = [...conversation.messages, message];
     conversation.last = message;
     conversation.order = clientMid;
-    this.changes.pending.push({ peer, group, clientMid, fields });
+    this.changes.pending.push(pending({ peer, group, clientMid, fields, upload }));
     this.#tell(conversation);
-    const json = (value) => (value && Object.keys(value).length ? JSON.stringify(value) : '');
-    try {
-      const { mid, time } = await this.client.session.send(
-        out.message(peer, {
-          text: message.text, ctype: message.ctype, group, attachment: json(message.attachment),
-          ext: json(message.ext), config: json(message.config),
-        }),
-        clientMid,
-      );
-      this.changes.sent.push(clientMid);
+    return this.outbox.add({ peer, group, clientMid, fields, upload });
+  }
+
+  #unsent({ peer, group, clientMid }, change) {
+    const conversation = this.get(peer, group);
+    this.#replace(conversation, (one) => one.clientMid === clientMid, change);
+    this.#tell(conversation);
+  }
+
+  #sent({ peer, group, clientMid }, { mid, time }) {
+    const conversation = this.get(peer, group);
+    this.changes.sent.push(clientMid);
+    const message = conversation.messages.find((one) => one.clientMid === clientMid);
+    if (message) {
       const sent = { ...message, mid, time: time || message.time, state: undefined };
-      conversation.messages = conversation.messages.filter((one) => one.clientMid !== clientMid);
+      conversation.messages = conversation.messages.filter((one) => one !== message);
       this.#merge(conversation, [sent]);
       this.#keep(conversation, [sent]);
       if (!conversation.from) conversation.from = mid;
-    } catch (error) {
-      if (this.client.session.state === 'ended') return; // it stays pending and goes out after the next login
-      this.changes.sent.push(clientMid);
-      this.#replace(conversation, (one) => one.clientMid === clientMid, { state: 'failed', error: error.message, code: error.code });
     }
     this.#tell(conversation);
   }
@@ -249,10 +319,10 @@ export class Conversations {
   // --- arriving ---
 
   /** Entries of a pull, oldest first. */
-  apply(entries) {
+  async apply(entries) {
     for (const entry of entries) {
       if (entry.kind === 'message') this.#arrived(entry.message);
-      else if (entry.kind === 'operation') this.#operate(entry);
+      else if (entry.kind === 'operation') this.#operate(entry, await this.#stored(entry));
       else if (entry.kind === 'conversation') this.#forget(entry.peer);
     }
     return this.flush();
@@ -278,8 +348,7 @@ export class Conversations {
     if (!conversation.from) conversation.from = message.mid;
     if (this.#isUnread(conversation, message)) {
       conversation.unread += 1;
-      const { mentionAll, mentionList = [] } = message.config;
-      if (mentionAll || (Array.isArray(mentionList) && mentionList.includes(this.client.uid))) conversation.mentioned = true;
+      if (this.#mentions(message)) conversation.mentioned = true;
     }
     this.#merge(conversation, [message]);
     this.#keep(conversation, [message]);
@@ -290,30 +359,60 @@ export class Conversations {
     }
   }
 
-  #isUnread(conversation, { sender, mid, status }) {
-    return sender !== this.client.uid && mid > conversation.readTo && status !== 2;
+  /** @param {Conversation} conversation @param {import('./incoming.js').Message} message */
+  #isUnread(conversation, { sender, mid, status, recalled }) {
+    return sender !== this.client.uid && mid > conversation.readTo && status !== 2 && !recalled;
   }
 
-  #operate({ type, mid, peer, sender, text = '', edited = 0 }) {
+  #mentions({ config: { mentionAll, mentionList } }) {
+    return !!mentionAll || (Array.isArray(mentionList) && mentionList.includes(this.client.uid));
+  }
+
+  /** So many are unread; whether this user is named in them is looked up again. */
+  #count(conversation, unread) {
+    conversation.unread = Math.max(0, unread);
+    conversation.mentioned &&= unread > 0 && conversation.messages.some((one) => this.#isUnread(conversation, one) && this.#mentions(one));
+  }
+
+  /** The message of an operation when it is not in memory but in the store. */
+  async #stored({ type, peer, mid }) {
+    const conversation = this.all.get(peer);
+    if (!conversation || !CHANGES.includes(type) || conversation.messages.some((one) => one.mid === mid)) return undefined;
+    if (this.flushing) await this.flush();
+    const [found] = await this.client.store.messages(peer, mid + 1, 1);
+    return found?.mid === mid ? found : undefined;
+  }
+
+  /** @param {any} entry @param {import('./incoming.js').Message} [stored] the message, when it is in the store alone */
+  #operate({ type, mid, peer, sender, text = '', edited = 0 }, stored = undefined) {
     const conversation = this.all.get(peer);
     if (!conversation) return;
     const own = sender === this.client.uid;
-    const is = (one) => one.mid === mid;
-    if (type === OP.RECALL) this.#replace(conversation, is, { recalled: sender, text: '', attachment: {}, ctype: 0 });
-    else if (type === OP.REPLACE) this.#replace(conversation, is, { ...(text && { text }), edited });
-    else if (type === OP.APPEND) this.#replace(conversation, is, (one) => ({ text: one.text + text, edited }));
+    const before = stored ?? conversation.messages.find((one) => one.mid === mid);
+    const gone = before && (type === OP.RECALL || type === OP.DELETE) && this.#isUnread(conversation, before);
+    if (type === OP.RECALL) this.#change(conversation, mid, { recalled: sender, text: '', attachment: {}, ext: {}, config: {}, ctype: 0 }, stored);
+    else if (type === OP.REPLACE) this.#change(conversation, mid, { ...(text && { text }), edited }, stored);
+    else if (type === OP.APPEND) this.#change(conversation, mid, (one) => ({ text: one.text + text, edited }), stored);
     else if (type === OP.DELETE) this.#drop(conversation, mid);
     else if (type === OP.READ_ALL || (type === OP.READ_ACK && own)) this.#readElsewhere(conversation, mid);
     else if (type === OP.READ_ACK) this.#marked(conversation, mid, 2);
     else if (type === OP.DELIVER_ACK && !own) this.#marked(conversation, mid, 1);
+    if (gone) this.#count(conversation, conversation.unread - 1);
     this.#tell(conversation);
+  }
+
+  #change(conversation, mid, change, stored) {
+    this.#replace(conversation, (one) => one.mid === mid, change);
+    if (!stored) return;
+    const next = { ...stored, ...(typeof change === 'function' ? change(stored) : change) };
+    this.#keep(conversation, [next]);
+    if (conversation.quoted?.has(mid)) conversation.quoted.set(mid, next);
   }
 
   #readElsewhere(conversation, mid) {
     conversation.readTo = Math.max(conversation.readTo, mid || conversation.last?.mid || 0);
-    if (!mid || mid >= (conversation.last?.mid ?? 0)) conversation.unread = 0;
-    else conversation.unread = Math.min(conversation.unread, conversation.messages.filter((one) => this.#isUnread(conversation, one)).length);
-    if (!conversation.unread) conversation.mentioned = false;
+    const all = !mid || mid >= (conversation.last?.mid ?? 0);
+    this.#count(conversation, all ? 0 : Math.min(conversation.unread, conversation.messages.filter((one) => this.#isUnread(conversation, one)).length));
   }
 
   /** The peer has read (or got) everything of this user up to `mid`. */
@@ -324,7 +423,13 @@ export class Conversations {
   #drop(conversation, mid) {
     conversation.messages = conversation.messages.filter((one) => one.mid !== mid);
     if (conversation.last?.mid === mid) conversation.last = conversation.messages.at(-1) ?? null;
+    if (conversation.quoted?.has(mid)) conversation.quoted.set(mid, null);
     this.changes.removed.push([conversation.peer, mid]);
+  }
+
+  /** This user is not in a group any more: its messages are not theirs to read. */
+  left(gid) {
+    if (this.all.has(gid)) this.#forget(gid);
   }
 
   #forget(peer) {
@@ -372,8 +477,13 @@ export class Conversations {
   }
 
   #tell(conversation) {
-    this.changes.conversations.add(conversation);
+    this.#later(conversation);
     this.client.emit('conversations', conversation.peer);
+  }
+
+  /** Write a conversation soon. */
+  #later(conversation) {
+    this.changes.conversations.add(conversation);
     if (!this.flushing) this.flushing = setTimeout(() => this.flush(), 50);
   }
 
@@ -387,7 +497,12 @@ export class Conversations {
     this.flushing = undefined;
     const { conversations, ...rest } = this.changes;
     this.changes = this.#noChanges();
-    const rows = [...conversations].filter(({ peer }) => this.all.has(peer)).map(({ messages, checked, asked, ...row }) => row);
+    const rows = [...conversations].filter(({ peer }) => this.all.has(peer)).map(({ messages, checked, asked, quoted, ...row }) => row);
     await this.client.store.write({ ...rest, conversations: rows }).catch((error) => this.client.emit('storeFailed', error));
   }
 }
+
+/** What the store keeps of something under way. @param {any} item */
+const pending = ({ peer, group, clientMid, fields, upload }) => ({
+  peer, group, clientMid, fields, ...(upload && { upload: { blob: upload.blob, name: upload.name, fileType: upload.fileType } }),
+});

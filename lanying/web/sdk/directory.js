@@ -22,6 +22,8 @@ export class Directory {
     this.friends = new Set();
     /** @type {Set<number>} */
     this.joined = new Set();
+    /** Whether friends and groups are known. */
+    this.loaded = false;
     this.wanted = { users: new Set(), groups: new Set() };
     /** Counts changes, for views that keep what they have drawn. */
     this.revision = 0;
@@ -29,10 +31,13 @@ export class Directory {
 
   /** Everything of a login. */
   async load() {
-    const { rest } = this.client;
+    const { rest, conversations } = this.client;
+    const listed = conversations.list().filter(({ group }) => group).map(({ peer }) => peer);
     const [friends, groups] = await Promise.all([rest.get('/roster/list'), rest.get('/group/user_joined')]);
     this.friends = new Set(friends.map((one) => one.user_id ?? one));
     this.joined = new Set(groups.map((one) => one.group_id ?? one));
+    this.loaded = true;
+    for (const gid of listed) if (!this.joined.has(gid)) this.#left(gid);
     for (const uid of [this.client.uid, ...this.friends]) this.user(uid);
     for (const gid of this.joined) this.group(gid);
     this.#changed();
@@ -120,8 +125,20 @@ export class Directory {
     const entering = [GROUP.CREATED, GROUP.JOINED, GROUP.INVITE_ACCEPTED, GROUP.APPLY_ACCEPTED];
     if (entering.includes(type) && (from === own || to.includes(own) || type === GROUP.CREATED)) this.joined.add(gid);
     const out = type === GROUP.DESTROYED || (type === GROUP.LEAVED && from === own);
-    if (out || ([GROUP.KICKED, GROUP.BLOCKED].includes(type) && to.includes(own))) this.joined.delete(gid);
+    if (out || ([GROUP.KICKED, GROUP.BLOCKED].includes(type) && to.includes(own))) this.#left(gid);
     else this.refresh('groups', gid);
+  }
+
+  #left(gid) {
+    const was = this.joined.delete(gid) || this.client.conversations.all.has(gid);
+    this.client.conversations.left(gid);
+    if (was) this.client.emit('left', { gid, name: this.groupName(gid) });
+  }
+
+  /** This user has founded a group or come into it: its notice is on its way. */
+  entered(gid) {
+    this.joined.add(gid);
+    this.group(gid);
   }
 
   #changed() {

@@ -23,6 +23,9 @@ const TYPE = ENUMS.MessageBodyType;
  * @property {number} [clientMid]
  * @property {'sending' | 'failed'} [state]
  * @property {string} [error]
+ * @property {number} [code] of the error
+ * @property {number} [share] of its file at the server, 0 to 1, while it is uploaded
+ * @property {number} [recalled] who took it back
  */
 
 /** The value of JSON text, or {} for text that is no JSON object. */

@@ -44,18 +44,19 @@ export class Rest {
 
   async #ask(method, path, params, headers) {
     const query = method === 'GET' ? new URLSearchParams(Object.entries(params).filter(([, value]) => value !== undefined)) : '';
+    const { token } = this;
     const answer = await this.#fetch(`${this.url}${path}${query && `?${query}`}`, {
       method,
       headers: {
         app_id: this.appId,
-        ...(this.token && { 'access-token': this.token }),
+        ...(token && { 'access-token': token }),
         ...(method !== 'GET' && { 'content-type': 'application/json' }),
         ...headers,
       },
       ...(method !== 'GET' && { body: JSON.stringify(params) }),
     });
     if (answer?.code !== 200) {
-      if (answer?.code === 402 && this.token) this.onExpired();
+      if (answer?.code === 402 && token && token === this.token) this.onExpired(); // not that of a question before a new token
       throw new CallError(answer?.code ?? 0, answer?.message ?? 'not an answer of this server');
     }
     return answer;

@@ -128,6 +128,7 @@ class IndexedStore {
     for (const one of pending) stores('pending').put(one);
     for (const clientMid of sent) stores('pending').delete(clientMid);
     for (const [key, value] of Object.entries(values)) stores('values').put(value, key);
+    change.commit?.(); // also when the page is being closed and nobody waits for the answers
     return new Promise((resolve, reject) => {
       change.oncomplete = () => resolve(undefined);
       change.onerror = change.onabort = () => reject(change.error);
