@@ -1,44 +1,27 @@
-// Debian's Chromium on a real server: people register, become friends, chat. `node browser.js URL [--shots FOLDER]`.
+// Debian's Chromium on a real server: people register, become friends, chat. `node browser.js URL`.
 // Prints one line per step; the first that does not hold ends it.
 
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { chromium } from 'playwright-core';
+import { readFileSync } from 'node:fs';
 import { many } from './many.js';
+import { DESKTOP, PHONE, WAIT_MS, device, launch } from './world.js';
 
-const [url, , shots] = process.argv.slice(2);
+const [url] = process.argv.slice(2);
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
-const DESKTOP = { viewport: { width: 1280, height: 800 } };
-const WAIT_MS = 30_000;
 const SERIOUS = ['serious', 'critical'];
-const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
 
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
-const complaints = [];
+const browser = await launch();
+const everybody = [];
+const complaints = () => everybody.flatMap(({ errors }) => errors);
 const started = Date.now();
 const step = (text) => console.log(`${String(Date.now() - started).padStart(6)} ms  ${text}`);
 
 async function person(name, options = DESKTOP) {
-  const context = await browser.newContext({ locale: 'en-GB', reducedMotion: 'reduce', ...options });
-  const network = { up: true, sockets: [], frames: 0 };
-  // Browsers that are told to be offline keep the sockets they have: these go through here, where they can be cut.
-  await context.routeWebSocket(/xsync/, (socket) => {
-    if (!network.up) return socket.close();
-    network.sockets.push(socket);
-    const server = socket.connectToServer();
-    socket.onMessage((frame) => {
-      network.frames += 1;
-      server.send(frame);
-    });
-  });
-  const page = await context.newPage();
-  page.setDefaultTimeout(WAIT_MS);
-  page.on('pageerror', (error) => complaints.push(`${name}: ${error.message}`));
-  page.on('console', (message) => /Content Security|Refused to/.test(message.text()) && complaints.push(`${name}: ${message.text()}`));
-  await page.goto(url);
-  return { name, page, context, network };
+  const one = await device(browser, name, options);
+  everybody.push(one);
+  await one.page.goto(url);
+  return one;
 }
 
 async function register({ name, page }) {
@@ -73,12 +56,6 @@ async function say({ page }, text) {
 }
 
 const sees = ({ page }, text) => page.locator('.bubble .text', { hasText: text }).last().waitFor();
-const shot = async ({ page }, name) => {
-  if (!shots) return;
-  mkdirSync(shots, { recursive: true });
-  await page.waitForTimeout(300); // a still picture, of pages that have no animation
-  await page.screenshot({ path: `${shots}/${name}.png` });
-};
 const openChat = ({ page }, name) => page.locator('.row', { has: page.locator('b', { hasText: name }) }).first().click();
 
 async function accessible({ page }, where) {
@@ -96,7 +73,6 @@ async function administer(admin, victim) {
   await page.getByRole('button', { name: 'Open' }).click();
   await page.locator('.plot path[d*=L]').first().waitFor({ state: 'attached' });
   await page.getByRole('rowheader', { name: 'shard-0' }).waitFor();
-  await shot(admin, 'admin-desktop');
   await accessible(admin, 'admin');
   await page.getByRole('link', { name: 'Groups' }).click();
   await page.getByRole('rowheader', { name: 'Astronomy club' }).first().waitFor();
@@ -149,9 +125,8 @@ const picture = async ({ page }) =>
   }));
 
 try {
-  const tag = shots ? '' : `_${Date.now().toString(36)}`; // pictures are taken of a new server
+  const tag = `_${Date.now().toString(36)}`;
   const alice = await person(`alice${tag}`);
-  await shot(alice, 'login');
   await accessible(alice, 'login');
   const bob = await person(`bob${tag}`, PHONE);
   await Promise.all([register(alice), register(bob)]);
@@ -187,7 +162,7 @@ try {
   await alice.page.waitForFunction(() => document.querySelector('.composer textarea')?.value.includes('Saturday'));
   await alice.page.getByLabel('Write a message').fill('Hi Bob! Are you coming to the school fair on Sunday?');
   await alice.page.getByLabel('Write a message').press('Enter');
-  await sees(bob, 'Sunday');
+  await bob.page.locator('.bubble .text').getByText('Hi Bob! Are you coming to the school fair on Sunday?', { exact: true }).waitFor();
   await actions(bob, 'Sunday', 'Reply');
   await say(bob, 'Sunday works even better');
   await alice.page.locator('.quote', { hasText: 'Sunday' }).waitFor();
@@ -224,8 +199,6 @@ try {
   await bob.page.goto(`${url}/#/chats`);
   await openChat(bob, alice.name);
   step('a file, typing, search, a delivered mark, a picture of oneself');
-  await shot(alice, 'chat-desktop');
-  await shot(bob, 'chat-phone');
   await accessible(alice, 'chat');
   await accessible(bob, 'chat on a phone');
 
@@ -259,7 +232,6 @@ try {
   await sees(alice, 'Jupiter');
   await alice.page.getByRole('button', { name: /Astronomy club/ }).click();
   await alice.page.locator('.member-list li').nth(2).waitFor();
-  await shot(alice, 'group-desktop');
   await accessible(alice, 'group');
   const member = (name, action) => chosen(alice, alice.page.locator('.member-list').getByRole('button', { name: `Actions: ${name}` }), action);
   await member(bob.name, 'Make admin');
@@ -297,7 +269,6 @@ try {
   await bob.page.getByLabel('Write a message').fill('Will do');
   await bob.page.getByLabel('Write a message').press('Enter');
   await bob.page.getByRole('img', { name: 'Sending' }).waitFor();
-  await shot(bob, 'offline-phone');
   await say(carol, 'Bring warm clothes');
   bob.network.up = true;
   await bob.context.setOffline(false);
@@ -319,11 +290,9 @@ try {
   step('a second device sees the same');
 
   await bob.page.goto(`${url}/#/chats`);
-  await shot(bob, 'list-phone');
   await second.page.evaluate(() => (localStorage.setItem('lanying-theme', 'dark'), location.reload()));
   await openChat(second, 'Astronomy club');
   await sees(second, 'Will do');
-  await shot(second, 'dark-desktop');
   await accessible(second, 'dark');
   await second.page.goto(`${url}/#/settings`);
   await second.page.getByText('this device').waitFor();
@@ -332,7 +301,6 @@ try {
   await second.page.getByRole('heading', { name: '聊天', exact: true }).waitFor();
   await openChat(second, 'Astronomy club');
   await sees(second, 'Will do');
-  await shot(second, 'chinese-dark');
   step('dark, Chinese, settings');
 
   const third = await person(alice.name, PHONE);
@@ -363,9 +331,9 @@ try {
   step('blocking, and its end');
 
   await many(await person('many'), step);
-  assert.deepEqual(complaints, [], 'errors of the page');
+  assert.deepEqual(complaints(), [], 'errors of the page');
 } catch (error) {
-  console.log(complaints.join('\n'));
+  console.log(complaints().join('\n'));
   for (const [index, context] of browser.contexts().entries()) {
     for (const page of context.pages()) await page.screenshot({ path: `/tmp/lanying-web-${index}.png` }).catch(() => {});
   }

@@ -27,11 +27,11 @@ export async function until(what, condition, saw = () => '') {
   }
 }
 
-/** A user on a device in this process. */
-export async function user(url, name) {
+/** A user on a device in this process, of this very name when `exact`. */
+export async function user(url, name, exact = false) {
   const client = new Client(url, { WebSocket, storage: new Map(), info: 'Node' });
   users.push(client);
-  client.username = `${name}_${process.pid}_${(number += 1)}`;
+  client.username = exact ? name : `${name}_${process.pid}_${(number += 1)}`;
   await client.register(client.username, PASSWORD);
   await client.login(client.username, PASSWORD);
   await until(`${name} is online`, () => client.state === 'online');

@@ -90,6 +90,8 @@ class Site:
         """``/`` and ``/admin``."""
         response = _reply(request, self.pages[request.url.path.rstrip("/") or "/"], "no-cache")
         response.headers["content-security-policy"] = self.policy(request.headers.get("host", ""))
+        response.headers["x-frame-options"] = "DENY"  # what frame-ancestors says, for browsers from before it
+        response.headers["cross-origin-opener-policy"] = "same-origin"
         response.headers["referrer-policy"] = "no-referrer"
         response.headers["permissions-policy"] = "camera=(self), microphone=(self), geolocation=()"
         return response

@@ -1,10 +1,12 @@
-// What this user sees: conversations, their messages, unread counts, marks. Applies what arrives, keeps it in the store.
+// What this user sees: conversations, their messages, unread counts, marks. Applies what arrives, keeps it in the store. One module,
+// because all of it alters the same values; what they are is in `timeline.js`, what is on its way out in `outbox.js`.
 //
 // `from` of a conversation is the oldest message since when the device has all of them; older ones come from the server.
 
 import { Outbox } from './outbox.js';
 import { ENUMS } from './schema.js';
 import * as out from './outgoing.js';
+import { empty, isUnread, merge, names, pending, replace, row } from './timeline.js';
 
 const OP = ENUMS.MessageOperationOpType;
 /** Operations that change a message, wherever it is kept. */
@@ -15,28 +17,9 @@ const READ_ACKS = 50;
 /** Messages of one conversation kept in memory while it is not open. */
 const RESTING = 60;
 
-/**
- * @typedef {object} Conversation
- * @property {number} peer
- * @property {boolean} group
- * @property {import('./incoming.js').Message | null} last
- * @property {number} unread
- * @property {boolean} mentioned someone has named this user in what is unread
- * @property {number} readTo this user has read everything up to this mid
- * @property {number} from see above, 0 for nothing
- * @property {boolean} end `from` is the beginning of the conversation
- * @property {number} order the newer the larger
- * @property {boolean} pinned
- * @property {boolean} [checked] the newest page of the server was asked for
- * @property {boolean} [asked] its last message was asked for since the connection was made
- * @property {import('./incoming.js').Message[]} messages in memory, oldest first; what is not sent yet at the end
- * @property {Draft} [draft] what was begun and not sent
- * @property {Map<number, import('./incoming.js').Message | null | undefined>} [quoted] messages that others name and that are not in memory
- *
- * @typedef {{text: string, names: [string, number][]}} Draft names are those picked behind an at sign, with their users
- *
- * @typedef {{text?: string, ctype?: number, attachment?: object, ext?: object, config?: object}} Fields of a message
- */
+/** @typedef {import('./timeline.js').Conversation} Conversation */
+/** @typedef {import('./timeline.js').Draft} Draft */
+/** @typedef {import('./timeline.js').Fields} Fields */
 
 export class Conversations {
   /**
@@ -88,7 +71,7 @@ export class Conversations {
   get(peer, group = false) {
     let found = this.all.get(peer);
     if (!found) {
-      found = { peer, group, last: null, unread: 0, mentioned: false, readTo: 0, from: 0, end: false, order: 0, pinned: false, messages: [] };
+      found = empty(peer, group);
       this.all.set(peer, found);
     }
     return found;
@@ -101,7 +84,7 @@ export class Conversations {
     const conversation = this.get(peer, group);
     this.openPeer = peer;
     if (conversation.messages.length < PAGE && conversation.from) {
-      this.#merge(conversation, await this.client.store.messages(peer, Number.MAX_SAFE_INTEGER, PAGE));
+      merge(conversation, await this.client.store.messages(peer, Number.MAX_SAFE_INTEGER, PAGE));
       this.#tell(conversation);
     }
     if (!conversation.checked || !conversation.from) await this.#newest(conversation);
@@ -153,7 +136,7 @@ export class Conversations {
       const kept = await this.client.store.messages(peer, oldest, PAGE);
       const usable = kept.filter(({ mid }) => mid >= conversation.from);
       if (usable.length) {
-        this.#merge(conversation, usable);
+        merge(conversation, usable);
         this.#tell(conversation);
         return true;
       }
@@ -162,7 +145,7 @@ export class Conversations {
     const { messages } = await this.client.session.history(peer, oldest, PAGE);
     if (messages.length) conversation.from = messages.at(-1)?.mid ?? conversation.from;
     else conversation.end = true;
-    this.#merge(conversation, messages);
+    merge(conversation, messages);
     this.#keep(conversation, messages);
     this.#tell(conversation);
     return messages.length > 0;
@@ -177,10 +160,10 @@ export class Conversations {
       conversation.messages = conversation.messages.filter(({ mid }) => !mid || mid > (messages[0]?.mid ?? 0));
       conversation.from = oldest;
       conversation.end = false;
-      if (!conversation.last) conversation.unread = messages.filter((one) => this.#isUnread(conversation, one)).length;
+      if (!conversation.last) conversation.unread = messages.filter((one) => isUnread(this.client.uid, conversation, one)).length;
     }
     if (messages.length < PAGE && !overlap) conversation.end = true;
-    this.#merge(conversation, messages);
+    merge(conversation, messages);
     this.#keep(conversation, messages);
     this.#tell(conversation);
   }
@@ -192,9 +175,9 @@ export class Conversations {
     if (!conversation || !last) return;
     const all = last === conversation.messages.findLast(({ mid }) => mid);
     if (last.mid <= conversation.readTo && !(all && conversation.unread)) return;
-    const news = conversation.messages.filter((one) => one.mid <= last.mid && this.#isUnread(conversation, one));
+    const news = conversation.messages.filter((one) => one.mid <= last.mid && isUnread(this.client.uid, conversation, one));
     conversation.readTo = Math.max(conversation.readTo, last.mid);
-    this.#count(conversation, all ? 0 : conversation.messages.filter((one) => this.#isUnread(conversation, one)).length);
+    this.#count(conversation, all ? 0 : conversation.messages.filter((one) => isUnread(this.client.uid, conversation, one)).length);
     const quietly = (outgoing) => this.client.session.send(outgoing).catch(() => {});
     const audience = (one) => !conversation.group || one.config.groupMemberList;
     for (const one of news.filter(audience).slice(-READ_ACKS)) if (one.sender) quietly(out.readAck(one.sender, one.mid));
@@ -269,7 +252,7 @@ export class Conversations {
 
   #unsent({ peer, group, clientMid }, change) {
     const conversation = this.get(peer, group);
-    this.#replace(conversation, (one) => one.clientMid === clientMid, change);
+    this.#keep(conversation, replace(conversation, (one) => one.clientMid === clientMid, change));
     this.#tell(conversation);
   }
 
@@ -280,7 +263,7 @@ export class Conversations {
     if (message) {
       const sent = { ...message, mid, time: time || message.time, state: undefined };
       conversation.messages = conversation.messages.filter((one) => one !== message);
-      this.#merge(conversation, [sent]);
+      merge(conversation, [sent]);
       this.#keep(conversation, [sent]);
       if (!conversation.from) conversation.from = mid;
     }
@@ -346,11 +329,11 @@ export class Conversations {
     conversation.group = message.group;
     if (message.ctype === out.CTYPE.COMMAND || conversation.messages.some(({ mid }) => mid === message.mid)) return;
     if (!conversation.from) conversation.from = message.mid;
-    if (this.#isUnread(conversation, message)) {
+    if (isUnread(this.client.uid, conversation, message)) {
       conversation.unread += 1;
-      if (this.#mentions(message)) conversation.mentioned = true;
+      if (names(message, this.client.uid)) conversation.mentioned = true;
     }
-    this.#merge(conversation, [message]);
+    merge(conversation, [message]);
     this.#keep(conversation, [message]);
     this.#tell(conversation);
     if (message.sender !== this.client.uid) {
@@ -359,19 +342,10 @@ export class Conversations {
     }
   }
 
-  /** @param {Conversation} conversation @param {import('./incoming.js').Message} message */
-  #isUnread(conversation, { sender, mid, status, recalled }) {
-    return sender !== this.client.uid && mid > conversation.readTo && status !== 2 && !recalled;
-  }
-
-  #mentions({ config: { mentionAll, mentionList } }) {
-    return !!mentionAll || (Array.isArray(mentionList) && mentionList.includes(this.client.uid));
-  }
-
   /** So many are unread; whether this user is named in them is looked up again. */
   #count(conversation, unread) {
     conversation.unread = Math.max(0, unread);
-    conversation.mentioned &&= unread > 0 && conversation.messages.some((one) => this.#isUnread(conversation, one) && this.#mentions(one));
+    conversation.mentioned &&= unread > 0 && conversation.messages.some((one) => isUnread(this.client.uid, conversation, one) && names(one, this.client.uid));
   }
 
   /** The message of an operation when it is not in memory but in the store. */
@@ -389,7 +363,7 @@ export class Conversations {
     if (!conversation) return;
     const own = sender === this.client.uid;
     const before = stored ?? conversation.messages.find((one) => one.mid === mid);
-    const gone = before && (type === OP.RECALL || type === OP.DELETE) && this.#isUnread(conversation, before);
+    const gone = before && (type === OP.RECALL || type === OP.DELETE) && isUnread(this.client.uid, conversation, before);
     if (type === OP.RECALL) this.#change(conversation, mid, { recalled: sender, text: '', attachment: {}, ext: {}, config: {}, ctype: 0 }, stored);
     else if (type === OP.REPLACE) this.#change(conversation, mid, { ...(text && { text }), edited }, stored);
     else if (type === OP.APPEND) this.#change(conversation, mid, (one) => ({ text: one.text + text, edited }), stored);
@@ -402,7 +376,7 @@ export class Conversations {
   }
 
   #change(conversation, mid, change, stored) {
-    this.#replace(conversation, (one) => one.mid === mid, change);
+    this.#keep(conversation, replace(conversation, (one) => one.mid === mid, change));
     if (!stored) return;
     const next = { ...stored, ...(typeof change === 'function' ? change(stored) : change) };
     this.#keep(conversation, [next]);
@@ -412,12 +386,12 @@ export class Conversations {
   #readElsewhere(conversation, mid) {
     conversation.readTo = Math.max(conversation.readTo, mid || conversation.last?.mid || 0);
     const all = !mid || mid >= (conversation.last?.mid ?? 0);
-    this.#count(conversation, all ? 0 : Math.min(conversation.unread, conversation.messages.filter((one) => this.#isUnread(conversation, one)).length));
+    this.#count(conversation, all ? 0 : Math.min(conversation.unread, conversation.messages.filter((one) => isUnread(this.client.uid, conversation, one)).length));
   }
 
   /** The peer has read (or got) everything of this user up to `mid`. */
   #marked(conversation, mid, status) {
-    this.#replace(conversation, (one) => one.sender === this.client.uid && one.mid && one.mid <= mid && one.status < status, { status });
+    this.#keep(conversation, replace(conversation, (one) => one.sender === this.client.uid && one.mid && one.mid <= mid && one.status < status, { status }));
   }
 
   #drop(conversation, mid) {
@@ -440,37 +414,6 @@ export class Conversations {
   }
 
   // --- pieces ---
-
-  /** Messages are values: a changed one is a new object, so that a view sees what has changed. */
-  #replace(conversation, which, change) {
-    const changed = [];
-    conversation.messages = conversation.messages.map((one) => {
-      if (!which(one)) return one;
-      const next = { ...one, ...(typeof change === 'function' ? change(one) : change) };
-      if (next.mid) changed.push(next);
-      if (conversation.last === one) conversation.last = next;
-      return next;
-    });
-    if (conversation.last && which(conversation.last) && !conversation.messages.includes(conversation.last)) {
-      conversation.last = { ...conversation.last, ...(typeof change === 'function' ? change(conversation.last) : change) };
-    }
-    this.#keep(conversation, changed);
-  }
-
-  #merge(conversation, messages) {
-    const byId = new Map(conversation.messages.filter(({ mid }) => mid).map((one) => [one.mid, one]));
-    for (const one of messages) {
-      const known = byId.get(one.mid);
-      byId.set(one.mid, known ? { ...known, ...one, status: Math.max(known.status, one.status) } : one);
-    }
-    const unsent = conversation.messages.filter(({ mid }) => !mid);
-    conversation.messages = [...[...byId.values()].sort((a, b) => a.mid - b.mid), ...unsent];
-    const newest = conversation.messages.at(-1);
-    if (newest && (newest.mid || newest.state === 'sending' || !conversation.last)) {
-      if (!newest.mid || newest.mid >= (conversation.last?.mid ?? 0)) conversation.last = newest;
-      conversation.order = Math.max(conversation.order, newest.time);
-    }
-  }
 
   #keep(conversation, messages) {
     this.changes.messages.push(...messages.map((one) => ({ ...one, peer: conversation.peer })));
@@ -497,12 +440,7 @@ export class Conversations {
     this.flushing = undefined;
     const { conversations, ...rest } = this.changes;
     this.changes = this.#noChanges();
-    const rows = [...conversations].filter(({ peer }) => this.all.has(peer)).map(({ messages, checked, asked, quoted, ...row }) => row);
+    const rows = [...conversations].filter(({ peer }) => this.all.has(peer)).map(row);
     await this.client.store.write({ ...rest, conversations: rows }).catch((error) => this.client.emit('storeFailed', error));
   }
 }
-
-/** What the store keeps of something under way. @param {any} item */
-const pending = ({ peer, group, clientMid, fields, upload }) => ({
-  peer, group, clientMid, fields, ...(upload && { upload: { blob: upload.blob, name: upload.name, fileType: upload.fileType } }),
-});

@@ -20,7 +20,7 @@ const STEP = 0.01;
  * @property {number} peer
  * @property {boolean} group
  * @property {number} clientMid
- * @property {import('./conversations.js').Fields} fields
+ * @property {import('./timeline.js').Fields} fields
  * @property {Upload} [upload]
  * @property {AbortController} control
  * @property {(value?: any) => void} done

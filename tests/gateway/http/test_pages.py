@@ -61,6 +61,7 @@ def test_nothing_comes_from_elsewhere_and_nothing_is_inline(gateway: Gateway) ->
         policy = page.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
         assert "unsafe" not in policy and "frame-ancestors 'none'" in policy
+        assert page.headers["x-frame-options"] == "DENY" and page.headers["cross-origin-opener-policy"] == "same-origin"
         assert "ws://im.test:8480" in policy
         assert not re.search(r"<script(?![^>]* src=)|<style|\son\w+=|https?://", page.text)
 
