@@ -7,11 +7,11 @@ else is refused in words that say what it is and how to put it right. Files that
 from __future__ import annotations
 
 import codecs
-import os
 from pathlib import Path
 
 from lanying.base import limits
 from lanying.base.errors import ConfigError
+from lanying.base.paths import explain
 
 _WIDE = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
@@ -60,11 +60,3 @@ def decode(content: bytes, file: Path) -> str:
             f"{file}: line {line} is not UTF-8 text; save it as UTF-8, or convert it with `iconv`"
         ) from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def explain(file: Path, error: OSError | ValueError) -> str:
-    """The name of a file and what is wrong with it. A link that leads nowhere is called that: ``ls`` shows it."""
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    if isinstance(error, FileNotFoundError) and os.path.islink(file):
-        reason = f"is a link to {os.readlink(file)}, which is not there"
-    return f"{file}: {reason}"

@@ -16,13 +16,13 @@ import msgspec
 from rich.console import Console
 
 from lanying import __version__
-from lanying.base import limits
+from lanying.base import limits, paths
 from lanying.base.errors import ConfigError, LanyingError
 from lanying.cli import notifier, service, storage
 from lanying.cluster.runtime import EXIT_CONFIG, RunDirectory
 from lanying.config.load import layers, load, origins
 from lanying.config.schema import Config, flat
-from lanying.supervisor import control, machine
+from lanying.supervisor import control, machine, precheck
 from lanying.supervisor.children import EXIT_FAILED, State
 
 EXIT_NOT_RUNNING = 3
@@ -213,13 +213,18 @@ def check_config(
     listen_admin: str | None,
     profile: str | None,
 ) -> None:
-    """Check settings and machine without starting anything; print every setting and where it comes from."""
+    """Check settings and machine without starting anything; print every setting and where it comes from.
+
+    What passes here starts: settings, data directory and ports are looked at as a start does. The ports of a server that runs on
+    this data are its own.
+    """
     flags = _flags(data, shards, listen, open_registration, log_level, listen_admin)
     config = load(file, flags=flags, profile=profile)
     sources = origins(layers(file, flags=flags, profile=profile))
     for key, value in flat(msgspec.to_builtins(config)):
         click.echo(f"{key} = {msgspec.json.encode(value).decode():<24} # {sources.get(key, 'default')}")
-    machine.raise_descriptor_limit(config.max_connections)
+    precheck.check_settings(config)
+    precheck.check_machine(config)
     for warning in machine.warnings(config, config.shards, machine.cores()):
         click.echo(f"warning: {warning}", err=True)
 
@@ -315,8 +320,10 @@ def main() -> None:
         _fail(EXIT_CONFIG, error)
     except LanyingError as error:
         _fail(EXIT_FAILED, error)
+    except OSError as error:  # a path somebody gave, or a full disk
+        _fail(EXIT_FAILED, paths.say(error))
 
 
-def _fail(code: int, error: Exception) -> None:
+def _fail(code: int, error: Exception | str) -> None:
     click.echo(f"lanying-cluster: {error}", err=True)
     sys.exit(code)

@@ -173,7 +173,7 @@ def remove(name: str, app: str | None, file: Path | None, data: str | None) -> N
 
 def _open(file: Path | None, data: str | None, app: str | None) -> tuple[Notifiers, str]:
     found = load(file, flags={"data": data})
-    if not Path(found.data).is_dir():
+    if not (Path(found.data) / apps.FILE).exists():
         raise click.UsageError(f"{found.data}: there is no data directory; start the server once, or give --data")
     return Notifiers(Path(found.data)), app or found.app_id
 

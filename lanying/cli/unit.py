@@ -83,7 +83,9 @@ def uninstall(service: Service) -> list[str]:
     """Stop the service and remove its unit; configuration, data and user stay. What was done, a line each."""
     _check(service)
     if not service.unit.exists():
-        raise ConfigError(f"/{UNIT} is not there: no service is installed")
+        raise ConfigError(
+            f"{service.unit} is not there: no service is installed; `lanying-cluster install-service` installs one"
+        )
     if service.live:
         _run("systemctl", "disable", "--now", "lanying")
     service.unit.unlink()

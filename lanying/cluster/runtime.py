@@ -120,7 +120,7 @@ class RunDirectory:
     """Socket paths. A Unix socket path is limited to 107 bytes: a deep data directory gets a short stand-in under /tmp."""
 
     def __init__(self, data: Path) -> None:
-        self.path = data.resolve() / "run"
+        self.path = Path(os.path.realpath(data)) / "run"
         if len(str(self.path)) > 70:
             digest = hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
             self.path = Path("/tmp") / f"lanying-{os.getuid()}-{digest}"

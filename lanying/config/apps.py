@@ -82,6 +82,15 @@ def load(data: Path) -> tuple[App, ...]:
         ) from error
 
 
+def check_first(found: tuple[App, ...], config: Config, data: Path) -> None:
+    """The first app is the configured one, or there is none yet. :raises DataDirectoryError: else"""
+    if found and found[0].app_id != config.app_id:
+        raise DataDirectoryError(
+            f"{data}: serves app_id {found[0].app_id!r}, the configuration says {config.app_id!r}; "
+            "set app_id back, or give another directory with --data"
+        )
+
+
 def save(data: Path, apps: Iterable[App]) -> None:
     """Write the list."""
     write_private(data / FILE, msgspec.json.format(msgspec.json.encode(tuple(apps))) + b"\n")

@@ -96,7 +96,9 @@ def _check(source: str, values: dict[str, Any]) -> None:
         checked = msgspec.convert(values, Config, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {_explain(source, values, error)}") from error
-    _check_listen(source, checked)
+    _check_listen(source, "listen", checked.listen)
+    if checked.admin.listen:
+        _check_listen(source, "admin.listen", checked.admin.listen)
     backups = checked.storage.backup_path
     if backups and not Path(backups).is_absolute():
         raise ConfigError(
@@ -116,14 +118,11 @@ def _check_apps(source: str, apps: object) -> None:
                 raise ConfigError(f"{source}: unknown key apps.{app_id}.{key}; apps.{app_id} takes: {allowed}")
 
 
-def _check_listen(source: str, config: Config) -> None:
-    try:
-        host, port = config.address
-    except ValueError:
-        host, port = "", -1
-    if not host or not 0 <= port <= 65535:
+def _check_listen(source: str, key: str, value: str) -> None:
+    host, _, port = value.rpartition(":")
+    if not host.strip("[]") or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
         raise ConfigError(
-            f"{source}: {_named(source, 'listen')} = {config.listen!r}: "
+            f"{source}: {_named(source, key)} = {value!r}: "
             "write HOST:PORT, for example 127.0.0.1:8480, 0.0.0.0:8480 or [::]:8480"
         )
 
@@ -150,7 +149,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(texts.read(file, "give another file with --config"))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}") from error
+        raise ConfigError(f"{file}: not valid TOML: {error}; docs/configuration.md shows the form") from error
 
 
 def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -72,8 +72,8 @@ class Backup:
         progress: Progress | None = None,
         point: Point = no_point,
     ) -> None:
-        self._data = data.resolve()
-        self._destination = destination.resolve()
+        self._data = Path(os.path.realpath(data))
+        self._destination = Path(os.path.realpath(destination))
         self._config_file = config_file
         self._progress = progress or Silent()
         self._point = point

@@ -100,7 +100,10 @@ def ask(run: RunDirectory, request: dict[str, Any], timeout_s: float = limits.CO
     :raises NoAnswer: no answer in time, or a refusal; the text says which
     """
     if not is_listening(run):
-        raise NotRunning(f"not running: nothing listens at {run.control}")
+        raise NotRunning(
+            f"not running: nothing listens at {run.control}; start the server, or name its data directory with --data, "
+            "as the user it runs as"
+        )
     context = zmq.Context(1)
     try:
         peer = context.socket(zmq.REQ)

@@ -36,6 +36,30 @@ _OURS = {LOCK_FILE, "run", "log", "lost+found", apps.FILE, apps.TOKEN_FILE}
 """What may be there before the shard map is: it is written last."""
 
 
+def read_map(data: Path, shards: int = 0) -> ShardMap | None:
+    """The shard map of what is to be a data directory; None: no server has been started there, and one can be.
+
+    :param shards: how many the caller wants, 0 for as many as it was built with
+    :raises DataDirectoryError: not ours, or damaged
+    :raises ShardCountError: built with another number of shards
+    """
+    found = ShardMap.load(data)
+    if found is None:
+        names = {entry.name for entry in data.iterdir() if not entry.name.startswith(f"{apps.TOKEN_FILE}.")}
+        foreign = sorted(names - _OURS)
+        if foreign:
+            raise DataDirectoryError(
+                f"{data}: not a lanying data directory (it has {', '.join(foreign[:3])}, no shardmap.json); "
+                "give an empty or new directory with --data"
+            )
+    elif shards and shards != found.shards:
+        raise ShardCountError(
+            f"{data}: built with {found.shards} shards, {shards} asked for; start with --shards {found.shards}, "
+            f"or move the data with `lanying-cluster reshard --shards {shards}`"
+        )
+    return found
+
+
 class DataDirectory:
     """A locked data directory.
 
@@ -49,14 +73,15 @@ class DataDirectory:
     copied = False
 
     def __init__(self, path: Path, shards: int = 0) -> None:
-        self.path = path.resolve()
-        self._new = not self.path.exists()
+        self.path = Path(os.path.realpath(path))  # unlike resolve it takes links in a circle
+        self._new = False
         self._lock_fd = -1
         self._held = False
         self._made_lock = False
         self._prepared = False
         self._inode = ""
         try:
+            self._new = not self.path.exists()
             if not self._new:
                 self.read_map(shards)  # before anything is touched: it may be somebody else's
             self._open()
@@ -117,21 +142,7 @@ class DataDirectory:
 
     def read_map(self, shards: int = 0) -> None:
         """Read the shard map (again). ``shards`` and errors: as for the constructor."""
-        self._shard_map = ShardMap.load(self.path)
-        if self._shard_map is None:
-            names = {entry.name for entry in self.path.iterdir() if not entry.name.startswith(f"{apps.TOKEN_FILE}.")}
-            foreign = sorted(names - _OURS)
-            if foreign:
-                raise DataDirectoryError(
-                    f"{self.path}: not a lanying data directory (it has {', '.join(foreign[:3])}, no shardmap.json); "
-                    "give an empty or new directory with --data"
-                )
-        elif shards and shards != self._shard_map.shards:
-            built = self._shard_map.shards
-            raise ShardCountError(
-                f"{self.path}: built with {built} shards, {shards} asked for; start with --shards {built}, "
-                f"or move the data with `lanying-cluster reshard --shards {shards}`"
-            )
+        self._shard_map = read_map(self.path, shards)
 
     @property
     def lock_fd(self) -> int:
@@ -194,11 +205,7 @@ class DataDirectory:
 
     def _prepare_apps(self, config: Config) -> tuple[apps.App, ...]:
         known = found = apps.load(self.path) or (apps.new(config.app_id, config.app_name),)
-        if known[0].app_id != config.app_id:
-            raise DataDirectoryError(
-                f"{self.path}: serves app_id {known[0].app_id!r}, the configuration says {config.app_id!r}; "
-                "set app_id back, or give another directory with --data"
-            )
+        apps.check_first(known, config, self.path)
         there = {app.app_id for app in known}
         known = (*known, *(apps.new(app_id, app_id) for app_id in config.apps if app_id not in there))
         if known != found or not (self.path / apps.FILE).exists():

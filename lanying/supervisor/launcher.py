@@ -12,13 +12,13 @@ from pathlib import Path
 
 import msgspec
 
-from lanying.base import limits, logs, words
+from lanying.base import limits, logs
 from lanying.base.errors import DataDirectoryError
 from lanying.cluster.runtime import Launch
 from lanying.config.notifiers import Notifiers
 from lanying.config.schema import Config
 from lanying.supervisor import daemon as background
-from lanying.supervisor import machine, supervisor
+from lanying.supervisor import machine, precheck, supervisor
 from lanying.supervisor.datadir import JOURNAL_FILE, DataDirectory
 from lanying.supervisor.move import MOVER, Move
 from lanying.supervisor.plan import COMMANDS, Plan, spawn
@@ -95,10 +95,8 @@ def prepare(
 
     :raises ConfigError: with the remedy; everything taken so far is given back
     """
-    machine.raise_descriptor_limit(config.max_connections)
+    precheck.check_settings(config)
     cores = machine.cores()
-    if config.policy.words_file:
-        words.read(config.policy.words_file)  # shards read it again when they start: here it refuses the start
     data = DataDirectory(Path(config.data))
     with contextlib.ExitStack() as undo:
         undo.callback(data.close)
@@ -123,10 +121,17 @@ def prepare(
         metrics,
         cores,
         commands,
-        recheck=read_config,
+        recheck=lambda: _recheck(read_config, config),
         hung_after_s=hung_after_s,
         push=push,
     )
+
+
+def _recheck(read_config: Callable[[], Config], now: Config) -> Config:
+    """:raises ConfigError: a restart would not come back"""
+    config = read_config()
+    precheck.check_restart(config, now)
+    return config
 
 
 def settle(config: Config, data: DataDirectory, commands: Mapping[str, tuple[str, ...]]) -> None:

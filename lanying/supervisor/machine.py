@@ -107,6 +107,11 @@ def listen(key: str, host: str, port: int) -> socket.socket:
     return listener
 
 
+def try_listen(key: str, host: str, port: int) -> None:
+    """Could a start listen there? Errors as of :func:`listen`."""
+    listen(key, host, port).close()
+
+
 def _use_cubic(listener: socket.socket) -> None:
     """A tenth less CPU per message than bbr on a local network (measured); kernels without it keep their own."""
     try:

@@ -10,7 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from lanying import __version__
+from lanying.base.limits import MAX_SHARDS
 from lanying.cli.main import EXIT_CODES, cli
+from lanying.config import apps
 
 
 def run(*arguments, cwd, **environment):
@@ -60,7 +62,7 @@ def test_check_config_shows_every_setting_and_its_source(tmp_path):
         (["--listen", "8480"], {}, "command line: listen = '8480': write HOST:PORT"),
         (["--log-level", "loud"], {}, "allowed: debug, info, warning, error"),
         ([], {"LANYING_PORT": "1"}, "environment: unknown key LANYING_PORT; allowed: listen"),
-        (["--shards", "65"], {}, "shards = 65"),
+        (["--shards", str(MAX_SHARDS + 1)], {}, f"shards = {MAX_SHARDS + 1}"),
     ],
 )
 @pytest.mark.parametrize("command", ["check-config", "start"])
@@ -94,6 +96,7 @@ def test_a_low_descriptor_limit_is_refused(tmp_path):
 def test_notifiers_are_added_listed_and_removed(tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("hush\n")
+    apps.save(tmp_path, [apps.new("lanying", ""), apps.new("other", "")])
     data = ["--data", str(tmp_path)]
 
     def run(*arguments):

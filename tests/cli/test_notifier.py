@@ -20,6 +20,7 @@ from tests.push.vendors.play import stage
 @pytest.fixture
 def notifier(tmp_path):
     """Runs ``notifier …`` on a data directory; ``files`` become options with paths."""
+    apps.save(tmp_path, [apps.new("lanying", "")])
 
     def run(*arguments, **files):
         options = []
@@ -144,3 +145,20 @@ def test_the_page_has_every_command_option_and_vendor():
     missing += [name for name in commands.commands if f"notifier {name}" not in page]
     missing += [name for name in PROVIDERS if f"| `{name}` |" not in page]
     assert missing == []
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_keys_and_secrets_may_come_from_notepad(notifier, tmp_path, mark):
+    pem = pem_of(p256())
+    done = notifier(*APPLE, certificate=mark + pem.replace("\n", "\r\n").encode())
+    assert done.exit_code == 0, done.output
+    assert only(tmp_path)[1].certificate == pem
+    done = notifier("add", "mi", "--provider", "xiaomi", "--app-id", "v1", secret_file=mark + b"hush\r\n")
+    assert done.exit_code == 0, done.output
+    notifiers = Notifiers(tmp_path)
+    assert [notifiers.secret(it).app_secret for it in notifiers.of("lanying") if it.name == "mi"] == ["hush"]
+
+
+def test_a_certificate_in_another_encoding_is_called_that(notifier):
+    done = notifier(*APPLE, certificate=pem_of(p256()).encode("utf-16"))
+    assert done.exit_code == 2 and "is UTF-16 text; save it as UTF-8" in done.output

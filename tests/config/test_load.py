@@ -78,8 +78,8 @@ def test_bad_values_name_source_key_value_and_what_is_allowed(toml):
     assert "lanying.toml: storage.durability = 'maybe'" in text and "fsync, interval, os" in text
     text = refusal(environment={"LANYING_LOG_LEVEL": "loud"})
     assert "LANYING_LOG_LEVEL = 'loud'" in text and "debug, info, warning, error" in text
-    text = refusal(flags={"shards": 65})
-    assert "command line: shards = 65" in text and "<= 64" in text
+    text = refusal(flags={"shards": 161})
+    assert "command line: shards = 161" in text and "<= 160" in text
     assert "shards = 'many'" in refusal(environment={"LANYING_SHARDS": "many"}).replace("LANYING_SHARDS", "shards")
     assert "app_id" in refusal(flags={"app_id": "no spaces"})
 

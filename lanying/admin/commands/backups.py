@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -43,14 +44,14 @@ def _destination(visit: Visit) -> Path:
     path = Path(visit.text("destination"))
     if not path.is_absolute():
         raise CommandError(10002, f"{path}: give a path from the root on, it is one of the server's machine")
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     if visit.role < Role.ADMIN:
         allowed = visit.server.config.storage.backup_path
         if not allowed:
             raise CommandError(
                 402, f"{path}: needs the role admin, or storage.backup_path in the configuration for backups below it"
             )
-        if not path.is_relative_to(Path(allowed).resolve()):
+        if not path.is_relative_to(os.path.realpath(allowed)):
             raise CommandError(
                 402, f"{path}: the role operate backs up below {allowed} (storage.backup_path); elsewhere needs admin"
             )

@@ -22,7 +22,7 @@ from lanying.admin.console import contexts, local, render
 from lanying.admin.console.client import Console, Result
 from lanying.admin.console.session import Session, Target
 from lanying.admin.visit import Argument, Command, CommandError, Kind
-from lanying.base import limits
+from lanying.base import limits, paths
 from lanying.base.errors import LanyingError
 
 EXIT_CODES = {
@@ -289,6 +289,9 @@ def run(group: click.Group, arguments: list[str], session: Session | None = None
         return {503: 3, 402: 4}.get(error.code, 1)
     except LanyingError as error:
         click.echo(f"lanying-admin: {error}", err=True)
+        return 1
+    except OSError as error:  # a path somebody gave, or a full disk
+        click.echo(f"lanying-admin: {paths.say(error)}", err=True)
         return 1
     return code if isinstance(code, int) else 0  # of an Exit; commands return nothing
 

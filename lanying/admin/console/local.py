@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import msgspec
 
 from lanying.admin import keys
 from lanying.admin.console import contexts
+from lanying.admin.console.client import read_ticket
 from lanying.admin.console.session import Session
 from lanying.admin.visit import Role
 from lanying.base.errors import ConfigError
@@ -37,9 +39,14 @@ def keygen(name: str, role: str, out: Path | None, data: str, as_json: bool) -> 
 
     The file it writes is the only copy of the secret: carry it there over a safe way. A key of the same name is replaced.
     """
-    ticket = keys.add(_directory(data), name, Role[role.upper()])
-    file = out or Path(f"{name}.key")
-    write_private(file, msgspec.json.format(msgspec.json.encode(ticket)) + b"\n")
+    place, file = _directory(data), out or Path(f"{name}.key")
+    _check_out(file)
+    ticket = keys.add(place, name, Role[role.upper()])
+    try:
+        write_private(file, msgspec.json.format(msgspec.json.encode(ticket)) + b"\n")
+    except OSError:
+        keys.remove(place, name)  # nobody has its secret
+        raise
     text = f"wrote {file}; there: lanying-admin context add NAME --server HOST:PORT --key {file.name}"
     _say(as_json, {"name": name, "role": role, "public": ticket.public, "file": str(file)}, text)
 
@@ -84,9 +91,7 @@ def context_add(name: str, data: str, server: str, key: str, as_json: bool) -> N
     """Add a server, or change it, and use it."""
     if bool(data) == bool(server and key):
         raise ConfigError("give --data DIR, or --server HOST:PORT and --key FILE")
-    context = contexts.Context(
-        str(Path(data).resolve()) if data else "", server, str(Path(key).resolve()) if key else ""
-    )
+    context = contexts.Context(os.path.realpath(data) if data else "", server, os.path.realpath(key) if key else "")
     context.address()
     _use(contexts.Contexts(name, {**contexts.load().servers, name: context}), as_json)
 
@@ -123,6 +128,15 @@ def context_remove(name: str, as_json: bool) -> None:
     servers = {other: context for other, context in old.servers.items() if other != name}
     contexts.save(contexts.Contexts("" if old.current == name else old.current, servers))
     _say(as_json, {"forgot": name}, f"forgot {name}")
+
+
+def _check_out(file: Path) -> None:
+    """:raises ConfigError: there is something else than a console's key"""
+    if file.exists():
+        try:
+            read_ticket(file)
+        except ConfigError as error:
+            raise ConfigError(f"{file}: there is something else already; give another file with --out") from error
 
 
 def _session() -> Session:

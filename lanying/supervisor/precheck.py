@@ -1,0 +1,110 @@
+"""What refuses a start, looked at without taking anything: ``check-config`` says what ``start`` would say.
+
+``start`` asks :func:`check_settings` too, and then takes what :func:`check_machine` only looks at.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import os
+import stat
+from pathlib import Path
+
+import zmq
+
+from lanying.base import words
+from lanying.base.errors import ConfigError, DataDirectoryError
+from lanying.cluster.runtime import RunDirectory
+from lanying.config import apps
+from lanying.config.notifiers import Notifiers
+from lanying.config.schema import Config
+from lanying.supervisor import control, machine
+from lanying.supervisor.datadir import read_map
+
+
+def check_settings(config: Config) -> None:
+    """Settings that are right by themselves and wrong on this machine; a process would end with them after the start.
+
+    :raises ConfigError: with the remedy
+    """
+    machine.raise_descriptor_limit(config.max_connections)
+    if config.policy.words_file:
+        words.read(config.policy.words_file)
+    if config.files.store == "s3" and not config.files.s3_bucket:
+        raise ConfigError("files.store = 's3' needs files.s3_bucket; set it, or files.store to 'local'")
+    if config.files.store == "s3" and importlib.util.find_spec("boto3") is None:
+        raise ConfigError("files.store = 's3' needs boto3: pip install 'lanying[s3]'")
+    if config.admin.listen and not is_running(config):
+        _check_admin(config.admin.listen)
+
+
+def check_machine(config: Config) -> None:
+    """Data directory and ports, which a start takes. A server that runs on this data has them already.
+
+    :raises ConfigError: with the remedy
+    """
+    data = Path(os.path.realpath(config.data))
+    _check_data(config, data)
+    if not is_running(config):
+        host, port = config.address
+        machine.try_listen("listen", host, port)
+        machine.try_listen("metrics_port", "127.0.0.1", config.metrics_port)
+
+
+def check_restart(config: Config, now: Config) -> None:
+    """As both, for a server that runs with ``now`` and is to start again with ``config``: it would not come back.
+
+    :raises ConfigError: with the remedy
+    """
+    check_settings(config)
+    _check_data(config, Path(os.path.realpath(config.data)))
+    if config.address != now.address:
+        machine.try_listen("listen", *config.address)
+    if config.metrics_port not in (now.metrics_port, 0):
+        machine.try_listen("metrics_port", "127.0.0.1", config.metrics_port)
+    if config.admin.listen not in (now.admin.listen, ""):
+        _check_admin(config.admin.listen)
+
+
+def is_running(config: Config) -> bool:
+    """Does a server run on this data already? (A restart checks the configuration while it does.)"""
+    return control.is_listening(RunDirectory(Path(config.data)))
+
+
+def _check_admin(listen: str) -> None:
+    """Bind as the admin process will: ZeroMQ takes an interface for a host and no name."""
+    host, _, port = listen.rpartition(":")
+    context = zmq.Context(1)
+    try:
+        for number in (int(port), int(port) + 1):
+            context.socket(zmq.ROUTER).bind(f"tcp://{host}:{number}")
+    except zmq.ZMQError as error:
+        raise ConfigError(
+            f"admin.listen = {listen}: {error.strerror}; give an address of this machine, as numbers, with two free ports "
+            "(this one and the next), for example 0.0.0.0:8490"
+        ) from error
+    finally:
+        context.destroy(linger=0)
+
+
+def _check_data(config: Config, data: Path) -> None:
+    """:raises DataDirectoryError: no start can use it"""
+    try:
+        place = data
+        while not os.path.lexists(place):  # a start makes what is missing
+            place = place.parent
+        if not stat.S_ISDIR(os.stat(place).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if place == data:
+            read_map(data, config.shards)
+            apps.check_first(apps.load(data), config, data)
+            Notifiers(data).any()
+        elif len(os.fsencode(data.name)) > os.pathconf(place, "PC_NAME_MAX"):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    except OSError as error:
+        raise DataDirectoryError(
+            f"{data}: {error.strerror}; give a directory this user can write with --data"
+        ) from error
