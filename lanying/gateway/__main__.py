@@ -32,6 +32,7 @@ from lanying.config.runtime import RuntimeSettings
 from lanying.gateway.app import build
 from lanying.gateway.http.endpoint import Services
 from lanying.gateway.http.metrics import Metrics, ProcessCollector
+from lanying.gateway.http.metrics_page import DEADLINE_S, MetricsPage, ProcessRows
 from lanying.gateway.server import Adopter
 from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.supervisor import control
@@ -66,8 +67,9 @@ class Process:
         """Serve."""
         self.bus.start(self._loop)
         if "metrics" in self.launch.fds:
-            self._metrics.registry.register(ProcessCollector(self._rows))
-            page = Adopter(make_asgi_app(self._metrics.registry), self._loop)
+            rows = ProcessRows(self._rows)
+            self._metrics.registry.register(ProcessCollector(lambda: rows.rows))
+            page = Adopter(MetricsPage(make_asgi_app(self._metrics.registry), rows), self._loop)
             listener = socket.socket(fileno=self.launch.fds["metrics"])
             await self._loop.create_server(page.protocol, sock=listener)
         self.receiver.start()
@@ -98,11 +100,8 @@ class Process:
         self._loop.call_later(limits.HEARTBEAT_INTERVAL_S, self.heartbeat)
 
     def _rows(self) -> list[dict[str, Any]]:
-        """Every process as the supervisor has it: one question on a local socket, a millisecond, per scrape."""
-        try:
-            status = control.ask(self.launch.run, {"do": "status"}, 1.0)
-        except LanyingError:
-            return []
+        """Every process as the supervisor has it. Blocks. :raises LanyingError: it does not answer"""
+        status = control.ask(self.launch.run, {"do": "status"}, DEADLINE_S)
         own = {"name": SUPERVISOR, "state": "ready", "restarts": 0, "figures": status["figures"]}
         return [*status["processes"], own]
 

@@ -79,7 +79,7 @@ _LINK: Final = re.compile(r"link_([0-9]+)_depth")
 class ProcessCollector(Collector):
     """The figures of all processes, with the label ``process``.
 
-    :param rows: the processes of a status, as the supervisor answers it; asked at every scrape
+    :param rows: the processes of a status, as the supervisor answers it; as last answered
     """
 
     def __init__(self, rows: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
