@@ -20,12 +20,21 @@ MAX_HTTP_HEAD_BYTES: Final = 16 * 1024
 # --- before login (router) -------------------------------------------------------------------------------------
 LOGIN_TIMEOUT_S: Final = 10.0
 """From accept to a complete login frame."""
-LOGIN_BYTES: Final = 64 * 1024
-"""Everything a connection may send before it is logged in."""
+LOGIN_BYTES: Final = 16 * 1024
+"""Everything a connection may send between its upgrade and its login: a login is 1 KB, as a JSON array of bytes four times that."""
+LOGIN_FRAMES: Final = 6
+"""Frames a connection may send up to its login: a refused one may be repeated five times."""
+LOGIN_TOKEN_CHARS: Final = 2048
+"""Longest token that is looked at; ours have 200 characters."""
 LOGIN_REFUSED_IDLE_S: Final = 30.0
 """A refused login keeps its socket (xsync 5.1): closing at once makes clients loop."""
+ARRIVAL_S: Final = 60.0
+"""From accept to the end of a connection that has not logged in, whatever it sends."""
 PENDING_CONNECTIONS: Final = 4096
-"""Connections waiting for their login, all addresses together: 64 KiB each at the worst."""
+"""Connections waiting for their login: ``LOGIN_BYTES`` each at the worst. As many may be sending their request's head.
+With more, the peer that has the most gives up its idlest."""
+PENDING_CONNECTIONS_PER_PEER: Final = 1024
+"""Of these, for one address (IPv6: /64) that is neither this machine's nor a trusted proxy's."""
 CONNECTIONS_PER_ADDRESS_PER_S: Final = 200
 """New connections of one address; a school behind one NAT logs in within seconds."""
 
@@ -441,8 +450,12 @@ assert LINK_BLOB_BUNDLES <= LINK_WINDOW
 assert BATCH_BYTES < OUT_SOFT_BYTES < OUT_HARD_BYTES
 # What is pushed from memory fits an answer, and an answer is found within one look.
 assert TAIL_METAS <= BATCH_METAS <= PULL_ENTRIES and HISTORY_PAGE <= PULL_ENTRIES
-# A head is refused for its own length before the connection is for all it sent.
-assert MAX_HTTP_HEAD_BYTES + READ_BYTES <= LOGIN_BYTES
+# A login fits what may be sent before it, also as a JSON array of bytes.
+assert 4 * (LOGIN_TOKEN_CHARS + DEVICE_GUID_CHARS) < LOGIN_BYTES
+# A connection ends in the router some time, and not before it had its chance.
+assert LOGIN_TIMEOUT_S <= LOGIN_REFUSED_IDLE_S < ARRIVAL_S
+assert PENDING_CONNECTIONS_PER_PEER <= PENDING_CONNECTIONS and REST_CONNECTIONS_PER_PEER <= REST_CONNECTIONS
+assert REST_BODY_BYTES_NO_TOKEN <= REST_BODY_BYTES <= REST_BODIES_BYTES_PER_PEER <= REST_BODIES_BYTES
 # A client that keeps to its pings, or asks for the unread list, is never idle.
 assert PING_INTERVAL_MS + PING_TIMEOUT_MS < SESSION_IDLE_S * 1000 and HEARTBEAT_S < SESSION_IDLE_S
 # An acknowledgement is not awaited longer than it may wait, and waits grow.

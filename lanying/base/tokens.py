@@ -74,5 +74,5 @@ def _verified(key: bytes, token: str) -> Identity:
             epoch=int(claims["epoch"]),
             expires=int(claims.get("exp", 0)),
         )
-    except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
+    except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, RecursionError) as error:  # the last by nested JSON
         raise TokenError("token invalid") from error

@@ -58,9 +58,10 @@ _WEB_START = b"\x08\x00\x10\x00\x18"
 _PAYLOAD_TAG = 0x22
 
 
-def parse_frame(data: bytes) -> tuple[int, bytes]:
+def parse_frame(data: bytes, inflates: bool = True) -> tuple[int, bytes]:
     """``(command, payload)`` of a Frame. The command is not checked: an unknown one is the caller's to refuse.
 
+    :param inflates: False: compressed frames are refused, for strangers
     :raises FrameError: PB_PARSER_ERROR not a Frame, not inflatable or larger than ``MAX_INFLATED_BYTES`` inflated;
         ENCRYPT_METHOD_UNSUPPORTED
     """
@@ -78,10 +79,10 @@ def parse_frame(data: bytes) -> tuple[int, bytes]:
                 start += 1
             if start + length == size:
                 return command, data[start:]
-    return _parse_any(data)
+    return _parse_any(data, inflates)
 
 
-def _parse_any(data: bytes) -> tuple[int, bytes]:
+def _parse_any(data: bytes, inflates: bool) -> tuple[int, bytes]:
     try:
         frame = pb.Frame.FromString(data)
     except DecodeError:
@@ -90,6 +91,8 @@ def _parse_any(data: bytes) -> tuple[int, bytes]:
         raise FrameError(pb.Status.ENCRYPT_METHOD_UNSUPPORTED, "frames are sent plain, inside TLS")
     if frame.compress_method == pb.Frame.NONE:
         return frame.command, frame.payload
+    if not inflates:
+        raise FrameError(pb.Status.PB_PARSER_ERROR, "frames up to the login are sent plain")
     if frame.compress_method == pb.Frame.ZLIB:
         return frame.command, _inflate(frame.payload)
     raise FrameError(pb.Status.PB_PARSER_ERROR, "unknown compression")

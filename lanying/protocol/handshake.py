@@ -51,6 +51,7 @@ _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~\x80-\xff]+) H
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})(?: .*)?")
 _FIRST_LINE_START = re.compile(rb"[ -~\x80-\xff]*\r?\n?")
 """What the beginning of a request line may look like: neither a TLS greeting nor another binary protocol."""
+_SLASHES = re.compile("//+")
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 
 
@@ -81,7 +82,7 @@ class Head(NamedTuple):
     """A request head.
 
     :ivar target: as sent, for example ``/socket.io/?EIO=3&transport=websocket``
-    :ivar path: without query, not percent-decoded
+    :ivar path: without query, not percent-decoded, doubled slashes made one
     :ivar query: behind the question mark, not decoded; may be empty
     :ivar headers: by lower-case name; repeated ones joined by ``", "``
     :ivar size: bytes of the head with the empty line; what follows belongs to the connection
@@ -134,6 +135,7 @@ def parse_head(data: bytes) -> Head | None:
     if target[0] != "/" and "://" in target:  # absolute form, as through a proxy
         location = "/" + target.partition("://")[2].partition("/")[2]
     path, _, query = location.partition("#")[0].partition("?")
+    path = _SLASHES.sub("/", path)
     return Head(method, target, path, query, headers, end + len(_END), version)
 
 
@@ -161,12 +163,12 @@ def is_upgrade(head: Head) -> bool:
 
 
 def connection_kind(head: Head) -> int:
-    """``SOCKETIO`` or ``XSYNC``, by path.
+    """``SOCKETIO`` or ``XSYNC``, by path; ``/`` is ``XSYNC`` unless a subprotocol is asked for.
 
     :raises BadRequest: 404 another path; 400 with an explanation in JSON for anything but Engine.IO 3 over WebSocket
     """
-    if head.path == XSYNC_PATH:
-        return XSYNC
+    if head.path == XSYNC_PATH or (head.path == "/" and "sec-websocket-protocol" not in head.headers):
+        return XSYNC  # SDKs for apps and mini programs open the bare address
     if head.path not in (SOCKETIO_PATH, SOCKETIO_PATH[:-1]):
         raise BadRequest(404, f"no WebSocket at {head.path[:100]}")
     parameters = head.parameters

@@ -12,7 +12,10 @@ In HANDED and VISITING nothing is read, so the kernel holds what a client sends 
 travels with the socket, and stays here as well for the case that the shard refuses.
 
 A refused login keeps the connection: closing at once makes the web SDK connect and fail again for ever (specification
-section 5.1). Only another login moves the deadline, pings do not.
+section 5.1). Only another login moves the deadline, pings do not, and nothing moves it beyond ``ARRIVAL_S``. Up to the login there are
+``LOGIN_FRAMES`` frames, none of them compressed.
+
+A trusted proxy speaks for its client: with a PROXY header in front of everything, or with ``X-Forwarded-For`` in an upgrade.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import ProtocolError
+from lanying.base.peers import Proxies
 from lanying.base.states import State, transitions
 from lanying.bus.handoff.records import Login, Visitor
 from lanying.protocol import frame as frames
@@ -40,9 +44,11 @@ from lanying.protocol.handshake import (
     is_upgrade,
     parse_head,
 )
-from lanying.protocol.websocket import GOING_AWAY, MESSAGE_TOO_BIG, POLICY_VIOLATION, close_frame
+from lanying.protocol.proxy import may_begin, parse_proxy
+from lanying.protocol.websocket import GOING_AWAY, MESSAGE_TOO_BIG, POLICY_VIOLATION, TRY_AGAIN_LATER, close_frame
 from lanying.router.login import Doorkeeper, Handoff, refuse_sync
 
+NOBODY: Final = Proxies()
 RETRY_IDLE_S: Final = 5.0
 """A login refused because its shard is down: the client has to connect again soon, not to show an error and wait."""
 
@@ -71,7 +77,9 @@ class Event(IntEnum):
     VIOLATION = auto()
     """A frame breaks the protocol."""
     FLOOD = auto()
-    """More bytes than a login needs."""
+    """More bytes or frames than a login needs."""
+    DISPLACED = auto()
+    """Its place is needed for somebody else."""
     DEADLINE = auto()
     """The time for the request or the login is over."""
     DRAIN = auto()
@@ -91,6 +99,7 @@ TRANSITIONS: Final = transitions(
         (HEAD, Event.REQUEST): ("", VISITING),
         (HEAD, Event.GARBAGE): ("garbage", CLOSED),
         (HEAD, Event.DEADLINE): ("deadline", CLOSED),
+        (HEAD, Event.DISPLACED): ("displaced", CLOSED),
         (HEAD, Event.DRAIN): ("drain", CLOSED),
         (LOGIN, Event.BYTES): ("", LOGIN),
         (LOGIN, Event.ADMITTED): ("", HANDED),
@@ -98,6 +107,7 @@ TRANSITIONS: Final = transitions(
         (LOGIN, Event.VIOLATION): ("violation", CLOSED),
         (LOGIN, Event.FLOOD): ("flood", CLOSED),
         (LOGIN, Event.DEADLINE): ("deadline", CLOSED),
+        (LOGIN, Event.DISPLACED): ("displaced", CLOSED),
         (LOGIN, Event.DRAIN): ("drain", CLOSED),
         (HANDED, Event.REFUSED): ("", LOGIN),
         (VISITING, Event.REFUSED): ("gateway", CLOSED),
@@ -145,17 +155,37 @@ Action = Write | ToShard | ToGateway | Refusal | Close
 class Arrival:
     """A connection before its login. ``now`` is monotonic seconds.
 
+    :param proxies: whose word about their clients is believed
+    :ivar address: the client's; of a proxy, until it has said whose
     :ivar state: see the module
     :ivar deadline: when :meth:`timed_out` is to be called, unless the state is HANDED or VISITING
-    :ivar received: bytes received; bounded by ``LOGIN_BYTES`` and one read
+    :ivar received: bytes received, of the head and then of what follows it; ``LOGIN_BYTES`` and one read at most
     :ivar idle: its login was refused and it has not tried again
     """
 
-    __slots__ = ("_connection", "_doorkeeper", "_head", "_uid", "address", "deadline", "idle", "received", "state")
+    __slots__ = (
+        "_connection",
+        "_doorkeeper",
+        "_end",
+        "_frames",
+        "_head",
+        "_proxies",
+        "_secure",
+        "_uid",
+        "address",
+        "deadline",
+        "idle",
+        "received",
+        "state",
+    )
 
-    def __init__(self, doorkeeper: Doorkeeper, address: str, now: float) -> None:
+    def __init__(self, doorkeeper: Doorkeeper, address: str, now: float, proxies: Proxies = NOBODY) -> None:
         self._doorkeeper = doorkeeper
+        self._proxies = proxies
         self._head = b""
+        self._frames = 0
+        self._secure = False
+        self._end = now + limits.ARRIVAL_S
         self._uid = 0
         self._connection: Connection | None = None
         self.address = address
@@ -187,7 +217,7 @@ class Arrival:
             return self._close(Event.REFUSED, [error_response(503, reason, headers, body)])
         self._move(Event.REFUSED)
         self.idle = True
-        self.deadline = now + idle_s
+        self.deadline = min(now + idle_s, self._end)
         out = [self._wrap(frames.provision_refused(code, reason, self._uid))]
         return [Refusal(self._uid, code, reason), *self._read_frames(out, now)]
 
@@ -196,6 +226,12 @@ class Arrival:
         if self.state is LOGIN:
             return self._close(Event.DEADLINE, [close_frame(POLICY_VIOLATION, "no login")])
         return self._close(Event.DEADLINE, [error_response(408, "no request")] if self.received else [])
+
+    def displaced(self) -> list[Action]:
+        """The place is needed for somebody else."""
+        if self.state is LOGIN:
+            return self._close(Event.DISPLACED, [close_frame(TRY_AGAIN_LATER, "too many connections")])
+        return self._close(Event.DISPLACED, [error_response(503, "too many connections", {"Retry-After": "1"})])
 
     def drain(self) -> list[Action]:
         """The router ends: whoever has not logged in connects again."""
@@ -208,6 +244,16 @@ class Arrival:
         head = self._head = self._head + data if self._head else data
         if not first and b"\n" not in data and len(head) < limits.MAX_HTTP_HEAD_BYTES:
             return []  # nothing can have become complete: a head sent byte by byte is not parsed byte by byte
+        if self._proxies and self.address in self._proxies and may_begin(head):
+            try:
+                proxied = parse_proxy(head)
+            except BadRequest as error:
+                return self._close(Event.GARBAGE, [error.response()])
+            if proxied is None:
+                return []
+            self.address = proxied.address or self.address
+            self._secure = proxied.secure
+            self._head = head = head[proxied.size :]
         if _NEVER_UPGRADE.match(head):
             return self._visit()
         try:
@@ -216,11 +262,13 @@ class Arrival:
                 return []
             if parsed.path not in _WEBSOCKET_PATHS and not is_upgrade(parsed):
                 return self._visit()
+            self.address = self._proxies.client(self.address, parsed.headers.get("x-forwarded-for", ""))
             kind = connection_kind(parsed)
             answer = accept_upgrade(parsed)
         except BadRequest as error:
             return self._close(Event.GARBAGE, [error.response()])
         self._head = b""
+        self.received = len(head) - parsed.size
         self._move(Event.UPGRADE)
         connection = self._connection = Connection(kind, "server", limits.LOGIN_BYTES)
         out = [answer, connection.opening()]
@@ -230,7 +278,7 @@ class Arrival:
         return self._read_frames(out, now)
 
     def _visit(self) -> list[Action]:
-        visitor = Visitor(self.address, self._head)
+        visitor = Visitor(self.address, self._head, self._secure)
         self._head = b""
         self._move(Event.REQUEST)
         return [ToGateway(visitor)]
@@ -246,6 +294,9 @@ class Arrival:
             while (data := connection.next_frame()) is not None:
                 if connection.replies:
                     out.append(connection.take_replies())
+                self._frames += 1
+                if self._frames > limits.LOGIN_FRAMES:
+                    return actions + self._close(Event.FLOOD, [*out, close_frame(POLICY_VIOLATION, "no login")])
                 decision = self._frame(data, out, actions, now)
                 if decision is not None:
                     self._move(Event.ADMITTED)
@@ -268,7 +319,7 @@ class Arrival:
     def _frame(self, data: bytes, out: list[bytes], actions: list[Action], now: float) -> Handoff | None:
         """One frame: a login that goes to a shard, or an answer in ``out``."""
         try:
-            command, payload = frames.parse_frame(data)
+            command, payload = frames.parse_frame(data, inflates=False)
         except FrameError as error:
             out.append(self._wrap(frames.refusal(0, error.status_code, error.reason)))
             return None
@@ -290,7 +341,7 @@ class Arrival:
         out.append(self._wrap(frames.provision_refused(decision.code, decision.reason, decision.uid)))
         actions.append(Refusal(decision.uid, decision.code, decision.reason))
         self.idle = True
-        self.deadline = now + limits.LOGIN_REFUSED_IDLE_S
+        self.deadline = min(now + limits.LOGIN_REFUSED_IDLE_S, self._end)
         return None
 
     def _wrap(self, data: bytes) -> bytes:

@@ -25,6 +25,8 @@ from lanying.base import limits, logs
 from lanying.base.clock import monotonic
 from lanying.base.failpoints import failpoint
 from lanying.base.ids import slot_of
+from lanying.base.peers import Proxies, peer_key, plain_address
+from lanying.base.places import Places
 from lanying.bus.handoff.records import Login, Visitor, encode
 from lanying.bus.handoff.sender import Sender
 from lanying.bus.handoff.wire import RESTARTING, Lost, Refused, Result
@@ -33,6 +35,8 @@ from lanying.protocol.frame import STATUS_NAMES
 from lanying.protocol.handshake import error_response
 from lanying.router.arrival import (
     HANDED,
+    LOGIN,
+    NOBODY,
     RETRY_IDLE_S,
     VISITING,
     Action,
@@ -44,7 +48,8 @@ from lanying.router.arrival import (
     Write,
 )
 from lanying.router.login import Doorkeeper
-from lanying.router.throttle import Admission, Throttle, plain_address
+from lanying.router.refusals import QUIET_S, Refusals
+from lanying.router.throttle import Throttle
 from lanying.router.wheel import Wheel
 
 log = logging.getLogger(__name__)
@@ -57,24 +62,24 @@ DRAIN_S: Final = 2.0
 """How long a drain waits for logins and hand-offs under way."""
 
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_TURNED_AWAY = {
-    Admission.TOO_FAST: error_response(429, "too many connections from this address", {"Retry-After": "1"}),
-    Admission.FULL: error_response(503, "too many connections", {"Retry-After": "1"}),
-}
+_TOO_FAST: Final = error_response(429, "too many connections from this address", {"Retry-After": "1"})
+_FULL: Final = error_response(503, "too many connections", {"Retry-After": "1"})
 
 
 class _Guest:
     """A client socket in the hands of the router.
 
     :ivar moved: the first shard named another one
+    :ivar places: where it has a place: among the heads, the logins, or nowhere while it moves
     """
 
-    __slots__ = ("arrival", "fd", "moved")
+    __slots__ = ("arrival", "fd", "moved", "places")
 
     def __init__(self, fd: int, arrival: Arrival) -> None:
         self.fd = fd
         self.arrival = arrival
         self.moved = False
+        self.places: Places[_Guest] | None = None
 
 
 class Listener:
@@ -82,6 +87,8 @@ class Listener:
 
     :param listener: listening TCP socket, IPv4, IPv6 or both
     :param shards: a sender per shard
+    :param proxies: whose word about their clients is believed
+    :param places: connections that may wait with their request's head, and as many with their login
     :param clock: monotonic seconds
     :ivar counts: ``accepted``, ``turned_away_…``, ``handed_over``, ``visitors``, ``refused`` (logins), ``lost`` and, by the
         reason of :class:`~lanying.router.arrival.Close`, ``closed_…``
@@ -97,7 +104,9 @@ class Listener:
         gateway: Sender,
         loop: asyncio.AbstractEventLoop,
         *,
-        throttle: Throttle | None = None,
+        proxies: Proxies = NOBODY,
+        places: int = limits.PENDING_CONNECTIONS,
+        places_per_peer: int = limits.PENDING_CONNECTIONS_PER_PEER,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -108,7 +117,12 @@ class Listener:
         self._shards = shards
         self._gateway = gateway
         self._loop = loop
-        self._throttle = Throttle() if throttle is None else throttle
+        self._proxies = proxies
+        self._throttle = Throttle(proxies)
+        # Apart, so that a flood of logins leaves room for requests, and the other way round.
+        self._heads: Places[_Guest] = Places(places, places_per_peer)
+        self._logins: Places[_Guest] = Places(places, places_per_peer)
+        self._unsaid = Refusals()
         self._clock = clock
         self._epoll = select.epoll()
         self._guests: dict[int, _Guest] = {}
@@ -200,14 +214,32 @@ class Listener:
             failpoint("router.accepted")
 
     def _welcome(self, fd: int, address: str, now: float) -> None:
-        admission = self._throttle.admit(address, now)
-        if admission is not Admission.OK:
-            self.counts[f"turned_away_{admission.value}"] += 1
-            _turn_away(fd, _TURNED_AWAY[admission])
+        if not self._throttle.admit(address, now):
+            self.counts["turned_away_too_fast"] += 1
+            _turn_away(fd, _TOO_FAST)
+            return
+        guest = _Guest(fd, Arrival(self._doorkeeper, address, now, self._proxies))
+        if not self._take_place(guest, self._heads, now):
+            self.counts["turned_away_full"] += 1
+            _turn_away(fd, _FULL)
             return
         self.counts["accepted"] += 1
-        guest = self._guests[fd] = _Guest(fd, Arrival(self._doorkeeper, address, now))
+        self._guests[fd] = guest
         self._watch(guest)
+
+    def _take_place(self, guest: _Guest, places: Places[_Guest], now: float) -> bool:
+        """Whether there was a place, or somebody idle who made room."""
+        address = guest.arrival.address
+        key = peer_key(address)
+        if places.full(key, limited=self._throttle.limited(address)):
+            idlest = places.make_room(key, now)
+            if idlest is None:
+                return False
+            self._perform(idlest, idlest.arrival.displaced())
+        self._leave_place(guest)
+        places.enter(guest, key, now)
+        guest.places = places
+        return True
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -225,11 +257,19 @@ class Listener:
             return
         except OSError:  # reset, timed out, unreachable: gone in one way or another
             data = b""
-        if data:
-            self._perform(guest, guest.arrival.receive(data, now))
-        else:
+        if not data:
             self.counts["closed_left"] += 1
             self._close(guest)
+            return
+        arrival, before = guest.arrival, guest.arrival.address
+        actions = arrival.receive(data, now)
+        if arrival.state is LOGIN and guest.places is self._heads:
+            fast = arrival.address != before and not self._throttle.admit(arrival.address, now)
+            if fast or not self._take_place(guest, self._logins, now):
+                actions += arrival.displaced()
+        elif guest.places is not None:
+            guest.places.heard(guest, now)
+        self._perform(guest, actions)
 
     def _on_timer(self) -> None:
         self.tick()
@@ -243,6 +283,8 @@ class Listener:
                 self._wheel.schedule(guest, guest.arrival.deadline)
             else:
                 self._perform(guest, guest.arrival.timed_out())
+        for peer, count in self._unsaid.due(now):
+            log.info("event=logins_refused address=%s count=%d seconds=%.0f", peer or "others", count, QUIET_S)
         self._resume()
 
     # --- acting ------------------------------------------------------------------------------------------------
@@ -264,8 +306,7 @@ class Listener:
             elif isinstance(action, Refusal):
                 self.counts["refused"] += 1
                 self.refusals[action.code] += 1
-                text = "event=login_refused uid=%d address=%s code=%d reason=%r"
-                logs.about(log, logging.INFO, action.uid, text, guest.arrival.address, action.code, action.reason)
+                self._log_refusal(action, guest.arrival.address)
             else:
                 assert isinstance(action, Close)
                 self.counts["closed_" + action.why] += 1
@@ -282,6 +323,7 @@ class Listener:
     def _hand_over(self, guest: _Guest, sender: Sender, record: Login | Visitor) -> None:
         self._unwatch(guest)
         guest.moved = False
+        self._leave_place(guest)
         self._moving += 1
         failpoint("router.before_handoff")
         sender.send(guest.fd, encode(record), partial(self._on_result, guest, record))
@@ -310,7 +352,10 @@ class Listener:
             self._forget(guest)
         else:
             idle_s = limits.LOGIN_REFUSED_IDLE_S if result.sent else RETRY_IDLE_S
-            actions = guest.arrival.refused(result.code, result.reason, self._clock(), idle_s)
+            now = self._clock()
+            actions = guest.arrival.refused(result.code, result.reason, now, idle_s)
+            if guest.arrival.state is LOGIN and not self._take_place(guest, self._logins, now):
+                actions += guest.arrival.displaced()
             self._watch(guest)
             self._perform(guest, actions)
         self._check_drain()
@@ -321,11 +366,21 @@ class Listener:
         os.close(guest.fd)
 
     def _forget(self, guest: _Guest) -> None:
+        self._leave_place(guest)
         del self._guests[guest.fd]
-        self._throttle.release()
         if not self._accepting:
             self._resume()
             self._check_drain()
+
+    def _leave_place(self, guest: _Guest) -> None:
+        if guest.places is not None:
+            guest.places.leave(guest)
+            guest.places = None
+
+    def _log_refusal(self, refusal: Refusal, address: str) -> None:
+        if self._unsaid.first(peer_key(address), self._clock()) or logs.watched:
+            text = "event=login_refused uid=%d address=%s code=%d reason=%r"
+            logs.about(log, logging.INFO, refusal.uid, text, address, refusal.code, refusal.reason)
 
     # --- the end -----------------------------------------------------------------------------------------------
 

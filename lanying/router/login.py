@@ -59,8 +59,10 @@ def claimed_app(token: str) -> str:
     """
     try:
         _, body, _ = token.split(".")
+        if len(token) > limits.LOGIN_TOKEN_CHARS:
+            raise TokenError("token too long")
         return _decode_claims(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))).app
-    except (ValueError, binascii.Error, msgspec.DecodeError):
+    except (ValueError, binascii.Error, msgspec.DecodeError, RecursionError):  # the last by 1,000 brackets
         raise TokenError("token invalid") from None
 
 

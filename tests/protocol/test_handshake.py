@@ -183,7 +183,7 @@ def test_paths(target: str, kind: int) -> None:
         ("/socket.io/?EIO=4&transport=websocket", 400, "EIO=3"),
         ("/socket.io/?transport=websocket", 400, "EIO=3"),
         ("/xsync/", 404, ""),
-        ("/", 404, ""),
+        ("/other", 404, ""),
     ],
 )
 def test_refused_paths(target: str, status: int, word: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+from base64 import urlsafe_b64encode
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -9,11 +12,12 @@ from hypothesis import strategies as st
 
 from lanying.base import limits
 from lanying.base.errors import UnexpectedEvent
+from lanying.base.peers import Proxies
 from lanying.bus.handoff.records import Visitor
 from lanying.protocol import frame as frames
 from lanying.protocol.connection import SOCKETIO, XSYNC, Connection, wrap_client
 from lanying.protocol.handshake import check_upgrade_response, client_path, new_key, upgrade_request
-from lanying.protocol.schema.xsync_pb2 import Provision, Status, SyncDL
+from lanying.protocol.schema.xsync_pb2 import Frame, Provision, Status, SyncDL
 from lanying.protocol.websocket import BINARY, PING, TEXT, encode_frame
 from lanying.router.arrival import (
     CLOSED,
@@ -312,10 +316,118 @@ def test_a_message_no_login_can_have_is_refused_by_its_length() -> None:
 def test_too_much_before_a_login() -> None:
     client = Client()
     client.send(client.head())
-    client.send(client.frame(frames.unread_request()) * 2000)
+    client.send(encode_frame(TEXT, b"2", True) * 4000)
     assert client.actions == [Close("flood")]
     assert client.closed_with == 1009
     assert client.arrival.received <= limits.LOGIN_BYTES + limits.READ_BYTES
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("what", ["refused login", "unread", "pull", "garbage", "deep JSON"])
+def test_a_connection_may_send_a_login_and_five_more_frames(kind: int, what: str) -> None:
+    client = Client(kind)
+    frame = {
+        "refused login": client.login(good=False),
+        "unread": client.frame(frames.unread_request()),
+        "pull": client.frame(frames.sync_pull(7)),
+        "garbage": client.frame(b"\xff\xff"),
+        "deep JSON": client.frame(
+            frames.provision(UID, "a." + urlsafe_b64encode(b"[" * 1500).decode() + ".c", "g", "Web")
+        ),
+    }[what]
+    client.send(client.head() + frame * limits.LOGIN_FRAMES)
+    assert client.arrival.state is LOGIN
+    client.send(frame, NOW + 1)
+    assert client.actions[-1] == Close("flood")
+    assert client.closed_with == 1008
+
+
+def test_frames_are_not_inflated_for_strangers() -> None:
+    client = Client()
+    bomb = Frame(
+        command=frames.SYNC, compress_method=Frame.ZLIB, payload=zlib.compress(bytes(250_000))
+    ).SerializeToString()
+    client.send(client.head() + client.frame(bomb))
+    assert client.statuses() == [(frames.SYNC, Status.PB_PARSER_ERROR, "frames up to the login are sent plain")]
+
+
+def test_nothing_keeps_a_connection_in_the_router_for_more_than_a_minute() -> None:
+    client = Client()
+    client.send(client.head())
+    for second in range(0, 60, 15):
+        client.send(client.login(good=False), NOW + second)
+    assert client.arrival.deadline == NOW + limits.ARRIVAL_S
+    client.send(client.login(), NOW + 50)
+    client.perform(client.arrival.refused(Status.FAIL, "no", NOW + 55))
+    assert client.arrival.deadline == NOW + limits.ARRIVAL_S
+
+
+def test_who_is_displaced_is_told() -> None:
+    head, login = Client(), Client()
+    login.send(login.head())
+    for client in (head, login):
+        client.perform(client.arrival.displaced())
+        assert client.actions == [Close("displaced")]
+    assert head.text.startswith(b"HTTP/1.1 503 ")
+    assert login.closed_with == 1013
+
+
+def test_an_upgrade_at_the_bare_address_is_xsync() -> None:
+    client = Client(XSYNC)
+    client.send(upgrade_request("im.example", "/", client.key) + client.login())
+    assert client.handed().login.kind == XSYNC
+    other = Client(XSYNC)
+    other.send(upgrade_request("im.example", "/", other.key, {"Sec-WebSocket-Protocol": "mqtt"}))
+    assert other.text.startswith(b"HTTP/1.1 404 ")
+    doubled = Client(SOCKETIO)
+    doubled.send(upgrade_request("im.example", "//socket.io//?EIO=3&transport=websocket", doubled.key))
+    assert doubled.opened
+
+
+# --- behind a proxy --------------------------------------------------------------------------------------------
+
+TRUSTED = Proxies(["192.0.2.0/24"])
+PROXY = b"\r\n\r\n\x00\r\nQUIT\n"
+TCP4 = PROXY + b"\x21\x11" + (12).to_bytes(2, "big") + bytes([203, 0, 113, 9, 192, 0, 2, 1]) + b"\x10\x00\x20\x00"
+TLS = PROXY + b"\x21\x11" + (20).to_bytes(2, "big") + TCP4[16:] + b"\x20\x00\x05\x01\x00\x00\x00\x00"
+LOCAL = PROXY + b"\x20\x00\x00\x00"
+
+
+def behind(proxies: Proxies, step: int = 0) -> Client:
+    client = Client(step=step)
+    client.arrival = Arrival(DOORKEEPER, "192.0.2.1", NOW, proxies)
+    return client
+
+
+def test_a_trusted_proxy_names_the_client_of_an_upgrade(step: int) -> None:
+    for proxies, address in ((TRUSTED, "203.0.113.9"), (Proxies(), "192.0.2.1")):
+        client = behind(proxies, step)
+        header = {"X-Forwarded-For": "8.8.8.8, 203.0.113.9"}
+        client.send(upgrade_request("im.example", client_path(SOCKETIO), client.key, header) + client.login())
+        assert client.handed().login.address == address
+
+
+@pytest.mark.parametrize(("header", "address"), [(TCP4, "203.0.113.9"), (TLS, "203.0.113.9"), (LOCAL, "192.0.2.1")])
+def test_a_proxy_header_names_the_client(header: bytes, address: str, step: int) -> None:
+    client = behind(TRUSTED, step)
+    client.send(header + client.head() + client.login())
+    assert client.handed().login.address == address
+    visitor = behind(TRUSTED, step)
+    visitor.send(header + b"GET /x HTTP/1.1\r\nX-Forwarded-For: 8.8.8.8\r\n\r\n")
+    [action] = visitor.actions
+    assert isinstance(action, ToGateway)
+    assert (action.visitor.address, action.visitor.secure) == (address, header is TLS)
+    assert (action.visitor.first_bytes + visitor.unsent).startswith(b"GET /x ")
+
+
+@pytest.mark.parametrize(
+    "header", [TCP4, PROXY + b"\x11\x11\x00\x00", PROXY + b"\x21\x11\xff\xff", PROXY + b"\x21\x11\x00\x01a"]
+)
+def test_a_proxy_header_of_a_stranger_or_a_broken_one_is_garbage(header: bytes, step: int) -> None:
+    client = behind(Proxies() if header is TCP4 else TRUSTED, step)
+    client.send(header + b"GET / HTTP/1.1\r\n\r\n")
+    assert client.text.startswith(b"HTTP/1.1 400 ")
+    assert client.actions == [Close("garbage")]
 
 
 def test_drain() -> None:
@@ -363,7 +475,7 @@ def test_any_bytes_give_actions_and_a_bounded_buffer(prefix: bytes, pieces: list
         ends = [action for action in actions if isinstance(action, Close | ToShard | ToGateway)]
         assert len(ends) <= 1
         assert not ends or actions[-1] is ends[0]
-        assert arrival.received <= limits.LOGIN_BYTES + limits.READ_BYTES
+        assert arrival.received <= max(limits.LOGIN_BYTES, limits.MAX_HTTP_HEAD_BYTES) + limits.READ_BYTES
         if isinstance(actions[-1] if actions else None, ToShard):
             assert arrival.state is HANDED
             arrival.refused(Status.FAIL, "no", NOW)
@@ -391,6 +503,7 @@ CALLS = {
     Event.BYTES: lambda arrival: arrival.receive(b"", NOW),
     Event.REFUSED: lambda arrival: arrival.refused(Status.FAIL, "no", NOW),
     Event.DEADLINE: lambda arrival: arrival.timed_out(),
+    Event.DISPLACED: lambda arrival: arrival.displaced(),
     Event.DRAIN: lambda arrival: arrival.drain(),
 }
 STATES = (HEAD, LOGIN, HANDED, VISITING, CLOSED)

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -31,7 +32,6 @@ from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.protocol.websocket import TEXT, encode_frame
 from lanying.router.listener import Listener
 from lanying.router.login import Doorkeeper
-from lanying.router.throttle import Throttle
 from tests.router.test_login import KEY, UID, token
 
 HEAD = upgrade_request("im.example", client_path(SOCKETIO), new_key())
@@ -51,7 +51,7 @@ class World:
     :ivar now: the router's clock
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **options: Any) -> None:
         self.loop = uvloop.new_event_loop()
         self.directory = directory
         self.now = 1000.0
@@ -78,6 +78,7 @@ class World:
             self.senders[-1],
             self.loop,
             clock=lambda: self.now,
+            **options,
         )
         self.clients: list[socket.socket] = []
 
@@ -114,8 +115,8 @@ class World:
 
         self.loop.run_until_complete(poll())
 
-    def connect(self) -> socket.socket:
-        client = socket.create_connection(self.address)
+    def connect(self, source: str = "127.0.0.1") -> socket.socket:
+        client = socket.create_connection(self.address, source_address=(source, 0))
         client.setblocking(False)
         self.clients.append(client)
         return client
@@ -362,18 +363,78 @@ def test_a_shard_that_vanishes_costs_the_connection(world: World) -> None:
     assert world.counts("lost") == 1
 
 
-def test_throttled_clients_get_an_answer(world: World) -> None:
-    world.router._throttle = Throttle(total=2)
-    world.start(0, 1)
-    held = [world.connect(), world.connect()]
-    world.until("both", lambda: world.counts("accepted") == 2)
-    assert world.ends(world.connect()).startswith(b"HTTP/1.1 503 ")
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path, places=2, places_per_peer=2)
+    yield world
+    world.close()
+
+
+def test_a_storm_is_answered(small: World) -> None:
+    small.start(0, 1)
+    held = [small.connect(), small.connect()]
+    small.until("both", lambda: small.counts("accepted") == 2)
+    assert small.ends(small.connect()).startswith(b"HTTP/1.1 503 ")
     held[0].sendall(HEAD + login())
-    world.until("the hand-off", lambda: world.counts("handed_over"))
-    third = world.connect()
+    small.until("the hand-off", lambda: small.counts("handed_over"))
+    third = small.connect()
     third.sendall(HEAD)
-    assert world.read(third, len).startswith(b"HTTP/1.1 101 ")
-    assert world.counts("turned_away_full") == 1
+    assert small.read(third, len).startswith(b"HTTP/1.1 101 ")
+    assert small.counts("turned_away_full") == 1
+
+
+def test_requests_are_served_while_all_places_for_logins_are_taken_and_logins_while_those_for_heads_are(
+    small: World,
+) -> None:
+    small.start(0, 1, -1)
+    for _ in range(2):
+        small.connect().sendall(HEAD + login(good=False))
+    small.until("both refused", lambda: small.counts("refused") == 2)
+    client = small.connect()
+    client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    small.until("the visitor", lambda: small.counts("visitors"))
+
+    for _ in range(2):
+        small.connect().sendall(b"GET /slow")
+    small.until("two heads", lambda: small.counts("accepted") == 5)
+    honest = small.connect("127.0.0.2")
+    honest.sendall(HEAD + login())
+    small.until("the hand-off", lambda: small.counts("handed_over"))
+    assert small.counts("closed_displaced") == 1
+
+
+def test_who_floods_makes_room_with_their_idlest(small: World) -> None:
+    small.start(0, 1)
+    first, second = small.connect(), small.connect()
+    for client in (first, second):
+        client.sendall(HEAD + login(good=False))
+        small.read(client, lambda data: b"token expired" in data)
+    small.now += 1
+    first.sendall(login(good=False))
+    small.read(first, lambda data: b"token expired" in data)
+    honest = small.connect("127.0.0.2")
+    honest.sendall(HEAD)
+    small.read(honest, len)
+    assert small.ends(second).endswith(b"too many connections")
+    assert small.router.figures()["waiting"] == 2
+
+
+def test_refused_logins_are_one_line_per_peer_and_ten_seconds(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    world.start(0, 1)
+    for number in range(20):
+        client = world.connect("127.0.0.2" if number % 2 else "127.0.0.1")
+        client.sendall(HEAD + login(good=False))
+        world.read(client, lambda data: b"token expired" in data)
+    world.now += 11
+    world.router.tick()
+    lines = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert lines == [
+        f"event=login_refused uid={UID} address=127.0.0.1 code={Status.INVALID_TOKEN} reason='token expired'",
+        f"event=login_refused uid={UID} address=127.0.0.2 code={Status.INVALID_TOKEN} reason='token expired'",
+        "event=logins_refused address=127.0.0.1 count=9 seconds=10",
+        "event=logins_refused address=127.0.0.2 count=9 seconds=10",
+    ]
 
 
 def test_accepting_pauses_without_descriptors(

@@ -42,10 +42,12 @@ class Visitor(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
     :ivar address: IP address of the client, without port
     :ivar first_bytes: everything read so far, from the first byte of the request on
+    :ivar secure: a trusted proxy said that the client came over TLS
     """
 
     address: str
     first_bytes: bytes
+    secure: bool = False
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -36,8 +36,8 @@ from lanying.protocol.schema.xsync_pb2 import Status
 FORMAT: Final = 1
 ELSEWHERE: Final = 255
 """Answer code: another shard's user."""
-RECORD_BYTES: Final = limits.LOGIN_BYTES + 16 * 1024
-"""Largest record: everything a client may send before its login, and the fields around it."""
+RECORD_BYTES: Final = limits.MAX_HTTP_HEAD_BYTES + limits.LOGIN_BYTES + limits.READ_BYTES + 40 * 1024
+"""Largest record: everything a client may send before its login, and the fields of the login itself."""
 RETRY_LAST_S: Final = 1.0
 
 OK: Final = int(Status.OK)
