@@ -22,21 +22,21 @@ from bench.host import Host
 RATE_HZ = 400
 
 STEPS: dict[str, tuple[str, ...]] = {
-    "read from sockets (epoll, read)": ("Runner._readable",),
-    "unmask, WebSocket and frame": ("Connection.receive", "parse_frame", "Runner._feed"),
-    "parse SyncUL, dispatch": ("Shard._sync", "Shard.received"),
+    "read from sockets (epoll, read)": ("Sockets.readable",),
+    "unmask, WebSocket and frame": ("Connection.receive", "parse_frame", "Sockets._feed"),
+    "parse SyncUL, dispatch": ("Frames._sync", "Frames.received"),
     "upload: check, id, stored form, rows, acknowledgement": ("Delivery.upload",),
-    "device acknowledges": ("Shard._pull",),
-    "link in: decode, rows": ("Shard.link_batch",),
+    "device acknowledges": ("Pulls.pull",),
+    "link in: decode, rows": ("Dispatcher.link_batch",),
     "number and bundle for links": ("Outbox.seal",),
     "write the batch (RocksDB)": ("RocksStore.write",),
-    "push to devices, answer pulls": ("Shard._offer", "Shard._end_loops", "Timelines.offer", "PullLoop.pull"),
+    "push to devices, answer pulls": ("Pulls.offer", "Pulls._end_loops", "Memberships.offer", "PullLoop.pull"),
     "rest of the tick": ("Shard.seal",),
-    "flush (fsync, hand-over; waits count too)": ("Committer.begin", "Committer._run", "Runner._flush_interval"),
-    "write to sockets": ("Runner._write",),
+    "flush (fsync, hand-over; waits count too)": ("LocalLog.flush", "LocalLog._run", "Runner._flush_interval"),
+    "write to sockets": ("Sockets._write",),
     "bus (ZeroMQ)": ("Bus.flush", "Bus.send", "Bus._receive", "Bus._send_kept"),
     "once a second: cursors, retention, loop ends": ("Runner._every_second",),
-    "turns: release, timers": ("Runner._release", "Runner._commit", "Runner._end_turn", "Runner._flushed"),
+    "turns: release, timers": ("Runner._release", "Ticker._commit", "Ticker.end_turn", "Ticker._durable"),
     "event loop, and waiting for a core": ("main",),
 }
 """Steps of a message: a sample belongs to the innermost frame that is listed here."""

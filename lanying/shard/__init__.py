@@ -12,6 +12,7 @@ core      what all stand on: the tick, the Work that is done in it, queues and h
 store     rows on disk
 ========  ===========================================================================================================
 
-All of that is pure (no loop, no sockets, ``now`` is an argument); ``shard`` puts it together. Edges: ``runner`` reads all ready
-sockets, lets the shard decide, commits once, and only then writes; ``__main__`` is the process.
+All of that is pure (no loop, no sockets, ``now`` is an argument); ``shard`` puts it together. Edges:
+``sockets`` reads all that are ready and lets the shard decide, ``ticker`` commits once and only then lets it write, ``commit`` is the log;
+``runner`` has the bus and the clock, ``__main__`` is the process.
 """

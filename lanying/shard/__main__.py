@@ -95,7 +95,7 @@ class Process:
         except Exception:
             log.exception("event=handoff_failed")
             return wire.Refused(Status.FAIL, "the server failed on this login, its log says why")
-        runner.adopt(session, login.leftover)
+        runner.sockets.adopt(session, login.leftover)
         failpoint("shard.admitted")
         runner.end_turn()
         return wire.ACCEPTED

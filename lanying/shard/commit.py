@@ -10,46 +10,48 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
 from queue import SimpleQueue
 
 from lanying.base import limits
 from lanying.base.clock import monotonic
 from lanying.base.failpoints import failpoint
+from lanying.shard.core.tick import Tick
 from lanying.shard.store.base import Store
+from lanying.shard.ticker import Done
 
 
-class Committer:
-    """Flushes a store, one flush at a time.
+class LocalLog:
+    """The write-ahead log of the local store, a :class:`~lanying.shard.ticker.CommitLog`: a sealed tick is in it already, durable is what a
+    flush that begins afterwards has covered. One flush at a time."""
 
-    :param done: called on the loop after each flush, with the error that stopped it or None; before :meth:`begin` returns if the
-        flush was done there
-    """
-
-    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop, done: Callable[[Exception | None], None]) -> None:
+    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop) -> None:
         self._store = store
         self._loop = loop
-        self._done = done
         self._expected_s = 1.0  # slow until seen otherwise
-        self._wanted: SimpleQueue[bool] = SimpleQueue()
+        self._wanted: SimpleQueue[Done | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
         self._thread.start()
 
-    def begin(self) -> None:
-        """Flush everything written so far."""
+    def append(self, tick: Tick, done: Done) -> None:
+        """See :class:`~lanying.shard.ticker.CommitLog`."""
+        self.flush(done)
+
+    def flush(self, done: Done) -> None:
+        """Flush everything written so far. ``done`` is called on the loop, with the error that stopped it or None; before this returns if
+        the flush was done here."""
         if self._expected_s < limits.FLUSH_INLINE_S:
-            self._done(self._flush())
+            done(self._flush())
         else:
-            self._wanted.put(True)
+            self._wanted.put(done)
 
     def close(self) -> None:
         """Finish the flush under way and end the thread."""
-        self._wanted.put(False)
+        self._wanted.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        while self._wanted.get():
-            self._loop.call_soon_threadsafe(self._done, self._flush())
+        while (done := self._wanted.get()) is not None:
+            self._loop.call_soon_threadsafe(done, self._flush())
 
     def _flush(self) -> Exception | None:
         began = monotonic()

@@ -33,7 +33,7 @@ def test_shares_of_stacks() -> None:
 
 
 def test_a_sample_belongs_to_the_innermost_step() -> None:
-    upload = "Runner._readable (r.py:1);Shard.received (s.py:2);Delivery.upload (d.py:3);RocksBatch.put (b.py:4)"
+    upload = "Sockets.readable (r.py:1);Frames.received (s.py:2);Delivery.upload (d.py:3);RocksBatch.put (b.py:4)"
     stacks = profile.parse(f"main (m.py:1);{upload} 3\nThread.run (t.py:1) 1\n")
     assert stacks.steps() == [("upload: check, id, stored form, rows, acknowledgement", 0.75), ("other threads", 0.25)]
 

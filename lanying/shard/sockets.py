@@ -1,0 +1,190 @@
+"""Client sockets of a shard: bare descriptors in one epoll, which itself is one reader of the uvloop loop. A socket costs no
+transport object, and a turn of the loop sees all that are ready (docs/performance.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import select
+from typing import Final
+
+from lanying.base import limits, logs
+from lanying.base.errors import ProtocolError
+from lanying.base.failpoints import failpoint
+from lanying.protocol.websocket import close_frame
+from lanying.shard.core.session import Session
+from lanying.shard.core.tick import Tick
+from lanying.shard.shard import Shard
+from lanying.shard.ticker import Ticker
+
+log = logging.getLogger(__name__)
+
+GOING_AWAY: Final = 1001
+_IN_OUT: Final = select.EPOLLIN | select.EPOLLOUT
+
+
+def about(session: Session, text: str, *values: object) -> None:
+    """A line about a session's user."""
+    logs.about(log, logging.INFO, session.uid, text, *values)
+
+
+class Sockets:
+    """Reads what is ready into the shard, and writes what its ticks release."""
+
+    def __init__(self, shard: Shard, ticker: Ticker) -> None:
+        self._shard = shard
+        self._ticker = ticker
+        self._sessions: dict[int, Session] = {}
+        self._epoll = select.epoll()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to read."""
+        self._loop = loop
+        self.resume()
+
+    def pause(self) -> None:
+        """Read nothing: the open tick has enough."""
+        assert self._loop is not None
+        self._loop.remove_reader(self._epoll.fileno())
+
+    def resume(self) -> None:
+        """Read again."""
+        assert self._loop is not None
+        self._loop.add_reader(self._epoll.fileno(), self.readable)
+
+    def adopt(self, session: Session, leftover: bytes) -> None:
+        """Serve an admitted session's socket; ``leftover`` was read before it came here. Part of the current turn."""
+        self._sessions[session.fd] = session
+        about(session, "event=opened uid=%d sn=%d address=%s app=%s", session.sn, session.address, session.app)
+        self._epoll.register(session.fd, select.EPOLLIN)
+        if leftover:
+            self._feed(session, leftover)
+
+    def readable(self) -> None:
+        """A turn: every socket that is ready."""
+        self._ticker.begin_turn()
+        tick = self._shard.tick
+        sessions = self._sessions
+        for fd, event in self._epoll.poll(0):
+            session = sessions.get(fd)
+            if session is None:
+                continue
+            if event & select.EPOLLOUT:
+                self._writable(session)
+            if event & ~select.EPOLLOUT:
+                try:
+                    data = os.read(fd, limits.READ_BYTES)
+                except BlockingIOError:
+                    continue
+                except OSError:  # reset, timed out, unreachable
+                    self.close_session(session, "connection_lost")
+                    continue
+                if data:
+                    session.last_read = tick.now
+                    tick.gathered_bytes += len(data)
+                    self._feed(session, data)
+                else:
+                    self.close_session(session, "disconnected")
+        failpoint("shard.decided")
+        self._ticker.end_turn()
+
+    def write(self, tick: Tick) -> None:
+        """Let out what a tick owes: one joined write per socket."""
+        for session, out in tick.wires().items():
+            self._write(session, out[0] if len(out) == 1 else b"".join(out))
+
+    def end(self, tick: Tick) -> None:
+        """Close what a tick closes, behind its last bytes."""
+        for session in tick.closing:
+            if not session.unsent:
+                self.close_session(session, session.left)
+
+    def end_idle(self, now: float) -> None:
+        """Close what has said nothing for long."""
+        for session in [s for s in self._sessions.values() if now - s.last_read > limits.SESSION_IDLE_S]:
+            self.close_session(session, "idle")
+
+    def dismiss_all(self) -> None:
+        """Say good-bye to everybody so that clients come back."""
+        tick = self._shard.tick
+        for session in list(self._sessions.values()):
+            tick.send_raw(session, close_frame(GOING_AWAY, "the server restarts"))
+            tick.closing.append(session)
+            self._shard.left(session, "shutdown")
+
+    def close_session(self, session: Session, why: str) -> None:
+        """A connection is gone, or goes at once."""
+        fd = session.fd
+        self._shard.left(session, why)
+        if fd < 0:
+            return
+        about(session, "event=closed uid=%d sn=%d reason=%s", session.sn, session.left)
+        session.fd = -1
+        session.unsent = b""
+        del self._sessions[fd]
+        with contextlib.suppress(OSError):
+            self._epoll.unregister(fd)
+        os.close(fd)
+
+    def close(self) -> None:
+        """Release the epoll; the loop is not running any more."""
+        self._epoll.close()
+
+    def _feed(self, session: Session, data: bytes) -> None:
+        connection = session.connection
+        shard = self._shard
+        try:
+            for frame in connection.receive(data):
+                shard.received(session, frame)
+        except ProtocolError as error:
+            about(session, "event=protocol_error uid=%d code=%d reason=%r", error.close_code, error.reason)
+            shard.tick.send_raw(session, close_frame(error.close_code, error.reason))
+            shard.left(session, "protocol_error")
+            shard.tick.closing.append(session)
+            return
+        if connection.replies:
+            shard.tick.send_raw(session, connection.take_replies())
+        if connection.left:
+            shard.left(session, "client_left")
+            shard.tick.closing.append(session)
+
+    def _write(self, session: Session, data: bytes) -> None:
+        fd = session.fd
+        if fd < 0:
+            return
+        if session.unsent:
+            session.unsent += data
+        else:
+            try:
+                sent = os.write(fd, data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.close_session(session, "connection_lost")
+                return
+            if sent == len(data):
+                return
+            session.unsent = data[sent:]
+            self._epoll.modify(fd, _IN_OUT)
+        if len(session.unsent) > limits.OUT_HARD_BYTES:
+            about(session, "event=slow_reader uid=%d sn=%d unsent=%d", session.sn, len(session.unsent))
+            self.close_session(session, "slow_reader")
+
+    def _writable(self, session: Session) -> None:
+        try:
+            sent = os.write(session.fd, session.unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close_session(session, "connection_lost")
+            return
+        session.unsent = session.unsent[sent:]
+        if not session.unsent:
+            if session.left:
+                self.close_session(session, session.left)
+            else:
+                self._epoll.modify(session.fd, select.EPOLLIN)
+                self._shard.pulls.drained(session)

@@ -1,0 +1,174 @@
+"""When a shard's ticks are committed and let out.
+
+A tick is sealed (its rows are written), made durable by the :class:`CommitLog`, and only then released. At most one is on its way to the
+log; what is decided meanwhile gathers in the next. A log that fails or refuses ends the process: memory and log may disagree, what
+is acknowledged is safe, and the process starts again from it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from lanying.base import limits
+from lanying.base.clock import monotonic, wall_ms
+from lanying.base.errors import StoreError
+from lanying.base.failpoints import failpoint
+from lanying.base.histogram import Histogram
+from lanying.shard.core.tick import Tick
+from lanying.shard.shard import Shard
+
+log = logging.getLogger(__name__)
+
+Done = Callable[[Exception | None], None]
+
+
+class Fenced(StoreError):
+    """The log has another owner of this shard: nothing that is decided here counts any more."""
+
+
+class CommitLog(Protocol):
+    """Makes sealed ticks durable, in their order, one at a time."""
+
+    def append(self, tick: Tick, done: Done) -> None:
+        """Make everything up to this tick durable. ``done`` is called once on the loop, before this returns or later, with what
+        stopped it or None: :class:`Fenced` if somebody else owns the shard now."""
+
+    def close(self) -> None:
+        """Finish what is under way."""
+
+
+class Timer(Protocol):
+    """As much of an event loop as a ticker needs."""
+
+    def call_later(self, delay: float, callback: Callable[..., Any], /) -> object:
+        """Call back on the loop after so many seconds."""
+
+
+class Ticker:
+    """Commits the ticks of one shard.
+
+    :param release: lets a durable tick out
+    :param pause: stop reading: the open tick has enough while another is on its way
+    :param resume: read again
+    :param stop: called with an exit code when the process has to end
+    :param flushes: a tick waits for the log (durability ``fsync``)
+    """
+
+    def __init__(
+        self,
+        shard: Shard,
+        release: Callable[[Tick], None],
+        pause: Callable[[], None],
+        resume: Callable[[], None],
+        stop: Callable[[int], None],
+        *,
+        flushes: bool = True,
+    ) -> None:
+        self._shard = shard
+        self._release = release
+        self._pause = pause
+        self._resume = resume
+        self._stop = stop
+        self._flushes = flushes
+        self._in_flight: Tick | None = None
+        self._commit_due = False
+        self._acknowledge_due = False
+        self._committed_at = 0.0
+        self._reading = True
+        self.commits = 0
+        self.turns = 0
+        self.commit_seconds = Histogram()
+        self.tick_seconds = Histogram()
+
+    def start(self, loop: Timer, log: CommitLog) -> None:
+        """Begin."""
+        self._loop = loop
+        self._log = log
+
+    @property
+    def busy(self) -> bool:
+        """A tick is on its way to the log."""
+        return self._in_flight is not None
+
+    def begin_turn(self) -> None:
+        """What follows happens now."""
+        self._shard.turn(monotonic(), wall_ms())
+
+    def end_turn(self) -> None:
+        """What the turn decided is on its way, at once or soon."""
+        self.turns += 1
+        tick = self._shard.tick
+        if tick.empty and not self._shard.outbox.lagging:
+            return
+        if self._in_flight is not None:
+            if self._reading and tick.gathered_bytes > limits.TICK_BYTES:
+                self._reading = False
+                self._pause()
+            return
+        if self._commit_due:
+            return
+        wait = self._committed_at + limits.COMMIT_INTERVAL_MS / 1000 - tick.now
+        if wait > 0:
+            self._commit_due = True
+            self._loop.call_later(wait, self._commit)
+        else:
+            self._commit()
+
+    def fail(self, what: str) -> None:
+        """Memory and store may disagree: what is committed is safe, so the process starts again from it."""
+        log.critical(what, exc_info=True)
+        self._stop(1)
+
+    def _commit(self) -> None:
+        self._commit_due = False
+        if self._in_flight is not None:
+            return
+        self.begin_turn()
+        try:
+            failpoint("shard.before_write")
+            tick = self._shard.seal()
+            failpoint("shard.written")
+        except Exception:  # noqa: BLE001 - whatever it was, the process starts again from what is committed
+            self.fail("event=commit_failed")
+            return
+        self._committed_at = tick.now
+        took = monotonic() - tick.now
+        self.tick_seconds.observe(took)
+        self._shard.inspection.took("tick", took)
+        if self._shard.outbox.untold and not self._acknowledge_due:
+            self._acknowledge_due = True
+            self._loop.call_later(limits.LINK_ACK_S, self._acknowledge_links)
+        if tick.durable and self._flushes:
+            self._in_flight = tick
+            self._log.append(tick, self._durable)
+        else:
+            self._release(tick)
+            if not self._shard.tick.empty:  # answers that were left for later
+                self.end_turn()
+
+    def _durable(self, error: Exception | None) -> None:
+        if error is not None:
+            event = "fenced" if isinstance(error, Fenced) else "flush_failed"
+            log.critical("event=%s error=%r", event, str(error))
+            self._stop(1)
+            return
+        tick, self._in_flight = self._in_flight, None
+        assert tick is not None, "the log is done with what it was given, once"
+        self.commits += 1
+        took = monotonic() - tick.now
+        self.commit_seconds.observe(took)
+        self._shard.inspection.took("commit", took, f"{tick.gathered_bytes} bytes")
+        self._release(tick)
+        if not self._reading:
+            self._reading = True
+            self._resume()
+        self.begin_turn()
+        self.end_turn()
+
+    def _acknowledge_links(self) -> None:
+        self._acknowledge_due = False
+        self.begin_turn()
+        self._shard.outbox.acknowledge(self._shard.tick)
+        self.end_turn()
