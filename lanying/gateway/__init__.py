@@ -1,18 +1,20 @@
 """The REST gateway: HTTP in, calls to shards out. It keeps nothing that a restart could lose.
 
 ``__main__``   the process: bus, hand-off, heartbeats, metrics listener
-``adopt``      sockets the router hands over become HTTP connections
+``server``     an HTTP server on sockets the router hands over
 ``app``        the ASGI application: CORS, body limit, one way through for every request, errors as envelopes
-``endpoint``   what a request handler gets and gives; a table row per path
-``params``     parameters from query or body, lenient about both
-``auth``       who is calling: tokens, admins acting as users
-``codes``      REST codes and their meaning
-``batch``      many rows of one call  ``handles``   names that lead to a user
-``code_book``  short-lived secrets    ``sms``       how a code reaches a phone
-``contract``   every call of the API as data, from ``contract.json``; ``openapi`` tells it to clients
+``admin``      what the administration page asks
 
-Areas, each a table ``ENDPOINTS``: ``discovery`` ``registration`` ``sign_in`` ``code_logins`` ``phones`` ``users``
-``user_administration`` ``push_bindings`` ``push_tasks`` ``not_offered`` ``rosters``
-``roster_administration`` ``groups`` (with ``group_members``
-``group_entry`` ``group_items``; they share ``group_visit`` and the QR texts of ``group_codes``)
+Rooms:
+
+``http``       what every request handler stands on: context, parameters, token, metrics, pages
+``contract``   every call of the API as data, and what clients read of it
+``accounts``   registration, log in, phones, profiles, administration of users
+``social``     friends and blocks
+``groups``     groups, their members, entry, announcements and shared files
+``messages``   send, recall, history, unread; where pushes go and push tasks
+``files``      uploads, downloads, and where files are kept
+
+Each area is a table ``ENDPOINTS`` of its module, which ``app`` joins. Reasons for refusals are in
+:mod:`lanying.base.refusals`. Rooms import ``http`` and each other's helpers, never ``app``.
 """

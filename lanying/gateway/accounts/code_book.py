@@ -46,7 +46,7 @@ async def check(visit: Visit, kind: str, code: str, answer: str) -> bool:
 
 
 async def one_time_password(visit: Visit, uid: int) -> str:
-    """A password ``uid`` can log in with once, within minutes: what his own password is nobody here knows."""
+    """A one-time password for ``uid``, valid for minutes (the real one is stored only as a hash)."""
     return await keep(visit, ONE_TIME_PASSWORD, str(uid), PASSWORD_LIFETIME_MS, prefix=PASSWORD_PREFIX)
 
 

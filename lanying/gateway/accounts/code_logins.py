@@ -30,7 +30,7 @@ async def new_code(visit: Visit) -> object:
 
 
 async def allow(visit: Visit) -> object:
-    """The caller lets the screen with this code log in as himself. :raises CallError: 10002 it has expired"""
+    """The caller lets the screen with this code log in as them. :raises CallError: 10002 it has expired"""
     code = visit.params.text("qr_code")
     if visit.params.number("allow") != 1:
         raise CallError(Refusal.INVALID_PARAMETER, "allow is 1")

@@ -91,7 +91,7 @@ async def bind_with_proof(visit: Visit) -> object:
 
 
 async def prove_by_password(visit: Visit) -> object:
-    """A proof that the caller knows his password."""
+    """A proof that the caller knows their password."""
     await check_password(visit, visit.uid, visit.params.text("password"))
     return {"sign": await _proof(visit, str(visit.uid))}
 

@@ -61,9 +61,9 @@ async def check_password(visit: Visit, uid: int, password: str) -> Credentials:
 
 
 async def change_password(visit: Visit) -> object:
-    """Replace the caller's password and end his tokens and sessions.
+    """Replace the caller's password and end their tokens and sessions.
 
-    A token does not say which device it is on, so the caller's own is spared only if he names it in ``device_sn``.
+    A token does not say which device it is on, so the caller's own session is kept only if ``device_sn`` names it.
     """
     new = visit.params.text("new_password")
     visit.services.passwords.check_new(new)

@@ -73,7 +73,7 @@ async def enable(visit: Visit) -> object:
 
 
 async def set_password(visit: Visit) -> object:
-    """Give a user a password; his tokens and sessions end."""
+    """Give a user a password; their tokens and sessions end."""
     uid, services = _whom(visit), visit.services
     password = visit.params.text("password")
     services.passwords.check_new(password)
@@ -107,7 +107,7 @@ async def rename(visit: Visit) -> object:
 
 
 async def delete(visit: Visit) -> object:
-    """End an account. A user says his password, an admin none. It may be called again when it broke off."""
+    """End an account. A user confirms with their password, an admin need not. After a failure half-way it can be called again."""
     if not visit.admin:
         await check_password(visit, visit.uid, visit.params.text("password"))
     shards, uid = visit.shards, visit.uid
@@ -124,7 +124,7 @@ async def _leave(visit: Visit, gid: int) -> None:
         await ask(shards, gid, LeaveGroup(gid, uid, app, 0))
     except CallError as error:
         if error.refusal is not Refusal.OWNER_CANNOT_LEAVE:
-            return  # the group ended, or he was thrown out meanwhile
+            return  # the group ended, or the user was removed from it meanwhile
         admins = await ask(shards, gid, ListAdmins(gid, uid, app, 0))
         members = await ask(shards, gid, ListMembers(gid, uid, app, 0, limit=2))
         heirs = [member.uid for member in (*admins, *members.rows) if member.uid != uid]
@@ -179,7 +179,7 @@ def _uid(row: Params) -> int:
 def _whom(visit: Visit) -> int:
     """The user an admin means. :raises CallError: 10002"""
     if not visit.uid:
-        raise CallError(Refusal.INVALID_PARAMETER, "say whom you mean in the header user_id")
+        raise CallError(Refusal.INVALID_PARAMETER, "name the user in the header user_id")
     return visit.uid
 
 

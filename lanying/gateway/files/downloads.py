@@ -91,7 +91,7 @@ async def _shown(visit: Visit, record: FileRecord, image_type: int, box: int, wa
         if made is None:
             raise CallError(
                 Refusal.NOT_OFFERED,
-                "there is no picture of this video: the server has no ffmpeg, or it cannot read the video",
+                "no picture of this video: ffmpeg is not installed on the server, or it cannot read the video",
             )
     elif wanted == "mp3" and record.kind.startswith("audio/") and record.kind != "audio/mpeg":
         made = await _made(
@@ -160,7 +160,7 @@ async def _response(visit: Visit, record: FileRecord, shown: Shown) -> Response:
     try:
         reader = await asyncio.to_thread(visit.services.files.objects.open, shown.key, first, length)
     except OSError as error:
-        raise CallError(Refusal.NOT_OFFERED, "the file is not there (any more)") from error
+        raise CallError(Refusal.NOT_OFFERED, "the file does not exist; it may have been deleted") from error
 
     async def pieces() -> AsyncIterator[bytes]:
         try:

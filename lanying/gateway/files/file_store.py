@@ -66,7 +66,7 @@ class FileStore:
         """
         owner = key.partition("-")[0]
         if self._receiving.total() >= limits.UPLOADS or self._receiving[owner] >= limits.UPLOADS_PER_USER:
-            raise CallError(Refusal.UNAVAILABLE, "too many uploads at once, try again in a moment")
+            raise CallError(Refusal.UNAVAILABLE, "too many uploads at once; try again in a moment")
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.check_room(expected)
         path = self._fresh(key, "part")
@@ -92,12 +92,10 @@ class FileStore:
         """:raises CallError: 10009, the disk or the quota of all files has no room for ``size`` more bytes"""
         total = self._settings.config.files.total_mb << 20
         if total and self.used_bytes + size > total:
-            raise CallError(
-                Refusal.NOT_STORED, "the files of this server take all the room they may, ask its administrator"
-            )
+            raise CallError(Refusal.STORAGE_FULL)
         reserve = self._settings.config.storage.min_free_bytes
         if shutil.disk_usage(self._directory).free - size < reserve:
-            raise CallError(Refusal.NOT_STORED, "the disk of this server is full, ask its administrator")
+            raise CallError(Refusal.NOT_STORED, "the server's disk is full; ask the administrator")
 
     async def housekeeping(self) -> None:
         """Tidy up after a crash, then delete what is too old, for ever."""

@@ -155,7 +155,7 @@ def signed(visit: Visit, text: str, purpose: int) -> Sign:
     """What a sign says. :raises CallError: 402 it is not good (any more)"""
     sign = file_signs.read(visit.app.secret, text, purpose, visit.services.now_ms() // 1000)
     if sign is None:
-        raise CallError(Refusal.TOKEN_REJECTED, "this address is forged, incomplete or has expired; ask for a new one")
+        raise CallError(Refusal.TOKEN_REJECTED, "this address is not valid or has expired; ask for a new one")
     return sign
 
 
@@ -163,7 +163,7 @@ async def record_of(visit: Visit, sign: Sign) -> FileRecord:
     """The file a sign names. :raises CallError: 404 it is not there (any more)"""
     found = await ask(visit.shards, sign.owner, GetFile(sign.owner, sign.number))
     if found is None or found.app != visit.app.app_id:
-        raise CallError(Refusal.NOT_OFFERED, "there is no such file (any more)")
+        raise CallError(Refusal.NOT_OFFERED, "the file does not exist; it may have been deleted")
     return found
 
 

@@ -65,7 +65,7 @@ async def joined(visit: Visit, uid: int) -> list[int]:
 
 
 async def need_place(visit: Visit, uid: int) -> None:
-    """:raises CallError: 20009, a user is in as many groups as he may"""
+    """:raises CallError: 20009, a user is in as many groups as they may"""
     if len(await joined(visit, uid)) >= limits.GROUPS_PER_USER:
         raise CallError(Refusal.TOO_MANY_GROUPS)
 

@@ -1,4 +1,4 @@
-"""Members of a group: lists, removal, silence, block list, what a member sets for himself (xsync 2.6)."""
+"""Members of a group: lists, removal, silence, block list, own settings of a member (xsync 2.6)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,12 @@
+"""What every request handler stands on.
+
+``connection``   one HTTP connection and its limits
+``endpoint``     a table row per path; what a handler gets and gives
+``params``       parameters from query or body, lenient about both
+``auth``         who is calling: tokens, admins acting as users
+``first_call``   the shards as a request sees them: the first call checks the token
+``batch``        many rows of one call
+``error_codes``  REST codes that are also the HTTP status
+``metrics``      what is counted, and the figures of all processes; ``metrics_page`` serves them
+``pages``        the web client and the administration page
+"""

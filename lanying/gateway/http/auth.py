@@ -1,7 +1,7 @@
 """Who is calling (rest-api.md sections 1 and 3).
 
 A token's signature and expiry are judged here, its revocation by the shard of its user (``first_call``). An admin token acts as the user
-named in the header ``user_id``, with the rights of an admin in the group named in the header ``group_id``, whose owner he
+named in the header ``user_id``, with the rights of an admin in the group named in the header ``group_id``, whose owner they
 acts as when no user is named; a user token ignores these headers. Codes: 40000 unknown app, 10003 no token,
 402 a token that is not good (any more), 10010 a user who may not.
 """
@@ -63,7 +63,9 @@ async def _acting_for(visit: Visit) -> int:
     if not visit.acting_for and visit.admin_of:
         return await _owner(visit, visit.admin_of)
     if not visit.acting_for:
-        raise CallError(Refusal.INVALID_PARAMETER, "with an admin token, say whom you act for in the header user_id")
+        raise CallError(
+            Refusal.INVALID_PARAMETER, "with an admin token, name the user you act for in the header user_id"
+        )
     uid = Params({"header user_id": visit.acting_for}).entity("header user_id")
     info = (await accounts(visit.shards, visit.app.app_id, [uid])).get(uid)
     if info is None or info.state == STATE_DELETED:

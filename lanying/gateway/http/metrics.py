@@ -37,7 +37,7 @@ COUNTERS: Final = {
     "pushes_unsent": "Pushes that were owed and not wanted any more.",
     "pushes_dropped": "Pushes given up because a shard owed too many.",
 }
-"""Everything else that is no histogram is a gauge."""
+"""Any other figure that is not a histogram is a gauge."""
 HISTOGRAMS: Final = {
     "commit_seconds": "From the end of a tick to its flush.",
     "tick_seconds": "Deciding and writing a tick.",

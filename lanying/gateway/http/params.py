@@ -42,9 +42,7 @@ def parse(query: bytes, body: bytes) -> Params:
         elif isinstance(found, str):
             values["value"] = found
         elif found is not None:
-            raise CallError(
-                Refusal.INVALID_PARAMETER, "the body is a JSON object: send {} when there is nothing to say"
-            )
+            raise CallError(Refusal.INVALID_PARAMETER, "the body has to be a JSON object; send {} for no parameters")
     return Params(values)
 
 

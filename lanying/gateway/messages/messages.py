@@ -1,6 +1,6 @@
 """Messages over REST (rest-api.md section 8): send, recall, acknowledge, history, unread; notices and broadcasts of the server.
 
-What a user sends here goes through the same rules as what his devices send, also when an admin sends it in his name. Each is
+What a user sends here goes through the same rules as what their devices send, also when an admin sends it in their name. Each is
 answered when it is committed.
 """
 
@@ -121,7 +121,7 @@ async def broadcast(visit: Visit) -> object:
 
 
 async def cancel_broadcast(visit: Visit) -> object:
-    """Stop a broadcast; who has it keeps it."""
+    """Stop a broadcast; what was delivered stays."""
     shards, number = visit.shards, visit.params.number("broadcast_id", least=1)
     asked = (ask_shard(shards, shard, CancelBroadcast(number)) for shard in shards.map.peers)
     return any(await asyncio.gather(*asked))
@@ -171,7 +171,7 @@ async def delete_conversation(visit: Visit) -> object:
 
 
 async def unread(visit: Visit) -> object:
-    """The caller's conversations, latest first, with what he has not read."""
+    """The caller's conversations, latest first, with the number of unread messages."""
     found = await ask(visit.shards, visit.uid, ListUnread(visit.uid))
     return [{"conversation_id": {"uid": row.peer}, "num": row.count} for row in found]
 

@@ -1,4 +1,4 @@
-"""Where pushes for the caller go, and under which names he is meant: device tokens, alias, tags, badge (rest-api.md section 5)."""
+"""Where pushes for the caller go, and under which names they are addressed: device tokens, alias, tags, badge (rest-api.md section 5)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def bind(visit: Visit) -> object:
     sn = params.number("device_sn", least=1, most=MAX_SN)
     token, notifier = params.text("device_token"), params.text("notifier_name", most=limits.NAME_FIELD_CHARS)
     if not (token and notifier):
-        raise CallError(Refusal.INVALID_PARAMETER, "device_token and notifier_name are texts that say something")
+        raise CallError(Refusal.INVALID_PARAMETER, "device_token and notifier_name are texts that are not empty")
     await ask(visit.shards, visit.uid, BindPush(visit.uid, sn, notifier, token))
     return True
 

@@ -39,7 +39,7 @@ _BADGE: Final = re.compile(r"\+?[0-9]{1,5}")
 _CHANNELS: Final = (*PROVIDERS, "mxpush")
 _AUDIENCES: Final = ("tag", "alias", "user_id", "push_token")
 OWN_CHANNEL: Final = "mxpush_only"
-"""Vendors are left out. There is no channel but theirs: nobody is told."""
+"""Strategy "no vendor channel": since there is no other, nothing is sent."""
 _STRATEGIES: Final = ("combined", OWN_CHANNEL, "ospush_only")
 _SEQUENCE: Final = frozenset(("ups", "fcm", "huawei", "xiaomi", "oppo", "vivo", "meizu"))
 

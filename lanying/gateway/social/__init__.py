@@ -1,0 +1,5 @@
+"""Friends and blocks over REST.
+
+``rosters``                the caller's list, requests, blocks
+``roster_administration``  friendships that an admin makes
+"""

@@ -21,7 +21,7 @@ from lanying.gateway.social.rosters import one
 async def befriend_many(visit: Visit) -> object:
     """Friends for the user the admin acts for, each on its own."""
     if not visit.uid:
-        raise CallError(Refusal.INVALID_PARAMETER, "say whose friends they become in the header user_id")
+        raise CallError(Refusal.INVALID_PARAMETER, "name the user who gets these friends in the header user_id")
     rows = visit.params.rows()
 
     async def befriend(row: Params) -> int:

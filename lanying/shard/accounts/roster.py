@@ -170,7 +170,7 @@ def apply(work: Work, uid: int, applicant: int, app: str, reason: str, alias: st
     """``applicant`` asks ``uid`` of this shard. True: they are friends now, False: ``uid`` has to decide."""
     info = accounts.need(work.store, uid, app).info
     if uid == applicant:
-        raise CallError(Refusal.INVALID_PARAMETER, "nobody can be his own friend, give another user_id")
+        raise CallError(Refusal.INVALID_PARAMETER, "users cannot befriend themselves; give another user_id")
     _check_text("reason", reason, limits.TEXT_FIELD_CHARS)
     _check_text("alias", alias, limits.NAME_FIELD_CHARS)
     row = relation(work.store, uid, applicant)
@@ -254,7 +254,7 @@ def set_notes(work: Work, uid: int, other: int, alias: str | None, ext: str | No
 def block(work: Work, uid: int, other: int, bar: bool) -> None:
     """``uid`` blocks or unblocks ``other``."""
     if uid == other:
-        raise CallError(Refusal.INVALID_PARAMETER, "nobody can block himself, give another user_id")
+        raise CallError(Refusal.INVALID_PARAMETER, "users cannot block themselves; give another user_id")
     row = relation(work.store, uid, other)
     if row.blocked == bar:
         return

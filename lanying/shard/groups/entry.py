@@ -177,11 +177,11 @@ def _barred(work: Work, gid: int, uid: int, by_admin: bool) -> Outcome | None:
         return Outcome(uid, Refusal.ALREADY_A_MEMBER, "already a member of this group")
     if members.is_blocked(work.store, gid, uid):
         return Outcome(
-            uid, Refusal.ON_THE_BLOCK_LIST, "on the block list of this group, an admin has to unblock him first"
+            uid, Refusal.ON_THE_BLOCK_LIST, "on the block list of this group, an admin has to unblock them first"
         )
     if not by_admin and members.kicks(work, gid, uid) >= limits.GROUP_KICKS:
         return Outcome(
-            uid, Refusal.KICKED_TOO_OFTEN, "kicked too often to come back so soon, an admin has to invite him"
+            uid, Refusal.KICKED_TOO_OFTEN, "kicked too often to come back so soon, an admin has to invite them"
         )
     return None
 

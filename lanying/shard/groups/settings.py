@@ -54,7 +54,7 @@ def transfer(work: Work, request: GroupRequest[object], new_owner: int) -> None:
     group, _ = records.need(work, request, records.OWNER)
     if records.member(work.store, group.info.gid, new_owner) is None:
         raise CallError(
-            Refusal.NEW_OWNER_NOT_A_MEMBER, "the new owner has to be a member of the group, invite him first"
+            Refusal.NEW_OWNER_NOT_A_MEMBER, "the new owner has to be a member of the group, invite them first"
         )
     if new_owner != group.info.owner:
         records.save(work, hand_over(work, group, new_owner))
