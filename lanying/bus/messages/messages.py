@@ -46,11 +46,12 @@ class FetchEntries(Request[list[bytes]], tag=101):
 
 
 class HistoryPage(msgspec.Struct, array_like=True, frozen=True):
-    """Metas newest first and the next key. ``read``: ids of those somebody has read."""
+    """Metas newest first and the next key. ``read``: ids of those somebody has read. ``last``: there is nothing older."""
 
     metas: list[bytes]
     next_key: int
     read: list[int] = []
+    last: bool = False
 
 
 class FetchHistory(Request[HistoryPage], tag=102):

@@ -153,11 +153,7 @@ async def history(visit: Visit) -> object:
     before, limit = params.number("msg_id_start"), params.number("limit", least=1)
     limit = min(limit, limits.HISTORY_PAGE)
     page = await _page(visit, peer, before, limit)
-    is_last = False
-    if len(page.metas) < limit:
-        after = await _page(visit, peer, page.next_key, 1)
-        is_last = after.next_key == page.next_key
-    return {"messages": [_shown(meta) for meta in page.metas], "next_msg_id": page.next_key, "is_last": is_last}
+    return {"messages": [_shown(meta) for meta in page.metas], "next_msg_id": page.next_key, "is_last": page.last}
 
 
 async def delete_conversation(visit: Visit) -> object:

@@ -35,10 +35,13 @@ class Listed(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Stored Metas, newest first. ``next_key``: the oldest id looked at, or what was asked with when there is nothing older."""
+    """Stored Metas, newest first. ``next_key``: the oldest id looked at, or what was asked with when there is nothing
+    older. ``last``: it is known that there is nothing older than the page.
+    """
 
     metas: list[bytes]
     next_key: int
+    last: bool
 
 
 def listed(store: Store, queue: bytes, mid: int) -> Listed | None:
@@ -74,9 +77,10 @@ def page_size(amount: int) -> int:
 
 def page(store: Store, head: Conversation, key: int, amount: int) -> Page:
     """Up to ``amount`` messages older than id ``key`` (0: the newest), each with its status."""
-    rows = older(store, head.key, key, page_size(amount))
+    most = page_size(amount)
+    rows = older(store, head.key, key, most)
     if not rows:
-        return Page([], key)
+        return Page([], key, True)
     noted = marks.notes(store, head, rows[-1].mid, rows[0].mid)
     metas: list[bytes] = []
     size, oldest = 0, key
@@ -87,7 +91,7 @@ def page(store: Store, head: Conversation, key: int, amount: int) -> Page:
                 break
             metas.append(_with_status(message, head, row, noted.get(row.mid, 0)))
         oldest = row.mid
-    return Page(metas, oldest)
+    return Page(metas, oldest, len(rows) < most and oldest == rows[-1].mid)
 
 
 def personal(store: Store, head: Conversation, metas: Sequence[bytes], read: Sequence[int]) -> list[bytes]:

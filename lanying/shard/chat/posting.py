@@ -161,14 +161,15 @@ class Posting:
         work = self._work
         head = work.mailboxes.head(request.uid, request.peer)
         if not head.flags & schema.IS_GROUP:
-            return HistoryPage(*history.page(work.store, head, request.before, request.limit))
+            page = history.page(work.store, head, request.before, request.limit)
+            return HistoryPage(page.metas, page.next_key, last=page.last)
         later = Later()
 
         def answer(reply: Reply) -> None:
             if reply.refusal is None:
                 found = _decode_page(reply.body)
                 shown = history.personal(work.store, head, found.metas, found.read)
-                later.settle(encode(HistoryPage(shown, found.next_key)))
+                later.settle(encode(HistoryPage(shown, found.next_key, last=found.last)))
             else:
                 later.settle(CallError(reply.refusal, reply.message))
 

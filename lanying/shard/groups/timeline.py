@@ -128,10 +128,11 @@ class Timelines:
         store = self._work.store
         since = records.member_since(store, request.gid, request.uid)
         if since is None:
-            return HistoryPage([], request.key)
+            return HistoryPage([], request.key, last=True)
         joined_ms, everything = since
         queue = self._work.mailboxes.head(request.gid, request.gid).key
-        rows = history.older(store, queue, request.key, history.page_size(request.amount))
+        most = history.page_size(request.amount)
+        rows = history.older(store, queue, request.key, most)
         if not everything:
             rows = [row for row in rows if message_time_ms(row.mid) >= joined_ms]
         metas: list[bytes] = []
@@ -146,7 +147,7 @@ class Timelines:
                 metas.append(message)
                 if row.marks & schema.READ_BY_PEER:
                     read.append(row.mid)
-        return HistoryPage(metas, oldest, read)
+        return HistoryPage(metas, oldest, read, last=len(rows) < most and (not rows or oldest == rows[-1].mid))
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

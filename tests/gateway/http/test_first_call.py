@@ -49,6 +49,7 @@ def kill_token(town: Town, name: str) -> None:
         ("GET", "/message/unread", {}),
         ("GET", "/user/conversation/pin_list", {}),
         ("GET", "/message/ack", {"conversation_id": "BOB", "msg_id": 7}),
+        ("GET", "/message/conversation", {"opposite_id": "BOB", "msg_id_start": 0, "limit": 5}),
     ],
 )
 def test_one_call(town: Town, asked: list[str], method: str, path: str, params: dict[str, Any]) -> None:
