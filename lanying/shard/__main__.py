@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
-import signal
 import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
-from lanying.base import limits, logs
-from lanying.base.errors import LanyingError, Refused, StoreError, StoreFull
+from lanying.base import logs
+from lanying.base.errors import Refused, StoreError
 from lanying.base.failpoints import failpoint
-from lanying.base.logs import setup
 from lanying.bus.handoff import wire
 from lanying.bus.handoff.receiver import Receiver
 from lanying.bus.handoff.records import decode_login
-from lanying.bus.messages import Heartbeat
+from lanying.bus.process import Process, run, settle_memory
 from lanying.cluster.directory import Directory
-from lanying.cluster.runtime import EXIT_CONFIG, SUPERVISOR, Launch, cold_path
+from lanying.cluster.runtime import Launch, cold_path
 from lanying.protocol.connection import Connection
 from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.shard.runner import Runner
@@ -37,12 +32,10 @@ SWITCH_INTERVAL_S = 0.0005
 """The commit thread gets the GIL back this soon after its flush."""
 
 
-class Process:
+class ShardProcess(Process):
     """Wires hand-off, runner and heartbeats to one loop."""
 
-    def __init__(self, launch: Launch, loop: asyncio.AbstractEventLoop) -> None:
-        self.launch = launch
-        self._loop = loop
+    def __init__(self, launch: Launch, directory: Directory, loop: asyncio.AbstractEventLoop) -> None:
         storage = launch.config.storage
         hot = RocksStore(
             Path(launch.data) / launch.name,
@@ -52,23 +45,20 @@ class Process:
         place = cold_path(Path(launch.data), storage.cold_path)
         self.store = with_cold(hot, place, launch.index)
         find = partial(open_cold, place, launch.index, hot) if place else None
-        directory = Directory.of(launch)
         self.runner = Runner(launch.index, directory, launch.config, self.store, self.stop, find)
+        super().__init__(launch, directory, loop, self.runner.bus)
+        self.lag = None  # the runner measures it in its turn, for the slow log too
         if launch.push:
             self.runner.shard.pushes.begin()
         self.receiver = Receiver(directory.handoff(launch.name), self.accept, loop)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Serve."""
+        self._loop.set_exception_handler(self.failed)
         failpoint("shard.opened")
         self.runner.start(self._loop)
         self.receiver.start()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self.drain)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(100_000, 50, 100)
-        self.heartbeat()
+        settle_memory()
 
     def accept(self, fd: int, record: bytes) -> wire.Verdict:
         """A logged-in client's socket from the router: kept, or refused with the status the client is told."""
@@ -100,14 +90,12 @@ class Process:
         runner.end_turn()
         return wire.ACCEPTED
 
-    def heartbeat(self) -> None:
-        """Tell the supervisor that the loop turns."""
-        message = Heartbeat(self.launch.name, os.getpid(), True, self.runner.figures())
-        self.runner.bus.send(SUPERVISOR, message)
-        self._loop.call_later(limits.HEARTBEAT_INTERVAL_S, self.heartbeat)
+    def figures(self) -> dict[str, float]:
+        """Those of the runner."""
+        return self.runner.figures()
 
-    def drain(self) -> None:
-        """SIGTERM: finish and end."""
+    def drain(self, reason: str) -> None:
+        """Take no more sockets, commit what was decided and end."""
         self.receiver.close()
         self.runner.drain()
 
@@ -130,22 +118,9 @@ class Process:
 
 
 def main() -> int:
-    """Run one shard until it is told to stop. Exit code 1: memory and disk may disagree, start again."""
-    launch = Launch.read()
-    setup(launch.name, launch.config.log_level, launch.config.log_format)
+    """Run one shard until it is told to drain. Exit code 1: memory and disk may disagree, start again."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    loop = uvloop.new_event_loop()
-    asyncio.set_event_loop(loop)
-    try:
-        process = Process(launch, loop)
-    except LanyingError as error:
-        log.critical("event=cannot_start error=%s", error)
-        return 1 if isinstance(error, StoreFull) else EXIT_CONFIG  # room may be made; a wrong setting stays wrong
-    loop.set_exception_handler(process.failed)
-    process.start()
-    loop.run_forever()
-    process.close()
-    return 0
+    return run(ShardProcess)
 
 
 if __name__ == "__main__":
