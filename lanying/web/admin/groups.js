@@ -1,6 +1,7 @@
 // Groups of the app, moderated with their owner's rights.
 
 import { html } from '../app/view.js';
+import { line } from '../sdk/plain.js';
 import { ask } from '../app/dialog.js';
 import { attempt } from '../app/toast.js';
 import { Menu } from '../app/menu.js';
@@ -20,6 +21,6 @@ export function Groups({ rest }) {
   };
   return html`<h2>${w('groups')}</h2>
     <${Paged} rest=${rest} path="/admin/api/groups" id="group_id" columns=${['name', 'number', 'owner', 'members', 'actions']}
-      row=${(group, again) => html`<th scope="row">${group.name}</th><td>${group.group_id}</td><td>${group.owner_id}</td><td>${group.status ? w('destroyed') : group.count}</td>
+      row=${(group, again) => html`<th scope="row" dir="auto">${line(group.name)}</th><td>${group.group_id}</td><td>${group.owner_id}</td><td>${group.status ? w('destroyed') : group.count}</td>
         <td>${!group.status && html`<${Menu} icon="more" label=${`${w('actions')}: ${group.name}`} items=${actions(group, again)} />`}</td>`} />`;
 }

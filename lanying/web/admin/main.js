@@ -3,6 +3,7 @@
 import { html, render, useEffect, useState } from '../app/view.js';
 import { Rest } from '../sdk/rest.js';
 import { language } from '../app/i18n.js';
+import { Guard } from '../app/guard.js';
 import { Toasts, toast } from '../app/toast.js';
 import { Groups } from './groups.js';
 import { Overview } from './overview.js';
@@ -43,7 +44,7 @@ function Admin() {
       <nav>${TABS.map(([name]) => html`<a key=${name} href=${`#${name}`} aria-current=${name === tab ? 'page' : undefined}>${w(name)}</a>`)}</nav>
       <button class="button plain small" onClick=${() => keep('')}>${w('leave')}</button>
     </header>
-    <main class="admin-main"><${Tab} key=${tab} rest=${rest} /></main>
+    <main class="admin-main"><${Guard} key=${tab} of=${tab} show=${() => html`<${Tab} rest=${rest} />`} /></main>
     <${Toasts} />`;
 }
 

@@ -1,6 +1,7 @@
 // Accounts: find, ban, sign out, set a password, delete, create.
 
 import { html, useState } from '../app/view.js';
+import { line } from '../sdk/plain.js';
 import { Dialog, ask, openDialog } from '../app/dialog.js';
 import { attempt } from '../app/toast.js';
 import { Menu } from '../app/menu.js';
@@ -34,7 +35,7 @@ export function Users({ rest }) {
       <form class="line" onSubmit=${create}><label class="grow">${w('username')}<input name="username" required /></label><label class="grow">${w('pass')}<input name="password" type="password" required autocomplete="new-password" /></label><button class="button">${w('create')}</button></form>
     </details>
     <${Paged} key=${round} rest=${rest} path="/user/list" id="user_id" columns=${['name', 'number', 'status', 'actions']}
-      row=${(user, again) => html`<th scope="row">${user.username}</th><td>${user.user_id}</td>
+      row=${(user, again) => html`<th scope="row" dir="auto">${line(user.username)}</th><td>${user.user_id}</td>
         <td><span class=${`state ${user.status === BANNED ? 'dead' : 'ready'}`}>${user.status === BANNED ? w('banned') : w('active')}</span></td>
         <td><${Menu} icon="more" label=${`${w('actions')}: ${user.username}`} items=${actions(user, again)} /></td>`} />`;
 }

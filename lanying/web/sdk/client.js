@@ -88,6 +88,7 @@ export class Client extends Emitter {
 
   /** Leave this device: the server forgets its connection, the device everything. */
   async logout() {
+    this.conversations.outbox.reset();
     this.session?.close();
     this.#remember('login', '');
     await this.store.clear();
