@@ -52,6 +52,11 @@ class MessageIds:
         self._field = shard << 6 if shard < _FEW else _SECOND_KIND | shard - _FEW << 4
         self.last = last
 
+    @property
+    def last_time_s(self) -> float:
+        """When the last id says that it was made, in seconds since 1970; 0: there is none yet."""
+        return ((self.last >> _STEP_BITS) + EPOCH_MS) / 1000 if self.last else 0.0
+
     def next(self, now_ms: int) -> int:
         """The next id at wall time ``now_ms`` (milliseconds since 1970)."""
         step = (now_ms - EPOCH_MS) << _STEP_BITS

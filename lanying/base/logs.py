@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from lanying.base import limits
+from lanying.base import limits, log_file
 from lanying.base.context import request_id
 
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -27,6 +27,7 @@ def setup(process: str, level: str, form: str = "text") -> None:
     :param level: debug, info, warning or error
     :param form: text, or json for one object per line
     """
+    log_file.reopen_on_hangup()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         _Json(process)

@@ -240,6 +240,7 @@ class Runner:
             "refused": float(work.refused),
             **{f"refused:status={STATUS_NAMES.get(code, str(code))}": float(n) for code, n in work.refusals.items()},
             "failed_events": float(work.failed_events),
+            "newest_id_s": work.ids.last_time_s,
             "commits": float(ticker.commits),
             "turns": float(ticker.turns),
             "compacting": float(self._compacting),

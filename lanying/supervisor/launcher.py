@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from lanying.base import limits, logs
+from lanying.base import limits, log_file, logs
 from lanying.base.errors import DataDirectoryError
 from lanying.cluster.runtime import Launch
 from lanying.config.notifiers import Notifiers
@@ -59,6 +59,7 @@ def start(
     if daemon:
         report = background.detach(plan.data.log_file)
         plan.data.write_pid()
+    log_file.remember()
     logs.setup("supervisor", config.log_level, config.log_format)
     if plan.data.copied:
         log.warning(

@@ -87,6 +87,7 @@ def spawn(command: tuple[str, ...], launch: Launch, lock_fd: int) -> subprocess.
     parent = os.getpid()
 
     def die_with_parent() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it has a log to open again
         # SIGKILL: what was acknowledged is safe, and the next start must not find databases still open.
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:

@@ -25,7 +25,7 @@ import msgspec
 import uvloop
 
 from lanying import __version__
-from lanying.base import clock
+from lanying.base import clock, log_file
 from lanying.base.failpoints import failpoint
 from lanying.base.lag import Lag
 from lanying.bus.messages import Envelope, Heartbeat, ProcessEvent
@@ -83,8 +83,9 @@ class Supervisor:
         control = ControlEndpoint(run_directory, self._answer)
         bus.start(loop)
         control.start(loop)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # SIGHUP: the terminal was closed
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup, os.isatty(2))
         self._sign_of_life()
         self._lag = Lag(loop)
         self._lag.start()
@@ -127,6 +128,15 @@ class Supervisor:
         else:
             log.info("event=drain signal=%s", signal.Signals(number).name)
             self._perform(self._children.drain(now))
+
+    def _on_hangup(self, had_terminal: bool) -> None:
+        """Open the log again, here and in every child. Only a terminal that was closed, which sends the same, ends a server."""
+        if had_terminal and not os.isatty(2):
+            self._on_signal(signal.SIGHUP)
+            return
+        log_file.reopen()
+        for process, _ in self._processes.values():
+            process.send_signal(signal.SIGHUP)
 
     def _on_exit(self, name: str) -> None:
         failpoint("supervisor.child_died")

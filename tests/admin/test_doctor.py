@@ -35,6 +35,10 @@ def test_a_healthy_machine_has_nothing_bad(patient):
     assert {finding.state for finding in examine(patient())} == {"ok"}
 
 
+def test_ids_that_ran_ahead_of_the_clock_are_no_illness(patient):
+    assert found(patient(process={"figures": {"newest_id_s": NOW + 5}}), "clock").state == "ok"
+
+
 @pytest.mark.parametrize(
     ("check", "state", "text", "ill"),
     [
@@ -44,6 +48,13 @@ def test_a_healthy_machine_has_nothing_bad(patient):
         ("open files", "bad", "may open 1024", {"files": {"proc/7/limits": "Max open files  1024  1024  files\n"}}),
         ("backlog", "warn", "is 128", {"files": {"proc/sys/net/core/somaxconn": "128\n"}}),
         ("clock", "bad", "before 2024", {"now": 1000.0}),
+        (
+            "clock",
+            "bad",
+            "730 days behind the newest message",
+            {"process": {"figures": {"newest_id_s": NOW + 730 * 86_400}}},
+        ),
+        ("clock", "bad", "45 seconds behind", {"process": {"figures": {"newest_id_s": NOW + 45}}}),
         ("clock", "warn", "not synchronised", {"files": {"run/systemd/timesync/clock": ""}}),
         ("disk speed", "warn", "flush 45.00 ms", {"flushes": (40.0, 45.0, 50.0)}),
         ("disk speed", "warn", "too fast to be true", {"flushes": (0.001, 0.002)}),

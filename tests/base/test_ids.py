@@ -88,3 +88,11 @@ def test_entity_ids_live_in_their_slot_and_have_at_most_15_digits(slot, counter)
     made = entity_id(slot, counter)
     assert slot_of(made) == slot
     assert 10**6 <= made <= MAX_ENTITY_ID
+
+
+@pytest.mark.parametrize("shard", [0, 31, 32, 159])
+def test_the_time_of_the_last_id_is_that_of_the_clock_then(shard):
+    ids = MessageIds(shard)
+    assert ids.last_time_s == 0
+    ids.next(1_800_000_000_123)
+    assert ids.last_time_s == 1_800_000_000.123

@@ -23,6 +23,8 @@ from lanying.config.schema import Config
 from lanying.supervisor import machine
 
 FLUSHES: Final = 20
+CLOCK_BEHIND_S: Final = 30.0
+"""Ids run ahead of the clock by milliseconds when many are given out at once, by more only when the clock was set back."""
 SLOW_FLUSH_MS: Final = 30.0
 LIAR_FLUSH_MS: Final = 0.02
 """Nothing reaches flash or a platter in 20 µs: such a disk answers before it has written."""
@@ -132,12 +134,32 @@ def clock(patient: Patient) -> Iterable[Finding]:
         yield Finding(
             "clock", "bad", "before 2024", "set it: sudo timedatectl set-ntp true; a Pi without network has no clock"
         )
+    elif (ahead_s := _newest_s(patient) - patient.now_s) > CLOCK_BEHIND_S:
+        yield Finding(
+            "clock",
+            "bad",
+            f"{_span(ahead_s)} behind the newest message",
+            "set it: sudo timedatectl set-ntp true. If the clock is right, it was wrong when that message was sent: new ones "
+            "sort behind it, and their times stand still until then",
+        )
     elif (patient.root / "run/systemd/timesync").is_dir() and not (patient.root / SYNCHRONISED).exists():
         yield Finding(
             "clock", "warn", "not synchronised yet", "sudo timedatectl set-ntp true, and let it reach a time server"
         )
     else:
         yield Finding("clock", "ok", time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(patient.now_s)) + " UTC")
+
+
+def _newest_s(patient: Patient) -> float:
+    """When (seconds since 1970) the newest message id was given out, by the clock of then; 0: there is none."""
+    return max((row["figures"].get("newest_id_s", 0.0) for row in patient.status["processes"]), default=0.0)
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
 
 
 def disk(patient: Patient) -> Iterable[Finding]:

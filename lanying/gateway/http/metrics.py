@@ -51,6 +51,7 @@ GAUGES: Final = {
     "cold_bytes": "Size of the cold store.",
     "memory_bytes": "Write buffers.",
     "disk_free_bytes": "Room left on the disk of the data and of the cold store, by place.",
+    "newest_id_s": "When the newest message id was given out, by the clock of then, in seconds since 1970.",
     "min_free_bytes": "Messages are refused with less room than this.",
     "cold_missing": "1 while the cold store is not there.",
     "compacting": "1 while a database is rewritten.",
