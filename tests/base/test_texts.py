@@ -154,7 +154,6 @@ OTHERS = {
     "gateway/contract/contract.py": "of the package",
     "gateway/http/pages.py": "of the package",
     "gateway/files/objects.py": "uploads",
-    "gateway/files/media.py": "uploads",
     "admin/audit.py": "only this program writes it, its hash chain says so",
     "admin/keys.py": "admin-keys.seen, which only this program writes",
     "admin/commands/doctor.py": "of the kernel",
@@ -174,6 +173,11 @@ OTHERS = {
 _READS = {"read_text", "read_bytes", "open", "fdopen"}
 
 
+def _is_mode(call: ast.Call) -> bool:
+    """Is it ``path.open()`` or ``path.open("rb")``, and not another thing that opens?"""
+    return all(isinstance(it, ast.Constant) and isinstance(it.value, str) for it in call.args)
+
+
 def _reads_files(module: Path) -> bool:
     for node in ast.walk(ast.parse(module.read_text("utf-8"))):
         if isinstance(node, ast.Call):
@@ -182,8 +186,9 @@ def _reads_files(module: Path) -> bool:
                 return True
             if isinstance(called, ast.Attribute) and called.attr in _READS:
                 owner = called.value.id if isinstance(called.value, ast.Name) else ""
-                if owner not in ("texts", "Door", "Place", "self") and not (owner == "os" and called.attr == "open"):
-                    return True
+                if owner in ("texts", "self") or (called.attr == "open" and not _is_mode(node)):
+                    continue
+                return True
     return False
 
 
