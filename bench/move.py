@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def fill(data: Path, shards: int, users: int, messages: int) -> None:
-    """Everybody writes to the ten behind him, in turn."""
+    """Everybody writes to the ten behind them, in turn."""
     lock = DataDirectory(data)
     lock.prepare(Config(data=str(data)), shards)
     dice = random.Random(1)

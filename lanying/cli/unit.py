@@ -137,7 +137,7 @@ def _program(service: Service) -> list[Path]:
 
 
 def _make_user(service: Service) -> list[str]:
-    """The service's own user and his data directory."""
+    """The service's own user and its data directory."""
     done = []
     try:
         pwd.getpwnam(service.user)

@@ -71,7 +71,7 @@ class Message:
 
     :ivar mid: message id, increasing within the conversation
     :ivar peer: the conversation: the other user, or the group
-    :ivar sender: who wrote it; this user, when it was another device of his
+    :ivar sender: who wrote it; this user, when it was another device of theirs
     :ivar time_ms: when the server took it
     """
 

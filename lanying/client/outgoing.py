@@ -18,7 +18,7 @@ from lanying.protocol.schema.xsync_pb2 import (
 
 TEXT = MessageBody.TEXT
 SELF = -1
-"""``to`` of what concerns only this user: the session knows who he is."""
+"""``to`` of what concerns only this user: the session knows the id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Many clients in one process who write to each other, and a :class:`~lanying.testing.ledger.Ledger` of what they saw.
 
-Every user writes to his neighbour, and now and then to a group if there is one. Each has a device that writes and
+Every user writes to their neighbour, and now and then to a group if there is one. Each has a device that writes and
 perhaps more that only watch.
 """
 
@@ -31,7 +31,7 @@ class Member:
 
     :ivar name: user name
     :ivar acknowledged: texts by message id
-    :ivar group: where some of his messages go, 0: there is none
+    :ivar group: where some of their messages go, 0: no group
     """
 
     def __init__(self, ledger: Ledger, url: str, crowd: str, number: int, devices: int) -> None:

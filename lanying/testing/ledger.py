@@ -151,7 +151,7 @@ class Ledger:
         assert not (problems := self.account().problems()), "; ".join(problems)
 
     def _disagreeing(self) -> Iterator[str]:
-        """A group has one order for everybody, a queue of a user one for all of his devices."""
+        """A group has one order for everybody, a queue of a user one for all of their devices."""
         places: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
         for inbox in self.inboxes:
             last: dict[int, tuple[int, str]] = {}

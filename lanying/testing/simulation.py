@@ -229,7 +229,7 @@ class User:
 
     @property
     def shard(self) -> Shard:
-        """Where he lives."""
+        """The shard that owns this user."""
         return self.simulation.shards[self.simulation.map.shard_of(self.uid)]
 
     @property

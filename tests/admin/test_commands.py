@@ -199,7 +199,7 @@ def test_why_tells_of_a_group_message_how_far_a_member_is(server, run):
             def story():
                 return what(run, mid, group=str(gid), user=guest)
 
-            await asyncio.to_thread(until, "he has it", lambda: acknowledged in story(), saw=story)
+            await asyncio.to_thread(until, "bob has it", lambda: acknowledged in story(), saw=story)
             assert [step.startswith("committed at position") for step in story()].count(True) == 1
             assert "has no devices yet, or is not a member" in what(run, mid, group=str(gid), user=owner)
 
@@ -253,7 +253,7 @@ def test_log_tail_shows_lines_about_one_user_as_they_are_written(server, console
         tested.add("log tail")
         first = asyncio.create_task(asyncio.to_thread(next, rows))
         async with asyncio.timeout(30):
-            while not first.done():  # following begins while he comes and goes
+            while not first.done():  # following begins while the user comes and goes
                 async with Client(server.url) as client:
                     await client.login(who, PASSWORD)
         row = first.result()
@@ -324,7 +324,7 @@ def test_the_log_level_of_one_user(server, console, run):
         wanted = (" router lanying.users event=login ", " gateway lanying.users event=request ", "direction=out")
         return all(told(text) for text in (*wanted, f"to {other}, ", "acknowledgement"))
 
-    until("router, gateway and shard log what he does", everything)
+    until("router, gateway and shard log what the user does", everything)
     assert (
         "diary" not in server.log_file.read_text()
         and f" uid={other} sn=1 direction=" not in server.log_file.read_text()

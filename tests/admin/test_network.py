@@ -83,7 +83,7 @@ def test_a_read_key_that_tries_to_ban_is_refused_and_recorded(server, address):
             found.run("users ban", {"user": "nobody"})
         [entry] = [row for row in found.run("audit list", limit=1000).value if row["who"] == "curious"]
     assert (entry["who"], entry["command"]) == ("curious", "users ban") and entry["outcome"].startswith("refused")
-    assert entry["arguments"] == {"user": "nobody"}, "whom he tried to ban"
+    assert entry["arguments"] == {"user": "nobody"}, "whom they tried to ban"
 
 
 def test_a_console_without_a_key_is_not_answered(server, address):
@@ -131,7 +131,7 @@ def test_a_removed_key_hears_no_more_events_and_the_others_come_back(server, add
         assert keys.remove(server.data, "leaver")
         with pytest.raises(CommandError, match="registered"):
             reading.result(30)
-        until("he is locked out", lambda: "event=keys_removed" in server.log())
+        until("the console is locked out", lambda: "event=keys_removed" in server.log())
         while gone.next(0.2):
             pass  # what was under way
         until("the other one is back", lambda: heard(here))

@@ -43,7 +43,7 @@ def depth(town: Town, shard: int, peer: int) -> float:
 def test_a_peer_that_stalls_costs_disk_not_memory(town: Town) -> None:
     """Stopped for longer than its links resend: the rest stays in the outbox, shows in status, and arrives afterwards."""
     crowd, server = town.crowd, town.server
-    town.check()  # everybody knows his neighbour
+    town.check()  # everybody knows their neighbour
     pid = server.pids()["shard-1"]
     assert pid
     before = memory(town, "shard-0")

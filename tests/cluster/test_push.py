@@ -1,4 +1,4 @@
-"""A real server with a push process, and somebody who plays Google: messages to who is away reach his phone."""
+"""A real server with a push process, and somebody who plays Google: messages to users who are away reach their phone."""
 
 from __future__ import annotations
 

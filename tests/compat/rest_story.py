@@ -21,7 +21,7 @@ CHAT_IMAGE = 102
 
 
 class Person:
-    """Somebody with an account, and his calls."""
+    """Somebody with an account, and their calls."""
 
     def __init__(self, url: str, app_id: str, name: str) -> None:
         self.http = httpx.Client(base_url=url, headers={"app_id": app_id}, timeout=60)

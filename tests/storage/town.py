@@ -23,7 +23,7 @@ NAMES = tuple(f"user{number}" for number in range(12))
 LATER_MS = 60_000
 
 Seen = tuple[int, int, dict[int, int], dict[int, list[tuple[int, str, int]]]]
-"""What somebody sees: his uid and device, what is unread, and the messages (id, text, status) of every conversation."""
+"""What a user sees: their uid and device, what is unread, and the messages (id, text, status) of every conversation."""
 
 
 def found(data: Path, shards: int) -> None:
@@ -115,7 +115,7 @@ def leave_under_way(sim: Simulation) -> list[tuple[str, str]]:
 
 
 def state(sim: Simulation) -> dict[str, Seen]:
-    """What everybody sees: history of every conversation with marks, and what is unread on his phone."""
+    """What everybody sees: history of every conversation with marks, and what is unread on their phone."""
     seen: dict[str, Seen] = {}
     everybody = people(sim)
     for name, user in everybody.items():

@@ -30,7 +30,7 @@ export function Forward({ message, onClose }) {
   <//>`;
 }
 
-/** The receiver of a forwarded file gets an address of his own. */
+/** The receiver of a forwarded file gets an address of their own. */
 async function forwarded(client, attachment, peer, group) {
   const sign = typeof attachment.url === 'string' && SIGN.exec(attachment.url)?.[1];
   if (!sign) return attachment;

@@ -67,7 +67,7 @@ ALL = ["adam", "alice", "mary"]
 ROLES = ("nora", "mary", "adam", "alice")
 """Index: role."""
 USER = -1
-"""Anybody with a token may, the call is about himself."""
+"""Anybody with a token may, the call is about the caller."""
 
 
 def case(role: int, path: str, *methods: str, **params: Any) -> Any:

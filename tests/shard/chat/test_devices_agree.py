@@ -18,7 +18,7 @@ O = MessageOperation  # noqa: E741
 
 
 class Home:
-    """Bob's devices; alice writes to him and in their group, from one device."""
+    """Bob's devices; alice writes to them and in their group, from one device."""
 
     def __init__(self) -> None:
         self.sim = Simulation(2)

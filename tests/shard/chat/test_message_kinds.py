@@ -23,7 +23,7 @@ def test_what_two_users_do_is_counted_by_kind() -> None:
     mids = [a.acknowledged[a.send(bob, text)] for text in ("one", "two", "three")]
     b.operate(alice, MessageOperation.READ_ACK, mids[0])
     a.operate(bob, MessageOperation.RECALL, mids[1])
-    b.operate(alice, MessageOperation.RECALL, mids[2])  # not his: refused
+    b.operate(alice, MessageOperation.RECALL, mids[2])  # not bob's: refused
     b.operate(bob, MessageOperation.DELETE, mids[2], conversation=alice.uid)
     assert counted(sim) == {"chat": 3, "read": 1, "recall": 1, "delete": 1}
     assert sum(shard.work.refused for shard in sim.shards) == 1

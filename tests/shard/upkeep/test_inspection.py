@@ -43,10 +43,10 @@ def test_of_a_recalled_message_it_is_known_who_sent_it_and_who_had_it() -> None:
     mid = a.acknowledged[a.send(bob, "oops")]
     sim.advance(1)
     a.operate(bob, MessageOperation.RECALL, mid)
-    his = next(trace for trace in explain(alice, mid) if trace.owner == bob.uid)
-    assert (his.sender, his.sender_sn, his.seq) == (alice.uid, a.session.sn, 1)
-    assert his.devices == [(b.session.sn, "acknowledged")]
-    told = [step["what"] for step in story(his)]
+    of_bob = next(trace for trace in explain(alice, mid) if trace.owner == bob.uid)
+    assert (of_bob.sender, of_bob.sender_sn, of_bob.seq) == (alice.uid, a.session.sn, 1)
+    assert of_bob.devices == [(b.session.sn, "acknowledged")]
+    told = [step["what"] for step in story(of_bob)]
     assert told == ["committed at position 1", f"device {b.session.sn} has acknowledged it", "recalled"]
 
 
