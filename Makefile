@@ -17,7 +17,7 @@ run: $(VENV)/.installed ## start a server: SHARDS=4, DATA=./data, LISTEN=127.0.0
 	$(BIN)/lanying-cluster start --shards $(SHARDS) --data $(DATA) --listen $(LISTEN) --open-registration
 
 test: $(VENV)/.test $(if $(NODE),tests/compat/node_modules/.installed tests/web/node_modules/.installed) ## run the whole test suite
-	$(BIN)/python -m pytest -rfEs -n 2 --dist loadscope
+	$(BIN)/python -m pytest -rfEs --durations=15 -n 2 --dist loadscope
 
 check: $(VENV)/.test ## lint, format, types and the contracts of imports
 	$(BIN)/ruff check .

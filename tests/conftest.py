@@ -1,12 +1,46 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and what a test may cost.
+
+Cost is CPU time of the test's process, so a busy machine fails no test. A test of a pure module that takes more than ``UNIT_CPU_S``
+fails; ``@pytest.mark.costs(SECONDS, "why")`` allows one more. Others that take more than ``SHOWN_CPU_S`` are listed at the end.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lanying.testing.cluster import Cluster
+
+UNIT = {"base", "bus", "client", "config", "protocol", "push", "router", "shard", "supervisor"}
+"""Folders of tests that need no process, and are to be run after every change."""
+UNIT_CPU_S = 5.0
+SHOWN_CPU_S = 1.0
+CPU_S = pytest.StashKey[float]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    before = time.process_time()
+    yield
+    cost = item.stash[CPU_S] = time.process_time() - before
+    item.user_properties.append(("cpu_s", cost))
+    area = item.path.relative_to(Path(__file__).parent).parts[0]
+    costs = item.get_closest_marker("costs")
+    if area in UNIT and cost > (costs.args[0] if costs else UNIT_CPU_S):
+        pytest.fail(f"{cost:.1f} s of CPU time is much for a unit test: make it cheaper, or mark what it costs and why")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for name in ("passed", "failed") for report in terminalreporter.stats.get(name, ())]
+    costs = {report.nodeid: dict(report.user_properties).get("cpu_s", 0.0) for report in reports}
+    shown = sorted(((cost, name) for name, cost in costs.items() if cost > SHOWN_CPU_S), reverse=True)
+    if shown:
+        terminalreporter.section(f"more than {SHOWN_CPU_S:g} s of CPU time")
+        for cost, name in shown:
+            terminalreporter.line(f"{cost:6.1f} s  {name}")
 
 
 @pytest.fixture(scope="session")

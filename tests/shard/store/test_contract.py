@@ -88,6 +88,7 @@ operation = st.one_of(
 )
 
 
+@pytest.mark.costs(15, "hundreds of sequences, each on a RocksDB of its own")
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(operation, max_size=8), max_size=6))
 def test_both_engines_agree(
