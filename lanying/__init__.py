@@ -1,13 +1,14 @@
-"""lanying: an instant-messaging server for small machines.
+"""An instant-messaging server that never loses an acknowledged message. ``ARCHITECTURE.md`` is the walk through it.
 
-The path of a message, by package:
-
-``router``   accepts a socket, reads the login, hands the descriptor over
-``shard``    owns users and groups: sessions, mailboxes, store, delivery
-``bus``      carries envelopes between processes: links (never lost) and calls (request, response)
-``gateway``  the REST API and discovery
-``protocol`` the client wire protocol as values: bytes in, events out
-``client``   an asyncio client of that protocol
+- ``base``: the ground: errors, limits, ids, logs
+- ``config``: what somebody set, and where it came from
+- ``cluster``: who owns what, and where it is reached
+- ``protocol``: the client wire as values
+- ``bus``: what processes say to each other, and how it gets there
+- ``supervisor`` ``router`` ``shard`` ``gateway`` ``push`` ``admin``: the processes; they meet on the bus alone
+- ``storage``: what is done to a data directory as a whole
+- ``cli``: what people type
+- ``client``: the SDK
+- ``web``: the pages
+- ``testing``: what tests, benchmarks and ``crash-test`` stand on
 """
-
-__version__ = "0.1.0"

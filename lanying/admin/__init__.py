@@ -1,14 +1,13 @@
 """The admin console: one process of the server answers, ``lanying-admin`` asks.
 
-``commands``   the table: every command with its arguments, role, help and handler
-``visit``      what a handler gets; the types of the table
-``endpoint``   the ZeroMQ sockets: who may ask what, deadlines, cancelling, the audit log's entries
-``server``     the port of the handlers to shards, supervisor and data directory
-``messages``   what console and endpoint tell each other
-``keys``       CURVE keys and roles of consoles that come over the network
-``audit``      the hash-chained log of everything that was changed
-
-Handlers, one noun each: ``status`` ``users``
-
-The console's side, which runs elsewhere: ``client`` asks; ``cli`` is ``lanying-admin``; ``render`` shows; ``repl`` is interactive.
+- ``commands``: the table, and a module of handlers for each noun
+- ``visit``: what a handler gets; the types of the table
+- ``server``: the port of the handlers to shards, supervisor and data directory
+- ``jobs``: commands that go on after their answer
+- ``endpoint``: the ZeroMQ sockets: who may ask what, deadlines, cancelling
+- ``doors`` ``keys``: the CURVE sockets of consoles that come over the network, their keys and roles
+- ``messages``: what console and endpoint say to each other
+- ``followers``: consoles that follow logs and events
+- ``audit``: the hash-chained log of everything that was changed
+- ``console``: ``lanying-admin``, the asking side, which runs anywhere
 """

@@ -1,0 +1,14 @@
+"""The ground: what every package may use, and what uses no other package.
+
+- ``errors`` ``refusals``: what can go wrong: the exception tree, and every refusal with its codes and its remedy
+- ``limits``: every limit, with its reason
+- ``ids`` ``names`` ``tokens`` ``passwords`` ``private``:
+  ids of users and messages, user names, access tokens, password hashes, files with secrets
+- ``clock`` ``rate`` ``lag`` ``histogram``:
+  time, how often something may happen, how late a loop is, durations in buckets
+- ``states``: state machines as tables
+- ``logs`` ``context``: the log of every process, and the request that a line belongs to
+- ``peers`` ``places``: who a client is by address, and a fair share of connections
+- ``texts`` ``jsons`` ``words``: text files, JSON of others, the word filter
+- ``failpoints``: named places where tests let a process die, stall or fail
+"""

@@ -1,0 +1,7 @@
+"""``lanying-cluster``: what people type.
+
+- ``main``: start, stop, status, and the table of exit codes
+- ``storage``: backup, restore, reshard, verify
+- ``notifier``: vendor certificates
+- ``service`` ``unit``: the server as a systemd service
+"""

@@ -1,0 +1,9 @@
+"""What somebody set, and where it came from.
+
+- ``schema``: every setting: its table, type and default
+- ``load``: where the values of a start come from: profile, file, environment, command line
+- ``runtime``: what may change while a process runs
+- ``profiles``: settings for small machines
+- ``apps``: the apps of a server, their keys and own settings
+- ``notifiers``: vendor certificates, encrypted
+"""

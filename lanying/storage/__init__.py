@@ -1,7 +1,6 @@
 """What is done to a data directory as a whole: backup, restore, resharding, verification.
 
 ================ =====================================================================================================
-``placement``    which rows of which family move with which hash slot
 ``directory``    the databases of a data directory: paths, opening, files written so that a crash leaves old or new
 ``readonly``     a database opened without changing it
 ``verify``       invariants of one store and of all shards together
@@ -12,6 +11,7 @@
 ``hold``         asks running shards to stand still towards each other for that instant
 ``manifest``     the format of a backup
 ``backup``       makes one; ``check`` verifies one; ``restore`` makes a data directory of one
+``renew``          what a restore makes new: tokens, counters, codes
 ``progress``     how long work tells how far it is
 ================ =====================================================================================================
 

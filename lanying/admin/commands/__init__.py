@@ -1,0 +1,11 @@
+"""Handlers of console commands, one noun each.
+
+- ``table``: every command with its arguments, role, help and handler
+- ``status`` ``top`` ``doctor``: how the server is: at a glance, live, and what is wrong with its machine
+- ``users`` ``groups`` ``posts`` ``apps`` ``tokens``:
+  what operators do for people: accounts, groups, messages, apps, tokens
+- ``why`` ``trace`` ``logs`` ``events`` ``record``:
+  what happened: to one message, to one user, in logs, live, in the audit log
+- ``settings`` ``shards`` ``backups`` ``compaction``: what operators do with the server
+- ``web``: what the administration page asks for
+"""

@@ -4,7 +4,7 @@
 
 ``exchange``  what all share: requests, answers, outcomes (pure); ``payload``: what fits and what users wrote (pure)
 ``apns``, ``fcm``, ``huawei``, ``xiaomi``, ``flyme``, ``vivo``, ``oppo``  build a vendor's requests and read its answers (pure)
-``kinds``     the vendors by their number
+``registry``  the vendors by their number
 ``sender``    the edge: performs requests, keeps connections and access tokens
 """
 

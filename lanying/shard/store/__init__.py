@@ -6,5 +6,6 @@
 ``overlay`` reads that see a tick before it is written
 ``memory``  its twin for tests and simulations
 ``tiers``   a store over a hot and a cold one
+``placement`` which rows move with which hash slot
 ``cold``    the RocksDB of the cold tier, on another disk
 """
