@@ -12,3 +12,5 @@
 - ``web``: the pages
 - ``testing``: what tests, benchmarks and ``crash-test`` stand on
 """
+
+__version__ = "0.1.0"

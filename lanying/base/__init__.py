@@ -9,6 +9,6 @@
 - ``states``: state machines as tables
 - ``logs`` ``context``: the log of every process, and the request that a line belongs to
 - ``peers`` ``places``: who a client is by address, and a fair share of connections
-- ``texts`` ``jsons`` ``words``: text files, JSON of others, the word filter
+- ``texts`` ``jsons`` ``paths`` ``words``: text files, JSON of others, paths, the word filter
 - ``failpoints``: named places where tests let a process die, stall or fail
 """

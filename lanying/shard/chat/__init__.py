@@ -1,0 +1,12 @@
+"""A message lives and is read here.
+
+- ``frames``: what a client's frame asks for
+- ``author`` ``policy``: who writes, and whether they may
+- ``delivery``: from an upload to everyone who gets it
+- ``message_kinds``: what is counted as what
+- ``sync`` ``pulls`` ``unread``: how devices get it: pull loops, their answers, the unread list
+- ``history`` ``marks`` ``marking`` ``visible`` ``progress``:
+  what a conversation shows, what is known about a message, and how far devices have come
+- ``operations`` ``edits``: receipts, recalls, edits
+- ``posting`` ``broadcasts``: what back ends send
+"""

@@ -1,0 +1,12 @@
+"""What every part of a shard stands on.
+
+- ``tick``: what is decided between two commits
+- ``work``: the open tick and reads that see it: what every part gets
+- ``ports``: what parts need of parts above them, as narrow ports
+- ``dispatch``: who handles what arrives from the bus: one table
+- ``session``: logged-in devices, alone and by user
+- ``conversation`` ``mailbox``: the head of a queue, and all queues of the shard
+- ``outbox``: what other shards are owed
+- ``later``: an answer that another shard has to give first
+- ``recent``: what happened lately, for operators
+"""

@@ -1,0 +1,6 @@
+"""Work beside the messages, a little with every step.
+
+- ``retention``: deletes what is too old
+- ``aging``: moves old entries to the cold tier
+- ``inspection``: what operators ask about a running shard
+"""
