@@ -5,6 +5,7 @@
                             and 101       messages      or bare XSync  header
 
 ============  =====================================================================================
+proxy         PROXY headers, in front of the first byte of a client
 handshake     request head of a new connection, the upgrade and its answer, both roles
 websocket     RFC 6455 framing, both roles
 connection    frames over WebSocket: ``/socket.io/`` (the web SDK) and ``/xsync`` (native clients)

@@ -1,7 +1,7 @@
 """The first process: it owns the public port, runs the others and restarts them.
 
 - ``launcher``: the steps of a start; each refuses before anything runs
-- ``machine`` ``datadir``: what a start needs: cores, descriptors, ports; the data directory and its lock
+- ``precheck`` ``machine`` ``datadir``: what a start needs: cores, descriptors, ports; the data directory and its lock
 - ``plan``: what is to run, and how a process is started
 - ``children``: decisions about children: start order, backoff, hung ones, drain order (pure)
 - ``supervisor``: the process
