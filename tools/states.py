@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 PAGE = Path(__file__).parents[1] / "docs/states.md"
-MACHINES = ("lanying.router.arrival", "lanying.shard.chat.sync")
+MACHINES = ("lanying.bus.link", "lanying.router.arrival", "lanying.shard.chat.sync")
 """Modules with a table ``TRANSITIONS`` (:mod:`lanying.base.states`)."""
 HEADER = """\
 # State machines
@@ -52,7 +52,7 @@ def rows(module: ModuleType) -> str:
     for name, group in groupby(module.TRANSITIONS.items(), key=lambda one: one[0][0].name):
         shown = name
         for (_, event), (answer, then) in group:
-            found.append(f"| {shown} | {event.name} | {getattr(answer, 'name', answer)} | {then.name} |\n")
+            found.append(f"| {shown} | {event.name} | {getattr(answer, 'name', answer or '')} | {then.name} |\n")
             shown = ""
     return "".join(found)
 
