@@ -15,7 +15,7 @@ from lanying.bus.messages import Call, Envelope, FindName, ListFriends, Reply, e
 from lanying.bus.ownership import Ownership
 from lanying.bus.shards import BusShards, ask, ask_name, ask_shard
 from lanying.bus.transport import Bus
-from lanying.cluster.directory import Directory
+from lanying.cluster.directory import Directory, Moved
 from lanying.cluster.runtime import RunDirectory
 from lanying.cluster.shardmap import ShardMap, slot_of_name
 
@@ -119,3 +119,9 @@ def test_names_and_whole_shards(run: RunDirectory) -> None:
         assert await ask_shard(world.shards, BEFORE, ListFriends(UID)) == [BEFORE], "about the shard, not a slot"
 
     scenario(lambda: World(run, OLD, NEW, NEW), act)
+
+
+def test_a_login_is_taken_by_the_owner_alone_and_a_shard_that_is_behind_looks_first(run: RunDirectory) -> None:
+    behind = Directory(OLD, run, lambda: NEW)
+    assert Ownership(behind, 1 - BEFORE).login(UID) is None
+    assert Ownership(behind, BEFORE).login(UID) == Moved(1 - BEFORE, 2)
