@@ -71,7 +71,12 @@ def bundles(items: list[bytes]) -> list[bytes]:
     for at, item in enumerate(items):
         size += len(item)
         if size > limits.LINK_BUNDLE_BYTES and at > start:
-            found.append(encode([msgspec.Raw(one) for one in items[start:at]]))
+            found.append(_array(items[start:at]))
             start, size = at, len(item)
-    found.append(encode([msgspec.Raw(one) for one in items[start:]]))
+    found.append(_array(items[start:]))
     return found
+
+
+def _array(items: list[bytes]) -> bytes:
+    """MessagePack array 16 of encoded items. By hand: a :class:`msgspec.Raw` for each message costs 0.3 us more."""
+    return b"\xdc%b%b" % (len(items).to_bytes(2, "big"), b"".join(items))
