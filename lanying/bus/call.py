@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class _Open(NamedTuple):
     timer: asyncio.TimerHandle
     process: str
     request: Question[object]
-    slot: int
+    slots: Sequence[int]
 
 
 class Calls:
@@ -41,14 +41,14 @@ class Calls:
         request: Question[object],
         done: Callable[[Reply], None],
         timeout_s: float = limits.CALL_TIMEOUT_S,
-        slot: int = -1,
+        slots: Sequence[int] = (),
     ) -> None:
         """Send a request; ``done`` is called exactly once, with code 503 when no answer came in time."""
         self._last += 1
         number = self._last
         loop = asyncio.get_running_loop()
         timer = loop.call_at(min(loop.time() + timeout_s, until.get()), self._expire, number, process)
-        self._open[number] = _Open(done, copy_context(), timer, process, request, slot)
+        self._open[number] = _Open(done, copy_context(), timer, process, request, slots)
         self._send(number)
 
     def again(self, process: str) -> None:
@@ -65,20 +65,30 @@ class Calls:
         return decode_result(request, await self.call(process, request, timeout_s))
 
     async def call(
-        self, process: str, request: Question[object], timeout_s: float = limits.CALL_TIMEOUT_S, slot: int = -1
+        self,
+        process: str,
+        request: Question[object],
+        timeout_s: float = limits.CALL_TIMEOUT_S,
+        slots: Sequence[int] = (),
     ) -> bytes:
         """The same, as the MessagePack of the result."""
-        reply = await self.reply(process, request, timeout_s, slot)
+        reply = await self.reply(process, request, timeout_s, slots)
         if reply.refusal is not None:
             raise CallError(reply.refusal, reply.message)
         return reply.body
 
     async def reply(
-        self, process: str, request: Question[object], timeout_s: float = limits.CALL_TIMEOUT_S, slot: int = -1
+        self,
+        process: str,
+        request: Question[object],
+        timeout_s: float = limits.CALL_TIMEOUT_S,
+        slots: Sequence[int] = (),
     ) -> Reply:
-        """The reply to a request about ``slot``, whatever it is."""
+        """The reply to a request about ``slots``, whatever it is."""
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self.begin(process, request, lambda reply: None if future.done() else future.set_result(reply), timeout_s, slot)
+        self.begin(
+            process, request, lambda reply: None if future.done() else future.set_result(reply), timeout_s, slots
+        )
         return await future
 
     def answered(self, reply: Reply) -> None:
@@ -92,7 +102,9 @@ class Calls:
         call = self._open[number]
         left_ms = int((call.timer.when() - asyncio.get_running_loop().time()) * 1000)
         name = call.context.get(request_id, "")
-        self._bus.send(call.process, Call(number, self._bus.name, left_ms, encode(call.request), name, call.slot))
+        self._bus.send(
+            call.process, Call(number, self._bus.name, left_ms, encode(call.request), name, list(call.slots))
+        )
 
     def _expire(self, number: int, process: str) -> None:
         self.answered(Reply(number, Refusal.UNAVAILABLE, f"{process} did not answer in time, try again"))

@@ -21,9 +21,8 @@ class Ownership:
 
     def call(self, call: Call) -> Reply | None:
         """The refusal of a call, which has done nothing; None: it is for this shard."""
-        if call.slot < 0 or (moved := self._moved(call.slot)) is None:
-            return None
-        return Reply(call.id, Refusal.MOVED, Refusal.MOVED.message, encode(moved))
+        moved = next(filter(None, map(self._moved, call.slots)), None)
+        return None if moved is None else Reply(call.id, Refusal.MOVED, Refusal.MOVED.message, encode(moved))
 
     def _moved(self, slot: int) -> Moved | None:
         moved = self._directory.moved(self._shard, slot)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -27,10 +29,11 @@ class Shards(Protocol):
     def map(self) -> ShardMap:
         """Who owns which id, as known now."""
 
-    async def call(self, shard: int, request: Request[object], slot: int = -1) -> bytes:
-        """Ask one shard; the MessagePack of its answer. With a slot, its owner is asked, whoever that is by now.
+    async def call(self, shard: int, request: Request[object], slots: Sequence[int] = ()) -> bytes:
+        """Ask one shard; the MessagePack of its answer. With one slot, its owner is asked, whoever that is by now.
 
-        :raises CallError: refused, or 503 when it did not answer in time
+        :raises CallError: refused, or 503 when it did not answer in time; ``MOVED``: one of several slots has another owner
+            by a map that is known here now, and nothing was done
         """
 
 
@@ -48,28 +51,27 @@ class BusShards:
         """As in :class:`Shards`."""
         return self._directory.map
 
-    async def call(self, shard: int, request: Request[object], slot: int = -1) -> bytes:
-        """As in :class:`Shards`. A shard that does not own the slot did nothing: the owner it names is asked, once."""
-        reply = await self._ask(shard, request, slot)
+    async def call(self, shard: int, request: Request[object], slots: Sequence[int] = ()) -> bytes:
+        """As in :class:`Shards`. A shard that does not own a slot did nothing: the owner it names is asked, once."""
+        reply = await self._ask(shard, request, slots)
         if reply.refusal is Refusal.MOVED:
             moved = msgspec.msgpack.decode(reply.body, type=Moved)
-            if not self._directory.learn(slot, moved):
-                raise CallError(Refusal.UNAVAILABLE, f"slot {slot} is moving, try again")
-            reply = await self._ask(self._directory.map.slots[slot], request, slot)
-        if reply.refusal is Refusal.MOVED:
-            raise CallError(Refusal.UNAVAILABLE, f"slot {slot} is moving, try again")
+            if not self._directory.learn(moved):
+                raise CallError(Refusal.UNAVAILABLE, f"slot {moved.slot} is moving, try again")
+            if len(slots) == 1:
+                reply = await self._ask(self._directory.map.slots[moved.slot], request, slots)
         if reply.refusal is not None:
             raise CallError(reply.refusal, reply.message)
         return reply.body
 
-    async def _ask(self, shard: int, request: Request[object], slot: int) -> Reply:
+    async def _ask(self, shard: int, request: Request[object], slots: Sequence[int]) -> Reply:
         name = self._directory.process(shard)
         if self._open[shard] >= limits.CALLS_PER_SHARD:
             raise CallError(Refusal.UNAVAILABLE, f"{name} is busy, try again")
         self._open[shard] += 1
         try:
             failpoint("gateway.before_call")
-            answer = await self._calls.reply(name, request, self._timeout_s, slot)
+            answer = await self._calls.reply(name, request, self._timeout_s, slots)
             failpoint("gateway.after_call")
         finally:
             self._open[shard] -= 1
@@ -88,7 +90,7 @@ async def ask_name(shards: Shards, app: str, name: str, request: Request[R]) -> 
 
 async def ask_slot(shards: Shards, slot: int, request: Request[R]) -> R:
     """Ask the shard that owns a slot. :raises CallError: refused or 503"""
-    return decode_result(request, await shards.call(shards.map.slots[slot], request, slot))
+    return decode_result(request, await shards.call(shards.map.slots[slot], request, (slot,)))
 
 
 async def ask_shard(shards: Shards, shard: int, request: Request[R]) -> R:
@@ -96,19 +98,37 @@ async def ask_shard(shards: Shards, shard: int, request: Request[R]) -> R:
     return decode_result(request, await shards.call(shard, request))
 
 
-async def accounts(shards: Shards, app: str, uids: list[int]) -> dict[int, AccountInfo]:
-    """Those of ``uids`` that exist in ``app``, asked of all their shards at once, of each in pieces."""
-    by_shard: dict[int, list[int]] = {}
-    for uid in uids:
-        by_shard.setdefault(shards.map.shard_of(uid), []).append(uid)
+async def ask_owners(shards: Shards, ids: Iterable[int], request: Callable[[list[int]], Request[list[R]]]) -> list[R]:
+    """Ask the shards that own ``ids``, all at once and each in pieces: ``request`` makes the one for some of them.
 
-    async def of_shard(shard: int, wanted: list[int]) -> list[AccountInfo]:
-        found: list[AccountInfo] = []
-        for start in range(0, len(wanted), limits.REST_IDS_PER_CALL):
-            request = GetAccounts(app, wanted[start : start + limits.REST_IDS_PER_CALL])
-            slot = slot_of(wanted[0]) if len(wanted) == 1 else -1  # most often the caller's own
-            found += decode_result(request, await shards.call(shard, request, slot))
+    :raises CallError: refused or 503
+    """
+    wanted = list(ids)
+    try:
+        return await _ask_owners(shards, wanted, request)
+    except CallError as error:
+        if error.refusal is not Refusal.MOVED:
+            raise
+    return await _ask_owners(shards, wanted, request)
+
+
+async def _ask_owners(shards: Shards, ids: list[int], request: Callable[[list[int]], Request[list[R]]]) -> list[R]:
+    by_shard: dict[int, list[int]] = {}
+    for one in ids:
+        by_shard.setdefault(shards.map.shard_of(one), []).append(one)
+
+    async def of_shard(shard: int, own: list[int]) -> list[R]:
+        found: list[R] = []
+        for start in range(0, len(own), limits.REST_IDS_PER_CALL):
+            part = own[start : start + limits.REST_IDS_PER_CALL]
+            asked = request(part)
+            found += decode_result(asked, await shards.call(shard, asked, sorted({slot_of(one) for one in part})))
         return found
 
-    answers = await asyncio.gather(*(of_shard(shard, wanted) for shard, wanted in by_shard.items()))
-    return {info.uid: info for answer in answers for info in answer}
+    answers = await asyncio.gather(*(of_shard(shard, own) for shard, own in by_shard.items()))
+    return [row for answer in answers for row in answer]
+
+
+async def accounts(shards: Shards, app: str, uids: Iterable[int]) -> dict[int, AccountInfo]:
+    """Those of ``uids`` that exist in ``app``."""
+    return {info.uid: info for info in await ask_owners(shards, uids, partial(GetAccounts, app))}

@@ -19,11 +19,12 @@ from lanying.cluster.shardmap import ShardMap
 
 
 class Moved(msgspec.Struct, frozen=True, array_like=True):
-    """The shard that was asked does not own the slot; by version ``version`` of the map, ``owner`` does.
+    """The shard that was asked does not own ``slot``; by version ``version`` of the map, ``owner`` does.
 
     Body of a call that is refused as ``Refusal.MOVED``.
     """
 
+    slot: int
     owner: int
     version: int
 
@@ -65,10 +66,11 @@ class Directory:
     def moved(self, shard: int, slot: int) -> Moved | None:
         """The answer of ``shard`` to a request for a slot it does not own, None if it does own it."""
         owner = self.map.slots[slot]
-        return None if owner == shard else Moved(owner, self.map.version)
+        return None if owner == shard else Moved(slot, owner, self.map.version)
 
-    def learn(self, slot: int, moved: Moved) -> bool:
+    def learn(self, moved: Moved) -> bool:
         """Take in what another shard answered. Whether the slot has another owner here now, so that asking again helps."""
+        slot = moved.slot
         before = self.map.slots[slot]
         if moved.version > self.map.version:
             self.refresh()

@@ -24,7 +24,6 @@ from typing import Final
 from lanying.base import limits, logs
 from lanying.base.clock import monotonic
 from lanying.base.failpoints import failpoint
-from lanying.base.ids import slot_of
 from lanying.base.peers import Proxies, peer_key, plain_address
 from lanying.base.places import Places
 from lanying.bus.handoff.records import Login, Visitor, encode
@@ -335,10 +334,9 @@ class Listener:
                 os.close(guest.fd)
             return
         if isinstance(result, Moved):
-            slot = slot_of(record.uid) if isinstance(record, Login) else -1
-            if slot >= 0 and not guest.moved and self._directory.learn(slot, result):
+            if not guest.moved and self._directory.learn(result):
                 guest.moved = True
-                sender = self._shards[self._directory.map.slots[slot]]
+                sender = self._shards[self._directory.map.slots[result.slot]]
                 sender.send(guest.fd, encode(record), partial(self._on_result, guest, record))
                 return
             result = RESTARTING  # nobody owns the user just now: the client tries again, logged in as it is

@@ -11,9 +11,9 @@ import pytest
 
 from lanying.base.errors import CallError
 from lanying.bus.call import Calls
-from lanying.bus.messages import Call, Envelope, FindName, ListFriends, Reply, encode
+from lanying.bus.messages import Call, Envelope, FindName, ListFriends, ListOnline, Reply, Request, encode
 from lanying.bus.ownership import Ownership
-from lanying.bus.shards import BusShards, ask, ask_name, ask_shard
+from lanying.bus.shards import BusShards, ask, ask_name, ask_owners, ask_shard
 from lanying.bus.transport import Bus
 from lanying.cluster.directory import Directory, Moved
 from lanying.cluster.runtime import RunDirectory
@@ -111,6 +111,19 @@ def test_shards_that_disagree_are_a_503_after_one_more_try(run: RunDirectory) ->
     scenario(lambda: World(run, OLD, NEW, OLD), act)
 
 
+def test_many_ids_are_sorted_anew_when_one_of_them_has_moved(run: RunDirectory) -> None:
+    others = [1024 * 5000 + slot for slot in range(7, 15) if 1024 * 5000 + slot != UID]
+
+    def request(ids: list[int]) -> Request[list[int]]:
+        return ListOnline(ids)
+
+    async def act(world: World) -> None:
+        assert sorted(await ask_owners(world.shards, [UID, *others], request)) == [0, 1]
+        assert world.directory.owner(UID) == 1 - BEFORE
+
+    scenario(lambda: World(run, OLD, NEW, NEW), act)
+
+
 def test_names_and_whole_shards(run: RunDirectory) -> None:
     async def act(world: World) -> None:
         with pytest.raises(msgspec.ValidationError):  # reached: the stand-in answers a list
@@ -124,4 +137,4 @@ def test_names_and_whole_shards(run: RunDirectory) -> None:
 def test_a_login_is_taken_by_the_owner_alone_and_a_shard_that_is_behind_looks_first(run: RunDirectory) -> None:
     behind = Directory(OLD, run, lambda: NEW)
     assert Ownership(behind, 1 - BEFORE).login(UID) is None
-    assert Ownership(behind, BEFORE).login(UID) == Moved(1 - BEFORE, 2)
+    assert Ownership(behind, BEFORE).login(UID) == Moved(UID % 1024, 1 - BEFORE, 2)

@@ -34,18 +34,18 @@ def test_a_newer_map_is_taken_and_watchers_hear_of_it() -> None:
 def test_moved_is_answered_for_slots_of_others_alone() -> None:
     found = directory()
     assert found.moved(0, 0) is None
-    assert found.moved(1, 0) == Moved(0, 1)
+    assert found.moved(1, 0) == Moved(0, 0, 1)
 
 
 def test_an_answer_makes_it_read_the_map_again() -> None:
     found = directory(newer(2))
-    assert found.learn(0, Moved(1, 2))
+    assert found.learn(Moved(0, 1, 2))
     assert found.map == newer(2)
 
 
 def test_an_answer_newer_than_the_file_is_believed_about_its_slot() -> None:
     found = directory(None, newer(5))
-    assert found.learn(0, Moved(1, 5))
+    assert found.learn(Moved(0, 1, 5))
     assert found.map.slots[0] == 1
     assert found.map.slots[1:] == OLD.slots[1:]
     found.refresh()
@@ -54,6 +54,6 @@ def test_an_answer_newer_than_the_file_is_believed_about_its_slot() -> None:
 
 def test_an_answer_older_than_the_map_changes_nothing() -> None:
     found = directory(OLD)
-    assert not found.learn(0, Moved(1, 1))
-    assert not found.learn(0, Moved(7, 9)), "there is no shard 7"
+    assert not found.learn(Moved(0, 1, 1))
+    assert not found.learn(Moved(0, 7, 9)), "there is no shard 7"
     assert found.map == OLD

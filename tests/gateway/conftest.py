@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,7 +36,7 @@ class LocalShards:
     def map(self) -> ShardMap:
         return self.cluster.map
 
-    async def call(self, shard: int, request: Request[object], slot: int = -1) -> bytes:
+    async def call(self, shard: int, request: Request[object], slots: Sequence[int] = ()) -> bytes:
         if self.fail is not None:
             raise self.fail
         return self.cluster.call(shard, request)
@@ -52,7 +52,7 @@ class SimulatedShards:
     def map(self) -> ShardMap:
         return self.simulation.map
 
-    async def call(self, shard: int, request: Request[object], slot: int = -1) -> bytes:
+    async def call(self, shard: int, request: Request[object], slots: Sequence[int] = ()) -> bytes:
         return self.simulation.call(shard, request)
 
 

@@ -9,7 +9,7 @@ import os
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class SimulatedShards:
     def map(self) -> ShardMap:
         return self.simulation.map
 
-    async def call(self, shard: int, request: Request[object], slot: int = -1) -> bytes:
+    async def call(self, shard: int, request: Request[object], slots: Sequence[int] = ()) -> bytes:
         return self.simulation.call(shard, request)
 
 

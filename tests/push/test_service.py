@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ class Stage:
         self.deaf: set[int] = set()
         self.service = Service(self, {"lanying": App("lanying", "School", "")}, self.notifiers, self.vendors)
 
-    async def call(self, shard: int, request: Request[object], slot: int = -1) -> bytes:
+    async def call(self, shard: int, request: Request[object], slots: Sequence[int] = ()) -> bytes:
         """As :class:`~lanying.bus.shards.Shards`."""
         await asyncio.sleep(0)
         if shard in self.deaf:

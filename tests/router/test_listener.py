@@ -243,7 +243,7 @@ def test_a_login_follows_its_slot_to_another_shard(world: World) -> None:
     before = ShardMap.even(2).shard_of(UID)
     after = 1 - before
     world.newest = msgspec.structs.replace(ShardMap.even(2).moved({slot_of(UID)}, after), version=2)
-    world.elsewhere[before] = Moved(after, 2)
+    world.elsewhere[before] = Moved(slot_of(UID), after, 2)
     for number in (1, 2):  # the second one goes there at once
         world.connect().sendall(HEAD + login())
         world.until("the hand-off", lambda number=number: world.counts("handed_over") == number)
@@ -255,7 +255,7 @@ def test_a_login_follows_its_slot_to_another_shard(world: World) -> None:
 def test_a_login_nobody_owns_is_told_to_try_again_and_stays_logged_in(world: World, version: int) -> None:
     """Two shards that name each other: the router follows once."""
     world.start(0, 1)
-    world.elsewhere = {0: Moved(1, version), 1: Moved(0, version)}
+    world.elsewhere = {0: Moved(slot_of(UID), 1, version), 1: Moved(slot_of(UID), 0, version)}
     client = world.connect()
     client.sendall(HEAD + login())
     answer = world.read(client, lambda data: b"shard restarting" in data)

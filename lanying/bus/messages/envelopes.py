@@ -36,7 +36,7 @@ class Call(Envelope, tag=3):
     """A request. ``body`` is an encoded :class:`Request`; the answer goes to process ``caller``.
 
     :ivar left_ms: how long the caller still waits, when it is sent. No moment in time: the clocks of two machines differ
-    :ivar slot: hash slot the request is for, which the callee has to own; -1: it is for the process itself
+    :ivar slots: hash slots the request is for, all of which the callee has to own; none: it is for the process itself
     :ivar request: id of the REST request or console command that caused it, for log lines
     """
 
@@ -45,7 +45,7 @@ class Call(Envelope, tag=3):
     left_ms: int
     body: bytes
     request: str = ""
-    slot: int = -1
+    slots: list[int] = []
 
 
 class Reply(Envelope, tag=4):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 from lanying.base import limits
@@ -11,7 +10,6 @@ from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     AnswerApplicant,
     AnswerInvitation,
-    Applicant,
     ApplyMember,
     InviteMembers,
     JoinByCode,
@@ -20,7 +18,7 @@ from lanying.bus.messages import (
     MayInvite,
     Outcome,
 )
-from lanying.bus.shards import ask, ask_shard
+from lanying.bus.shards import ask, ask_owners
 from lanying.gateway.groups.codes import Code, read, write
 from lanying.gateway.groups.context import (
     ADMIN,
@@ -102,16 +100,11 @@ async def applications(visit: Visit) -> object:
     limit = visit.params.number("limit", PAGE, least=1, most=PAGE)
     before: Any = place_of(visit, 3)
     rights = ADMIN if visit.admin_of else 0
-    by_shard: dict[int, list[int]] = {}
-    for gid in gids:
-        by_shard.setdefault(shards.map.shard_of(gid), []).append(gid)
 
-    async def of_shard(shard: int, wanted: list[int]) -> list[Applicant]:
-        request = ListApplicants(visit.uid, visit.app.app_id, wanted, before, limit, rights, visit.admin_of)
-        return await ask_shard(shards, shard, request)
+    def request(some: list[int]) -> ListApplicants:
+        return ListApplicants(visit.uid, visit.app.app_id, some, before, limit, rights, visit.admin_of)
 
-    answers = await asyncio.gather(*(of_shard(shard, wanted) for shard, wanted in by_shard.items()))
-    found = [it for answer in answers for it in answer]
+    found = await ask_owners(shards, gids, request)
     found.sort(key=lambda it: (it.created_ms, it.gid, it.uid), reverse=True)
     found = found[:limit]
     rows = [

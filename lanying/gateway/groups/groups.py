@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import Final
 
 from lanying.base import limits
@@ -18,13 +18,12 @@ from lanying.bus.messages import (
     DestroyGroup,
     EditGroup,
     GetGroups,
-    GroupView,
     ListPublic,
     Outcome,
     SetAdmins,
     TransferGroup,
 )
-from lanying.bus.shards import ask, ask_shard
+from lanying.bus.shards import ask, ask_owners, ask_shard
 from lanying.gateway.groups import entry, items, members
 from lanying.gateway.groups.context import (
     ask_group,
@@ -65,19 +64,8 @@ async def info(visit: Visit) -> object:
 async def details(visit: Visit) -> object:
     """Those of the groups asked for that exist, in their order."""
     shards, wanted = visit.shards, users_of(visit, "group_list")
-    by_shard: dict[int, list[int]] = {}
-    for gid in wanted:
-        by_shard.setdefault(shards.map.shard_of(gid), []).append(gid)
-
-    async def of_shard(shard: int, gids: list[int]) -> list[GroupView]:
-        found: list[GroupView] = []
-        for start in range(0, len(gids), limits.REST_IDS_PER_CALL):
-            part = gids[start : start + limits.REST_IDS_PER_CALL]
-            found += await ask_shard(shards, shard, GetGroups(visit.uid, visit.app.app_id, part))
-        return found
-
-    answers = await asyncio.gather(*(of_shard(shard, gids) for shard, gids in by_shard.items()))
-    found = {view.info.gid: view for answer in answers for view in answer}
+    views = await ask_owners(shards, wanted, partial(GetGroups, visit.uid, visit.app.app_id))
+    found = {view.info.gid: view for view in views}
     return [details_of(found[gid]) for gid in wanted if gid in found]
 
 

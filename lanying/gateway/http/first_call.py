@@ -7,6 +7,7 @@ whatever asks nothing is checked before it is answered, so nothing is done or sa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from lanying.base.errors import CallError
@@ -38,15 +39,15 @@ class FirstCall:
         """Who owns which id."""
         return self._shards.map
 
-    async def call(self, shard: int, request: Request[object], slot: int = -1) -> bytes:
+    async def call(self, shard: int, request: Request[object], slots: Sequence[int] = ()) -> bytes:
         """As :meth:`lanying.bus.shards.Shards.call`. Of calls made at once each takes the token along or waits for it."""
-        if self._checked or slot != slot_of(self._token.uid):
+        if self._checked or slot_of(self._token.uid) not in slots:
             await self.check()
-            return await self._shards.call(shard, request, slot)
+            return await self._shards.call(shard, request, slots)
         token = self._token
         try:
             checked = Checked(token.app, token.uid, token.epoch, encode(request))
-            answer = await self._shards.call(shard, checked, slot)
+            answer = await self._shards.call(shard, checked, slots)
         except CallError as error:
             self._checked = error.refusal not in _MAY_BE_OF_THE_TOKEN
             raise

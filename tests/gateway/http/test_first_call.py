@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -25,10 +25,10 @@ def asked(town: Town, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     call = town.gateway.services.shards.call
 
-    async def counted(shard: int, request: Any, slot: int = -1) -> bytes:
+    async def counted(shard: int, request: Any, slots: Sequence[int] = ()) -> bytes:
         inside = decode_request(request.request) if isinstance(request, Checked) else request
         names.append("+" * isinstance(request, Checked) + type(inside).__name__)
-        answer: bytes = await call(shard, request, slot)
+        answer: bytes = await call(shard, request, slots)
         return answer
 
     monkeypatch.setattr(town.gateway.services.shards, "call", counted)
@@ -105,7 +105,7 @@ def test_a_refused_call_does_not_hide_a_dead_token(town: Town, monkeypatch: pyte
     """A refusal that may be the token's is asked about before it is passed on."""
     checks: list[object] = []
 
-    async def refusing(shard: int, request: Any, slot: int = -1) -> bytes:
+    async def refusing(shard: int, request: Any, slots: Sequence[int] = ()) -> bytes:
         checks.append(type(request))
         raise CallError(Refusal.PERMISSION_DENIED if isinstance(request, Checked) else Refusal.TOKEN_REJECTED)
 

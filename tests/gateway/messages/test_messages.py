@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -248,7 +248,7 @@ def test_pages(town: Town) -> None:
 
 
 def test_a_shard_that_does_not_answer_is_said(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def gone(shard: int, request: object, slot: int = -1) -> bytes:
+    async def gone(shard: int, request: object, slots: Sequence[int] = ()) -> bytes:
         raise CallError(Refusal.UNAVAILABLE, "shard-1 did not answer in time, try again")
 
     monkeypatch.setattr(town.gateway.services.shards, "call", gone)
