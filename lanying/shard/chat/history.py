@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from google.protobuf.message import DecodeError
+
 from lanying.base import limits
 from lanying.protocol.schema.xsync_pb2 import Meta
-from lanying.shard.chat import marks
+from lanying.shard.chat import marks, visible
 from lanying.shard.core.conversation import Conversation
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
@@ -123,7 +125,11 @@ def _listed(mid: int, value: bytes) -> Listed:
 
 
 def _with_status(message: bytes, head: Conversation, row: Listed, noted: int) -> bytes:
-    meta = Meta.FromString(message)
+    try:
+        meta = Meta.FromString(message)
+    except DecodeError as error:  # delivered as it is: it must not keep a client from the rest of the page
+        visible.report_unreadable(head, message, error)
+        return message
     own = getattr(meta, "from").uid == head.uid
     if row.marks & schema.READ_BY_PEER if own else marks.is_read(head, row.mid, noted, row.marks):
         meta.payload += marks.STATUS_READ

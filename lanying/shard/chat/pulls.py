@@ -77,6 +77,7 @@ class Pulls:
                 entries.append(entry)
         work = self._work
         tick, mailboxes = work.tick, work.mailboxes
+        # Here the tick is written and not yet durable: what is sent waits in it, and reads find every entry of every head.
         for head, entries in by_head.items():
             for session in work.registry.sessions(head.uid):
                 try:

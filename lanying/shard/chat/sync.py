@@ -20,7 +20,6 @@ from typing import Final
 from lanying.base import limits
 from lanying.base.states import State, transitions
 from lanying.protocol import frame
-from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.shard.chat import visible
 from lanying.shard.core.conversation import Conversation, Entry
 from lanying.shard.core.mailbox import Mailboxes
@@ -306,16 +305,13 @@ def _fit(
 ) -> tuple[list[bytes], int]:
     metas: list[bytes] = []
     size = 0
-    uid = head.uid
     for place, entry in enumerate(entries):
         if entry:
-            meta = Meta.FromString(entry)
-            sender = getattr(meta, "from")
-            own = sender.deviceSN == sn and sender.uid == uid
-            if not own and not visible.withheld(mailboxes.store, head, meta, entries, place, now_ms):
+            shown = visible.for_device(mailboxes.store, head, sn, entries, place, now_ms)
+            if shown is not None:
                 size += len(entry)
                 if size > limits.BATCH_BYTES and metas:
                     break
-                metas.append(visible.with_status(mailboxes.store, head, meta, entry))
+                metas.append(shown)
         cursor += 1
     return metas, cursor

@@ -7,17 +7,56 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from lanying.base import jsons, limits
+from lanying.base.errors import StoreError
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.shard.chat import marks
 from lanying.shard.core.conversation import Conversation
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 
+log = logging.getLogger(__name__)
+
+REPORTED = 1000
+"""Unreadable entries that are logged; of more there is nothing new to say."""
+_reported: set[tuple[int, int, int]] = set()
 PERSONAL = schema.SILENT | schema.NOTED
 CALL_KEY = b"callId"
+
+
+def for_device(
+    store: Store, head: Conversation, sn: int, entries: Sequence[bytes | None], place: int, now_ms: int
+) -> bytes | None:
+    """The entry at ``place`` as one of the owner's devices gets it; None: it does not. ``entries``: what was read with it.
+
+    One that cannot be judged is delivered as it is: it must not keep a device from what is behind it.
+    """
+    entry = entries[place]
+    assert entry, "removed entries are for nobody"
+    try:
+        meta = Meta.FromString(entry)
+        sender = getattr(meta, "from")
+        if sender.deviceSN == sn and sender.uid == head.uid:
+            return None
+        return None if withheld(store, head, meta, entries, place, now_ms) else with_status(store, head, meta, entry)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a stored entry makes fail
+        report_unreadable(head, entry, error)
+        return entry
+
+
+def report_unreadable(head: Conversation, entry: bytes, error: Exception) -> None:
+    """A stored entry cannot be judged: logged once, as long as there are few."""
+    key = (head.uid, head.peer, hash(entry))
+    if key not in _reported and len(_reported) < REPORTED:
+        _reported.add(key)
+        log.error(
+            "event=entry_unreadable uid=%d peer=%d bytes=%d error=%r", head.uid, head.peer, len(entry), str(error)
+        )
 
 
 def withheld(

@@ -60,6 +60,7 @@ class Outbox:
     def seal(self, tick: Tick) -> None:
         """Number the tick's link messages into its batch, and note what it applied."""
         batch = tick.batch
+        # The tick is about to be written: numbers given out from here on are its rows, so no number is ever on the wire without one.
         for peer, rewind in tick.acknowledge.items():
             seen = self.receivers[peer].seen
             if rewind:

@@ -236,6 +236,7 @@ class Memberships:
         """One frame for all devices that are up to date, the same bytes to each."""
         work = self._work
         tick, mailboxes = work.tick, work.mailboxes
+        # Entries of one group in one tick follow each other: the group's shard numbers them, and the link keeps their order.
         first, last = messages[0].seq, messages[-1].seq
         metas = [message.meta for message in messages]
         shared = frame.batch(gid, metas, last, eager=True, prev_mid=messages[0].previous_mid)
