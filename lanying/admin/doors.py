@@ -68,7 +68,7 @@ class Place:
         return cls(socket, address, ring)
 
     async def readmit(self) -> None:
-        """End every connection; who has a key comes back by himself. An address that was taken meanwhile is waited for."""
+        """End every connection; consoles with a key connect again by themselves. An address that was taken meanwhile is waited for."""
         async with self.moving:
             self.socket.unbind(self.socket.getsockopt_string(zmq.LAST_ENDPOINT))  # and with it all that came in there
             began, told = monotonic(), False

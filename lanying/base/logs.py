@@ -109,7 +109,7 @@ _users.setLevel(logging.DEBUG)
 
 
 def watch(uid: int, level: str, seconds: float) -> None:
-    """Give a user a level of his own for a while; 0: no more. With too many, the one that ends first is forgotten."""
+    """Give a user a level of their own for a while; 0: no more. With too many, the one that ends first is forgotten."""
     now = time.monotonic()
     watching()
     watched.pop(uid, None)
@@ -120,7 +120,7 @@ def watch(uid: int, level: str, seconds: float) -> None:
 
 
 def watching() -> bool:
-    """Has anybody a level of his own? Forgets those whose time is over."""
+    """Is any per-user level active? Forgets those whose time is over."""
     if watched:
         now = time.monotonic()
         for uid in [uid for uid, (_, until) in watched.items() if until <= now]:
@@ -129,13 +129,13 @@ def watching() -> bool:
 
 
 def wants(uid: int, level: int) -> bool:
-    """Has the user a level of his own that takes this one?"""
+    """Has the user a level of their own that takes this one?"""
     entry = watched.get(uid)
     return entry is not None and level >= entry[0] and time.monotonic() < entry[1]
 
 
 def about(log: logging.Logger, level: int, uid: int, text: str, *values: object) -> None:
-    """A line about a user, in a process's log if its level or his own takes it. ``text`` has ``uid=%d`` first."""
+    """A line about a user, in a process's log if its level or their own takes it. ``text`` has ``uid=%d`` first."""
     if log.isEnabledFor(level):
         log.log(level, text, uid, *values)
     elif wants(uid, level):

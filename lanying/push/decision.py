@@ -1,7 +1,7 @@
-"""Who is pushed a message he has not seen, and with what text (rest-api.md section 5). Pure.
+"""Who is pushed a message they have not seen, and with what text (rest-api.md section 5). Pure.
 
 The push process asks :func:`decide` for every message that waits for a user without a connected device and :func:`order` for
-every user a back end wants told, and sends the answer to the vendors of his devices.
+every user a back end wants told, and sends the answer to the vendors of their devices.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Conversation(msgspec.Struct, frozen=True):
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A message. ``sender_name``: what the sender is called in pushes; ``from_admin``: he is owner or admin of the group."""
+    """A message. ``sender_name``: what the sender is called in pushes; ``from_admin``: they are owner or admin of the group."""
 
     content_type: str
     content: str

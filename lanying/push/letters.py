@@ -21,7 +21,7 @@ NO_TASK = "not pushed: the task is gone"
 
 
 def recipient(facts: PushFacts, ahead: int) -> Recipient:
-    """:param ahead: pushes on their way to him that the badge does not count yet"""
+    """:param ahead: pushes on their way to them that the badge does not count yet"""
     info = facts.info
     return Recipient(
         uid=info.uid,
@@ -37,7 +37,7 @@ def recipient(facts: PushFacts, ahead: int) -> Recipient:
 
 
 def conversation(facts: PushFacts, group: GroupPushFacts | None) -> Conversation:
-    """What he has chosen for it."""
+    """What they have chosen for it."""
     if group is None:
         return Conversation(muted=facts.muted)
     return Conversation(group=True, push_mode=group.push_mode, mute_mode=group.mute_mode)

@@ -241,7 +241,7 @@ class Service:
         return True
 
     async def _decide(self, entry: Entry) -> tuple[PushFacts, Push] | str:
-        """The recipient and his push, or why there is none. :raises CallError: he is gone, or a shard does not answer"""
+        """The recipient and their push, or why there is none. :raises CallError: they are gone, or a shard does not answer"""
         row, shards = entry.row, self._shards
         ahead = self._ahead[row.uid] - 1
         facts = await ask(shards, row.uid, GetPushFacts(row.uid, row.mid, row.peer, not row.seq))
@@ -302,7 +302,7 @@ class Service:
         if entry.parcels is None and not await self._prepare(entry):
             return
         if not entry.parcels or entry.parcels[0].key != channel.key:
-            self._route(entry)  # his devices have changed meanwhile
+            self._route(entry)  # their devices have changed meanwhile
             return
         parcel = entry.parcels[0]
         try:

@@ -105,7 +105,7 @@ async def kick(visit: Visit) -> object:
     visit.will(f"remove {', '.join(user.username for user in users)} from {info.name} ({info.gid})")
     request = KickMembers(info.gid, info.owner, info.app, ADMIN_RIGHTS, [user.uid for user in users])
     found = await visit.server.ask(info.gid, request)
-    owner = "owns the group: let him hand it over first, or `groups destroy` it"
+    owner = "owns the group: let them hand it over first, or `groups destroy` it"
     return [
         {"uid": row.id, "removed": row.refusal is None, "reason": owner if row.id == info.owner else row.reason}
         for row in found

@@ -17,7 +17,7 @@ from lanying.protocol.schema.xsync_pb2 import MessageBody
 
 
 async def send(visit: Visit) -> object:
-    """A text from the server, or in the name of a user (by the rules for his devices)."""
+    """A text from the server, or in the name of a user (by the rules for their devices)."""
     server, app = visit.server, visit.server.app(visit.text("app"))
     sender = (await server.user(app, visit.text("from"))).uid if visit.text("from") else 0
     to = entity_id(visit.text("to"))
@@ -41,10 +41,10 @@ async def send(visit: Visit) -> object:
 
 
 def _recipient(info: AccountInfo) -> int:
-    """His id. :raises CommandError: 10010, who is kept out gets no messages"""
+    """Their id. :raises CommandError: 10010, who is kept out gets no messages"""
     if info.state == STATE_NORMAL:
         return info.uid
-    remedy = "for good" if info.state == STATE_DELETED else "`users restore` lets him in again"
+    remedy = "for good" if info.state == STATE_DELETED else "`users restore` lets them in again"
     raise CommandError(10010, f"{info.username} ({info.uid}) is {STATES[info.state]} and gets no messages: {remedy}")
 
 

@@ -109,7 +109,7 @@ TABLE: Final = (
     ),
     Command(
         "users password",
-        "give a user a new password and log his devices out",
+        "give a user a new password and log their devices out",
         users.set_password,
         (USER, PASSWORD, APP),
         Role.OPERATE,
@@ -287,7 +287,7 @@ TABLE: Final = (
             Argument("level", "debug, info, warning or error", choices=LEVEL),
             Argument("--module", "a module, for example lanying.shard (default: everything)", required=False),
             Argument("--process", "one process (default: all)", required=False),
-            Argument("--user", "lines about this user: debug logs each of his frames", Kind.USER, required=False),
+            Argument("--user", "lines about this user: debug logs each of their frames", Kind.USER, required=False),
             Argument(
                 "--minutes", "with --user: how long, up to 60; 0: no more", Kind.NUMBER, required=False, default=30
             ),

@@ -1,4 +1,4 @@
-"""``trace USER``: his frames as they come and go; ``slowlog``: what took long."""
+"""``trace USER``: the user's frames as they come and go; ``slowlog``: what took long."""
 
 from __future__ import annotations
 

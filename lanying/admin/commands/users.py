@@ -61,7 +61,7 @@ async def create(visit: Visit) -> object:
 
 
 async def show(visit: Visit) -> object:
-    """A user with his devices."""
+    """A user with their devices."""
     info = await _user(visit)
     gone = info.state == STATE_DELETED
     devices = [] if gone else await visit.server.ask(info.uid, ListDevices(info.uid))
@@ -110,11 +110,11 @@ async def devices(visit: Visit) -> object:
 
 
 async def set_password(visit: Visit) -> object:
-    """Give a user a new password; his devices are logged out."""
+    """Give a user a new password; their devices are logged out."""
     server, info = visit.server, await _user(visit)
     password = visit.text("password")
     server.passwords.check_new(password)
-    visit.will(f"give {info.username} ({info.uid}) a new password and log all his devices out")
+    visit.will(f"give {info.username} ({info.uid}) a new password and log all their devices out")
     old = await server.ask(info.uid, GetCredentials(info.app, info.uid))
     await server.ask(
         info.uid,
@@ -148,7 +148,9 @@ def changes_state(state: int, verb: str, means: str) -> Any:
     return handler
 
 
-ban = changes_state(STATE_BANNED, "ban", "he cannot log in, his sessions and tokens end")
-freeze = changes_state(STATE_FROZEN, "freeze", "he cannot log in until he is restored, his sessions and tokens end")
-restore = changes_state(STATE_NORMAL, "restore", "he may log in again")
+ban = changes_state(STATE_BANNED, "ban", "they cannot log in, their sessions and tokens end")
+freeze = changes_state(
+    STATE_FROZEN, "freeze", "they cannot log in until they are restored, their sessions and tokens end"
+)
+restore = changes_state(STATE_NORMAL, "restore", "they may log in again")
 delete = changes_state(STATE_DELETED, "delete", "the account is closed for good, its name stays taken")

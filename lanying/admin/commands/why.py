@@ -50,7 +50,7 @@ async def why(visit: Visit) -> object:
 
 
 async def _look_through(visit: Visit, owner: int) -> dict[tuple[int, int], MessageTrace]:
-    """All conversations of somebody, a bounded number with every question to his shard."""
+    """All conversations of somebody, a bounded number with every question to their shard."""
     found: dict[tuple[int, int], MessageTrace] = {}
     after = 0
     while True:
@@ -75,7 +75,7 @@ def _group(visit: Visit) -> int:
 
 
 def _is_timeline(trace: MessageTrace) -> bool:
-    """Of a group? Notes a user wrote to himself have devices."""
+    """Of a group? Notes to self have devices."""
     return trace.owner == trace.peer and trace.owner != trace.sender
 
 

@@ -86,7 +86,7 @@ class _Bar:
 
 
 def _pages(session: Session, console: Console, command: Command, arguments: dict[str, Any], timeout_s: float) -> None:
-    """All pages for a script; for a person the first, and the next ones while he wants them."""
+    """All pages for a script; for a person the first, and the next ones while they want them."""
     page = partial(console.run, command.name, arguments, limit=session.limit, timeout_s=timeout_s)
     result = page()
     value = result.value

@@ -77,7 +77,7 @@ class BanMembers(GroupRequest[list[Outcome]], tag=126):
 
 
 class SetMember(GroupRequest[bool], tag=127):
-    """What ``uid`` sets for himself in the group; None leaves it. Errors: 20003 no such push mode."""
+    """What ``uid`` sets for themselves in the group; None leaves it. Errors: 20003 no such push mode."""
 
     display_name: str | None = None
     mute_mode: int | None = None

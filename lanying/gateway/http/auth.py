@@ -2,7 +2,7 @@
 
 A token's signature and expiry are judged here, its revocation by the shard of its user (``first_call``). An admin token acts as the user
 named in the header ``user_id``, with the rights of an admin in the group named in the header ``group_id``, whose owner they
-acts as when no user is named; a user token ignores these headers. Codes: 40000 unknown app, 10003 no token,
+act as when no user is named; a user token ignores these headers. Codes: 40000 unknown app, 10003 no token,
 402 a token that is not good (any more), 10010 a user who may not.
 """
 

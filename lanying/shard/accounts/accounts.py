@@ -1,4 +1,4 @@
-"""Accounts: who a user is, what he set, which tokens of his are good. Pure.
+"""Accounts: who a user is, what they set, which tokens of theirs are good. Pure.
 
 An account lives in the hash slot of its name for ever: the name's row and the account are on one shard, so a name is
 claimed without asking anybody else. The uid is the next counter of that slot (groups draw from the same counters: one

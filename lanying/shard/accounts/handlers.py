@@ -115,7 +115,7 @@ def _bind_push(work: Work, request: m.BindPush) -> bool:
 
 
 def _kick(work: Work, request: m.Kick) -> int:
-    """Who was logged out is not pushed what he may not read any more."""
+    """Who was logged out is not pushed what they may not read any more."""
     devices.unbind_pushes(work, request.uid, request.device_sn, request.except_sn)
     return accounts.kick(work, request.uid, request.device_sn, request.notice, request.except_sn)
 

@@ -2,7 +2,7 @@
 
 A phone has one token whoever uses it. Somebody who logs in on a phone another one has left behind without unbinding it must not go
 on getting the other's messages: a token belongs to the user of an app who bound it last. Who that is is kept, like a user name, on
-the shard of the token's name, which tells the user before him that it is not his any more.
+the shard of the token's name, which notifies the user before them that it is not theirs any more.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def bound(work: Work, app: str, uid: int, notifier: str, token: str) -> None:
 
 
 def told(work: Work, message: PushTokenBound) -> None:
-    """The shard of the token's name hears who has it, or that of its last user that he has it no more."""
+    """The shard of the token's name hears who has it, or that its last user has it no more."""
     if message.loser:
         devices.unbind_push(work, message.loser, message.token, message.notifier)
         return

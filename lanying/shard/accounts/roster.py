@@ -1,10 +1,10 @@
 """Friends, friend requests, blocks and remarks. Pure.
 
-Each user's shard keeps his own side of a relation; friendship is symmetric, both sides are kept equal by
+Each user's shard keeps their own side of a relation; friendship is symmetric, both sides are kept equal by
 :class:`RosterChange` link messages. A request lives with the one who has to decide. Notices follow xsync 7.1 and 7.4.
 
 What a sender's shard knows about a recipient is kept in the sender's relation too (``known``, ``barred``), so a message
-to a user on another shard asks him once (``PeerQuery``) and never again: blocks come later by :class:`Barred`. Word of
+to a user on another shard asks their shard once (``PeerQuery``) and never again: blocks come later by :class:`Barred`. Word of
 both kinds carries the blocker's version of the pair, so an answer that was overtaken on its way does no harm.
 """
 
@@ -47,7 +47,7 @@ class Relation(msgspec.Struct, array_like=True, frozen=True):
 
     :ivar blocked: the user has blocked the other, ``block_version`` counts these changes
     :ivar known: the other exists in the same app
-    :ivar barred: he has blocked the user, said in his version ``barred_version``
+    :ivar barred: they have blocked the user, said in their version ``barred_version``
     """
 
     relation: int = STRANGER
@@ -62,7 +62,7 @@ class Relation(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Application(msgspec.Struct, array_like=True, frozen=True):
-    """Record in ``applications``, kept for the one who decides. ``alias``: the remark the applicant wants for him."""
+    """Record in ``applications``, kept for the one who decides. ``alias``: the remark the applicant wants for them."""
 
     status: int
     reason: str
@@ -142,7 +142,7 @@ def may_write(work: Work, uid: int, sender: int, app: str) -> PeerState:
 
 
 def may_send(store: Store, uid: int, peer: int) -> PeerState | None:
-    """What the shard of ``uid`` knows about his writing to ``peer``; None: ask the peer's shard first."""
+    """What the shard of ``uid`` knows about their writing to ``peer``; None: ask the peer's shard first."""
     row = relation(store, uid, peer)
     if not row.known and row.relation != FRIEND:
         return None

@@ -10,7 +10,7 @@ from lanying.bus.messages import Posted
 
 
 class Author(Protocol):
-    """A user of this shard and the device he writes with; sessions are authors."""
+    """A user of this shard and the device they write with; sessions are authors."""
 
     @property
     def uid(self) -> int:
@@ -22,7 +22,7 @@ class Author(Protocol):
 
     @property
     def app(self) -> str:
-        """His app."""
+        """The sender's app."""
 
 
 class InName(NamedTuple):

@@ -1,7 +1,7 @@
 """What is known about single messages beyond their text: read, delivered, played, marked unread, removed (xsync 5.9, 6.4). Pure.
 
 The history row of a 1:1 message is its owner's alone and has most of it. A group's history is everybody's: what a member notes
-about a message of it is a row of his own in ``marks``, on his shard; so is a message marked unread, in any conversation, because
+about a message of it is a row of their own in ``marks``, on their shard; so is a message marked unread, in any conversation, because
 READ_ALL has to find those without looking at all of the history. The conversation's NOTED flag says whether there are such rows.
 
 This module reads them, :mod:`lanying.shard.chat.marking` sets them.

@@ -14,7 +14,7 @@ LIVE: Final = "live"
 """For connected devices only: typing, signals."""
 CONVERSATION: Final = "conversation"
 NOTICE: Final = "notice"
-"""Of the server, into the mailbox of a user of this shard: friends, groups, his account."""
+"""Of the server, into the mailbox of a user of this shard: friends, groups, their account."""
 OF_OPERATION: Final[dict[int, str]] = {
     MessageOperation.READ_ACK: "read",
     MessageOperation.READ_ALL: "read",

@@ -1,7 +1,7 @@
 """What comes over REST for conversations: the same queues, notices and rules as an upload of a session (pure).
 
-``Post`` enters :meth:`~lanying.shard.chat.delivery.Delivery.post` with a user's id and device 0, so all of his devices get what he
-sends. ``Notify`` is a message of the server itself: from user 0, in the conversation 0 of whom it is for (xsync 6.6).
+``Post`` enters :meth:`~lanying.shard.chat.delivery.Delivery.post` with a user's id and device 0, so all of their devices get what they
+send. ``Notify`` is a message of the server itself: from user 0, in the conversation 0 of whom it is for (xsync 6.6).
 """
 
 from __future__ import annotations

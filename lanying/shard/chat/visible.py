@@ -2,7 +2,7 @@
 
 *Calls.* A ``call`` message rings; one that is a minute old and was not ended does not reach the device any more (xsync 6.7).
 *Silent groups.* With mute mode 2 a member's devices get a group's notices and operations and none of its messages; history has them.
-*Removed messages.* A group's entries are everybody's: what a member has removed from his history is passed over.
+*Removed messages.* A group's entries are everybody's: what members have removed from their history is passed over.
 """
 
 from __future__ import annotations

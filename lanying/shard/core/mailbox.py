@@ -140,7 +140,7 @@ class Mailboxes:
         self._lent[gid, first] = entries
 
     def fetched(self, gid: int, first: int) -> bool:
-        """Were these entries lent?"""
+        """Are these entries here for this tick?"""
         return (gid, first) in self._lent
 
     def forget_lent(self) -> None:

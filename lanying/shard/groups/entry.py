@@ -84,7 +84,7 @@ def invite(work: Work, request: GroupRequest[object], invitees: list[Invitee], r
 
 
 def answer_invitation(work: Work, request: GroupRequest[object], accept: bool) -> None:
-    """The caller answers his invitation into the group: there is one at most."""
+    """The caller answers their invitation into the group: there is one at most."""
     group, _ = records.need(work, request)
     gid, uid = group.info.gid, request.uid
     found = invitations.waiting(work.store, gid, uid, work.now_ms)
@@ -103,7 +103,7 @@ def answer_invitation(work: Work, request: GroupRequest[object], accept: bool) -
 
 
 def apply(work: Work, request: GroupRequest[object], reason: str) -> bool:
-    """The caller wants in. Is he a member now?"""
+    """The caller wants in. Are they a member now?"""
     group, _ = records.need(work, request)
     records.check_text("reason", reason, limits.TEXT_FIELD_CHARS)
     gid, uid = group.info.gid, request.uid
@@ -152,7 +152,7 @@ def may_invite(work: Work, request: GroupRequest[object]) -> None:
 
 
 def join_by_code(work: Work, request: GroupRequest[object], inviter: int) -> None:
-    """The caller scanned what ``inviter`` may still hand out: as good as an invitation he accepted."""
+    """The caller scanned what ``inviter`` may still hand out: as good as an invitation they accepted."""
     group, _ = records.need(work, request)
     gid, uid = group.info.gid, request.uid
     if not _may_invite(group, records.role_in(work.store, group, inviter)):

@@ -1,7 +1,7 @@
 """Invitations into a group. Pure.
 
 The group keeps those that wait for an answer, by invitee: that is what counts. The invitee's own shard keeps a copy of
-each with what became of it, for his list; :class:`~lanying.bus.messages.Invited` brings it there.
+each with what became of it, for their list; :class:`~lanying.bus.messages.Invited` brings it there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Members of a group: how they come and go, are silenced, blocked, and what they set for themselves. Pure."""
+"""Members of a group: how they come and go, are muted, blocked, and what they set for themselves. Pure."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def admit(work: Work, group: Group, uids: list[int], inviter: int = 0) -> Group:
 
 
 def sit(work: Work, gid: int, uid: int) -> None:
-    """The shard of a new member learns that he is one."""
+    """The shard of a new member learns that they are one."""
     work.link(uid, Seat(uid, gid))
 
 
 def settle(work: Work, gid: int, uid: int, accepted: bool) -> None:
-    """What waits for an answer about ``uid`` needs none any more: he is in, or on the block list."""
+    """What waits for an answer about ``uid`` needs none any more: they are in, or on the block list."""
     invitations.close(work, gid, uid, 1 if accepted else -1)
     found = applications.load(work.store, gid, uid)
     if found is not None and found.status == WAITING:
@@ -232,7 +232,7 @@ def ban(work: Work, request: GroupRequest[object], uids: list[int], minutes: int
 
 
 def set_own(work: Work, request: SetMember) -> None:
-    """Name card, mute and push mode of the caller. His other devices hear of the modes, everybody of the name."""
+    """Name card, mute and push mode of the caller. Their other devices hear of the modes, everybody of the name."""
     group, _ = records.need(work, request)
     gid, uid = group.info.gid, request.uid
     row = records.member(work.store, gid, uid)
@@ -331,7 +331,7 @@ def _dismiss(work: Work, group: Group, uids: list[int]) -> Group:
 
 
 def _tell_removed(work: Work, group: Group, actor: int, kind: int, uids: list[int], reason: str = "") -> None:
-    """Who was removed is no member any more and gets the notice himself."""
+    """Who was removed is no member any more and gets the notice, too."""
     payload = tell.notice(kind, group.info.gid, actor, uids, reason)
     work.group_notice(group.info.gid, actor, payload)
     tell.each(work, uids, actor, payload)

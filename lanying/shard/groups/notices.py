@@ -36,6 +36,6 @@ def updated(work: Work, gid: int, sender: int, name: str, value: object) -> None
 
 
 def each(work: Work, uids: Iterable[int], sender: int, payload: bytes) -> None:
-    """A notice for some users, each in his own queue and once."""
+    """A notice for some users, each in their own queue and once."""
     for uid in dict.fromkeys(uids):
         work.notice(uid, sender, NS, payload)

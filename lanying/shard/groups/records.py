@@ -1,14 +1,14 @@
 """Groups: the records, what others may read of them, who may do what. Pure.
 
 A group lives in its founder's hash slot; its record and its members' are on the shard of that slot, what belongs to it
-besides (announcements, files, block list, applications …) in ``group_items``. A member's own shard only knows that he
-is one (:class:`~lanying.bus.messages.Seat`).
+besides (announcements, files, block list, applications …) in ``group_items``. A member's own shard only knows that they
+are one (:class:`~lanying.bus.messages.Seat`).
 
 Roles (xsync 2.6): owner > admin > member. Whoever changes something loads the group, makes the new record and puts it
-once, for a request does not read its own writes. Link messages about seats go before the notices: who has come
+once, for a request does not read its own writes. Link messages about membership go before the notices: who has come
 hears of it, who has gone does not.
 
-Above it: ``group_settings`` what admins set, ``group_members`` members come, go and are silenced, ``group_entry`` the ways in,
+Above it: ``group_settings`` what admins set, ``group_members`` members come, go and are muted, ``group_entry`` the ways in,
 ``group_items`` announcements and files, ``group_notices`` what is told, ``group_calls`` who asks for what.
 """
 
@@ -108,7 +108,7 @@ def member_uids(store: Store, gid: int) -> list[int]:
 
 
 def member_since(store: Store, gid: int, uid: int) -> tuple[int, bool] | None:
-    """When a member came (ms), and whether he may read what was written before; None: he is none."""
+    """When a member came (ms), and whether they may read what was written before; None: not a member."""
     group, found = load(store, gid), member(store, gid, uid)
     if group is None or found is None:
         return None
@@ -245,7 +245,7 @@ def ban_end(minutes: int, now_ms: int) -> int:
 
 
 def outranked(group: Group, actor: int, own: int, uid: int, found: Member | None) -> Outcome | None:
-    """Why ``actor`` with role ``own`` may do nothing to ``uid``; None: he may."""
+    """Why ``actor`` with role ``own`` may do nothing to ``uid``; None: they may."""
     if uid == actor:
         return Outcome(uid, Refusal.INVALID_PARAMETER, "this is you")
     if role(group, found, uid) >= own:

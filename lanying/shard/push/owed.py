@@ -3,7 +3,7 @@ them. Pure.
 
 A row says who is owed a push for which message, nothing else: what decides about it (settings, tokens, the message as it is
 now) is asked for when it is its turn (:class:`~lanying.bus.messages.GetPushFacts`). So a row costs an ordinary message nothing and a
-message to an absent user with a bound device 50 bytes, a user who has been back meanwhile is spared, and a recalled message is
+message to an absent user with a bound device 50 bytes, a user who has been back meanwhile is left out, and a recalled message is
 never pushed.
 
 The push process takes rows in the order they came, as often as it likes, and says when it is done with one: at least once,
@@ -174,7 +174,7 @@ class Pushes:
         return True
 
     def facts(self, request: GetPushFacts) -> PushFacts:
-        """What decides about a push to one of our users. :raises CallError: 10000 he is gone"""
+        """What decides about a push to one of our users. :raises CallError: 10000 they are gone"""
         work, uid = self._work, request.uid
         account = accounts.need(work.store, uid)
         if account.info.state != STATE_NORMAL:
@@ -233,7 +233,7 @@ class Pushes:
     # --- inside ----------------------------------------------------------------------------------------------------------------
 
     def _is_bound(self, uid: int) -> bool:
-        """Has a device of this user a vendor token? Looked up once, as long as his devices stay as they are."""
+        """Has a device of this user a vendor token? Looked up once, as long as their devices stay as they are."""
         if uid in self._bound:
             return True
         if uid in self._unbound:

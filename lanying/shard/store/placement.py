@@ -18,7 +18,7 @@ BY_SLOT: Final = "slot"
 BY_SECOND_ID: Final = "second id"
 """The same with the second id of the key: a user's row in something of a group."""
 EVERYWHERE: Final = "everywhere"
-"""Wanted on the shard of a user and on those of his groups, and the row does not say which: every shard gets it."""
+"""Wanted on the shard of a user and on those of their groups, and the row does not say which: every shard gets it."""
 STAYS: Final = "stays"
 """Belongs to the shard, not to its users: ``meta`` is merged, ``broadcasts`` are done and ``outbox`` and ``links`` empty when
 slots move, what ``borders`` keep apart comes together again, and ``push_orders`` end where they are."""

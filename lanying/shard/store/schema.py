@@ -26,13 +26,13 @@ family          key                            value
                                                store (:mod:`lanying.shard.store.tiers`)
 ``history``     uid u64, peer u64, mid u64     seq u64, marks u8 (1 read by owner, 2 read by peer, 4 delivered,
                                                8 played), then the encoded Meta if it was edited
-``marks``       uid u64, peer u64, mid u64     u8: what a user noted about one message, if the history row is not his alone (groups:
-                                               1 read, 8 played, 32 removed from his history) or for a while (16 marked unread);
+``marks``       uid u64, peer u64, mid u64     u8: what a user noted about one message, if the history row is not theirs alone (groups:
+                                               1 read, 8 played, 32 removed from their history) or for a while (16 marked unread);
                                                with the serial number of a device in place of mid: u64, the newest message when
                                                that device dropped the conversation from its list
-``readers``     gid u64, mid u64, uid u64      u64: when (ms) a member said that he has read a group message
+``readers``     gid u64, mid u64, uid u64      u64: when (ms) a member said that they have read a group message
 ``conversations`` uid u64, peer u64            last seq u64, last mid u64, furthest acknowledged seq u64, read mid u64, flags u8
-                                               (1 group, 2 removed from the unread list, 4 barred by the peer, 8 peer known to exist,
+                                               (1 group, 2 removed from the unread list, 4 blocked by the peer, 8 peer known to exist,
                                                16 group's messages are not delivered, 32 there are ``marks``)
 ``cursors``     uid u64, sn u32, peer u64      seq u64: the device has acknowledged everything up to here
 ``sent``        uid u64, sn u32, client mid u64 mid u64, CRC-32 of the payload u32: recognises a repeated send

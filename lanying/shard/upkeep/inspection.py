@@ -56,7 +56,7 @@ _unpack: Final = msgspec.msgpack.Decoder(MessageTrace).decode
 class Inspection:
     """The operator's view of one shard.
 
-    :ivar watching: somebody is traced, or has a log level of his own: frames of this tick are looked at
+    :ivar watching: somebody is traced, or has a log level of their own: frames of this tick are looked at
     """
 
     def __init__(self, work: Work, outbox: Outbox, pushes: Pushes) -> None:
@@ -108,7 +108,7 @@ class Inspection:
         self.report(session, "in", data)
 
     def report(self, session: Session, direction: str, data: bytes) -> None:
-        """Tell who traces this user about a frame, and the log if he has a level of his own that takes it."""
+        """Tell who traces this user about a frame, and to the log if their own level takes it."""
         uid, sn, size = session.uid, session.sn, len(data)
         entry, logged = self.traced.get(uid), logs.wants(uid, logging.DEBUG)
         if entry is None and not logged:
