@@ -201,7 +201,7 @@ class Terminal:
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed: apt install tmux")
 def test_the_interactive_console_in_a_terminal(server, alice, tmp_path):
     terminal = Terminal(f"lanying-{secrets.token_hex(4)}")
-    command = f"XDG_CONFIG_HOME={tmp_path} {sys.executable} -m lanying.admin.console.cli --data {server.data}"
+    command = f"XDG_CONFIG_HOME={tmp_path} {sys.executable} -m lanying.admin.console --data {server.data}"
     terminal.start(command, tmp_path)
     try:
         terminal.shows("lanying>")
