@@ -114,8 +114,11 @@ class LinkSender:
         assert first + count == self.last + 1, "numbers are assigned without gap"
         direct = 0
         if self.sent == first - 1 and self.state is not HELD:
-            direct = max(0, min(count, limits.LINK_WINDOW - (self.sent - self.acknowledged)))
-            self._on_their_way(direct, now)
+            room = limits.LINK_WINDOW - (self.sent - self.acknowledged)
+            direct = count if count <= room else max(0, room)
+            if direct and self.sent == self.acknowledged:
+                self.progress_at = now
+            self.sent += direct
         self._move(LinkEvent.SENT if direct == count else LinkEvent.LEFT)
         return direct
 
@@ -130,7 +133,9 @@ class LinkSender:
     def resent(self, first: int, count: int, now: float) -> None:
         """``count`` messages from ``first`` on were read from the outbox and given to the transport."""
         assert first == self.sent + 1
-        self._on_their_way(count, now)
+        if self.sent == self.acknowledged:
+            self.progress_at = now
+        self.sent += count
         self._move(LinkEvent.CAUGHT_UP if self.sent == self.last else LinkEvent.READ_BACK)
 
     def acknowledge(self, number: int, rewind: bool, now: float) -> None:
@@ -139,6 +144,8 @@ class LinkSender:
         It can know numbers we do not: a power failure took our newest batches (durability ``interval`` or ``os``).
         Numbering goes on behind them.
         """
+        if number <= self.acknowledged and not rewind:
+            return  # it says nothing new
         if number > self.last:
             self.last = number
         if number > self.acknowledged:
@@ -170,22 +177,15 @@ class LinkSender:
         """Messages the peer has not acknowledged."""
         return self.last - self.acknowledged
 
-    def _on_their_way(self, count: int, now: float) -> None:
-        if count and self.sent == self.acknowledged:
-            self.progress_at = now
-        self.sent += count
-        assert self.sent - self.acknowledged <= limits.LINK_WINDOW, "more is on its way than the peer has room for"
-
     def _move(self, event: LinkEvent) -> None:
-        _, self.state = self.state.on[event]
-        assert self.trimmed <= self.acknowledged <= self.sent <= self.last, self
-        assert self.state is HELD or self.state is self._standing(), self
-
-    def _standing(self) -> LinkState:
-        """The state that the numbers say."""
-        if self.sent < self.last:
-            return LAGGING
-        return IDLE if self.acknowledged == self.last else MOVING
+        _, state = self.state.on[event]
+        self.state = state
+        last, sent, acknowledged = self.last, self.sent, self.acknowledged
+        assert self.trimmed <= acknowledged <= sent <= last, self
+        assert sent - acknowledged <= limits.LINK_WINDOW, "more is on its way than the peer has room for"
+        # No call of its own: this is once per message that travels alone.
+        standing = LAGGING if sent < last else IDLE if acknowledged == last else MOVING
+        assert state is standing or state is HELD, self
 
     def __repr__(self) -> str:
         return f"{self.state} {self.trimmed} <= {self.acknowledged} <= {self.sent} <= {self.last}"
