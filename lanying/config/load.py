@@ -18,6 +18,7 @@ import msgspec
 
 from lanying.base import texts
 from lanying.base.errors import ConfigError
+from lanying.base.peers import Proxies
 from lanying.config import profiles
 from lanying.config.schema import APP_ID_PATTERN, APP_ID_RULE, TABLES, AppOverrides, Config, flat
 
@@ -99,6 +100,12 @@ def _check(source: str, values: dict[str, Any]) -> None:
     _check_listen(source, "listen", checked.listen)
     if checked.admin.listen:
         _check_listen(source, "admin.listen", checked.admin.listen)
+    try:
+        Proxies(checked.listen_proxies)
+    except ValueError as error:
+        raise ConfigError(
+            f"{source}: {_named(source, 'listen_proxies')}: {error}; write networks such as 127.0.0.1/32, 10.0.0.0/8 or ::1/128"
+        ) from error
     backups = checked.storage.backup_path
     if backups and not Path(backups).is_absolute():
         raise ConfigError(
@@ -159,7 +166,10 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         key = name.removeprefix(PREFIX).lower()
         table = next((t for t in TABLES if key.startswith(t + "_")), None)
-        if table:
+        if key == "listen_proxies":
+            # The only list: with commas.
+            found[key] = [part.strip() for part in value.split(",") if part.strip()]
+        elif table:
             found.setdefault(table, {})[key.removeprefix(table + "_")] = value
         else:
             found[key] = value

@@ -139,6 +139,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole configuration of a server."""
 
     listen: str = "127.0.0.1:8480"
+    listen_proxies: tuple[str, ...] = ()
+    """Networks of proxies whose X-Forwarded-For, -Proto, -Host and PROXY headers are believed; none: nobody's."""
     data: str = "./data"
     shards: Annotated[int, msgspec.Meta(ge=0, le=limits.MAX_SHARDS)] = 0
     """0: as many as the data directory was built with, in a new one as many as cores."""

@@ -2,7 +2,7 @@
 
 ``__main__``   the process: bus, hand-off, heartbeats, metrics listener
 ``server``     an HTTP server on sockets the router hands over
-``app``        the ASGI application: CORS, body limit, one way through for every request, errors as envelopes
+``app``        the ASGI application: one way through for every request, errors as envelopes
 ``admin``      what the administration page asks
 
 Rooms:

@@ -22,6 +22,7 @@ from lanying.cluster.directory import Directory
 from lanying.cluster.runtime import ADMIN, SUPERVISOR, Launch
 from lanying.config.runtime import RuntimeSettings
 from lanying.gateway.app import build
+from lanying.gateway.http.connection import Hall
 from lanying.gateway.http.endpoint import Services
 from lanying.gateway.http.metrics import Metrics, ProcessCollector
 from lanying.gateway.http.metrics_page import DEADLINE_S, MetricsPage, ProcessRows
@@ -47,7 +48,7 @@ class GatewayProcess(Process):
         settings = RuntimeSettings(launch.config)
         apps, data = launch.app_list(settings), Path(launch.data)
         self.services = Services(settings, apps, shards, data=data, ask_admin=self._ask_admin)
-        self.adopter = Adopter(build(self.services, self._metrics), loop)
+        self.adopter = Adopter(build(self.services, self._metrics), loop, Hall(self.services.proxies))
         self.receiver = Receiver(directory.handoff(launch.name), self.accept, loop)
 
     async def start(self) -> None:
@@ -67,7 +68,7 @@ class GatewayProcess(Process):
         if self._draining is not None:
             return wire.Refused(Status.FAIL, "the server is stopping")
         visitor = decode_visitor(record)
-        self.adopter.adopt(socket.socket(fileno=fd), visitor.first_bytes, visitor.address)
+        self.adopter.adopt(socket.socket(fileno=fd), visitor.first_bytes, visitor.address, visitor.secure)
         return wire.ACCEPTED
 
     def heartbeat(self) -> None:

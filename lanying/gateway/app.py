@@ -6,7 +6,6 @@ or body that is none of ours has an HTTP status of its own (xsync section 2.1).
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
 import os
@@ -18,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from lanying.base import limits, logs
 from lanying.base.context import request_id, taken
@@ -32,10 +31,11 @@ from lanying.gateway.contract import not_offered, openapi
 from lanying.gateway.files import downloads, files
 from lanying.gateway.groups import groups
 from lanying.gateway.http import pages
-from lanying.gateway.http.auth import authenticate
+from lanying.gateway.http.auth import authenticate, has_token
 from lanying.gateway.http.endpoint import Endpoint, Page, Raw, Services, Visit
 from lanying.gateway.http.error_codes import HTTP_STATUS
 from lanying.gateway.http.first_call import FirstCall
+from lanying.gateway.http.front import Front
 from lanying.gateway.http.metrics import Metrics
 from lanying.gateway.http.params import parse
 from lanying.gateway.messages import messages, push_bindings, push_tasks
@@ -68,7 +68,10 @@ _numbers = itertools.count(1)
 """Every request has an id: in its answer, in the log of the gateway, and in that of a shard that fails on it."""
 _CALLER: Final = "lanying.uid"
 _NO_APP: Final = App("", "", "")
-_DEFAULT_HEADERS: Final = b"app_id, access-token, content-type, user_id, group_id"
+NO_APP_ID: Final = (
+    "the request names no app; send its id in the header app_id (nginx drops it unless underscores_in_headers is on) "
+    "or in app-id"
+)
 
 
 def build(services: Services, metrics: Metrics | None = None) -> ASGIApp:
@@ -80,7 +83,7 @@ def build(services: Services, metrics: Metrics | None = None) -> ASGIApp:
         app.add_route(endpoint.path, _route(services, figures, endpoint), methods=list(endpoint.methods))
     pages.add_to(app, services)
     app.add_exception_handler(HTTPException, _no_route)
-    return Cors(app)
+    return Front(app, services.proxies)
 
 
 def _route(services: Services, figures: Metrics, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
@@ -101,21 +104,12 @@ def _route(services: Services, figures: Metrics, endpoint: Endpoint) -> Callable
 
 async def _respond(services: Services, endpoint: Endpoint, request: Request) -> tuple[int, Response]:
     """REST code and response of a request; whatever happens, there is one."""
-    own = True
     try:
-        body = b"" if endpoint.streams else await _read(request)
-        own = endpoint.statuses
-        visit = _visit(services, endpoint, request, body)
-        _count(services.by_address, visit.address, services.now())
-        if endpoint.token:
-            await authenticate(visit, admin=endpoint.admin)
-            request.scope[_CALLER] = visit.uid
-            if not visit.admin:
-                _count(services.by_token, visit.token, services.now())
-        return DONE, _success(await _checked(visit, endpoint.handler(visit)))
+        return DONE, _success(await _handle(services, endpoint, request))
     except CallError as error:
         if error.refusal is Refusal.SERVER_FAILED:
             log.error("event=request_failed path=%s why=%r", endpoint.path, error.message)
+        own = endpoint.statuses or error.refusal in (Refusal.BODY_TOO_LARGE, Refusal.BODY_TOO_SLOW)
         return error.code, _failure(error.code, error.message, HTTP_STATUS.get(error.code, 200) if own else 200)
     except ClientDisconnect:
         return 0, Response()
@@ -138,6 +132,38 @@ async def _checked(visit: Visit, handling: Awaitable[object]) -> object:
     return answer
 
 
+async def _handle(services: Services, endpoint: Endpoint, request: Request) -> object:
+    """Who calls is asked before their body is read, unless only the body names the app. :raises CallError: refused"""
+    visit = _visit(services, request, endpoint.url_token)
+    _count(services.by_address, visit.peer, services.now())
+    named = visit.app is not _NO_APP
+    known = named and await _known(visit, endpoint)
+    body = b""
+    if not endpoint.streams:
+        most = limits.REST_BODY_BYTES if known else limits.REST_BODY_BYTES_NO_TOKEN
+        body = await services.bodies.read(request, visit.peer, most)
+    try:
+        if body:
+            visit.params = parse(request.scope["query_string"], body)
+        if not named:
+            visit.app = _app(services, visit.params.text("app_id", ""), endpoint.app)
+            await _known(visit, endpoint)
+        return await _checked(visit, endpoint.handler(visit))
+    finally:
+        services.bodies.release(visit.peer, len(body))
+
+
+async def _known(visit: Visit, endpoint: Endpoint) -> bool:
+    """Whether the caller has shown a good token, as far as that can be said here. :raises CallError: where one is needed"""
+    if not endpoint.token:
+        return has_token(visit)
+    await authenticate(visit, admin=endpoint.admin)
+    visit.request.scope[_CALLER] = visit.uid
+    if not visit.admin:
+        _count(visit.services.by_token, visit.token, visit.services.now())
+    return True
+
+
 def _count(requests: RateLimiter | None, key: str, now: float) -> None:
     """:raises CallError: 429, too many requests"""
     if requests is not None and not requests.take(key, now):
@@ -146,44 +172,32 @@ def _count(requests: RateLimiter | None, key: str, now: float) -> None:
         )
 
 
-def _visit(services: Services, endpoint: Endpoint, request: Request, body: bytes) -> Visit:
-    params = parse(request.scope["query_string"], body)
+def _visit(services: Services, request: Request, url_token: bool) -> Visit:
+    """The request as far as its head tells."""
     headers = request.headers
-    app = services.apps.get(headers.get("app_id") or params.text("app_id", ""))
-    if app is None and endpoint.app:
-        raise CallError(Refusal.UNKNOWN_APP)
+    params = parse(request.scope["query_string"], b"")
+    app_id = headers.get("app_id") or headers.get("app-id") or params.text("app_id", "")
     return Visit(
         services=services,
         shards=services.shards,
         params=params,
-        app=app or _NO_APP,
+        app=services.apps.get(app_id, _NO_APP),
         address=request.client.host if request.client else "",
-        token=headers.get("access-token") or (params.text("access-token", "") if endpoint.url_token else ""),
-        acting_for=headers.get("user_id", ""),
-        acting_in=headers.get("group_id", ""),
+        token=headers.get("access-token") or (params.text("access-token", "") if url_token else ""),
+        acting_for=headers.get("user_id") or headers.get("user-id", ""),
+        acting_in=headers.get("group_id") or headers.get("group-id", ""),
         scheme=request.url.scheme,
         host=headers.get("host", ""),
         request=request,
     )
 
 
-async def _read(request: Request) -> bytes:
-    """The body. :raises CallError: 413 too large, 408 too slow"""
-    length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > limits.REST_BODY_BYTES:
-        raise CallError(Refusal.BODY_TOO_LARGE)
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(limits.REST_BODY_TIMEOUT_S):
-            async for piece in request.stream():
-                size += len(piece)
-                if size > limits.REST_BODY_BYTES:
-                    raise CallError(Refusal.BODY_TOO_LARGE)
-                pieces.append(piece)
-    except TimeoutError as error:
-        raise CallError(Refusal.BODY_TOO_SLOW) from error
-    return b"".join(pieces)
+def _app(services: Services, app_id: str, needed: bool) -> App:
+    """The app named in a body. :raises CallError: there is none, and one is needed"""
+    app = services.apps.get(app_id, _NO_APP)
+    if app is _NO_APP and needed:
+        raise CallError(Refusal.UNKNOWN_APP, "" if app_id else NO_APP_ID)
+    return app
 
 
 def _success(result: object) -> Response:
@@ -215,41 +229,4 @@ async def _no_route(request: Request, error: Exception) -> Response:
     code = error.status_code
     response = _failure(code, Refusal.of_code(code).message if code in HTTP_STATUS else str(error.detail), code)
     response.headers.update(error.headers or {})
-    return response
-
-
-class Cors:
-    """Pages of any origin may call: answers every preflight and marks every response (xsync 1.7).
-
-    No cookies are involved, so ``*`` gives nothing away.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        if scope["method"] == "OPTIONS":
-            await _preflight(scope)(scope, receive, send)
-            return
-
-        async def send_marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"access-control-allow-origin", b"*")]
-            await send(message)
-
-        await self._app(scope, receive, send_marked)
-
-
-def _preflight(scope: Scope) -> Response:
-    asked = next((value for name, value in scope["headers"] if name == b"access-control-request-headers"), b"")
-    response = Response(status_code=200)
-    response.raw_headers += [
-        (b"access-control-allow-origin", b"*"),
-        (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS"),
-        (b"access-control-allow-headers", asked or _DEFAULT_HEADERS),
-        (b"access-control-max-age", b"86400"),
-    ]
     return response

@@ -53,18 +53,21 @@ class Adopter:
         self._checks: asyncio.TimerHandle | None = None
         self.tell_time()
 
-    def adopt(self, sock: socket.socket, data: bytes, address: str = "") -> None:
-        """Serve this connection of a client at ``address``, beginning with ``data``. The socket is the adopter's from now on."""
+    def adopt(self, sock: socket.socket, data: bytes, address: str = "", secure: bool = False) -> None:
+        """Serve this connection of a client at ``address``, beginning with ``data``. The socket is the adopter's from now on.
+
+        :param secure: the client came over TLS
+        """
         sock.setblocking(False)
-        task = self._loop.create_task(self._connect(sock, data, address), name="adopt")
+        task = self._loop.create_task(self._connect(sock, data, address, secure), name="adopt")
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
 
-    def protocol(self, first: bytes = b"", address: str = "") -> HttpConnection:
+    def protocol(self, first: bytes = b"", address: str = "", secure: bool = False) -> HttpConnection:
         """A new connection, for a listener of its own."""
         if self._checks is None:
             self._checks = self._loop.call_later(CHECK_S, self._check)
-        return HttpConnection(self._config, self._state, self._hall, self._loop, first, address)
+        return HttpConnection(self._config, self._state, self._hall, self._loop, first, address, secure)
 
     def tell_time(self) -> None:
         """Renew the Date header; to be called about every second."""
@@ -103,9 +106,9 @@ class Adopter:
             connection.check(now)
         self._checks = self._loop.call_later(CHECK_S, self._check) if self._state.connections else None
 
-    async def _connect(self, sock: socket.socket, data: bytes, address: str) -> None:
+    async def _connect(self, sock: socket.socket, data: bytes, address: str, secure: bool) -> None:
         try:
-            await self._loop.connect_accepted_socket(lambda: self.protocol(data, address), sock)
+            await self._loop.connect_accepted_socket(lambda: self.protocol(data, address, secure), sock)
         except OSError as error:
             log.info("event=adopt_failed error=%s", error)
             sock.close()

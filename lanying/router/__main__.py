@@ -7,6 +7,7 @@ import logging
 import socket
 import sys
 
+from lanying.base.peers import Proxies
 from lanying.bus.handoff.sender import Sender
 from lanying.bus.process import Process, run, settle_memory
 from lanying.cluster.directory import Directory
@@ -31,6 +32,7 @@ class RouterProcess(Process):
             self._shards,
             self._gateway,
             loop,
+            proxies=Proxies(launch.config.listen_proxies),
         )
 
     async def start(self) -> None:

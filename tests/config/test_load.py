@@ -59,8 +59,19 @@ def test_environment_booleans(text):
 
 def test_every_key_can_be_set_from_the_environment():
     for key, value in flat(msgspec.to_builtins(Config())):
-        text = str(value).lower() if isinstance(value, bool) else str(value)
+        text = ",".join(value) if isinstance(value, tuple | list) else str(value)
+        text = text.lower() if isinstance(value, bool) else text
         assert load(environment={environment_name(key): text}) == Config(), key
+
+
+def test_proxies_are_networks(toml):
+    assert load(environment={"LANYING_LISTEN_PROXIES": "127.0.0.1/32, ::1/128"}).listen_proxies == (
+        "127.0.0.1/32",
+        "::1/128",
+    )
+    assert load(toml('listen_proxies = ["10.0.0.0/8"]')).listen_proxies == ("10.0.0.0/8",)
+    text = refusal(environment={"LANYING_LISTEN_PROXIES": "10.0.0.1/8"})
+    assert "LANYING_LISTEN_PROXIES" in text and "10.0.0.0/8" in text
 
 
 def test_unknown_keys_name_source_key_and_what_is_allowed(toml):

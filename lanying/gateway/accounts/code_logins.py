@@ -80,7 +80,7 @@ async def name_taken(visit: Visit) -> object:
 
 def _throttle(visit: Visit) -> None:
     """:raises CallError: 10028, this address asks too often"""
-    if not visit.services.code_requests.take((visit.app.app_id, visit.address), visit.services.now()):
+    if not visit.services.code_requests.take((visit.app.app_id, visit.peer), visit.services.now()):
         raise CallError(Refusal.TOO_MANY_FAILURES)
 
 

@@ -33,7 +33,7 @@ _NOT_OFFERED: Final = "this server sends no SMS: feature not supported"
 
 async def new_captcha(visit: Visit) -> object:
     """The id of a new picture."""
-    if not visit.services.code_requests.take(visit.address, visit.services.now()):
+    if not visit.services.code_requests.take(visit.peer, visit.services.now()):
         raise CallError(Refusal.TOO_MANY_FAILURES)
     text = "".join(secrets.choice(_CAPTCHA) for _ in range(_CAPTCHA_CHARS))
     return await code_book.keep(visit, code_book.CAPTCHA, text, _CAPTCHA_LIFETIME_MS)
@@ -41,7 +41,7 @@ async def new_captcha(visit: Visit) -> object:
 
 async def captcha_picture(visit: Visit) -> object:
     """The picture, drawn anew each time. :raises CallError: 11014 there is none"""
-    if not visit.services.code_requests.take(visit.address, visit.services.now()):
+    if not visit.services.code_requests.take(visit.peer, visit.services.now()):
         raise CallError(Refusal.TOO_MANY_FAILURES)
     text = await code_book.read(visit, code_book.CAPTCHA, visit.params.text("image_id"))
     if text is None:
@@ -169,7 +169,7 @@ def _provider(visit: Visit) -> SmsProvider:
 
 async def _send(visit: Visit, provider: SmsProvider, mobile: str) -> bool:
     services = visit.services
-    for requests, key in ((services.sms_requests, mobile), (services.code_requests, visit.address)):
+    for requests, key in ((services.sms_requests, mobile), (services.code_requests, visit.peer)):
         if not requests.take((visit.app.app_id, key), services.now()):
             raise CallError(Refusal.TOO_MANY_FAILURES)
     code = "".join(secrets.choice("0123456789") for _ in range(_SMS_DIGITS))

@@ -39,15 +39,12 @@ async def check_password(visit: Visit, uid: int, password: str) -> Credentials:
     :raises CallError: 10000 no such user, 11001 wrong, 10028 too many wrong ones, 503 too many at once
     """
     services, app = visit.services, visit.app.app_id
-    keys = ((services.guesses, (app, uid)), (services.address_guesses, visit.address))
-    for guesses, key in keys:
-        if not guesses.take(key, services.now()):
-            raise CallError(Refusal.TOO_MANY_FAILURES)
+    if not services.guesses.take(visit.peer, services.now(), (app, uid)):
+        raise CallError(Refusal.TOO_MANY_FAILURES)
     found = await ask(services.shards, uid, GetCredentials(app, uid))
     if len(password) > limits.PASSWORD_CHARS or not await services.passwords.verify(found.password_hash, password):
         raise CallError(Refusal.WRONG_PASSWORD)
-    for guesses, key in keys:
-        guesses.give_back(key)
+    services.guesses.give_back(visit.peer, (app, uid))
     if services.passwords.outdated(found.password_hash):
         renewed = await services.passwords.hash(password)
         try:
@@ -81,7 +78,7 @@ async def _by_name(visit: Visit, parameter: str) -> object:
     if not uid and handles.is_mobile(name):
         uid = await handles.find(visit, handles.TEL + name)
     if not uid:
-        if not visit.services.address_guesses.take(visit.address, visit.services.now()):
+        if not visit.services.guesses.take(visit.peer, visit.services.now()):
             raise CallError(Refusal.TOO_MANY_FAILURES)
         raise CallError(Refusal.NO_SUCH_USER, "there is no user of this name")
     return await _token(visit, uid)

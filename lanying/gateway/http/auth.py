@@ -51,6 +51,14 @@ def identify(visit: Visit) -> Identity:
     return identity
 
 
+def has_token(visit: Visit) -> bool:
+    """Does a call that needs no token come with one of this app, revoked or not?"""
+    try:
+        return bool(visit.token) and bool(identify(visit))
+    except CallError:
+        return False
+
+
 def is_admin(visit: Visit) -> bool:
     """Does a call that needs no token come with a good admin token? Stale tokens of any kind are ignored there."""
     try:

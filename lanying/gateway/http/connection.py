@@ -59,6 +59,7 @@ class HttpConnection(HttpToolsProtocol):
 
     :param first: bytes that were read before, from the first of the request on
     :param address: the client's, where the socket's peer is not it
+    :param secure: the client came over TLS, to a proxy that says so
     """
 
     def __init__(
@@ -69,11 +70,13 @@ class HttpConnection(HttpToolsProtocol):
         loop: asyncio.AbstractEventLoop,
         first: bytes = b"",
         address: str = "",
+        secure: bool = False,
     ) -> None:
         super().__init__(config, state, {}, loop)
         self._hall = hall
         self._first = first
         self._address = address
+        self._secure = secure
         self._in_head = True
         self._since = 0.0
         """When the head began, or the body; moved on while we do not read."""
@@ -95,6 +98,8 @@ class HttpConnection(HttpToolsProtocol):
         super().connection_made(transport)
         if self._address:
             self.client = (self._address, 0)
+        if self._secure:
+            self.scheme = "https"
         address = plain_address(self.client[0]) if self.client else ""
         self._since = self.loop.time()
         if not self._take_place(address):

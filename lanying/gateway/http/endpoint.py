@@ -15,6 +15,7 @@ from lanying.base import limits
 from lanying.base.clock import monotonic, wall_ms
 from lanying.base.errors import CallError
 from lanying.base.passwords import Passwords
+from lanying.base.peers import Proxies, peer_key
 from lanying.base.rate import Rate, RateLimiter
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import AdminRequest
@@ -24,9 +25,11 @@ from lanying.config.apps import App
 from lanying.config.notifiers import Notifiers
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config
+from lanying.gateway.accounts.guesses import Guesses
 from lanying.gateway.accounts.sms import provider
 from lanying.gateway.accounts.user_cap import UserCap
 from lanying.gateway.files.file_store import FileStore
+from lanying.gateway.http.bodies import Bodies
 from lanying.gateway.http.params import Params
 
 GET: Final = ("GET",)
@@ -42,8 +45,6 @@ SMS_PER_MINUTE: Final = 1
 """To one number: each may cost money, and somebody's patience."""
 CODES_PER_MINUTE: Final = 60
 """SMS, captchas, QR codes for one address."""
-ADDRESS_FACTOR: Final = 10
-"""One address (a school behind one NAT) may guess for this many names at once."""
 
 
 def per_second(most: int) -> RateLimiter | None:
@@ -88,7 +89,6 @@ class Services:
         ask_admin: AskAdmin = nobody,
     ) -> None:
         config = settings.config
-        guesses = config.accounts.password_guesses_per_minute
         self.settings = settings
         self.apps = apps
         self.shards = shards
@@ -99,8 +99,9 @@ class Services:
         self.code_requests = per_minute(CODES_PER_MINUTE)
         self.by_token = per_second(config.rest.requests_per_second_per_token)
         self.by_address = per_second(config.rest.requests_per_second_per_address)
-        self.guesses = per_minute(guesses)
-        self.address_guesses = per_minute(guesses * ADDRESS_FACTOR)
+        self.guesses = Guesses(config.accounts.password_guesses_per_minute)
+        self.bodies = Bodies()
+        self.proxies = Proxies(config.listen_proxies)
         self.now = now
         self.now_ms = now_ms
         self.notifiers = Notifiers(data)
@@ -141,6 +142,11 @@ class Visit:
     admin: bool = False
     acting_in: str = ""
     admin_of: int = 0
+
+    @property
+    def peer(self) -> str:
+        """What counts as the caller's address in every limit."""
+        return peer_key(self.address)
 
     @property
     def base_url(self) -> str:

@@ -49,6 +49,7 @@ export class Rest {
       method,
       headers: {
         app_id: this.appId,
+        'app-id': this.appId, // nginx drops headers with an underscore
         ...(token && { 'access-token': token }),
         ...(method !== 'GET' && { 'content-type': 'application/json' }),
         ...headers,
