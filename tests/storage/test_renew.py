@@ -75,30 +75,29 @@ def test_two_restores_of_one_backup_give_out_different_ids(data: Path, tmp_path:
 
 def test_a_clock_that_was_not_set_does_not_take_ids_back(data: Path) -> None:
     with town.running(data) as sim:
-        last = [shard.ids.last for shard in sim.shards]
+        last = [shard.work.ids.last for shard in sim.shards]
     before = counters(data)
     renew(data, MAP, 0)
     assert all(counters(data)[slot] > counter for slot, counter in before.items())
     with town.running(data) as sim:
-        assert all(shard.ids.last >= old for shard, old in zip(sim.shards, last, strict=True))
+        assert all(shard.work.ids.last >= old for shard, old in zip(sim.shards, last, strict=True))
 
 
 def test_messages_get_ids_of_after_the_restore(data: Path) -> None:
     later = START_MS + YEARS_MS
     renew(data, MAP, later)
     with town.running(data) as sim:  # its clock stands where it stood at the backup
-        assert all(message_time_ms(shard.next_mid()) >= later for shard in sim.shards)
+        assert all(message_time_ms(shard.work.next_mid()) >= later for shard in sim.shards)
 
 
 def _secrets(sim: Simulation) -> None:
     alice = town.people(sim)["user0"]
     alice.device("phone")
-    shard = alice.shard
-    shard.settle()
-    devices.bind_push(shard, alice.uid, 1, "fcm", "address")
-    shard.put(schema.CODES, b"\0\0code", b"row")
-    shard.put(schema.PUSHES, schema.pack_pair(alice.uid, 1), b"row")
-    shard.settle()
+    work = alice.shard.work
+    devices.bind_push(work, alice.uid, 1, "fcm", "address")
+    work.put(schema.CODES, b"\0\0code", b"row")
+    work.put(schema.PUSHES, schema.pack_pair(alice.uid, 1), b"row")
+    sim.run()
 
 
 @pytest.mark.parametrize("keep_sessions", [False, True])
@@ -133,5 +132,5 @@ def test_the_town_goes_on(data: Path) -> None:
     with town.running(data, 1) as sim:
         assert town.state(sim) == before
         new = sim.user("somebody")
-        assert accounts.need(new.shard.store, new.uid).info.username == "somebody"
+        assert accounts.need(new.shard.work.store, new.uid).info.username == "somebody"
         assert new.uid not in {seen[0] for seen in before.values()}
