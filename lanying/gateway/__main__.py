@@ -26,7 +26,7 @@ from lanying.gateway.http.connection import Hall
 from lanying.gateway.http.endpoint import Services
 from lanying.gateway.http.metrics import Metrics, ProcessCollector
 from lanying.gateway.http.metrics_page import DEADLINE_S, MetricsPage, ProcessRows
-from lanying.gateway.server import Adopter
+from lanying.gateway.server import HttpServer
 from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.supervisor import control
 
@@ -48,7 +48,7 @@ class GatewayProcess(Process):
         settings = RuntimeSettings(launch.config)
         apps, data = launch.app_list(settings), Path(launch.data)
         self.services = Services(settings, apps, shards, data=data, ask_admin=self._ask_admin)
-        self.adopter = Adopter(build(self.services, self._metrics), loop, Hall(self.services.proxies))
+        self.server = HttpServer(build(self.services, self._metrics), loop, Hall(self.services.proxies))
         self.receiver = Receiver(directory.handoff(launch.name), self.accept, loop)
 
     async def start(self) -> None:
@@ -57,7 +57,7 @@ class GatewayProcess(Process):
         if "metrics" in self.launch.fds:
             rows = ProcessRows(self._rows)
             self._metrics.registry.register(ProcessCollector(lambda: rows.rows))
-            page = Adopter(MetricsPage(make_asgi_app(self._metrics.registry), rows), self._loop)
+            page = HttpServer(MetricsPage(make_asgi_app(self._metrics.registry), rows), self._loop)
             listener = socket.socket(fileno=self.launch.fds["metrics"])
             await self._loop.create_server(page.protocol, sock=listener)
         self.receiver.start()
@@ -68,18 +68,18 @@ class GatewayProcess(Process):
         if self._draining is not None:
             return wire.Refused(Status.FAIL, "the server is stopping")
         visitor = decode_visitor(record)
-        self.adopter.adopt(socket.socket(fileno=fd), visitor.first_bytes, visitor.address, visitor.secure)
+        self.server.adopt(socket.socket(fileno=fd), visitor.first_bytes, visitor.address, visitor.secure)
         return wire.ACCEPTED
 
     def heartbeat(self) -> None:
         """As every process, and a new date for HTTP answers."""
         super().heartbeat()
-        self.adopter.tell_time()
+        self.server.tell_time()
 
     def figures(self) -> dict[str, float]:
         """Connections, requests, passwords."""
         return {
-            "connections": float(self.adopter.connections),
+            "connections": float(self.server.connections),
             "requests": float(self._metrics.total),
             "passwords_waiting": float(self.services.passwords.waiting),
         }
@@ -113,7 +113,7 @@ class GatewayProcess(Process):
 
     async def _finish(self) -> None:
         try:
-            await self.adopter.drain(DRAIN_S)
+            await self.server.drain(DRAIN_S)
         finally:
             self._loop.stop()
 

@@ -15,33 +15,33 @@ from lanying.base.refusals import Refusal
 from lanying.bus.messages import GroupInfo, ListGroups, ListJobs, StartBackup
 from lanying.bus.shards import ask_shard
 from lanying.cluster.runtime import RunDirectory
-from lanying.gateway.http.endpoint import GET, POST, Endpoint, Page, Visit
+from lanying.gateway.http.endpoint import GET, POST, Endpoint, Page, RequestContext
 from lanying.supervisor import control
 
 MANIFEST: Final = "manifest.json"
 """As in :mod:`lanying.storage.manifest`, which would load the database engine."""
 
 
-async def status(visit: Visit) -> object:
+async def status(context: RequestContext) -> object:
     """What ``lanying-cluster status --json`` says: the supervisor's account of every process, with memory and CPU time."""
     try:
-        found = await asyncio.to_thread(control.ask, RunDirectory(visit.services.data), {"do": "status"})
+        found = await asyncio.to_thread(control.ask, RunDirectory(context.services.data), {"do": "status"})
     except LanyingError as error:
         raise CallError(Refusal.UNAVAILABLE, str(error)) from error
     for row in found["processes"]:
         row |= _measured(row["pid"])
-    return {**found, "apps": sorted(visit.services.apps), "now": visit.services.now_ms()}
+    return {**found, "apps": sorted(context.services.apps), "now": context.services.now_ms()}
 
 
-async def groups(visit: Visit) -> object:
+async def groups(context: RequestContext) -> object:
     """Groups of the app, by shard and id; ``cursor`` of the answer goes on."""
-    params, shards = visit.params, visit.shards
+    params, shards = context.params, context.shards
     size = params.number("page_size", 50, least=1, most=limits.REST_PAGE)
     place, _, after = params.text("cursor", "").partition("-")
     shard, behind = (int(place), int(after)) if place.isdecimal() and after.isdecimal() else (0, 0)
     found: list[GroupInfo] = []
     while shard < shards.map.shards and len(found) < size:
-        page = await ask_shard(shards, shard, ListGroups(visit.app.app_id, behind, size - len(found)))
+        page = await ask_shard(shards, shard, ListGroups(context.app.app_id, behind, size - len(found)))
         found += page.groups
         shard, behind = (shard, page.next) if page.next else (shard + 1, 0)
     rows = [
@@ -51,25 +51,25 @@ async def groups(visit: Visit) -> object:
     return Page(rows, {"cursor": f"{shard}-{behind}"} if shard < shards.map.shards else {})
 
 
-async def backups(visit: Visit) -> object:
+async def backups(context: RequestContext) -> object:
     """Where backups go (empty: switched off), when the last whole one was made (0: never), and the jobs since the server's start."""
-    _need_first_app(visit)
-    path = visit.services.config.storage.backup_path
-    jobs = await visit.services.ask_admin(ListJobs())
+    _need_first_app(context)
+    path = context.services.config.storage.backup_path
+    jobs = await context.services.ask_admin(ListJobs())
     made_ms = await asyncio.to_thread(_made_ms, Path(path)) if path else 0
     return {"path": path, "made_ms": made_ms, "jobs": [msgspec.structs.asdict(job) for job in jobs]}
 
 
-async def start_backup(visit: Visit) -> object:
+async def start_backup(context: RequestContext) -> object:
     """Back the server up into ``storage.backup_path``; the job, which goes on by itself."""
-    _need_first_app(visit)
-    job = await visit.services.ask_admin(StartBackup(visit.address))
+    _need_first_app(context)
+    job = await context.services.ask_admin(StartBackup(context.address))
     return msgspec.structs.asdict(job)
 
 
-def _need_first_app(visit: Visit) -> None:
+def _need_first_app(context: RequestContext) -> None:
     """Backups have the data of all apps: they are for who has the server."""
-    if visit.app.app_id != next(iter(visit.services.apps)):
+    if context.app.app_id != next(iter(context.services.apps)):
         raise CallError(Refusal.PERMISSION_DENIED, "this needs the admin token of the server's first app")
 
 

@@ -32,7 +32,7 @@ from lanying.gateway.files import downloads, files
 from lanying.gateway.groups import groups
 from lanying.gateway.http import pages
 from lanying.gateway.http.auth import authenticate, has_token
-from lanying.gateway.http.endpoint import Endpoint, Page, Raw, Services, Visit
+from lanying.gateway.http.endpoint import Endpoint, Page, Raw, RequestContext, Services
 from lanying.gateway.http.error_codes import HTTP_STATUS
 from lanying.gateway.http.first_call import FirstCall
 from lanying.gateway.http.front import Front
@@ -119,48 +119,48 @@ async def _respond(services: Services, endpoint: Endpoint, request: Request) -> 
         return failed.code, _failure(failed.code, failed.message, failed.code)
 
 
-async def _checked(visit: Visit, handling: Awaitable[object]) -> object:
+async def _checked(context: RequestContext, handling: Awaitable[object]) -> object:
     """What a handler answers, or refuses, once the token is known to be good. :raises CallError: of the token first"""
     try:
         answer = await handling
     except CallError as error:
-        if isinstance(visit.shards, FirstCall) and error.refusal is not Refusal.UNAVAILABLE:
-            await visit.shards.check()
+        if isinstance(context.shards, FirstCall) and error.refusal is not Refusal.UNAVAILABLE:
+            await context.shards.check()
         raise
-    if isinstance(visit.shards, FirstCall):
-        await visit.shards.check()
+    if isinstance(context.shards, FirstCall):
+        await context.shards.check()
     return answer
 
 
 async def _handle(services: Services, endpoint: Endpoint, request: Request) -> object:
     """Who calls is asked before their body is read, unless only the body names the app. :raises CallError: refused"""
-    visit = _visit(services, request, endpoint.url_token)
-    _count(services.by_address, visit.peer, services.now())
-    named = visit.app is not _NO_APP
-    known = named and await _known(visit, endpoint)
+    context = _context(services, request, endpoint.url_token)
+    _count(services.by_address, context.peer, services.now())
+    named = context.app is not _NO_APP
+    known = named and await _known(context, endpoint)
     body = b""
     if not endpoint.streams:
         most = limits.REST_BODY_BYTES if known else limits.REST_BODY_BYTES_NO_TOKEN
-        body = await services.bodies.read(request, visit.peer, most)
+        body = await services.bodies.read(request, context.peer, most)
     try:
         if body:
-            visit.params = parse(request.scope["query_string"], body)
+            context.params = parse(request.scope["query_string"], body)
         if not named:
-            visit.app = _app(services, visit.params.text("app_id", ""), endpoint.app)
-            await _known(visit, endpoint)
-        return await _checked(visit, endpoint.handler(visit))
+            context.app = _app(services, context.params.text("app_id", ""), endpoint.app)
+            await _known(context, endpoint)
+        return await _checked(context, endpoint.handler(context))
     finally:
-        services.bodies.release(visit.peer, len(body))
+        services.bodies.release(context.peer, len(body))
 
 
-async def _known(visit: Visit, endpoint: Endpoint) -> bool:
+async def _known(context: RequestContext, endpoint: Endpoint) -> bool:
     """Whether the caller has shown a good token, as far as that can be said here. :raises CallError: where one is needed"""
     if not endpoint.token:
-        return has_token(visit)
-    await authenticate(visit, admin=endpoint.admin)
-    visit.request.scope[_CALLER] = visit.uid
-    if not visit.admin:
-        _count(visit.services.by_token, visit.token, visit.services.now())
+        return has_token(context)
+    await authenticate(context, admin=endpoint.admin)
+    context.request.scope[_CALLER] = context.uid
+    if not context.admin:
+        _count(context.services.by_token, context.token, context.services.now())
     return True
 
 
@@ -172,12 +172,12 @@ def _count(requests: RateLimiter | None, key: str, now: float) -> None:
         )
 
 
-def _visit(services: Services, request: Request, url_token: bool) -> Visit:
+def _context(services: Services, request: Request, url_token: bool) -> RequestContext:
     """The request as far as its head tells."""
     headers = request.headers
     params = parse(request.scope["query_string"], b"")
     app_id = headers.get("app_id") or headers.get("app-id") or params.text("app_id", "")
-    return Visit(
+    return RequestContext(
         services=services,
         shards=services.shards,
         params=params,

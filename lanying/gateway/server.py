@@ -26,7 +26,7 @@ CHECK_S: Final = 1.0
 """How often deadlines are looked at: one look at 4,000 connections takes a few milliseconds."""
 
 
-class Adopter:
+class HttpServer:
     """Serves an ASGI application on sockets from elsewhere.
 
     :param hall: who may have how many connections
@@ -54,7 +54,7 @@ class Adopter:
         self.tell_time()
 
     def adopt(self, sock: socket.socket, data: bytes, address: str = "", secure: bool = False) -> None:
-        """Serve this connection of a client at ``address``, beginning with ``data``. The socket is the adopter's from now on.
+        """Serve this connection of a client at ``address``, beginning with ``data``. The socket is the server's from now on.
 
         :param secure: the client came over TLS
         """

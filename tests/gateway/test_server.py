@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from lanying.base import limits
-from lanying.gateway.server import Adopter
+from lanying.gateway.server import HttpServer
 from tests.gateway.conftest import Gateway
 
 HEALTH = b"GET /api/health HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -25,18 +25,18 @@ def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
 def converse(
     loop: asyncio.AbstractEventLoop,
     app: Any,
-    talk: Callable[[Adopter, socket.socket, socket.socket], Coroutine[Any, Any, Any]],
+    talk: Callable[[HttpServer, socket.socket, socket.socket], Coroutine[Any, Any, Any]],
 ) -> Any:
     async def run() -> Any:
-        adopter = Adopter(app, loop)
+        server = HttpServer(app, loop)
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         try:
             async with asyncio.timeout(20):
-                return await talk(adopter, ours, theirs)
+                return await talk(server, ours, theirs)
         finally:
             theirs.close()
-            await adopter.drain(1.0)
+            await server.drain(1.0)
 
     return loop.run_until_complete(run())
 
@@ -53,10 +53,10 @@ async def read(theirs: socket.socket, answers: int) -> bytes:
 
 
 def test_first_bytes_pipelined_requests_and_the_rest(loop: asyncio.AbstractEventLoop, gateway: Gateway) -> None:
-    async def talk(adopter: Adopter, ours: socket.socket, theirs: socket.socket) -> bytes:
+    async def talk(server: HttpServer, ours: socket.socket, theirs: socket.socket) -> bytes:
         # Two and a half requests came with the socket, the second half waits in it, a last one comes later.
         theirs.send(HEALTH[20:])
-        adopter.adopt(ours, HEALTH * 2 + HEALTH[:20])
+        server.adopt(ours, HEALTH * 2 + HEALTH[:20])
         found = await read(theirs, 3)
         theirs.send(HEALTH)
         return found + await read(theirs, 1)
@@ -70,8 +70,8 @@ def test_a_body_larger_than_the_first_bytes(loop: asyncio.AbstractEventLoop, gat
     body = b'{"username":"alice","password":"secret1","pad":"' + b"x" * 60_000 + b'"}'
     head = b"POST /user/register/v2 HTTP/1.1\r\nHost: a\r\napp_id: app\r\nContent-Length: %d\r\n\r\n" % len(body)
 
-    async def talk(adopter: Adopter, ours: socket.socket, theirs: socket.socket) -> bytes:
-        adopter.adopt(ours, head + body[:30_000])
+    async def talk(server: HttpServer, ours: socket.socket, theirs: socket.socket) -> bytes:
+        server.adopt(ours, head + body[:30_000])
         await asyncio.get_running_loop().sock_sendall(theirs, body[30_000:])
         return await read(theirs, 1)
 
@@ -79,8 +79,8 @@ def test_a_body_larger_than_the_first_bytes(loop: asyncio.AbstractEventLoop, gat
 
 
 def test_a_head_without_end_is_refused(loop: asyncio.AbstractEventLoop, gateway: Gateway) -> None:
-    async def talk(adopter: Adopter, ours: socket.socket, theirs: socket.socket) -> bytes:
-        adopter.adopt(ours, b"GET / HTTP/1.1\r\n")
+    async def talk(server: HttpServer, ours: socket.socket, theirs: socket.socket) -> bytes:
+        server.adopt(ours, b"GET / HTTP/1.1\r\n")
         await asyncio.get_running_loop().sock_sendall(theirs, b"x-a: " + b"y" * limits.MAX_HTTP_HEAD_BYTES)
         return await read(theirs, 1)
 
@@ -93,27 +93,27 @@ def test_a_head_that_does_not_come_closes(
 ) -> None:
     monkeypatch.setattr(limits, "REST_HEAD_TIMEOUT_S", 0.02)
 
-    async def talk(adopter: Adopter, ours: socket.socket, theirs: socket.socket) -> bytes:
-        adopter.adopt(ours, first)
+    async def talk(server: HttpServer, ours: socket.socket, theirs: socket.socket) -> bytes:
+        server.adopt(ours, first)
         return await read(theirs, 1)
 
     assert converse(loop, gateway.app, talk) == b""
 
 
 def test_what_is_not_http_is_answered_and_closed(loop: asyncio.AbstractEventLoop, gateway: Gateway) -> None:
-    async def talk(adopter: Adopter, ours: socket.socket, theirs: socket.socket) -> bytes:
-        adopter.adopt(ours, b"\x16\x03\x01 nonsense\r\n\r\n")
+    async def talk(server: HttpServer, ours: socket.socket, theirs: socket.socket) -> bytes:
+        server.adopt(ours, b"\x16\x03\x01 nonsense\r\n\r\n")
         return await read(theirs, 1)
 
     assert converse(loop, gateway.app, talk).startswith(b"HTTP/1.1 400")
 
 
 def test_drain_closes_idle_connections(loop: asyncio.AbstractEventLoop, gateway: Gateway) -> None:
-    async def talk(adopter: Adopter, ours: socket.socket, theirs: socket.socket) -> tuple[int, bytes]:
-        adopter.adopt(ours, HEALTH)
+    async def talk(server: HttpServer, ours: socket.socket, theirs: socket.socket) -> tuple[int, bytes]:
+        server.adopt(ours, HEALTH)
         await read(theirs, 1)
-        before = adopter.connections
-        await adopter.drain(1.0)
+        before = server.connections
+        await server.drain(1.0)
         return before, await read(theirs, 1)
 
     assert converse(loop, gateway.app, talk) == (1, b"")

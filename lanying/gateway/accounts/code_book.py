@@ -7,7 +7,7 @@ from typing import Final
 
 from lanying.bus.messages import CheckCode, PutCode, ReadCode
 from lanying.bus.shards import ask_name
-from lanying.gateway.http.endpoint import Visit
+from lanying.gateway.http.endpoint import RequestContext
 
 QR_LOGIN: Final = "qr"
 ONE_TIME_PASSWORD: Final = "otp"
@@ -24,32 +24,39 @@ PROOF_LIFETIME_MS: Final = 10 * 60_000
 
 
 async def keep(
-    visit: Visit, kind: str, value: str, lifetime_ms: int, code: str = "", *, attempts: int = 1, prefix: str = ""
+    context: RequestContext,
+    kind: str,
+    value: str,
+    lifetime_ms: int,
+    code: str = "",
+    *,
+    attempts: int = 1,
+    prefix: str = "",
 ) -> str:
     """Keep a secret; the code it is under, a random one if none is given. :raises CallError: 503 too many"""
     code = code or prefix + secrets.token_urlsafe(24)
-    request = PutCode(visit.app.app_id, kind, code, value, visit.services.now_ms() + lifetime_ms, attempts)
-    await ask_name(visit.shards, visit.app.app_id, f"{kind}:{code}", request)
+    request = PutCode(context.app.app_id, kind, code, value, context.services.now_ms() + lifetime_ms, attempts)
+    await ask_name(context.shards, context.app.app_id, f"{kind}:{code}", request)
     return code
 
 
-async def read(visit: Visit, kind: str, code: str, *, take: bool = False) -> str | None:
+async def read(context: RequestContext, kind: str, code: str, *, take: bool = False) -> str | None:
     """The secret under a code; ``take``: for the last time."""
-    request = ReadCode(visit.app.app_id, kind, code, take)
-    return await ask_name(visit.shards, visit.app.app_id, f"{kind}:{code}", request)
+    request = ReadCode(context.app.app_id, kind, code, take)
+    return await ask_name(context.shards, context.app.app_id, f"{kind}:{code}", request)
 
 
-async def check(visit: Visit, kind: str, code: str, answer: str) -> bool:
+async def check(context: RequestContext, kind: str, code: str, answer: str) -> bool:
     """Is this the secret under a code? Yes comes once."""
-    request = CheckCode(visit.app.app_id, kind, code, answer)
-    return await ask_name(visit.shards, visit.app.app_id, f"{kind}:{code}", request)
+    request = CheckCode(context.app.app_id, kind, code, answer)
+    return await ask_name(context.shards, context.app.app_id, f"{kind}:{code}", request)
 
 
-async def one_time_password(visit: Visit, uid: int) -> str:
+async def one_time_password(context: RequestContext, uid: int) -> str:
     """A one-time password for ``uid``, valid for minutes (the real one is stored only as a hash)."""
-    return await keep(visit, ONE_TIME_PASSWORD, str(uid), PASSWORD_LIFETIME_MS, prefix=PASSWORD_PREFIX)
+    return await keep(context, ONE_TIME_PASSWORD, str(uid), PASSWORD_LIFETIME_MS, prefix=PASSWORD_PREFIX)
 
 
-async def is_one_time_password(visit: Visit, uid: int, password: str) -> bool:
+async def is_one_time_password(context: RequestContext, uid: int, password: str) -> bool:
     """Was ``password`` made for ``uid`` by :func:`one_time_password`, and not used yet?"""
-    return password.startswith(PASSWORD_PREFIX) and await check(visit, ONE_TIME_PASSWORD, password, str(uid))
+    return password.startswith(PASSWORD_PREFIX) and await check(context, ONE_TIME_PASSWORD, password, str(uid))

@@ -15,72 +15,75 @@ from lanying.base.names import username_error
 from lanying.base.refusals import Refusal
 from lanying.gateway.accounts import code_book, handles
 from lanying.gateway.accounts.users import me
-from lanying.gateway.http.endpoint import GET, POST, Endpoint, Visit
+from lanying.gateway.http.endpoint import GET, POST, Endpoint, RequestContext
 
 _LIFETIME_MS: Final = 3 * 60_000
 _LONGEST_S: Final = limits.CODE_LIFETIME_MS // 1000
 
 
-async def new_code(visit: Visit) -> object:
+async def new_code(context: RequestContext) -> object:
     """A code for a screen to show: ``url`` is what to draw."""
-    _throttle(visit)
-    code = await code_book.keep(visit, code_book.QR_LOGIN, "", _LIFETIME_MS)
-    url = f"{visit.scheme}://{visit.host}/app/qr_login?app_id={quote(visit.app.app_id)}&qr_code={code}"
-    return {"qr_code": code, "qrcode_id": code, "url": url, "expired": visit.services.now_ms() + _LIFETIME_MS}
+    _throttle(context)
+    code = await code_book.keep(context, code_book.QR_LOGIN, "", _LIFETIME_MS)
+    url = f"{context.scheme}://{context.host}/app/qr_login?app_id={quote(context.app.app_id)}&qr_code={code}"
+    return {"qr_code": code, "qrcode_id": code, "url": url, "expired": context.services.now_ms() + _LIFETIME_MS}
 
 
-async def allow(visit: Visit) -> object:
+async def allow(context: RequestContext) -> object:
     """The caller lets the screen with this code log in as them. :raises CallError: 10002 it has expired"""
-    code = visit.params.text("qr_code")
-    if visit.params.number("allow") != 1:
+    code = context.params.text("qr_code")
+    if context.params.number("allow") != 1:
         raise CallError(Refusal.INVALID_PARAMETER, "allow is 1")
-    if await code_book.read(visit, code_book.QR_LOGIN, code) != "":
+    if await code_book.read(context, code_book.QR_LOGIN, code) != "":
         raise CallError(Refusal.INVALID_PARAMETER, "qr_code has expired or was used, show a new one")
-    await code_book.keep(visit, code_book.QR_LOGIN, str(visit.uid), _LIFETIME_MS, code)
-    return (await me(visit)).username
+    await code_book.keep(context, code_book.QR_LOGIN, str(context.uid), _LIFETIME_MS, code)
+    return (await me(context)).username
 
 
-async def poll(visit: Visit) -> object:
+async def poll(context: RequestContext) -> object:
     """Has somebody allowed it? Empty texts until then; the answer comes once."""
-    code = visit.params.text("qr_code")
-    found = await code_book.read(visit, code_book.QR_LOGIN, code)
+    code = context.params.text("qr_code")
+    found = await code_book.read(context, code_book.QR_LOGIN, code)
     if found is None:
         raise CallError(Refusal.INVALID_PARAMETER, "qr_code has expired or was used, ask for a new one")
-    if not found or await code_book.read(visit, code_book.QR_LOGIN, code, take=True) is None:
+    if not found or await code_book.read(context, code_book.QR_LOGIN, code, take=True) is None:
         return {"username": "", "password": ""}
-    visit.uid = int(found)
-    return {"username": (await me(visit)).username, "password": await code_book.one_time_password(visit, visit.uid)}
+    context.uid = int(found)
+    return {
+        "username": (await me(context)).username,
+        "password": await code_book.one_time_password(context, context.uid),
+    }
 
 
-async def keep_secret(visit: Visit) -> object:
+async def keep_secret(context: RequestContext) -> object:
     """Keep a text for somebody who knows the code."""
-    _throttle(visit)
-    text = visit.params.text("secret_text", most=limits.CODE_CHARS)
-    seconds = visit.params.number("expire_seconds", least=1, most=_LONGEST_S)
-    return {"code": await code_book.keep(visit, code_book.SECRET, text, seconds * 1000)}
+    _throttle(context)
+    text = context.params.text("secret_text", most=limits.CODE_CHARS)
+    seconds = context.params.number("expire_seconds", least=1, most=_LONGEST_S)
+    return {"code": await code_book.keep(context, code_book.SECRET, text, seconds * 1000)}
 
 
-async def read_secret(visit: Visit) -> object:
+async def read_secret(context: RequestContext) -> object:
     """The text under a code, once."""
-    found = await code_book.read(visit, code_book.SECRET, visit.params.text("code"), take=True)
+    found = await code_book.read(context, code_book.SECRET, context.params.text("code"), take=True)
     if found is None:
         raise CallError(Refusal.INVALID_PARAMETER, "code has expired or was used, ask for a new one")
     return {"secret_text": found}
 
 
-async def name_taken(visit: Visit) -> object:
+async def name_taken(context: RequestContext) -> object:
     """Is there a user of this name? A name nobody can have is refused."""
-    name = visit.params.text("username")
+    name = context.params.text("username")
     reason = username_error(name)
     if reason is not None:
         raise CallError(Refusal.INVALID_PARAMETER, f"username: {reason}")
-    _throttle(visit)
-    return bool(await handles.find(visit, name))
+    _throttle(context)
+    return bool(await handles.find(context, name))
 
 
-def _throttle(visit: Visit) -> None:
+def _throttle(context: RequestContext) -> None:
     """:raises CallError: 10028, this address asks too often"""
-    if not visit.services.code_requests.take((visit.app.app_id, visit.peer), visit.services.now()):
+    if not context.services.code_requests.take((context.app.app_id, context.peer), context.services.now()):
         raise CallError(Refusal.TOO_MANY_FAILURES)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
-from lanying.gateway.http.endpoint import GET, HOST, Endpoint, Visit
+from lanying.gateway.http.endpoint import GET, HOST, Endpoint, RequestContext
 
 APP_CONFIG: Final = {
     "hide_member_info": False,
@@ -16,15 +16,15 @@ APP_CONFIG: Final = {
 }
 
 
-async def app_dns(visit: Visit) -> object:
+async def app_dns(context: RequestContext) -> object:
     """REST, message and call servers of an app; this server is all of them unless the configuration says otherwise."""
-    app = visit.services.apps.get(visit.params.text("app_id", "") or visit.app.app_id)
+    app = context.services.apps.get(context.params.text("app_id", "") or context.app.app_id)
     if app is None:
         raise CallError(Refusal.APP_NOT_SERVED)
-    config = visit.services.config
+    config = context.services.config
     told = config.discovery_of(app.app_id)
-    host = visit.host if HOST.fullmatch(visit.host) else config.listen
-    own = f"{visit.scheme}://{host}"
+    host = context.host if HOST.fullmatch(context.host) else config.listen
+    own = f"{context.scheme}://{host}"
     rest = _server(told.rest_url or own)
     cluster = {
         "ratel": [{**rest, "ip_list": [urlsplit(f"//{rest['host']}").hostname or host]}],
@@ -41,17 +41,17 @@ async def app_dns(visit: Visit) -> object:
     }
 
 
-async def health(visit: Visit) -> object:
+async def health(context: RequestContext) -> object:
     """Alive."""
     return True
 
 
-async def app_config(visit: Visit) -> object:
+async def app_config(context: RequestContext) -> object:
     """Limits and switches of an app."""
     return APP_CONFIG
 
 
-async def support_staff(visit: Visit) -> object:
+async def support_staff(context: RequestContext) -> object:
     """Support contacts: none."""
     return []
 

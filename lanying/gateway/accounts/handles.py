@@ -9,7 +9,7 @@ from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import ClaimName, FindName, ReleaseName
 from lanying.bus.shards import ask_name
-from lanying.gateway.http.endpoint import Visit
+from lanying.gateway.http.endpoint import RequestContext
 
 TEL: Final = "tel:"
 ALIAS: Final = "alias:"
@@ -17,25 +17,25 @@ ALIAS: Final = "alias:"
 _MOBILE: Final = re.compile(r"\+[0-9]{8,20}|1[3-9][0-9]{9}")
 
 
-async def find(visit: Visit, name: str) -> int:
+async def find(context: RequestContext, name: str) -> int:
     """Whose name it is, 0 for nobody's."""
-    app = visit.app.app_id
-    return await ask_name(visit.shards, app, name, FindName(app, name))
+    app = context.app.app_id
+    return await ask_name(context.shards, app, name, FindName(app, name))
 
 
-async def claim(visit: Visit, name: str, uid: int, taken: Refusal) -> None:
+async def claim(context: RequestContext, name: str, uid: int, taken: Refusal) -> None:
     """Let a name lead to ``uid``. :raises CallError: ``taken``, it leads to somebody else"""
-    app = visit.app.app_id
+    app = context.app.app_id
     try:
-        await ask_name(visit.shards, app, name, ClaimName(app, name, uid))
+        await ask_name(context.shards, app, name, ClaimName(app, name, uid))
     except CallError as error:
         raise CallError(taken) if error.refusal is Refusal.NAME_TAKEN else error from error
 
 
-async def release(visit: Visit, name: str, uid: int) -> None:
+async def release(context: RequestContext, name: str, uid: int) -> None:
     """Free a name that leads to ``uid``."""
-    app = visit.app.app_id
-    await ask_name(visit.shards, app, name, ReleaseName(app, name, uid))
+    app = context.app.app_id
+    await ask_name(context.shards, app, name, ReleaseName(app, name, uid))
 
 
 def is_mobile(text: str) -> bool:

@@ -15,7 +15,7 @@ from lanying.gateway.accounts import handles
 from lanying.gateway.accounts.users import settings_of
 from lanying.gateway.http.auth import is_admin
 from lanying.gateway.http.batch import each
-from lanying.gateway.http.endpoint import POST, Endpoint, Visit
+from lanying.gateway.http.endpoint import POST, Endpoint, RequestContext
 from lanying.gateway.http.params import Params
 from lanying.gateway.messages.push_bindings import bind_alias
 
@@ -23,45 +23,45 @@ _TAIL: Final = "abcdefghijkmnpqrstuvwxyz23456789"
 """Without characters that look like others."""
 
 
-async def register(visit: Visit) -> object:
+async def register(context: RequestContext) -> object:
     """Create an account; the answer is its settings. Closed registration is open to admin tokens."""
-    _need_open(visit)
-    uid = await create(visit, visit.params.text("username"), visit.params.text("password"))
-    return settings_of(await _account(visit, uid))
+    _need_open(context)
+    uid = await create(context, context.params.text("username"), context.params.text("password"))
+    return settings_of(await _account(context, uid))
 
 
-async def register_anonymous(visit: Visit) -> object:
+async def register_anonymous(context: RequestContext) -> object:
     """Create a throw-away user, whose name begins with the given one."""
-    _need_open(visit)
-    prefix, password = visit.params.text("username"), visit.params.text("password")
+    _need_open(context)
+    prefix, password = context.params.text("username"), context.params.text("password")
     while True:
         name = prefix + "".join(secrets.choice(_TAIL) for _ in range(limits.ANONYMOUS_TAIL))
         try:
-            return {"user_id": await create(visit, name, password), "username": name}
+            return {"user_id": await create(context, name, password), "username": name}
         except CallError as error:
             if error.refusal is not Refusal.NAME_TAKEN:
                 raise
 
 
-async def register_for_push(visit: Visit) -> object:
+async def register_for_push(context: RequestContext) -> object:
     """Create an account with a push token and alias; it can log in like any other."""
-    _need_open(visit)
-    params = visit.params
-    uid = await create(visit, params.text("username"), params.text("password"))
+    _need_open(context)
+    params = context.params
+    uid = await create(context, params.text("username"), params.text("password"))
     if "push_token" in params:
         change = UpdateAccount(uid, {"push_token": params.text("push_token")})
-        await ask(visit.shards, uid, change)
+        await ask(context.shards, uid, change)
     if "alias" in params:
-        await bind_alias(visit, uid, params.text("alias", most=limits.PUSH_TAG_CHARS))
-    return settings_of(await _account(visit, uid))
+        await bind_alias(context, uid, params.text("alias", most=limits.PUSH_TAG_CHARS))
+    return settings_of(await _account(context, uid))
 
 
-async def register_many(visit: Visit) -> object:
+async def register_many(context: RequestContext) -> object:
     """Create accounts, each on its own."""
-    rows = visit.params.rows()
+    rows = context.params.rows()
 
     async def one(row: Params) -> int:
-        return await create(visit, row.text("username"), row.text("password"))
+        return await create(context, row.text("username"), row.text("password"))
 
     return [
         {"username": row.text("username", ""), "success": True, "user_id": found, "reason": ""}
@@ -71,14 +71,14 @@ async def register_many(visit: Visit) -> object:
     ]
 
 
-async def create(visit: Visit, name: str, password: str) -> int:
+async def create(context: RequestContext, name: str, password: str) -> int:
     """A new account. :raises CallError: 10002 not a name or password, 10004 taken, 40002 the app is full"""
-    services, app = visit.services, visit.app.app_id
+    services, app = context.services, context.app.app_id
     reason = username_error(name)
     if reason is not None:
         raise CallError(Refusal.INVALID_PARAMETER, f"username: {reason}")
     services.passwords.check_new(password)
-    if await handles.find(visit, name):
+    if await handles.find(context, name):
         raise CallError(Refusal.NAME_TAKEN)
     await services.user_cap.take(services.shards, app)
     try:
@@ -89,13 +89,13 @@ async def create(visit: Visit, name: str, password: str) -> int:
         raise
 
 
-def _need_open(visit: Visit) -> None:
-    if not visit.services.config.accounts_of(visit.app.app_id).open_registration and not is_admin(visit):
+def _need_open(context: RequestContext) -> None:
+    if not context.services.config.accounts_of(context.app.app_id).open_registration and not is_admin(context):
         raise CallError(Refusal.REGISTRATION_CLOSED)
 
 
-async def _account(visit: Visit, uid: int) -> AccountInfo:
-    return (await accounts(visit.shards, visit.app.app_id, [uid]))[uid]
+async def _account(context: RequestContext, uid: int) -> AccountInfo:
+    return (await accounts(context.shards, context.app.app_id, [uid]))[uid]
 
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (

@@ -14,37 +14,37 @@ from lanying.bus.messages import STATE_NORMAL, Credentials, GetCredentials, SetP
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.accounts import code_book, handles
 from lanying.gateway.accounts.users import MAX_SN
-from lanying.gateway.http.endpoint import POST, Endpoint, Visit
+from lanying.gateway.http.endpoint import POST, Endpoint, RequestContext
 
 
-async def by_name(visit: Visit) -> object:
+async def by_name(context: RequestContext) -> object:
     """A token for a user name, or the number in ``mobile``, and password."""
-    params = visit.params
-    return await _by_name(visit, "mobile" if "mobile" in params and "name" not in params else "name")
+    params = context.params
+    return await _by_name(context, "mobile" if "mobile" in params and "name" not in params else "name")
 
 
-async def by_login_name(visit: Visit) -> object:
+async def by_login_name(context: RequestContext) -> object:
     """A token for a user name or phone number and password; mail addresses are not login names here."""
-    return await _by_name(visit, "login_name")
+    return await _by_name(context, "login_name")
 
 
-async def by_id(visit: Visit) -> object:
+async def by_id(context: RequestContext) -> object:
     """A token for a user id and password."""
-    return await _token(visit, visit.params.entity("user_id"))
+    return await _token(context, context.params.entity("user_id"))
 
 
-async def check_password(visit: Visit, uid: int, password: str) -> Credentials:
+async def check_password(context: RequestContext, uid: int, password: str) -> Credentials:
     """The credentials of a user whose password this is. A hash made with old parameters is renewed on the way.
 
     :raises CallError: 10000 no such user, 11001 wrong, 10028 too many wrong ones, 503 too many at once
     """
-    services, app = visit.services, visit.app.app_id
-    if not services.guesses.take(visit.peer, services.now(), (app, uid)):
+    services, app = context.services, context.app.app_id
+    if not services.guesses.take(context.peer, services.now(), (app, uid)):
         raise CallError(Refusal.TOO_MANY_FAILURES)
     found = await ask(services.shards, uid, GetCredentials(app, uid))
     if len(password) > limits.PASSWORD_CHARS or not await services.passwords.verify(found.password_hash, password):
         raise CallError(Refusal.WRONG_PASSWORD)
-    services.guesses.give_back(visit.peer, (app, uid))
+    services.guesses.give_back(context.peer, (app, uid))
     if services.passwords.outdated(found.password_hash):
         renewed = await services.passwords.hash(password)
         try:
@@ -57,43 +57,43 @@ async def check_password(visit: Visit, uid: int, password: str) -> Credentials:
     return found
 
 
-async def change_password(visit: Visit) -> object:
+async def change_password(context: RequestContext) -> object:
     """Replace the caller's password and end their tokens and sessions.
 
     A token does not say which device it is on, so the caller's own session is kept only if ``device_sn`` names it.
     """
-    new = visit.params.text("new_password")
-    visit.services.passwords.check_new(new)
-    sn = visit.params.number("device_sn", 0, most=MAX_SN)
-    found = await check_password(visit, visit.uid, visit.params.text("old_password"))
-    password_hash = await visit.services.passwords.hash(new)
-    request = SetPassword(visit.uid, password_hash, found.password_hash, revoke=True, except_sn=sn)
-    await ask(visit.shards, visit.uid, request)
+    new = context.params.text("new_password")
+    context.services.passwords.check_new(new)
+    sn = context.params.number("device_sn", 0, most=MAX_SN)
+    found = await check_password(context, context.uid, context.params.text("old_password"))
+    password_hash = await context.services.passwords.hash(new)
+    request = SetPassword(context.uid, password_hash, found.password_hash, revoke=True, except_sn=sn)
+    await ask(context.shards, context.uid, request)
     return True
 
 
-async def _by_name(visit: Visit, parameter: str) -> object:
-    name = visit.params.text(parameter, most=limits.NAME_FIELD_CHARS)
-    uid = await handles.find(visit, name)
+async def _by_name(context: RequestContext, parameter: str) -> object:
+    name = context.params.text(parameter, most=limits.NAME_FIELD_CHARS)
+    uid = await handles.find(context, name)
     if not uid and handles.is_mobile(name):
-        uid = await handles.find(visit, handles.TEL + name)
+        uid = await handles.find(context, handles.TEL + name)
     if not uid:
-        if not visit.services.guesses.take(visit.peer, visit.services.now()):
+        if not context.services.guesses.take(context.peer, context.services.now()):
             raise CallError(Refusal.TOO_MANY_FAILURES)
         raise CallError(Refusal.NO_SUCH_USER, "there is no user of this name")
-    return await _token(visit, uid)
+    return await _token(context, uid)
 
 
-async def _token(visit: Visit, uid: int) -> dict[str, Any]:
-    password = visit.params.text("password")
-    if await code_book.is_one_time_password(visit, uid, password):
-        found = await ask(visit.shards, uid, GetCredentials(visit.app.app_id, uid))
+async def _token(context: RequestContext, uid: int) -> dict[str, Any]:
+    password = context.params.text("password")
+    if await code_book.is_one_time_password(context, uid, password):
+        found = await ask(context.shards, uid, GetCredentials(context.app.app_id, uid))
     else:
-        found = await check_password(visit, uid, password)
+        found = await check_password(context, uid, password)
     if found.state != STATE_NORMAL:
         raise CallError(Refusal.PERMISSION_DENIED, "this account is banned or frozen, ask the administrator")
-    expires = visit.services.now_ms() // 1000 + visit.services.config.accounts.token_lifetime_s
-    token = issue(visit.app.token_key, Identity(visit.app.app_id, uid, ROLE_USER, found.epoch, expires))
+    expires = context.services.now_ms() // 1000 + context.services.config.accounts.token_lifetime_s
+    token = issue(context.app.token_key, Identity(context.app.app_id, uid, ROLE_USER, found.epoch, expires))
     return {
         "token": token,
         "user_id": uid,
@@ -102,12 +102,12 @@ async def _token(visit: Visit, uid: int) -> dict[str, Any]:
         "encrypt_type": 0,
         "access_key_secret": "",
         "store_token": "",
-        "push_token": await _push_token(visit, uid) if visit.params.text("device_guid", "") else "",
+        "push_token": await _push_token(context, uid) if context.params.text("device_guid", "") else "",
     }
 
 
-async def _push_token(visit: Visit, uid: int) -> str:
-    return (await accounts(visit.shards, visit.app.app_id, [uid]))[uid].push_token
+async def _push_token(context: RequestContext, uid: int) -> str:
+    return (await accounts(context.shards, context.app.app_id, [uid]))[uid].push_token
 
 
 ENDPOINTS: Final = (

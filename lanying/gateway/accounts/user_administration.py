@@ -38,14 +38,14 @@ from lanying.gateway.accounts.phones import bind_phone
 from lanying.gateway.accounts.sign_in import check_password
 from lanying.gateway.accounts.users import PROFILE_TEXTS, me
 from lanying.gateway.http.batch import each
-from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Page, Visit
+from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Page, RequestContext
 from lanying.gateway.http.params import Params
 from lanying.gateway.messages.push_bindings import bind_alias
 
 
-async def users(visit: Visit) -> object:
+async def users(context: RequestContext) -> object:
     """Users of the app, by shard and id: page ``page_num`` of ``page_size``, or what comes behind ``cursor``."""
-    params, shards = visit.params, visit.shards
+    params, shards = context.params, context.shards
     size = params.number("page_size", 50, least=1, most=limits.REST_PAGE)
     skip = (params.number("page_num", 1, least=1) - 1) * size
     shard, after = _place(params.text("cursor", ""))
@@ -53,7 +53,7 @@ async def users(visit: Visit) -> object:
         skip = 0
     found: list[AccountInfo] = []
     while shard < shards.map.shards and len(found) < size:
-        request = ListAccounts(visit.app.app_id, after, skip, size - len(found))
+        request = ListAccounts(context.app.app_id, after, skip, size - len(found))
         page = await ask_shard(shards, shard, request)
         found += page.accounts
         skip -= page.skipped
@@ -62,64 +62,64 @@ async def users(visit: Visit) -> object:
     return Page(rows, {"cursor": f"{shard}-{after}"} if shard < shards.map.shards else {})
 
 
-async def disable(visit: Visit) -> object:
+async def disable(context: RequestContext) -> object:
     """Ban users: their tokens and sessions end."""
-    return await _set_states(visit, STATE_BANNED)
+    return await _set_states(context, STATE_BANNED)
 
 
-async def enable(visit: Visit) -> object:
+async def enable(context: RequestContext) -> object:
     """Lift the ban of users; they log in again."""
-    return await _set_states(visit, STATE_NORMAL)
+    return await _set_states(context, STATE_NORMAL)
 
 
-async def set_password(visit: Visit) -> object:
+async def set_password(context: RequestContext) -> object:
     """Give a user a password; their tokens and sessions end."""
-    uid, services = _whom(visit), visit.services
-    password = visit.params.text("password")
+    uid, services = _whom(context), context.services
+    password = context.params.text("password")
     services.passwords.check_new(password)
-    found = await ask(services.shards, uid, GetCredentials(visit.app.app_id, uid))
+    found = await ask(services.shards, uid, GetCredentials(context.app.app_id, uid))
     password_hash = await services.passwords.hash(password)
     return await ask(services.shards, uid, SetPassword(uid, password_hash, found.password_hash, revoke=True))
 
 
-async def set_avatars(visit: Visit) -> object:
+async def set_avatars(context: RequestContext) -> object:
     """Set avatars, each on its own."""
-    return await _update_many(visit, lambda row: {"avatar": row.text("avatar")})
+    return await _update_many(context, lambda row: {"avatar": row.text("avatar")})
 
 
-async def set_profiles(visit: Visit) -> object:
+async def set_profiles(context: RequestContext) -> object:
     """Set profiles, each on its own; what is not given stays."""
-    return await _update_many(visit, lambda row: {name: row.text(name) for name in PROFILE_TEXTS if name in row})
+    return await _update_many(context, lambda row: {name: row.text(name) for name in PROFILE_TEXTS if name in row})
 
 
-async def rename(visit: Visit) -> object:
+async def rename(context: RequestContext) -> object:
     """Change the user name: claim the new one, then free the old one, so that the account can always be found."""
-    name = visit.params.text("username")
+    name = context.params.text("username")
     reason = username_error(name)
     if reason is not None:
         raise CallError(Refusal.INVALID_PARAMETER, f"username: {reason}")
-    info = await me(visit)
-    await handles.claim(visit, name, info.uid, Refusal.NAME_TAKEN)
-    await ask(visit.shards, info.uid, Rename(info.uid, name))
+    info = await me(context)
+    await handles.claim(context, name, info.uid, Refusal.NAME_TAKEN)
+    await ask(context.shards, info.uid, Rename(info.uid, name))
     if name.casefold() != info.username.casefold():
-        await handles.release(visit, info.username, info.uid)
+        await handles.release(context, info.username, info.uid)
     return True
 
 
-async def delete(visit: Visit) -> object:
+async def delete(context: RequestContext) -> object:
     """End an account. A user confirms with their password, an admin need not. After a failure half-way it can be called again."""
-    if not visit.admin:
-        await check_password(visit, visit.uid, visit.params.text("password"))
-    shards, uid = visit.shards, visit.uid
+    if not context.admin:
+        await check_password(context, context.uid, context.params.text("password"))
+    shards, uid = context.shards, context.uid
     for gid in await ask(shards, uid, Joined(uid)):
-        await _leave(visit, gid)
-    await bind_alias(visit, uid, "")
-    await bind_phone(visit, "")
+        await _leave(context, gid)
+    await bind_alias(context, uid, "")
+    await bind_phone(context, "")
     return await ask(shards, uid, SetState(uid, STATE_DELETED))
 
 
-async def _leave(visit: Visit, gid: int) -> None:
-    shards, uid, app = visit.shards, visit.uid, visit.app.app_id
+async def _leave(context: RequestContext, gid: int) -> None:
+    shards, uid, app = context.shards, context.uid, context.app.app_id
     try:
         await ask(shards, gid, LeaveGroup(gid, uid, app, 0))
     except CallError as error:
@@ -135,9 +135,9 @@ async def _leave(visit: Visit, gid: int) -> None:
         await ask(shards, gid, LeaveGroup(gid, uid, app, 0))
 
 
-async def _set_states(visit: Visit, state: int) -> bool:
-    shards, uids = visit.shards, visit.params.some_entities("list")
-    found = await accounts(shards, visit.app.app_id, uids)
+async def _set_states(context: RequestContext, state: int) -> bool:
+    shards, uids = context.shards, context.params.some_entities("list")
+    found = await accounts(shards, context.app.app_id, uids)
     for uid in uids:
         if uid not in found or found[uid].state == STATE_DELETED:
             raise CallError(Refusal.NO_SUCH_USER, f"there is no user {uid}; nothing was changed")
@@ -148,9 +148,9 @@ async def _set_states(visit: Visit, state: int) -> bool:
     return True
 
 
-async def _update_many(visit: Visit, changes: Any) -> list[dict[str, Any]]:
-    shards, rows = visit.shards, visit.params.rows()
-    known = await accounts(shards, visit.app.app_id, [uid for row in rows if (uid := _uid(row))])
+async def _update_many(context: RequestContext, changes: Any) -> list[dict[str, Any]]:
+    shards, rows = context.shards, context.params.rows()
+    known = await accounts(shards, context.app.app_id, [uid for row in rows if (uid := _uid(row))])
 
     async def one(row: Params) -> AccountInfo:
         uid = row.entity("user_id")
@@ -176,11 +176,11 @@ def _uid(row: Params) -> int:
         return 0
 
 
-def _whom(visit: Visit) -> int:
+def _whom(context: RequestContext) -> int:
     """The user an admin means. :raises CallError: 10002"""
-    if not visit.uid:
+    if not context.uid:
         raise CallError(Refusal.INVALID_PARAMETER, "name the user in the header user_id")
-    return visit.uid
+    return context.uid
 
 
 def _place(cursor: str) -> tuple[int, int]:

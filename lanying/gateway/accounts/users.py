@@ -17,7 +17,7 @@ from lanying.bus.messages import (
     UpdateAccount,
 )
 from lanying.bus.shards import accounts, ask
-from lanying.gateway.http.endpoint import GET, REMOVE, UPDATE, Endpoint, Handler, Page, Visit
+from lanying.gateway.http.endpoint import GET, REMOVE, UPDATE, Endpoint, Handler, Page, RequestContext
 from lanying.protocol.schema.xsync_pb2 import UserNotice
 
 MAX_SN: Final = (1 << 31) - 1
@@ -35,53 +35,53 @@ def settings_of(info: AccountInfo) -> dict[str, Any]:
     return {"id": info.uid, "user_id": info.uid, **{name: getattr(info, name) for name in names}}
 
 
-async def me(visit: Visit) -> AccountInfo:
+async def me(context: RequestContext) -> AccountInfo:
     """The caller's account. :raises CallError: 10000"""
-    found = await accounts(visit.shards, visit.app.app_id, [visit.uid])
-    if visit.uid not in found:
+    found = await accounts(context.shards, context.app.app_id, [context.uid])
+    if context.uid not in found:
         raise CallError(Refusal.NO_SUCH_USER)
-    return found[visit.uid]
+    return found[context.uid]
 
 
-async def profile(visit: Visit) -> object:
+async def profile(context: RequestContext) -> object:
     """The caller's profile."""
-    info = await me(visit)
+    info = await me(context)
     names = ("username", "avatar", "email", "mobile", "alias", *PROFILE_TEXTS)
     return {"user_id": info.uid, **{name: getattr(info, name) for name in names}}
 
 
-async def set_profile(visit: Visit) -> object:
+async def set_profile(context: RequestContext) -> object:
     """Change what is given of the profile."""
-    return await _update(visit, {name: visit.params.text(name) for name in PROFILE_TEXTS if name in visit.params})
+    return await _update(context, {name: context.params.text(name) for name in PROFILE_TEXTS if name in context.params})
 
 
-async def settings(visit: Visit) -> object:
+async def settings(context: RequestContext) -> object:
     """The caller's settings."""
-    return settings_of(await me(visit))
+    return settings_of(await me(context))
 
 
-async def set_settings(visit: Visit) -> object:
+async def set_settings(context: RequestContext) -> object:
     """Change what is given of the settings; ``user_id`` and ``id`` in the body name nobody else."""
-    params = visit.params
+    params = context.params
     changes: dict[str, Any] = {name: params.text(name) for name in SETTING_TEXTS if name in params}
     changes |= {name: params.switch(name) for name in SETTING_SWITCHES if name in params}
     changes |= {name: params.number(name, most=23) for name in SETTING_HOURS if name in params}
     if "auth_mode" in params:
         changes["auth_mode"] = params.number("auth_mode", most=AUTH_MODES)
-    return await _update(visit, changes)
+    return await _update(context, changes)
 
 
-async def set_auth_mode(visit: Visit) -> object:
+async def set_auth_mode(context: RequestContext) -> object:
     """Change how others become friends."""
-    return await _update(visit, {"auth_mode": visit.params.number("value", most=AUTH_MODES)})
+    return await _update(context, {"auth_mode": context.params.number("value", most=AUTH_MODES)})
 
 
 def text(name: str, parameter: str = "") -> Handler:
     """A handler that sets one text, sent under its name or as ``parameter``."""
 
-    async def handler(visit: Visit) -> object:
-        given = name if name in visit.params else parameter or name
-        return await _update(visit, {name: visit.params.text(given)})
+    async def handler(context: RequestContext) -> object:
+        given = name if name in context.params else parameter or name
+        return await _update(context, {name: context.params.text(given)})
 
     return handler
 
@@ -89,42 +89,42 @@ def text(name: str, parameter: str = "") -> Handler:
 def switch(name: str) -> Handler:
     """A handler that sets one switch from ``value``."""
 
-    async def handler(visit: Visit) -> object:
-        return await _update(visit, {name: visit.params.switch("value")})
+    async def handler(context: RequestContext) -> object:
+        return await _update(context, {name: context.params.switch("value")})
 
     return handler
 
 
-async def set_quiet_hours(visit: Visit) -> object:
+async def set_quiet_hours(context: RequestContext) -> object:
     """From when to when nothing is pushed: hours of the server's clock; the same hour twice ends it."""
     names = ("no_push_start_hour", "no_push_end_hour")
-    return await _update(visit, {name: visit.params.number(name, most=23) for name in names})
+    return await _update(context, {name: context.params.number(name, most=23) for name in names})
 
 
-async def online_status(visit: Visit) -> object:
+async def online_status(context: RequestContext) -> object:
     """Is any device of the user connected?"""
-    return {"online": bool(await ask(visit.shards, visit.uid, ListOnline([visit.uid])))}
+    return {"online": bool(await ask(context.shards, context.uid, ListOnline([context.uid])))}
 
 
-async def pins(visit: Visit) -> object:
+async def pins(context: RequestContext) -> object:
     """Conversations the caller has pinned, the latest first."""
-    found = await ask(visit.shards, visit.uid, GetExtras(visit.uid))
+    found = await ask(context.shards, context.uid, GetExtras(context.uid))
     return {"conversation_ids": found.pins}
 
 
 def pin(*, pinned: bool) -> Handler:
     """A handler that pins or unpins a conversation."""
 
-    async def handler(visit: Visit) -> object:
-        request = Pin(visit.uid, visit.params.entity("conversation_id"), pinned)
-        return await ask(visit.shards, visit.uid, request)
+    async def handler(context: RequestContext) -> object:
+        request = Pin(context.uid, context.params.entity("conversation_id"), pinned)
+        return await ask(context.shards, context.uid, request)
 
     return handler
 
 
-async def devices(visit: Visit) -> object:
+async def devices(context: RequestContext) -> object:
     """Devices the caller has logged in with."""
-    rows = await ask(visit.shards, visit.uid, ListDevices(visit.uid))
+    rows = await ask(context.shards, context.uid, ListDevices(context.uid))
     data = [
         {
             "device_sn": row.device_sn,
@@ -139,24 +139,24 @@ async def devices(visit: Visit) -> object:
     return Page(data, {"version": 0})
 
 
-async def kick(visit: Visit) -> object:
+async def kick(context: RequestContext) -> object:
     """Log one device out, or all without ``device_sn``; all also ends the caller's tokens."""
-    sn = visit.params.number("device_sn", 0, most=MAX_SN)
-    request = Kick(visit.uid, sn, UserNotice.KICKED_BY_OTHER_DEVICE)
-    await ask(visit.shards, visit.uid, request)
+    sn = context.params.number("device_sn", 0, most=MAX_SN)
+    request = Kick(context.uid, sn, UserNotice.KICKED_BY_OTHER_DEVICE)
+    await ask(context.shards, context.uid, request)
     return True
 
 
-async def remove_device(visit: Visit) -> object:
+async def remove_device(context: RequestContext) -> object:
     """Log a device out and forget it."""
-    sn = visit.params.number("device_sn", least=1, most=MAX_SN)
-    await ask(visit.shards, visit.uid, ForgetDevice(visit.uid, sn))
+    sn = context.params.number("device_sn", least=1, most=MAX_SN)
+    await ask(context.shards, context.uid, ForgetDevice(context.uid, sn))
     return True
 
 
-async def _update(visit: Visit, changes: dict[str, Any]) -> bool:
+async def _update(context: RequestContext, changes: dict[str, Any]) -> bool:
     if changes:
-        await ask(visit.shards, visit.uid, UpdateAccount(visit.uid, changes))
+        await ask(context.shards, context.uid, UpdateAccount(context.uid, changes))
     return True
 
 

@@ -9,13 +9,13 @@ from typing import Final
 
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
-from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Handler, Visit
+from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Handler, RequestContext
 
 
 def without(what: str) -> Handler:
     """A handler that says what is missing."""
 
-    async def handler(visit: Visit) -> object:
+    async def handler(context: RequestContext) -> object:
         raise CallError(Refusal.NOT_OFFERED, f"this server is not connected to {what}: feature not supported")
 
     return handler

@@ -11,7 +11,7 @@ import msgspec
 from lanying import __version__
 from lanying.base.refusals import Refusal
 from lanying.gateway.contract.contract import CONTRACT, Call, Schema
-from lanying.gateway.http.endpoint import GET, Endpoint, Raw, Visit
+from lanying.gateway.http.endpoint import GET, Endpoint, Raw, RequestContext
 
 _SECURITY: Final[dict[str, list[dict[str, list[str]]]]] = {
     "none": [],
@@ -47,12 +47,12 @@ def document() -> dict[str, Any]:
     }
 
 
-async def description(visit: Visit) -> object:
+async def description(context: RequestContext) -> object:
     """The description as JSON."""
     return Raw(msgspec.json.encode(document()), "application/json")
 
 
-async def page(visit: Visit) -> object:
+async def page(context: RequestContext) -> object:
     """The description for people."""
     return Raw(_page(), "text/html; charset=utf-8")
 

@@ -27,7 +27,7 @@ from lanying.gateway.files.file_signs import DOWNLOAD
 from lanying.gateway.files.file_store import object_key
 from lanying.gateway.files.files import record_of, signed
 from lanying.gateway.http.auth import authenticate, is_admin
-from lanying.gateway.http.endpoint import Endpoint, Visit
+from lanying.gateway.http.endpoint import Endpoint, RequestContext
 
 THUMBNAIL: Final = 2
 COVER: Final = 3
@@ -44,37 +44,37 @@ class Shown(NamedTuple):
     mark: str = ""
 
 
-async def chat(visit: Visit) -> object:
+async def chat(context: RequestContext) -> object:
     """A file of a message or a shared one."""
-    return await _download(visit, "file_sign")
+    return await _download(context, "file_sign")
 
 
-async def avatar(visit: Visit) -> object:
+async def avatar(context: RequestContext) -> object:
     """A profile picture."""
-    return await _download(visit, "object_name")
+    return await _download(context, "object_name")
 
 
-async def _download(visit: Visit, parameter: str) -> object:
-    if not is_admin(visit):
-        await authenticate(visit)
-    params = visit.params
+async def _download(context: RequestContext, parameter: str) -> object:
+    if not is_admin(context):
+        await authenticate(context)
+    params = context.params
     text = params.text(parameter)
     image_type = params.number("image_type", params.number("imgage_type", 1, most=9), most=9)
-    box = max(_pixels(visit, "w"), _pixels(visit, "h"))
-    record = await record_of(visit, signed(visit, text, DOWNLOAD))
-    shown = await _shown(visit, record, image_type, box, params.text("format", ""))
-    return await _response(visit, record, shown)
+    box = max(_pixels(context, "w"), _pixels(context, "h"))
+    record = await record_of(context, signed(context, text, DOWNLOAD))
+    shown = await _shown(context, record, image_type, box, params.text("format", ""))
+    return await _response(context, record, shown)
 
 
-def _pixels(visit: Visit, name: str) -> int:
+def _pixels(context: RequestContext, name: str) -> int:
     """A side in pixels, published as a floating-point number."""
     try:
-        return max(0, min(int(float(visit.params.text(name, "0") or 0)), media.BOXES[-1]))
+        return max(0, min(int(float(context.params.text(name, "0") or 0)), media.BOXES[-1]))
     except (ValueError, OverflowError) as error:
         raise CallError(Refusal.INVALID_PARAMETER, f"{name} is a number of pixels") from error
 
 
-async def _shown(visit: Visit, record: FileRecord, image_type: int, box: int, wanted: str) -> Shown:
+async def _shown(context: RequestContext, record: FileRecord, image_type: int, box: int, wanted: str) -> Shown:
     """The original or what is made of it."""
     original = object_key(record.owner, record.number)
     if record.kind in media.PICTURES and (image_type == THUMBNAIL or box):
@@ -83,10 +83,10 @@ async def _shown(visit: Visit, record: FileRecord, image_type: int, box: int, wa
         def shrink(source: Path, target: Path) -> bool:
             return media.thumbnail(source, record.kind, size, target)
 
-        made = await _made(visit, original, f"t{size}", "", shrink)
+        made = await _made(context, original, f"t{size}", "", shrink)
     elif record.kind.startswith("video/") and image_type in (THUMBNAIL, COVER):
         made = await _made(
-            visit, original, "cover", "image/jpeg", lambda source, target: media.cover(source, record.kind, target)
+            context, original, "cover", "image/jpeg", lambda source, target: media.cover(source, record.kind, target)
         )
         if made is None:
             raise CallError(
@@ -95,16 +95,18 @@ async def _shown(visit: Visit, record: FileRecord, image_type: int, box: int, wa
             )
     elif wanted == "mp3" and record.kind.startswith("audio/") and record.kind != "audio/mpeg":
         made = await _made(
-            visit, original, "mp3", "audio/mpeg", lambda source, target: media.mp3(source, record.kind, target)
+            context, original, "mp3", "audio/mpeg", lambda source, target: media.mp3(source, record.kind, target)
         )
     else:
         made = None
     return made or Shown(original, record.size, record.kind)
 
 
-async def _made(visit: Visit, original: str, mark: str, kind: str, make: Callable[[Path, Path], bool]) -> Shown | None:
+async def _made(
+    context: RequestContext, original: str, mark: str, kind: str, make: Callable[[Path, Path], bool]
+) -> Shown | None:
     """Something made of a file, made now if it is not there yet. None: it cannot be made."""
-    store = visit.services.files
+    store = context.services.files
     objects, key = store.objects, f"{original}.{mark}"
 
     def build() -> None:
@@ -135,8 +137,8 @@ async def _made(visit: Visit, original: str, mark: str, kind: str, make: Callabl
     return Shown(key, size, kind, mark)
 
 
-async def _response(visit: Visit, record: FileRecord, shown: Shown) -> Response:
-    asked = visit.request.headers
+async def _response(context: RequestContext, record: FileRecord, shown: Shown) -> Response:
+    asked = context.request.headers
     etag = f'"{record.sha256[:32]}{shown.mark}"'
     headers = _headers(record, shown, etag)
     if etag in asked.get("if-none-match", "") or asked.get("if-none-match") == "*":
@@ -155,10 +157,10 @@ async def _response(visit: Visit, record: FileRecord, shown: Shown) -> Response:
         headers["content-range"] = f"bytes {first}-{last}/{shown.size}"
     length = last - first + 1
     headers["content-length"] = str(length)
-    if visit.request.method == "HEAD":
+    if context.request.method == "HEAD":
         return Response(status_code=status, headers=headers)
     try:
-        reader = await asyncio.to_thread(visit.services.files.objects.open, shown.key, first, length)
+        reader = await asyncio.to_thread(context.services.files.objects.open, shown.key, first, length)
     except OSError as error:
         raise CallError(Refusal.NOT_OFFERED, "the file does not exist; it may have been deleted") from error
 

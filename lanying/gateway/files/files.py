@@ -21,7 +21,7 @@ from lanying.gateway.files import file_signs, media
 from lanying.gateway.files.file_signs import DOWNLOAD, UPLOAD, Sign
 from lanying.gateway.files.file_store import object_key
 from lanying.gateway.files.receiving import Received, receive
-from lanying.gateway.http.endpoint import GET, Endpoint, Visit
+from lanying.gateway.http.endpoint import GET, Endpoint, RequestContext
 
 log = logging.getLogger(__name__)
 
@@ -36,43 +36,43 @@ MAJOR: Final = {102: "image", 202: "image", 103: "video", 203: "video", 101: "au
 """What a file has to be when it was announced as such and its type is known; audio and video share their containers."""
 
 
-async def user_avatar(visit: Visit) -> object:
+async def user_avatar(context: RequestContext) -> object:
     """A ticket for the caller's avatar."""
-    return _ticket(visit, USER_AVATAR, TO_USER, visit.uid)
+    return _ticket(context, USER_AVATAR, TO_USER, context.uid)
 
 
-async def group_avatar(visit: Visit) -> object:
+async def group_avatar(context: RequestContext) -> object:
     """A ticket for a group's avatar; the right to set it is asked when it is set."""
-    gid = visit.params.entity("group_id")
-    if not await ask(visit.shards, gid, GetGroups(visit.uid, visit.app.app_id, [gid])):
+    gid = context.params.entity("group_id")
+    if not await ask(context.shards, gid, GetGroups(context.uid, context.app.app_id, [gid])):
         raise CallError(Refusal.NO_SUCH_GROUP)
-    return _ticket(visit, GROUP_AVATAR, TO_GROUP, gid)
+    return _ticket(context, GROUP_AVATAR, TO_GROUP, gid)
 
 
-async def chat(visit: Visit) -> object:
+async def chat(context: RequestContext) -> object:
     """A ticket for something to send or to share."""
-    file_type = visit.params.number("file_type", least=FILE_TYPES[0], most=FILE_TYPES[-1])
-    to_id = visit.params.entity("to_id")
-    return _ticket(visit, file_type, visit.params.number("to_type", TO_USER, least=TO_USER, most=TO_GROUP), to_id)
+    file_type = context.params.number("file_type", least=FILE_TYPES[0], most=FILE_TYPES[-1])
+    to_id = context.params.entity("to_id")
+    return _ticket(context, file_type, context.params.number("to_type", TO_USER, least=TO_USER, most=TO_GROUP), to_id)
 
 
-async def forward(visit: Visit) -> object:
+async def forward(context: RequestContext) -> object:
     """A new address of a file for somebody else; its bytes are not copied."""
-    text = visit.params.text("file_sign", most=limits.TEXT_FIELD_CHARS)
-    to_id = visit.params.entity("to_id")
-    to_type = visit.params.number("to_type", TO_USER, least=TO_USER, most=TO_GROUP)
-    sign = signed(visit, text, DOWNLOAD)
-    await record_of(visit, sign)
-    return address(visit, sign._replace(to_type=to_type, to_id=to_id))
+    text = context.params.text("file_sign", most=limits.TEXT_FIELD_CHARS)
+    to_id = context.params.entity("to_id")
+    to_type = context.params.number("to_type", TO_USER, least=TO_USER, most=TO_GROUP)
+    sign = signed(context, text, DOWNLOAD)
+    await record_of(context, sign)
+    return address(context, sign._replace(to_type=to_type, to_id=to_id))
 
 
-async def upload(visit: Visit) -> object:
+async def upload(context: RequestContext) -> object:
     """The bytes. The address authorises itself."""
-    sign = signed(visit, visit.params.text("upload_sign"), UPLOAD)
-    services, settings = visit.services, visit.services.config.files
+    sign = signed(context, context.params.text("upload_sign"), UPLOAD)
+    services, settings = context.services, context.services.config.files
     store = services.files
     most = limits.AVATAR_BYTES if sign.file_type in AVATARS else settings.max_mb << 20
-    length = visit.request.headers.get("content-length", "0")
+    length = context.request.headers.get("content-length", "0")
     size = int(length) if length.isdecimal() and len(length) < 16 else 0
     if size > most + limits.UPLOAD_FORM_BYTES:
         raise CallError(Refusal.BODY_TOO_LARGE, f"the file is larger than {most >> 20} MB")
@@ -82,16 +82,18 @@ async def upload(visit: Visit) -> object:
     key = object_key(sign.owner, sign.number)
     with store.incoming(key, expected) as part:
         try:
-            received = await receive(visit.request.stream(), visit.request.headers.get("content-type", ""), most, part)
-            record = await _judged(visit, sign, received, part)
-            await _keep(visit, record, key, part, quota)
+            received = await receive(
+                context.request.stream(), context.request.headers.get("content-type", ""), most, part
+            )
+            record = await _judged(context, sign, received, part)
+            await _keep(context, record, key, part, quota)
         except OSError as error:
             log.error("event=upload_failed error=%s", error)
             raise CallError(Refusal.NOT_STORED) from error
     return True
 
 
-async def _judged(visit: Visit, sign: Sign, received: Received, part: Path) -> FileRecord:
+async def _judged(context: RequestContext, sign: Sign, received: Received, part: Path) -> FileRecord:
     """The record of what came. :raises CallError: 10002 it is not what the ticket was for, 10009 no room"""
     kind = media.kind_of(received.head)
     if sign.file_type in AVATARS:
@@ -101,11 +103,11 @@ async def _judged(visit: Visit, sign: Sign, received: Received, part: Path) -> F
     wanted, found = MAJOR.get(sign.file_type), kind.partition("/")[0]
     if wanted and kind != media.UNKNOWN and (wanted == "image") != (found == "image"):
         raise CallError(Refusal.INVALID_PARAMETER, f"file is {kind}, the upload was announced as {wanted}")
-    visit.services.files.check_room(received.size)
+    context.services.files.check_room(received.size)
     return FileRecord(
         owner=sign.owner,
         number=sign.number,
-        app=visit.app.app_id,
+        app=context.app.app_id,
         name=received.name,
         size=received.size,
         kind=kind,
@@ -113,13 +115,13 @@ async def _judged(visit: Visit, sign: Sign, received: Received, part: Path) -> F
         file_type=sign.file_type,
         to_type=sign.to_type,
         to_id=sign.to_id,
-        created_ms=visit.services.now_ms(),
+        created_ms=context.services.now_ms(),
     )
 
 
-async def _keep(visit: Visit, record: FileRecord, key: str, part: Path, quota: int) -> None:
+async def _keep(context: RequestContext, record: FileRecord, key: str, part: Path, quota: int) -> None:
     """Commit the record, then move the bytes. Without bytes there is no record."""
-    services = visit.services
+    services = context.services
     await ask(services.shards, record.owner, AddFile(record, quota))
     try:
         await asyncio.to_thread(services.files.objects.put, key, part)
@@ -129,40 +131,40 @@ async def _keep(visit: Visit, record: FileRecord, key: str, part: Path, quota: i
     services.files.used_bytes += record.size
 
 
-def _ticket(visit: Visit, file_type: int, to_type: int, to_id: int) -> dict[str, Any]:
+def _ticket(context: RequestContext, file_type: int, to_type: int, to_id: int) -> dict[str, Any]:
     """Where to upload, and where it can be downloaded then."""
-    expires = visit.services.now_ms() // 1000 + limits.TICKET_LIFETIME_S
-    sign = Sign(UPLOAD, visit.uid, secrets.randbits(62), file_type, to_type, to_id, expires)
-    text = file_signs.write(visit.app.secret, sign)
+    expires = context.services.now_ms() // 1000 + limits.TICKET_LIFETIME_S
+    sign = Sign(UPLOAD, context.uid, secrets.randbits(62), file_type, to_type, to_id, expires)
+    text = file_signs.write(context.app.secret, sign)
     return {
-        "upload_url": f"{visit.base_url}/file/upload?app_id={visit.app.app_id}&upload_sign={text}",
+        "upload_url": f"{context.base_url}/file/upload?app_id={context.app.app_id}&upload_sign={text}",
         "upload_method": "POST",
         "oss_body_param": {},
-        "download_url": address(visit, sign),
+        "download_url": address(context, sign),
     }
 
 
-def address(visit: Visit, sign: Sign) -> str:
+def address(context: RequestContext, sign: Sign) -> str:
     """Where a file can be downloaded: the sign is at the end, behind ``sign=`` for messages (xsync 2.7)."""
-    days = visit.services.config.files.link_days
-    expires = visit.services.now_ms() // 1000 + days * 86_400 if days else 0
-    text = file_signs.write(visit.app.secret, sign._replace(purpose=DOWNLOAD, expires=expires))
+    days = context.services.config.files.link_days
+    expires = context.services.now_ms() // 1000 + days * 86_400 if days else 0
+    text = file_signs.write(context.app.secret, sign._replace(purpose=DOWNLOAD, expires=expires))
     place = "avatar?object_name" if sign.file_type in AVATARS else "chat?file_sign"
-    return f"{visit.base_url}/file/download/{place}={text}"
+    return f"{context.base_url}/file/download/{place}={text}"
 
 
-def signed(visit: Visit, text: str, purpose: int) -> Sign:
+def signed(context: RequestContext, text: str, purpose: int) -> Sign:
     """What a sign says. :raises CallError: 402 it is not good (any more)"""
-    sign = file_signs.read(visit.app.secret, text, purpose, visit.services.now_ms() // 1000)
+    sign = file_signs.read(context.app.secret, text, purpose, context.services.now_ms() // 1000)
     if sign is None:
         raise CallError(Refusal.TOKEN_REJECTED, "this address is not valid or has expired; ask for a new one")
     return sign
 
 
-async def record_of(visit: Visit, sign: Sign) -> FileRecord:
+async def record_of(context: RequestContext, sign: Sign) -> FileRecord:
     """The file a sign names. :raises CallError: 404 it is not there (any more)"""
-    found = await ask(visit.shards, sign.owner, GetFile(sign.owner, sign.number))
-    if found is None or found.app != visit.app.app_id:
+    found = await ask(context.shards, sign.owner, GetFile(sign.owner, sign.number))
+    if found is None or found.app != context.app.app_id:
         raise CallError(Refusal.NOT_OFFERED, "the file does not exist; it may have been deleted")
     return found
 

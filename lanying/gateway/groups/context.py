@@ -13,7 +13,7 @@ from lanying.base.refusals import Refusal
 from lanying.bus.messages import STATE_DELETED, GroupRequest, GroupView, Invitee, Joined, MemberInfo, Outcome
 from lanying.bus.messages.base import R
 from lanying.bus.shards import accounts, ask
-from lanying.gateway.http.endpoint import Page, Visit
+from lanying.gateway.http.endpoint import Page, RequestContext
 
 ADMIN: Final = 2
 PAGE: Final = 1 << 31
@@ -23,61 +23,61 @@ AT_ONCE: Final = 50
 MOST_MINUTES: Final = limits.GROUP_BAN_MINUTES
 
 
-def group_of(visit: Visit) -> int:
+def group_of(context: RequestContext) -> int:
     """The group a call is about; an admin's header stands in for the parameter. :raises CallError: 10002"""
-    if "group_id" not in visit.params and visit.admin_of:
-        return visit.admin_of
-    return visit.params.entity("group_id")
+    if "group_id" not in context.params and context.admin_of:
+        return context.admin_of
+    return context.params.entity("group_id")
 
 
-async def ask_group(visit: Visit, request: type[GroupRequest[R]], *values: Any) -> R:
+async def ask_group(context: RequestContext, request: type[GroupRequest[R]], *values: Any) -> R:
     """Ask the group's shard in the caller's name. :raises CallError: refused or 503"""
-    gid = group_of(visit)
-    rights = ADMIN if visit.admin_of == gid else 0
-    body = request(gid, visit.uid, visit.app.app_id, rights, *values)
-    return await ask(visit.shards, gid, body)
+    gid = group_of(context)
+    rights = ADMIN if context.admin_of == gid else 0
+    body = request(gid, context.uid, context.app.app_id, rights, *values)
+    return await ask(context.shards, gid, body)
 
 
-def users_of(visit: Visit, name: str = "user_list") -> list[int]:
+def users_of(context: RequestContext, name: str = "user_list") -> list[int]:
     """A list of ids that has to be there. :raises CallError: 10002"""
-    if name not in visit.params:
+    if name not in context.params:
         raise CallError(Refusal.INVALID_PARAMETER, f"{name} is missing")
-    return [uid for uid in visit.params.entities(name) if 0 < uid <= MAX_ENTITY_ID]
+    return [uid for uid in context.params.entities(name) if 0 < uid <= MAX_ENTITY_ID]
 
 
-def minutes_of(visit: Visit) -> int:
+def minutes_of(context: RequestContext) -> int:
     """How long somebody may not write. :raises CallError: 10002"""
-    found = visit.params.number("duration", least=-1, most=MOST_MINUTES)
+    found = context.params.number("duration", least=-1, most=MOST_MINUTES)
     if not found:
         raise CallError(Refusal.INVALID_PARAMETER, f"duration is 1 to {MOST_MINUTES} minutes, or -1 for ever")
     return found
 
 
-async def known(visit: Visit, uids: list[int]) -> dict[int, bool]:
+async def known(context: RequestContext, uids: list[int]) -> dict[int, bool]:
     """Those of ``uids`` who are users of this app, and whether they want to be asked before they are in a group."""
-    found = await accounts(visit.shards, visit.app.app_id, uids)
+    found = await accounts(context.shards, context.app.app_id, uids)
     return {uid: info.group_confirm for uid, info in found.items() if info.state != STATE_DELETED}
 
 
-async def joined(visit: Visit, uid: int) -> list[int]:
+async def joined(context: RequestContext, uid: int) -> list[int]:
     """Groups a user is in."""
-    return await ask(visit.shards, uid, Joined(uid))
+    return await ask(context.shards, uid, Joined(uid))
 
 
-async def need_place(visit: Visit, uid: int) -> None:
+async def need_place(context: RequestContext, uid: int) -> None:
     """:raises CallError: 20009, a user is in as many groups as they may"""
-    if len(await joined(visit, uid)) >= limits.GROUPS_PER_USER:
+    if len(await joined(context, uid)) >= limits.GROUPS_PER_USER:
         raise CallError(Refusal.TOO_MANY_GROUPS)
 
 
-async def invitees(visit: Visit, uids: list[int]) -> tuple[list[Invitee], dict[int, Outcome]]:
+async def invitees(context: RequestContext, uids: list[int]) -> tuple[list[Invitee], dict[int, Outcome]]:
     """Users to bring in, and why others cannot be."""
-    confirms = await known(visit, uids)
+    confirms = await known(context, uids)
     refused = {uid: Outcome(uid, Refusal.NO_SUCH_USER, "there is no such user") for uid in uids if uid not in confirms}
     direct = [uid for uid in uids if confirms.get(uid) is False]
     for start in range(0, len(direct), AT_ONCE):
         part = direct[start : start + AT_ONCE]
-        counts = await asyncio.gather(*(joined(visit, uid) for uid in part))
+        counts = await asyncio.gather(*(joined(context, uid) for uid in part))
         for uid, gids in zip(part, counts, strict=True):
             if len(gids) >= limits.GROUPS_PER_USER:
                 refused[uid] = Outcome(uid, Refusal.TOO_MANY_GROUPS, "is in too many groups already")
@@ -129,10 +129,10 @@ def member_row(info: MemberInfo) -> dict[str, Any]:
     }
 
 
-def page_of(visit: Visit) -> tuple[int, int]:
+def page_of(context: RequestContext) -> tuple[int, int]:
     """``cursor`` (the last id seen) and ``limit``."""
-    after = visit.params.number("cursor", 0, most=MAX_ENTITY_ID)
-    return after, visit.params.number("limit", PAGE, least=1, most=PAGE)
+    after = context.params.number("cursor", 0, most=MAX_ENTITY_ID)
+    return after, context.params.number("limit", PAGE, least=1, most=PAGE)
 
 
 def page(data: list[Any], limit: int, cursor: str, total: int | None = None) -> Page:
@@ -145,9 +145,9 @@ def page(data: list[Any], limit: int, cursor: str, total: int | None = None) -> 
     return Page(data, extra)
 
 
-def place_of(visit: Visit, parts: int) -> tuple[int, ...] | None:
+def place_of(context: RequestContext, parts: int) -> tuple[int, ...] | None:
     """Where a page begins that is ordered by time: the numbers of the row before it. :raises CallError: 10002"""
-    cursor = visit.params.text("cursor", "")
+    cursor = context.params.text("cursor", "")
     if not cursor:
         return None
     numbers = cursor.split("-")

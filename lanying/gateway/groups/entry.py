@@ -34,32 +34,32 @@ from lanying.gateway.groups.context import (
     row,
     users_of,
 )
-from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Visit
+from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, RequestContext
 
 
-async def invite(visit: Visit) -> object:
+async def invite(context: RequestContext) -> object:
     """Bring users in, at once or when they agree."""
-    uids, reason = users_of(visit), visit.params.text("reason", "")
-    wanted, outcomes = await invitees(visit, uids)
-    for it in await ask_group(visit, InviteMembers, wanted, reason):
+    uids, reason = users_of(context), context.params.text("reason", "")
+    wanted, outcomes = await invitees(context, uids)
+    for it in await ask_group(context, InviteMembers, wanted, reason):
         outcomes[it.id] = it
     return [row(outcomes[uid]) for uid in uids]
 
 
-async def answer_invitation(visit: Visit) -> object:
+async def answer_invitation(context: RequestContext) -> object:
     """Accept or decline; who ``user_id`` means differs between clients, the caller has one invitation into a group."""
-    visit.params.entity("user_id")
-    accept = visit.params.switch("approval")
+    context.params.entity("user_id")
+    accept = context.params.switch("approval")
     if accept:
-        await need_place(visit, visit.uid)
-    return await ask_group(visit, AnswerInvitation, accept)
+        await need_place(context, context.uid)
+    return await ask_group(context, AnswerInvitation, accept)
 
 
-async def invitations(visit: Visit) -> object:
+async def invitations(context: RequestContext) -> object:
     """Invitations the caller has received, latest first."""
-    limit = visit.params.number("limit", PAGE, least=1, most=PAGE)
-    request = ListInvitations(visit.uid, place_of(visit, 2), limit)  # type: ignore[arg-type]
-    found = await ask(visit.shards, visit.uid, request)
+    limit = context.params.number("limit", PAGE, least=1, most=PAGE)
+    request = ListInvitations(context.uid, place_of(context, 2), limit)  # type: ignore[arg-type]
+    found = await ask(context.shards, context.uid, request)
     rows = [
         {
             "group_id": it.gid,
@@ -75,34 +75,34 @@ async def invitations(visit: Visit) -> object:
     return page(rows, limit, f"{found[-1].created_ms}-{found[-1].gid}" if found else "")
 
 
-async def apply(visit: Visit) -> object:
+async def apply(context: RequestContext) -> object:
     """Ask to join."""
-    reason = visit.params.text("reason", "")
-    await need_place(visit, visit.uid)
-    await ask_group(visit, ApplyMember, reason)
-    return row(Outcome(visit.uid))
+    reason = context.params.text("reason", "")
+    await need_place(context, context.uid)
+    await ask_group(context, ApplyMember, reason)
+    return row(Outcome(context.uid))
 
 
-async def answer_application(visit: Visit) -> object:
+async def answer_application(context: RequestContext) -> object:
     """Accept or decline an application."""
-    applicant, accept = visit.params.entity("user_id"), visit.params.switch("approval")
+    applicant, accept = context.params.entity("user_id"), context.params.switch("approval")
     if accept:
-        if applicant not in await known(visit, [applicant]):
+        if applicant not in await known(context, [applicant]):
             raise CallError(Refusal.NO_SUCH_USER)
-        await need_place(visit, applicant)
-    await ask_group(visit, AnswerApplicant, applicant, accept)
+        await need_place(context, applicant)
+    await ask_group(context, AnswerApplicant, applicant, accept)
     return row(Outcome(applicant))
 
 
-async def applications(visit: Visit) -> object:
+async def applications(context: RequestContext) -> object:
     """Applications to those of the groups the caller administers, latest first; the others are passed over."""
-    shards, gids = visit.shards, users_of(visit, "group_list")
-    limit = visit.params.number("limit", PAGE, least=1, most=PAGE)
-    before: Any = place_of(visit, 3)
-    rights = ADMIN if visit.admin_of else 0
+    shards, gids = context.shards, users_of(context, "group_list")
+    limit = context.params.number("limit", PAGE, least=1, most=PAGE)
+    before: Any = place_of(context, 3)
+    rights = ADMIN if context.admin_of else 0
 
     def request(some: list[int]) -> ListApplicants:
-        return ListApplicants(visit.uid, visit.app.app_id, some, before, limit, rights, visit.admin_of)
+        return ListApplicants(context.uid, context.app.app_id, some, before, limit, rights, context.admin_of)
 
     found = await ask_owners(shards, gids, request)
     found.sort(key=lambda it: (it.created_ms, it.gid, it.uid), reverse=True)
@@ -120,27 +120,27 @@ async def applications(visit: Visit) -> object:
     return page(rows, limit, f"{found[-1].created_ms}-{found[-1].gid}-{found[-1].uid}" if found else "")
 
 
-async def sign(visit: Visit) -> object:
+async def sign(context: RequestContext) -> object:
     """A QR text into a group, from somebody who may invite."""
-    gid = group_of(visit)
-    await ask_group(visit, MayInvite)
-    now_ms = visit.services.now_ms()
+    gid = group_of(context)
+    await ask_group(context, MayInvite)
+    now_ms = context.services.now_ms()
     expires_ms = now_ms + limits.GROUP_CODE_LIFETIME_MS
-    text = write(visit.app.secret, Code(gid, visit.uid, expires_ms))
+    text = write(context.app.secret, Code(gid, context.uid, expires_ms))
     return {"qr_info": text, "create_at": now_ms, "expire_at": expires_ms, "expired": expires_ms}
 
 
-async def scan(visit: Visit) -> object:
+async def scan(context: RequestContext) -> object:
     """Join with a QR text."""
-    code = read(visit.app.secret, visit.params.text("qr_info"), visit.services.now_ms())
-    await need_place(visit, visit.uid)
-    request = JoinByCode(code.gid, visit.uid, visit.app.app_id, 0, code.inviter)
-    return await ask(visit.shards, code.gid, request)
+    code = read(context.app.secret, context.params.text("qr_info"), context.services.now_ms())
+    await need_place(context, context.uid)
+    request = JoinByCode(code.gid, context.uid, context.app.app_id, 0, code.inviter)
+    return await ask(context.shards, code.gid, request)
 
 
-async def scan_for_object(visit: Visit) -> object:
+async def scan_for_object(context: RequestContext) -> object:
     """As :func:`scan`; this path answers an object."""
-    await scan(visit)
+    await scan(context)
     return {}
 
 

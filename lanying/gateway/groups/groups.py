@@ -36,7 +36,7 @@ from lanying.gateway.groups.context import (
     row,
     users_of,
 )
-from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Handler, Visit
+from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Handler, RequestContext
 from lanying.gateway.http.params import Params
 
 TYPES: Final = 3
@@ -46,37 +46,37 @@ APPROVALS: Final = 2
 # --- reading ---------------------------------------------------------------------------------------------------
 
 
-async def joined_ids(visit: Visit) -> object:
+async def joined_ids(context: RequestContext) -> object:
     """Ids of the caller's groups."""
-    return await joined(visit, visit.uid)
+    return await joined(context, context.uid)
 
 
-async def info(visit: Visit) -> object:
+async def info(context: RequestContext) -> object:
     """One group, for members and others."""
-    gid = group_of(visit)
-    request = GetGroups(visit.uid, visit.app.app_id, [gid])
-    found = await ask(visit.shards, gid, request)
+    gid = group_of(context)
+    request = GetGroups(context.uid, context.app.app_id, [gid])
+    found = await ask(context.shards, gid, request)
     if not found:
         raise CallError(Refusal.NO_SUCH_GROUP)
     return details_of(found[0])
 
 
-async def details(visit: Visit) -> object:
+async def details(context: RequestContext) -> object:
     """Those of the groups asked for that exist, in their order."""
-    shards, wanted = visit.shards, users_of(visit, "group_list")
-    views = await ask_owners(shards, wanted, partial(GetGroups, visit.uid, visit.app.app_id))
+    shards, wanted = context.shards, users_of(context, "group_list")
+    views = await ask_owners(shards, wanted, partial(GetGroups, context.uid, context.app.app_id))
     found = {view.info.gid: view for view in views}
     return [details_of(found[gid]) for gid in wanted if gid in found]
 
 
-async def public(visit: Visit) -> object:
+async def public(context: RequestContext) -> object:
     """Ids of public groups, at most :data:`~lanying.base.limits.REST_IDS`."""
-    shards = visit.shards
+    shards = context.shards
     gids: list[int] = []
     for shard in shards.map.peers:
         after = 0
         while len(gids) < limits.REST_IDS:
-            part = await ask_shard(shards, shard, ListPublic(visit.app.app_id, after))
+            part = await ask_shard(shards, shard, ListPublic(context.app.app_id, after))
             gids += part.gids
             after = part.next
             if not after:
@@ -87,36 +87,36 @@ async def public(visit: Visit) -> object:
 # --- founding and ending -----------------------------------------------------------------------------------------
 
 
-async def create(visit: Visit) -> object:
+async def create(context: RequestContext) -> object:
     """Found a group; users of the list are in at once, or invited when they want to be asked. Unknown ones are left out."""
-    params = visit.params
+    params = context.params
     kind = params.number("type", 0, most=TYPES)
     name, description, avatar = (params.text(it, "") for it in ("name", "description", "avatar"))
-    await need_place(visit, visit.uid)
-    asked = [uid for uid in params.entities("user_list") if 0 < uid <= MAX_ENTITY_ID and uid != visit.uid]
-    wanted, _ = await invitees(visit, asked)
-    capacity = visit.services.config.policy.group_members
-    request = CreateGroup(visit.uid, visit.app.app_id, kind, name, description, avatar, wanted, capacity)
-    return details_of(await ask(visit.shards, visit.uid, request))
+    await need_place(context, context.uid)
+    asked = [uid for uid in params.entities("user_list") if 0 < uid <= MAX_ENTITY_ID and uid != context.uid]
+    wanted, _ = await invitees(context, asked)
+    capacity = context.services.config.policy.group_members
+    request = CreateGroup(context.uid, context.app.app_id, kind, name, description, avatar, wanted, capacity)
+    return details_of(await ask(context.shards, context.uid, request))
 
 
-async def transfer(visit: Visit) -> object:
+async def transfer(context: RequestContext) -> object:
     """Hand the group to a member."""
-    new_owner = visit.params.entity("new_owner")
-    await ask_group(visit, TransferGroup, new_owner)
+    new_owner = context.params.entity("new_owner")
+    await ask_group(context, TransferGroup, new_owner)
     return row(Outcome(new_owner))
 
 
-async def destroy(visit: Visit) -> object:
+async def destroy(context: RequestContext) -> object:
     """End the group."""
-    return await ask_group(visit, DestroyGroup)
+    return await ask_group(context, DestroyGroup)
 
 
 def admins(granted: bool) -> Handler:
     """Make members admins, or plain members again."""
 
-    async def handler(visit: Visit) -> object:
-        return [row(it) for it in await ask_group(visit, SetAdmins, users_of(visit), granted)]
+    async def handler(context: RequestContext) -> object:
+        return [row(it) for it in await ask_group(context, SetAdmins, users_of(context), granted)]
 
     return handler
 
@@ -127,8 +127,8 @@ def admins(granted: bool) -> Handler:
 def text(name: str) -> Handler:
     """Set a property of text."""
 
-    async def handler(visit: Visit) -> object:
-        await ask_group(visit, EditGroup, name, visit.params.text("value"))
+    async def handler(context: RequestContext) -> object:
+        await ask_group(context, EditGroup, name, context.params.text("value"))
         return True
 
     return handler
@@ -137,28 +137,28 @@ def text(name: str) -> Handler:
 def switch(name: str) -> Handler:
     """Set a property that is true or false."""
 
-    async def handler(visit: Visit) -> object:
-        await ask_group(visit, EditGroup, name, visit.params.switch("value"))
+    async def handler(context: RequestContext) -> object:
+        await ask_group(context, EditGroup, name, context.params.switch("value"))
         return True
 
     return handler
 
 
-async def set_approval(visit: Visit) -> object:
+async def set_approval(context: RequestContext) -> object:
     """Who applies is let in, judged or refused."""
-    await ask_group(visit, EditGroup, "apply_approval", _approval(visit.params))
+    await ask_group(context, EditGroup, "apply_approval", _approval(context.params))
     return True
 
 
-async def ban_all(visit: Visit) -> object:
+async def ban_all(context: RequestContext) -> object:
     """Let only admins write for a while."""
-    until_ms = await ask_group(visit, BanGroup, minutes_of(visit))
+    until_ms = await ask_group(context, BanGroup, minutes_of(context))
     return {"ban_expire_time": until_ms // 1000 if until_ms > 0 else until_ms}
 
 
-async def unban_all(visit: Visit) -> object:
+async def unban_all(context: RequestContext) -> object:
     """Let everybody write."""
-    await ask_group(visit, BanGroup, 0)
+    await ask_group(context, BanGroup, 0)
     return True
 
 

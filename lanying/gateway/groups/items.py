@@ -19,7 +19,7 @@ from lanying.bus.messages import (
     ShareFile,
 )
 from lanying.gateway.groups.context import ask_group, group_of, row, users_of
-from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Visit
+from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, RequestContext
 
 
 def announcement_row(gid: int, it: Announcement) -> dict[str, Any]:
@@ -49,76 +49,76 @@ def file_row(gid: int, it: SharedFile) -> dict[str, Any]:
     }
 
 
-async def announcements(visit: Visit) -> object:
+async def announcements(context: RequestContext) -> object:
     """Oldest first."""
-    gid = group_of(visit)
-    return [announcement_row(gid, it) for it in await ask_group(visit, ListAnnouncements)]
+    gid = group_of(context)
+    return [announcement_row(gid, it) for it in await ask_group(context, ListAnnouncements)]
 
 
-async def announcement(visit: Visit) -> object:
+async def announcement(context: RequestContext) -> object:
     """One of them."""
-    gid, wanted = group_of(visit), visit.params.entity("announcement_id")
-    for it in await ask_group(visit, ListAnnouncements):
+    gid, wanted = group_of(context), context.params.entity("announcement_id")
+    for it in await ask_group(context, ListAnnouncements):
         if it.id == wanted:
             return announcement_row(gid, it)
     raise CallError(Refusal.NO_SUCH_ANNOUNCEMENT)
 
 
-async def last_announcement(visit: Visit) -> object:
+async def last_announcement(context: RequestContext) -> object:
     """The newest."""
-    found = await ask_group(visit, ListAnnouncements)
+    found = await ask_group(context, ListAnnouncements)
     if not found:
         raise CallError(Refusal.NO_SUCH_ANNOUNCEMENT)
-    return announcement_row(group_of(visit), found[-1])
+    return announcement_row(group_of(context), found[-1])
 
 
-async def publish(visit: Visit) -> object:
+async def publish(context: RequestContext) -> object:
     """A new announcement."""
-    title = visit.params.text("title", most=limits.NAME_FIELD_CHARS)
-    content = visit.params.text("content")
-    made = await ask_group(visit, PublishAnnouncement, title, content)
-    return announcement_row(group_of(visit), made)
+    title = context.params.text("title", most=limits.NAME_FIELD_CHARS)
+    content = context.params.text("content")
+    made = await ask_group(context, PublishAnnouncement, title, content)
+    return announcement_row(group_of(context), made)
 
 
-async def withdraw(visit: Visit) -> object:
+async def withdraw(context: RequestContext) -> object:
     """Delete an announcement."""
-    await ask_group(visit, DeleteAnnouncement, visit.params.entity("announcement_id"))
+    await ask_group(context, DeleteAnnouncement, context.params.entity("announcement_id"))
     return {}
 
 
-async def files(visit: Visit) -> object:
+async def files(context: RequestContext) -> object:
     """Shared files, oldest first."""
-    gid = group_of(visit)
-    return [file_row(gid, it) for it in await ask_group(visit, ListFiles)]
+    gid = group_of(context)
+    return [file_row(gid, it) for it in await ask_group(context, ListFiles)]
 
 
-async def file(visit: Visit) -> object:
+async def file(context: RequestContext) -> object:
     """One of them."""
-    gid, wanted = group_of(visit), visit.params.entity("file_id")
-    for it in await ask_group(visit, ListFiles):
+    gid, wanted = group_of(context), context.params.entity("file_id")
+    for it in await ask_group(context, ListFiles):
         if it.id == wanted:
             return file_row(gid, it)
     raise CallError(Refusal.NO_SUCH_SHARED_FILE)
 
 
-async def share(visit: Visit) -> object:
+async def share(context: RequestContext) -> object:
     """Note an uploaded file."""
-    params = visit.params
+    params = context.params
     name, url = params.text("name"), params.text("url")
-    made = await ask_group(visit, ShareFile, name, params.number("size"), params.text("type", ""), url)
-    return file_row(group_of(visit), made)
+    made = await ask_group(context, ShareFile, name, params.number("size"), params.text("type", ""), url)
+    return file_row(group_of(context), made)
 
 
-async def rename(visit: Visit) -> object:
+async def rename(context: RequestContext) -> object:
     """Give a shared file another name."""
-    number, name = visit.params.entity("file_id"), visit.params.text("name")
-    return await ask_group(visit, RenameFile, number, name)
+    number, name = context.params.entity("file_id"), context.params.text("name")
+    return await ask_group(context, RenameFile, number, name)
 
 
-async def unshare(visit: Visit) -> object:
+async def unshare(context: RequestContext) -> object:
     """Delete shared files."""
-    numbers = users_of(visit, "file_list")
-    return [row(it, "file_id") for it in await ask_group(visit, DeleteFiles, numbers)]
+    numbers = users_of(context, "file_list")
+    return [row(it, "file_id") for it in await ask_group(context, DeleteFiles, numbers)]
 
 
 ENDPOINTS: Final = (

@@ -31,7 +31,7 @@ from lanying.gateway.groups.context import (
     row,
     users_of,
 )
-from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Handler, Visit
+from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Handler, RequestContext
 
 MUTE_MODES: Final = 2
 NO_ALERT: Final = 1
@@ -42,95 +42,95 @@ MODES: Final = 1000
 def members(banned: bool) -> Handler:
     """Members by page, or those of them who may not write."""
 
-    async def handler(visit: Visit) -> object:
-        after, limit = page_of(visit)
-        found = await ask_group(visit, ListMembers, after, limit, banned)
+    async def handler(context: RequestContext) -> object:
+        after, limit = page_of(context)
+        found = await ask_group(context, ListMembers, after, limit, banned)
         return page([member_row(it) for it in found.rows], limit, _last(found), found.total)
 
     return handler
 
 
-async def admins(visit: Visit) -> object:
+async def admins(context: RequestContext) -> object:
     """The admins, without the owner."""
-    return [member_row(it) for it in await ask_group(visit, ListAdmins)]
+    return [member_row(it) for it in await ask_group(context, ListAdmins)]
 
 
-async def name_cards(visit: Visit) -> object:
+async def name_cards(context: RequestContext) -> object:
     """A row for every id asked."""
-    uids = users_of(visit)
+    uids = users_of(context)
     found: list[dict[str, Any]] = []
     for start in range(0, max(1, len(uids)), limits.REST_IDS_PER_CALL):
         part = uids[start : start + limits.REST_IDS_PER_CALL]
-        found += [member_row(it) for it in await ask_group(visit, GetMembers, part)]
+        found += [member_row(it) for it in await ask_group(context, GetMembers, part)]
     return found
 
 
-async def blocked(visit: Visit) -> object:
+async def blocked(context: RequestContext) -> object:
     """The block list."""
-    after, limit = page_of(visit)
-    found = await ask_group(visit, ListGroupBlocked, after, limit)
-    gid = group_of(visit)
+    after, limit = page_of(context)
+    found = await ask_group(context, ListGroupBlocked, after, limit)
+    gid = group_of(context)
     rows = [{"user_id": it.uid, "group_id": gid, "created_at": date_time(it.joined_ms)} for it in found.rows]
     return page(rows, limit, _last(found), found.total)
 
 
-async def kick(visit: Visit) -> object:
+async def kick(context: RequestContext) -> object:
     """Remove members."""
-    uids, reason = users_of(visit), visit.params.text("reason", "")
-    return [row(it) for it in await ask_group(visit, KickMembers, uids, reason)]
+    uids, reason = users_of(context), context.params.text("reason", "")
+    return [row(it) for it in await ask_group(context, KickMembers, uids, reason)]
 
 
-async def leave(visit: Visit) -> object:
+async def leave(context: RequestContext) -> object:
     """Leave."""
-    return await ask_group(visit, LeaveGroup)
+    return await ask_group(context, LeaveGroup)
 
 
-async def block(visit: Visit) -> object:
+async def block(context: RequestContext) -> object:
     """Put users on the block list."""
-    uids = users_of(visit)
-    found = await known(visit, uids)
-    rows = await ask_group(visit, BlockUsers, [uid for uid in uids if uid in found], True)
+    uids = users_of(context)
+    found = await known(context, uids)
+    rows = await ask_group(context, BlockUsers, [uid for uid in uids if uid in found], True)
     outcomes = {it.id: it for it in rows}
     return [row(outcomes.get(uid) or Outcome(uid, Refusal.NO_SUCH_USER, "there is no such user")) for uid in uids]
 
 
-async def unblock(visit: Visit) -> object:
+async def unblock(context: RequestContext) -> object:
     """Take users off the block list."""
-    return [row(it) for it in await ask_group(visit, BlockUsers, users_of(visit), False)]
+    return [row(it) for it in await ask_group(context, BlockUsers, users_of(context), False)]
 
 
-async def ban(visit: Visit) -> object:
+async def ban(context: RequestContext) -> object:
     """Members may not write for a while."""
-    uids, minutes = users_of(visit), minutes_of(visit)
-    return [row(it) for it in await ask_group(visit, BanMembers, uids, minutes)]
+    uids, minutes = users_of(context), minutes_of(context)
+    return [row(it) for it in await ask_group(context, BanMembers, uids, minutes)]
 
 
-async def unban(visit: Visit) -> object:
+async def unban(context: RequestContext) -> object:
     """Members may write again."""
-    return [row(it) for it in await ask_group(visit, BanMembers, users_of(visit), 0)]
+    return [row(it) for it in await ask_group(context, BanMembers, users_of(context), 0)]
 
 
-async def set_name(visit: Visit) -> object:
+async def set_name(context: RequestContext) -> object:
     """The caller's name card."""
-    return await ask_group(visit, SetMember, visit.params.text("value"))
+    return await ask_group(context, SetMember, context.params.text("value"))
 
 
-async def set_mute_mode(visit: Visit) -> object:
+async def set_mute_mode(context: RequestContext) -> object:
     """How the caller hears of messages."""
-    await ask_group(visit, SetMember, None, visit.params.number("msg_mute_mode", most=MUTE_MODES))
+    await ask_group(context, SetMember, None, context.params.number("msg_mute_mode", most=MUTE_MODES))
     return {}
 
 
-async def set_push_mode(visit: Visit) -> object:
+async def set_push_mode(context: RequestContext) -> object:
     """What the caller is pushed."""
-    await ask_group(visit, SetMember, None, None, visit.params.number("msg_push_mode", most=MODES))
+    await ask_group(context, SetMember, None, None, context.params.number("msg_push_mode", most=MODES))
     return {}
 
 
-async def set_not_disturb(visit: Visit) -> object:
+async def set_not_disturb(context: RequestContext) -> object:
     """The older switch between two mute modes."""
-    mode = NO_ALERT if visit.params.switch("value") else 0
-    return await ask_group(visit, SetMember, None, mode)
+    mode = NO_ALERT if context.params.switch("value") else 0
+    return await ask_group(context, SetMember, None, mode)
 
 
 def _last(found: MemberPage) -> str:

@@ -13,76 +13,76 @@ from lanying.base.refusals import Refusal
 from lanying.base.tokens import ROLE_ADMIN, ROLE_USER, Identity, verify
 from lanying.bus.messages import STATE_DELETED, CheckToken, GetGroups
 from lanying.bus.shards import accounts, ask
-from lanying.gateway.http.endpoint import Visit
+from lanying.gateway.http.endpoint import RequestContext
 from lanying.gateway.http.first_call import FirstCall
 from lanying.gateway.http.params import Params
 
 
-async def authenticate(visit: Visit, *, admin: bool = False) -> None:
-    """Set ``visit.uid`` and ``visit.admin``. ``admin``: no user may call this. :raises CallError: see above"""
-    if not visit.token:
+async def authenticate(context: RequestContext, *, admin: bool = False) -> None:
+    """Set ``context.uid`` and ``context.admin``. ``admin``: no user may call this. :raises CallError: see above"""
+    if not context.token:
         raise CallError(Refusal.NO_TOKEN)
-    identity = identify(visit)
+    identity = identify(context)
     if identity.role == ROLE_ADMIN:
-        visit.admin = True
-        if visit.acting_in:
-            visit.admin_of = Params({"header group_id": visit.acting_in}).entity("header group_id")
-        if visit.acting_for or not admin:
-            visit.uid = await _acting_for(visit)
+        context.admin = True
+        if context.acting_in:
+            context.admin_of = Params({"header group_id": context.acting_in}).entity("header group_id")
+        if context.acting_for or not admin:
+            context.uid = await _acting_for(context)
         return
     if identity.role != ROLE_USER or identity.uid <= 0:
         raise CallError(Refusal.TOKEN_REJECTED)
-    visit.shards = FirstCall(visit.shards, CheckToken(identity.app, identity.uid, identity.epoch))
+    context.shards = FirstCall(context.shards, CheckToken(identity.app, identity.uid, identity.epoch))
     if admin:
-        await visit.shards.check()
+        await context.shards.check()
         raise CallError(Refusal.PERMISSION_DENIED, "only an admin token may call this")
-    visit.uid = identity.uid
+    context.uid = identity.uid
 
 
-def identify(visit: Visit) -> Identity:
-    """The identity in the visit's token, of its app. :raises CallError: 402"""
+def identify(context: RequestContext) -> Identity:
+    """The identity in the context's token, of its app. :raises CallError: 402"""
     try:
-        identity = verify(visit.app.token_key, visit.token)
+        identity = verify(context.app.token_key, context.token)
     except TokenError as error:
         raise CallError(Refusal.TOKEN_REJECTED, f"{error}; log in again") from error
-    revoked = identity.role == ROLE_ADMIN and identity.epoch < visit.app.admin_epoch
-    if identity.app != visit.app.app_id or revoked:
+    revoked = identity.role == ROLE_ADMIN and identity.epoch < context.app.admin_epoch
+    if identity.app != context.app.app_id or revoked:
         raise CallError(Refusal.TOKEN_REJECTED)
     return identity
 
 
-def has_token(visit: Visit) -> bool:
+def has_token(context: RequestContext) -> bool:
     """Does a call that needs no token come with one of this app, revoked or not?"""
     try:
-        return bool(visit.token) and bool(identify(visit))
+        return bool(context.token) and bool(identify(context))
     except CallError:
         return False
 
 
-def is_admin(visit: Visit) -> bool:
+def is_admin(context: RequestContext) -> bool:
     """Does a call that needs no token come with a good admin token? Stale tokens of any kind are ignored there."""
     try:
-        return bool(visit.token) and identify(visit).role == ROLE_ADMIN
+        return bool(context.token) and identify(context).role == ROLE_ADMIN
     except CallError:
         return False
 
 
-async def _acting_for(visit: Visit) -> int:
-    if not visit.acting_for and visit.admin_of:
-        return await _owner(visit, visit.admin_of)
-    if not visit.acting_for:
+async def _acting_for(context: RequestContext) -> int:
+    if not context.acting_for and context.admin_of:
+        return await _owner(context, context.admin_of)
+    if not context.acting_for:
         raise CallError(
             Refusal.INVALID_PARAMETER, "with an admin token, name the user you act for in the header user_id"
         )
-    uid = Params({"header user_id": visit.acting_for}).entity("header user_id")
-    info = (await accounts(visit.shards, visit.app.app_id, [uid])).get(uid)
+    uid = Params({"header user_id": context.acting_for}).entity("header user_id")
+    info = (await accounts(context.shards, context.app.app_id, [uid])).get(uid)
     if info is None or info.state == STATE_DELETED:
         raise CallError(Refusal.NO_SUCH_USER)
     return uid
 
 
-async def _owner(visit: Visit, gid: int) -> int:
-    found = await ask(visit.shards, gid, GetGroups(0, visit.app.app_id, [gid]))
+async def _owner(context: RequestContext, gid: int) -> int:
+    found = await ask(context.shards, gid, GetGroups(0, context.app.app_id, [gid]))
     if not found:
         raise CallError(Refusal.NO_SUCH_GROUP)
     return found[0].info.owner

@@ -116,7 +116,7 @@ class Services:
 
 
 @dataclass(slots=True)
-class Visit:
+class RequestContext:
     """One request.
 
     :ivar uid: the user who calls or whom an admin acts for, 0 where no token is asked and for an admin who acts for nobody
@@ -172,7 +172,7 @@ class Raw:
     media_type: str
 
 
-Handler = Callable[[Visit], Awaitable[object]]
+Handler = Callable[[RequestContext], Awaitable[object]]
 
 
 class Endpoint(msgspec.Struct, frozen=True):

@@ -33,7 +33,7 @@ from lanying.bus.shards import ask, ask_shard
 from lanying.gateway.accounts.user_cap import users
 from lanying.gateway.http.auth import authenticate, is_admin
 from lanying.gateway.http.batch import each
-from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Page, Visit
+from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Page, RequestContext
 from lanying.protocol.schema.xsync_pb2 import (
     XID,
     Conversation,
@@ -67,117 +67,117 @@ class Draft(msgspec.Struct):
     transaction: int
 
 
-async def send(visit: Visit) -> object:
+async def send(context: RequestContext) -> object:
     """A message or an operation, to users or to groups."""
-    if is_admin(visit) and not visit.acting_for:
-        visit.acting_for = visit.params.text("from_user_id", "")
-    await authenticate(visit)
-    draft = _draft(visit)
-    return await _post(visit, visit.uid, draft)
+    if is_admin(context) and not context.acting_for:
+        context.acting_for = context.params.text("from_user_id", "")
+    await authenticate(context)
+    draft = _draft(context)
+    return await _post(context, context.uid, draft)
 
 
-async def notify(visit: Visit) -> object:
+async def notify(context: RequestContext) -> object:
     """A message of the server: to users in the conversation with the server, or marked as such in the name of ``from_user_id``.
 
     To a group without ``from_user_id`` it comes in the name of its owner.
     """
-    sender = visit.params.number("from_user_id", 0)
-    draft = _draft(visit)
+    sender = context.params.number("from_user_id", 0)
+    draft = _draft(context)
     if draft.content_type in OPERATIONS:
         raise CallError(Refusal.INVALID_PARAMETER, "content_type of a notice is 0 to 7")
     draft.body.is_system = True
 
     async def to_user(target: int) -> PostResult:
         payload = draft.body.SerializeToString()
-        request = Notify(target, visit.app.app_id, payload, _once(draft, target))
-        return PostResult((await ask(visit.shards, target, request)).mid)
+        request = Notify(target, context.app.app_id, payload, _once(draft, target))
+        return PostResult((await ask(context.shards, target, request)).mid)
 
     async def to_group(target: int) -> PostResult:
-        found = await ask(visit.shards, target, GetGroups(0, visit.app.app_id, [target]))
+        found = await ask(context.shards, target, GetGroups(0, context.app.app_id, [target]))
         if not found:
             raise CallError(Refusal.NO_SUCH_GROUP)
-        [row] = await _post_share(visit, found[0].info.owner, draft, [target])
+        [row] = await _post_share(context, found[0].info.owner, draft, [target])
         return row
 
     if sender:
-        return await _post(visit, sender, draft)
+        return await _post(context, sender, draft)
     answers = await each(draft.targets, to_group if draft.to_group else to_user)
     return _answer(draft, [_refused(it) if isinstance(it, CallError) else it for it in answers])
 
 
-async def broadcast(visit: Visit) -> object:
+async def broadcast(context: RequestContext) -> object:
     """A message of the server to all users, sent in the background; ``send_num`` is how many there are now."""
-    params = visit.params
+    params = context.params
     params.number("type", least=USER, most=USER)
     content_type = params.number("content_type", most=6)
-    body = _body(visit, content_type)
+    body = _body(context, content_type)
     body.type = MessageBody.CHAT
     body.is_system = True
-    shards = visit.shards
-    app = visit.app.app_id
+    shards = context.shards
+    app = context.app.app_id
     counts = await asyncio.gather(*(users(shards, shard, app) for shard in shards.map.peers))
     number = await ask(shards, 0, StartBroadcast(app, body.SerializeToString(), "rest"))
     return Page({"send_num": sum(counts), "success": True}, {"broadcast_id": number})
 
 
-async def cancel_broadcast(visit: Visit) -> object:
+async def cancel_broadcast(context: RequestContext) -> object:
     """Stop a broadcast; what was delivered stays."""
-    shards, number = visit.shards, visit.params.number("broadcast_id", least=1)
+    shards, number = context.shards, context.params.number("broadcast_id", least=1)
     asked = (ask_shard(shards, shard, CancelBroadcast(number)) for shard in shards.map.peers)
     return any(await asyncio.gather(*asked))
 
 
-async def recall(visit: Visit) -> object:
+async def recall(context: RequestContext) -> object:
     """Take a message back."""
-    conversation, mid = visit.params.entity("conversation_id"), visit.params.number("msg_id", least=1)
+    conversation, mid = context.params.entity("conversation_id"), context.params.number("msg_id", least=1)
     await _operate(
-        visit, conversation, MessageOperation(type=MessageOperation.RECALL, mid=mid, xid=XID(uid=conversation))
+        context, conversation, MessageOperation(type=MessageOperation.RECALL, mid=mid, xid=XID(uid=conversation))
     )
     return True
 
 
-async def acknowledge(visit: Visit) -> object:
+async def acknowledge(context: RequestContext) -> object:
     """Everything in a conversation up to a message is read, without ``msg_id`` up to its end."""
-    params = visit.params
+    params = context.params
     conversation, mid = params.number("conversation_id", 0), params.number("msg_id", 0)
     sn = params.number("device_sn", 0, most=(1 << 31) - 1)
     if conversation:
-        await ask(visit.shards, visit.uid, ReadUpTo(visit.uid, visit.app.app_id, conversation, mid, sn))
+        await ask(context.shards, context.uid, ReadUpTo(context.uid, context.app.app_id, conversation, mid, sn))
     return True
 
 
-async def history(visit: Visit) -> object:
+async def history(context: RequestContext) -> object:
     """A page of a conversation, newest first, older than ``msg_id_start`` (0: the newest)."""
-    params = visit.params
+    params = context.params
     peer = params.number("opposite_id")
     before, limit = params.number("msg_id_start"), params.number("limit", least=1)
     limit = min(limit, limits.HISTORY_PAGE)
-    page = await _page(visit, peer, before, limit)
+    page = await _page(context, peer, before, limit)
     return {"messages": [_shown(meta) for meta in page.metas], "next_msg_id": page.next_key, "is_last": page.last}
 
 
-async def delete_conversation(visit: Visit) -> object:
+async def delete_conversation(context: RequestContext) -> object:
     """Take a conversation off the list of all of the caller's devices; its history stays."""
-    peer = visit.params.entity("conversation_id")
+    peer = context.params.entity("conversation_id")
     operation = ConversationOperation(type=ConversationOperation.DELETE_EVERYWHERE, xid=XID(uid=peer))
     payload = Conversation(type=Conversation.OPER, operation=operation).SerializeToString()
-    request = Post(visit.uid, visit.app.app_id, 0, payload, ns=Meta.CONVERSATION)
-    await ask(visit.shards, visit.uid, request)
+    request = Post(context.uid, context.app.app_id, 0, payload, ns=Meta.CONVERSATION)
+    await ask(context.shards, context.uid, request)
     return True
 
 
-async def unread(visit: Visit) -> object:
+async def unread(context: RequestContext) -> object:
     """The caller's conversations, latest first, with the number of unread messages."""
-    found = await ask(visit.shards, visit.uid, ListUnread(visit.uid))
+    found = await ask(context.shards, context.uid, ListUnread(context.uid))
     return [{"conversation_id": {"uid": row.peer}, "num": row.count} for row in found]
 
 
 # --- inside ----------------------------------------------------------------------------------------------------------
 
 
-def _draft(visit: Visit) -> Draft:
+def _draft(context: RequestContext) -> Draft:
     """The parameters of a message. :raises CallError: 10002"""
-    params = visit.params
+    params = context.params
     to_group = params.number("type", least=USER, most=GROUP) == GROUP
     targets = params.entities("targets")
     if not targets:
@@ -192,7 +192,7 @@ def _draft(visit: Visit) -> Draft:
     content_type = params.number("content_type", most=12)
     if content_type not in KINDS and content_type not in OPERATIONS:
         raise CallError(Refusal.INVALID_PARAMETER, "content_type is 0 to 7 or 9 to 12")
-    body = _body(visit, content_type)
+    body = _body(context, content_type)
     if content_type in OPERATIONS:
         body.type = MessageBody.OPER
         body.operation.type = OPERATIONS[content_type]
@@ -204,8 +204,8 @@ def _draft(visit: Visit) -> Draft:
     return Draft(to_group, targets, content_type, body, params.number("transaction_id", 0, most=(1 << 63) - 1))
 
 
-def _body(visit: Visit, content_type: int) -> MessageBody:
-    params, most = visit.params, visit.services.config.policy.message_bytes
+def _body(context: RequestContext, content_type: int) -> MessageBody:
+    params, most = context.params, context.services.config.policy.message_bytes
     needs_text, needs_file = content_type in WITH_CONTENT, content_type in WITH_ATTACHMENT
     body = MessageBody(
         content=params.text("content", None if needs_text else "", most=most),
@@ -219,18 +219,18 @@ def _body(visit: Visit, content_type: int) -> MessageBody:
     return body
 
 
-async def _post(visit: Visit, sender: int, draft: Draft) -> Page:
+async def _post(context: RequestContext, sender: int, draft: Draft) -> Page:
     """To every target in the name of ``sender``: a share of them per call. An operation names its target, so each is a call."""
     share = 1 if draft.body.type == MessageBody.OPER else limits.TARGETS_PER_CALL
     shares = [draft.targets[start : start + share] for start in range(0, len(draft.targets), share)]
-    answers = await each(shares, lambda targets: _post_share(visit, sender, draft, targets))
+    answers = await each(shares, lambda targets: _post_share(context, sender, draft, targets))
     results: list[PostResult] = []
     for targets, answer in zip(shares, answers, strict=True):
         results += [_refused(answer)] * len(targets) if isinstance(answer, CallError) else answer
     return _answer(draft, results)
 
 
-async def _post_share(visit: Visit, sender: int, draft: Draft, targets: list[int]) -> list[PostResult]:
+async def _post_share(context: RequestContext, sender: int, draft: Draft, targets: list[int]) -> list[PostResult]:
     """One call. :raises CallError: none of them was sent"""
     body = draft.body
     if body.type == MessageBody.OPER:
@@ -238,8 +238,8 @@ async def _post_share(visit: Visit, sender: int, draft: Draft, targets: list[int
         body.CopyFrom(draft.body)
         body.operation.xid.uid = targets[0]
     once = [_once(draft, target) for target in targets]
-    request = PostMany(sender, visit.app.app_id, targets, body.SerializeToString(), once, body.is_system)
-    return await ask(visit.shards, sender, request)
+    request = PostMany(sender, context.app.app_id, targets, body.SerializeToString(), once, body.is_system)
+    return await ask(context.shards, sender, request)
 
 
 def _refused(error: CallError) -> PostResult:
@@ -261,10 +261,10 @@ def _answer(draft: Draft, results: list[PostResult]) -> Page:
     return Page(True, {"msg_ids": [only.mid]})
 
 
-async def _operate(visit: Visit, to: int, operation: MessageOperation, sn: int = 0) -> None:
+async def _operate(context: RequestContext, to: int, operation: MessageOperation, sn: int = 0) -> None:
     body = MessageBody(type=MessageBody.OPER, ctype=MessageBody.COMMAND, operation=operation)
-    request = Post(visit.uid, visit.app.app_id, to, body.SerializeToString(), sn=sn)
-    await ask(visit.shards, visit.uid, request)
+    request = Post(context.uid, context.app.app_id, to, body.SerializeToString(), sn=sn)
+    await ask(context.shards, context.uid, request)
 
 
 def _once(draft: Draft, target: int) -> int:
@@ -275,8 +275,8 @@ def _once(draft: Draft, target: int) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1 | 1
 
 
-async def _page(visit: Visit, peer: int, before: int, limit: int) -> HistoryPage:
-    return await ask(visit.shards, visit.uid, GetPage(visit.uid, peer, before, limit))
+async def _page(context: RequestContext, peer: int, before: int, limit: int) -> HistoryPage:
+    return await ask(context.shards, context.uid, GetPage(context.uid, peer, before, limit))
 
 
 def _shown(stored: bytes) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from lanying.bus.messages import (
 from lanying.bus.shards import ask, ask_shard
 from lanying.config.notifiers import PROVIDERS
 from lanying.gateway.accounts import code_book, handles
-from lanying.gateway.http.endpoint import GET, POST, Endpoint, Visit
+from lanying.gateway.http.endpoint import GET, POST, Endpoint, RequestContext
 from lanying.gateway.http.params import Params
 
 REQUEST: Final = "push-request"
@@ -44,54 +44,54 @@ _STRATEGIES: Final = ("combined", OWN_CHANNEL, "ospush_only")
 _SEQUENCE: Final = frozenset(("ups", "fcm", "huawei", "xiaomi", "oppo", "vivo", "meizu"))
 
 
-async def certificate(visit: Visit) -> object:
+async def certificate(context: RequestContext) -> object:
     """The notifier of a vendor. Users get what an app needs to register with the vendor; secrets are for admins."""
-    provider = visit.params.number("provider", least=1, most=7)
-    environment = visit.params.number("environment", 1, most=1)
-    found = visit.services.notifiers.find(visit.app.app_id, provider, environment)
+    provider = context.params.number("provider", least=1, most=7)
+    environment = context.params.number("environment", 1, most=1)
+    found = context.services.notifiers.find(context.app.app_id, provider, environment)
     if found is None:
         raise CallError(Refusal.NO_NOTIFIER)
     row: dict[str, Any] = {"name": found.name, "app_id": found.app_id}
-    if visit.admin:
-        row |= msgspec.to_builtins(visit.services.notifiers.secret(found))
+    if context.admin:
+        row |= msgspec.to_builtins(context.services.notifiers.secret(found))
     return row
 
 
-async def notify(visit: Visit) -> object:
+async def notify(context: RequestContext) -> object:
     """Order a push. A repeated ``request_id`` gets the task it got before."""
-    params = visit.params
+    params = context.params
     kind, targets = _audience(params)
     _check_message(_object(params, "message"))
     setting = _object(params, "setting", {})
     request_id = _check_setting(setting)
-    channels = {it.name: it.provider for it in visit.services.notifiers.of(visit.app.app_id)}
+    channels = {it.name: it.provider for it in context.services.notifiers.of(context.app.app_id)}
     if not channels:
         raise CallError(Refusal.NO_NOTIFIER)
     if request_id:
-        before = await code_book.read(visit, REQUEST, request_id)
+        before = await code_book.read(context, REQUEST, request_id)
         if before is not None:
             return {"task_id": int(before)}
     task_id = secrets.randbelow(MAX_ENTITY_ID) + 1
-    shards = visit.shards
+    shards = context.shards
     order = msgspec.json.encode(params.mapping("message")).decode()
-    task = PushTask(task_id, visit.app.app_id, order, visit.services.now_ms())
+    task = PushTask(task_id, context.app.app_id, order, context.services.now_ms())
     await ask(shards, task_id, PutPushTask(task))
     if setting.text("distribution_strategy", "combined") != OWN_CHANNEL:
-        wanted = await _wanted(visit, kind, targets)
-        counts = await _count(visit, wanted)
+        wanted = await _wanted(context, kind, targets)
+        counts = await _count(context, wanted)
         await ask(shards, task_id, CountPushTask(task_id, targets=_by_channel(channels, counts)))
         await asyncio.gather(*(ask_shard(shards, at, OrderPushes(task_id, it)) for at, it in wanted))
     if request_id:
-        await code_book.keep(visit, REQUEST, str(task_id), _REQUEST_LIFETIME_MS, request_id)
+        await code_book.keep(context, REQUEST, str(task_id), _REQUEST_LIFETIME_MS, request_id)
     return {"task_id": task_id}
 
 
-async def details(visit: Visit) -> object:
+async def details(context: RequestContext) -> object:
     """What became of tasks; those nobody knows any more are left out."""
     rows = []
-    for task_id in visit.params.some_entities("list")[: limits.REST_ROWS]:
-        request = GetPushTask(task_id, visit.app.app_id)
-        found = await ask(visit.shards, task_id, request)
+    for task_id in context.params.some_entities("list")[: limits.REST_ROWS]:
+        request = GetPushTask(task_id, context.app.app_id)
+        found = await ask(context.shards, task_id, request)
         if found is not None:
             row = {"task_id": task_id}
             for channel in _CHANNELS:
@@ -164,11 +164,11 @@ def _object(params: Params, name: str, default: dict[str, Any] | None = None) ->
     return Params(params.mapping(name, default))
 
 
-async def _wanted(visit: Visit, kind: str, members: list[str]) -> list[tuple[int, PushTargets]]:
+async def _wanted(context: RequestContext, kind: str, members: list[str]) -> list[tuple[int, PushTargets]]:
     """The audience, shard by shard."""
-    shards, app = visit.shards, visit.app.app_id
+    shards, app = context.shards, context.app.app_id
     if kind == "alias":
-        found = await asyncio.gather(*(handles.find(visit, handles.ALIAS + alias) for alias in members))
+        found = await asyncio.gather(*(handles.find(context, handles.ALIAS + alias) for alias in members))
         members, kind = [str(uid) for uid in found if uid], "user_id"
     if kind != "user_id":
         tags, tokens = (members if kind == "tag" else []), (members if kind == "push_token" else [])
@@ -179,7 +179,7 @@ async def _wanted(visit: Visit, kind: str, members: list[str]) -> list[tuple[int
     return [(at, PushTargets(app, uids=uids)) for at, uids in by_shard.items()]
 
 
-async def _count(visit: Visit, wanted: list[tuple[int, PushTargets]]) -> Counter[str]:
+async def _count(context: RequestContext, wanted: list[tuple[int, PushTargets]]) -> Counter[str]:
     """Devices by notifier."""
 
     async def of_shard(shard: int, targets: PushTargets) -> Counter[str]:
@@ -187,7 +187,7 @@ async def _count(visit: Visit, wanted: list[tuple[int, PushTargets]]) -> Counter
         after = 0
         while True:
             request = msgspec.structs.replace(targets, after=after)
-            page = await ask_shard(visit.shards, shard, request)
+            page = await ask_shard(context.shards, shard, request)
             counts.update(page.counts)
             after = page.next
             if not after:

@@ -13,19 +13,19 @@ from lanying.bus.messages import AnswerApplication, ApplyFriend, ListFriends, Pe
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.accounts import handles
 from lanying.gateway.http.batch import each
-from lanying.gateway.http.endpoint import GET, POST, Endpoint, Visit
+from lanying.gateway.http.endpoint import GET, POST, Endpoint, RequestContext
 from lanying.gateway.http.params import Params
 from lanying.gateway.social.rosters import one
 
 
-async def befriend_many(visit: Visit) -> object:
+async def befriend_many(context: RequestContext) -> object:
     """Friends for the user the admin acts for, each on its own."""
-    if not visit.uid:
+    if not context.uid:
         raise CallError(Refusal.INVALID_PARAMETER, "name the user who gets these friends in the header user_id")
-    rows = visit.params.rows()
+    rows = context.params.rows()
 
     async def befriend(row: Params) -> int:
-        return await _befriend(visit, row.entity("user_id"), row.text("reason", ""), row.text("alias", ""))
+        return await _befriend(context, row.entity("user_id"), row.text("reason", ""), row.text("alias", ""))
 
     outcomes = await each(rows, befriend)
     success = [outcome for outcome in outcomes if isinstance(outcome, int)]
@@ -39,48 +39,48 @@ async def befriend_many(visit: Visit) -> object:
     return {"success": success, "fails": fails}
 
 
-async def befriend_ids(visit: Visit) -> object:
+async def befriend_ids(context: RequestContext) -> object:
     """As :func:`befriend_many` for bare ids; the first refusal is the answer."""
-    for outcome in await each(visit.params.some_entities("list"), lambda uid: _befriend(visit, uid, "", "")):
+    for outcome in await each(context.params.some_entities("list"), lambda uid: _befriend(context, uid, "", "")):
         if isinstance(outcome, CallError) and outcome.refusal is not Refusal.ALREADY_FRIENDS:
             raise outcome
     return True
 
 
-async def by_phone(visit: Visit) -> object:
+async def by_phone(context: RequestContext) -> object:
     """The user whose phone number this is."""
-    uid = await handles.find(visit, handles.TEL + visit.params.text("mobile").replace(" ", ""))
+    uid = await handles.find(context, handles.TEL + context.params.text("mobile").replace(" ", ""))
     if not uid:
         raise CallError(Refusal.NO_SUCH_USER)
-    return await one(visit, uid)
+    return await one(context, uid)
 
 
-async def may_message(visit: Visit) -> object:
+async def may_message(context: RequestContext) -> object:
     """May ``user_id`` write to ``roster_id``? Users ask about themselves."""
-    uid, peer, app = visit.params.entity("user_id"), visit.params.entity("roster_id"), visit.app.app_id
-    if not visit.admin and visit.uid not in (uid, peer):
+    uid, peer, app = context.params.entity("user_id"), context.params.entity("roster_id"), context.app.app_id
+    if not context.admin and context.uid not in (uid, peer):
         raise CallError(Refusal.PERMISSION_DENIED, "user_id or roster_id has to be the caller")
-    if uid not in await accounts(visit.shards, app, [uid]):
+    if uid not in await accounts(context.shards, app, [uid]):
         raise CallError(Refusal.NO_SUCH_USER)
-    state = await ask(visit.shards, peer, PeerQuery(peer, uid, app))
+    state = await ask(context.shards, peer, PeerQuery(peer, uid, app))
     if not state.exists:
         raise CallError(Refusal.NO_SUCH_USER)
-    return not state.barred and (state.friend or visit.services.config.accounts_of(app).strangers_may_chat)
+    return not state.barred and (state.friend or context.services.config.accounts_of(app).strangers_may_chat)
 
 
-async def friends(visit: Visit) -> object:
+async def friends(context: RequestContext) -> object:
     """Ids and names of the caller's friends."""
-    uids = await ask(visit.shards, visit.uid, ListFriends(visit.uid))
-    found = await accounts(visit.shards, visit.app.app_id, uids)
+    uids = await ask(context.shards, context.uid, ListFriends(context.uid))
+    found = await accounts(context.shards, context.app.app_id, uids)
     return [{"user_id": uid, "name": found[uid].username} for uid in uids if uid in found]
 
 
-async def _befriend(visit: Visit, uid: int, reason: str, alias: str) -> int:
-    shards = visit.shards
-    request = ApplyFriend(uid, visit.uid, visit.app.app_id, reason=reason, alias=alias)
+async def _befriend(context: RequestContext, uid: int, reason: str, alias: str) -> int:
+    shards = context.shards
+    request = ApplyFriend(uid, context.uid, context.app.app_id, reason=reason, alias=alias)
     friends_now = await ask(shards, uid, request)
-    if not friends_now and visit.admin:
-        await ask(shards, uid, AnswerApplication(uid, visit.uid, accept=True))
+    if not friends_now and context.admin:
+        await ask(shards, uid, AnswerApplication(uid, context.uid, accept=True))
     return uid
 
 

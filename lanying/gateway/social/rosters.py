@@ -27,7 +27,7 @@ from lanying.bus.messages import (
     SetRelation,
 )
 from lanying.bus.shards import accounts, ask, ask_name
-from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Page, Visit
+from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Page, RequestContext
 
 BLOCKED: Final = 3
 """``relation`` of somebody the caller has blocked, friend or not."""
@@ -53,68 +53,68 @@ def item(info: AccountInfo, notes: RelationInfo) -> dict[str, Any]:
     }
 
 
-async def friend_ids(visit: Visit) -> object:
+async def friend_ids(context: RequestContext) -> object:
     """Ids of the caller's friends, all of them unless a ``limit`` is given."""
-    limit = visit.params.number("limit", PAGE, least=1, most=PAGE)
-    after = visit.params.number("cursor", 0, most=MAX_ENTITY_ID)
-    found = await ask(visit.shards, visit.uid, ListFriends(visit.uid, after, limit))
+    limit = context.params.number("limit", PAGE, least=1, most=PAGE)
+    after = context.params.number("cursor", 0, most=MAX_ENTITY_ID)
+    found = await ask(context.shards, context.uid, ListFriends(context.uid, after, limit))
     return _page(found, limit, str(found[-1]) if found else "")
 
 
-async def details(visit: Visit) -> object:
+async def details(context: RequestContext) -> object:
     """One item for each existing id asked, strangers and the caller included (xsync rule 22)."""
-    wanted = [uid for uid in visit.params.entities("list") if 0 < uid <= MAX_ENTITY_ID]
-    found = await accounts(visit.shards, visit.app.app_id, wanted)
-    return await _items(visit, [found[uid] for uid in wanted if uid in found])
+    wanted = [uid for uid in context.params.entities("list") if 0 < uid <= MAX_ENTITY_ID]
+    found = await accounts(context.shards, context.app.app_id, wanted)
+    return await _items(context, [found[uid] for uid in wanted if uid in found])
 
 
-async def by_id(visit: Visit) -> object:
+async def by_id(context: RequestContext) -> object:
     """Look somebody up by id."""
-    return await one(visit, visit.params.entity("user_id"))
+    return await one(context, context.params.entity("user_id"))
 
 
-async def by_name(visit: Visit) -> object:
+async def by_name(context: RequestContext) -> object:
     """Look somebody up by user name."""
-    app, name = visit.app.app_id, visit.params.text("username", most=limits.NAME_FIELD_CHARS)
-    uid = await ask_name(visit.shards, app, name, FindName(app, name))
+    app, name = context.app.app_id, context.params.text("username", most=limits.NAME_FIELD_CHARS)
+    uid = await ask_name(context.shards, app, name, FindName(app, name))
     if not uid:
         raise CallError(Refusal.NO_SUCH_USER)
-    return await one(visit, uid)
+    return await one(context, uid)
 
 
-async def apply(visit: Visit) -> object:
+async def apply(context: RequestContext) -> object:
     """Ask somebody to be friends."""
-    params, other = visit.params, visit.params.entity("user_id")
+    params, other = context.params, context.params.entity("user_id")
     request = ApplyFriend(
         other,
-        visit.uid,
-        visit.app.app_id,
+        context.uid,
+        context.app.app_id,
         reason=params.text("reason", ""),
         alias=params.text("alias", ""),
         answer=params.text("auth_answer", ""),
     )
-    await ask(visit.shards, other, request)
+    await ask(context.shards, other, request)
     return True
 
 
-async def accept(visit: Visit) -> object:
+async def accept(context: RequestContext) -> object:
     """Accept a friend request."""
-    request = AnswerApplication(visit.uid, visit.params.entity("user_id"), accept=True)
-    return await ask(visit.shards, visit.uid, request)
+    request = AnswerApplication(context.uid, context.params.entity("user_id"), accept=True)
+    return await ask(context.shards, context.uid, request)
 
 
-async def decline(visit: Visit) -> object:
+async def decline(context: RequestContext) -> object:
     """Decline a friend request."""
-    other, reason = visit.params.entity("user_id"), visit.params.text("reason", "")
-    request = AnswerApplication(visit.uid, other, accept=False, reason=reason)
-    return await ask(visit.shards, visit.uid, request)
+    other, reason = context.params.entity("user_id"), context.params.text("reason", "")
+    request = AnswerApplication(context.uid, other, accept=False, reason=reason)
+    return await ask(context.shards, context.uid, request)
 
 
-async def applications(visit: Visit) -> object:
+async def applications(context: RequestContext) -> object:
     """Friend requests received, latest first."""
-    limit = visit.params.number("limit", PAGE, least=1, most=PAGE)
-    request = ListApplications(visit.uid, _place(visit.params.text("cursor", "")), limit)
-    found = await ask(visit.shards, visit.uid, request)
+    limit = context.params.number("limit", PAGE, least=1, most=PAGE)
+    request = ListApplications(context.uid, _place(context.params.text("cursor", "")), limit)
+    found = await ask(context.shards, context.uid, request)
     data = [
         {
             "user_id": row.applicant,
@@ -127,67 +127,67 @@ async def applications(visit: Visit) -> object:
     return _page(data, limit, f"{found[-1].created_ms}-{found[-1].applicant}" if found else "")
 
 
-async def delete(visit: Visit) -> object:
+async def delete(context: RequestContext) -> object:
     """End a friendship; no error when there is none."""
-    await ask(visit.shards, visit.uid, DeleteFriend(visit.uid, visit.params.entity("user_id")))
+    await ask(context.shards, context.uid, DeleteFriend(context.uid, context.params.entity("user_id")))
     return True
 
 
-async def set_notes(visit: Visit) -> object:
+async def set_notes(context: RequestContext) -> object:
     """Remark, extension and mute of somebody; what is not given stays."""
-    params = visit.params
-    other = await _existing(visit)
+    params = context.params
+    other = await _existing(context)
     request = SetRelation(
-        visit.uid,
+        context.uid,
         other,
         alias=params.text("alias") if "alias" in params else None,
         ext=params.text("ext") if "ext" in params else None,
         mute_notification=params.switch("mute_notification") if "mute_notification" in params else None,
     )
-    return await ask(visit.shards, visit.uid, request)
+    return await ask(context.shards, context.uid, request)
 
 
-async def block(visit: Visit) -> object:
+async def block(context: RequestContext) -> object:
     """Block somebody."""
-    other = await _existing(visit)
-    return await ask(visit.shards, visit.uid, Block(visit.uid, other, True))
+    other = await _existing(context)
+    return await ask(context.shards, context.uid, Block(context.uid, other, True))
 
 
-async def unblock(visit: Visit) -> object:
+async def unblock(context: RequestContext) -> object:
     """Unblock somebody."""
-    other = await _existing(visit)
-    return await ask(visit.shards, visit.uid, Block(visit.uid, other, False))
+    other = await _existing(context)
+    return await ask(context.shards, context.uid, Block(context.uid, other, False))
 
 
-async def blocked_ids(visit: Visit) -> object:
+async def blocked_ids(context: RequestContext) -> object:
     """Ids the caller has blocked."""
-    return await ask(visit.shards, visit.uid, ListBlocked(visit.uid))
+    return await ask(context.shards, context.uid, ListBlocked(context.uid))
 
 
-async def one(visit: Visit, uid: int) -> dict[str, Any]:
+async def one(context: RequestContext, uid: int) -> dict[str, Any]:
     """A user as a roster item of the caller. :raises CallError: 10000, 10021 the account was closed"""
-    info = (await accounts(visit.shards, visit.app.app_id, [uid])).get(uid)
+    info = (await accounts(context.shards, context.app.app_id, [uid])).get(uid)
     if info is None:
         raise CallError(Refusal.NO_SUCH_USER)
     if info.state == STATE_DELETED:
         raise CallError(Refusal.ACCOUNT_CLOSED)
-    return (await _items(visit, [info]))[0]
+    return (await _items(context, [info]))[0]
 
 
-async def _items(visit: Visit, infos: list[AccountInfo]) -> list[dict[str, Any]]:
+async def _items(context: RequestContext, infos: list[AccountInfo]) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     for start in range(0, len(infos), limits.REST_IDS_PER_CALL):
         part = infos[start : start + limits.REST_IDS_PER_CALL]
-        request = GetRelations(visit.uid, [info.uid for info in part])
-        notes = await ask(visit.shards, visit.uid, request)
+        request = GetRelations(context.uid, [info.uid for info in part])
+        notes = await ask(context.shards, context.uid, request)
         items += map(item, part, notes)
     return items
 
 
-async def _existing(visit: Visit) -> int:
+async def _existing(context: RequestContext) -> int:
     """The id in ``user_id``, of a user of the same app. :raises CallError: 10000"""
-    uid = visit.params.entity("user_id")
-    if uid not in await accounts(visit.shards, visit.app.app_id, [uid]):
+    uid = context.params.entity("user_id")
+    if uid not in await accounts(context.shards, context.app.app_id, [uid]):
         raise CallError(Refusal.NO_SUCH_USER)
     return uid
 

@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from lanying.base import limits
 from lanying.base.peers import Proxies
 from lanying.gateway.http.connection import Hall
-from lanying.gateway.server import Adopter
+from lanying.gateway.server import HttpServer
 from lanying.testing.poll import eventually
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -30,13 +30,13 @@ class World:
     """An application on adopted sockets.
 
     :ivar served: paths asked for
-    :ivar adopter: the server
+    :ivar server: the server
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, hall: Hall | None = None) -> None:
         self.loop = loop
         self.served: list[str] = []
-        self.adopter = Adopter(self._app, loop, hall)
+        self.server = HttpServer(self._app, loop, hall)
         self.clients: list[socket.socket] = []
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
@@ -60,7 +60,7 @@ class World:
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         self.clients.append(theirs)
-        self.adopter.adopt(ours, first, address)
+        self.server.adopt(ours, first, address)
         return theirs
 
     async def flood(self, client: socket.socket, data: bytes, upto: int) -> int:
@@ -89,7 +89,7 @@ class World:
 
     async def gone(self) -> None:
         """Somebody was served, and all connections are closed."""
-        await eventually("all closed", lambda: self.served and not self.adopter.connections)
+        await eventually("all closed", lambda: self.served and not self.server.connections)
 
 
 Run = Callable[..., Any]
@@ -106,7 +106,7 @@ def run(request: pytest.FixtureRequest) -> Run:
             finally:
                 for client in world.clients:
                     client.close()
-                await world.adopter.drain(1.0)
+                await world.server.drain(1.0)
 
         loop = request.param()
         try:
@@ -260,7 +260,7 @@ def test_one_peer_has_its_share_of_connections_and_its_idlest_makes_room(run: Ru
         for client in (*others, honest):
             answer = await world.loop.sock_recv(client, 65536)
             assert answer.startswith(b"HTTP/1.1 200 ")
-        return world.adopter.connections, await world.end(first), answer
+        return world.server.connections, await world.end(first), answer
 
     connections, evicted, answer = run(talk, Hall(total=10, each=3))
     assert connections == 4
@@ -285,7 +285,7 @@ def test_a_drain_does_not_wait_for_those_who_do_not_read(run: Run) -> None:
             world.connect(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
         await eventually("all served", lambda: len(world.served) == 5)
         begun = world.loop.time()
-        await world.adopter.drain(0.2)
+        await world.server.drain(0.2)
         return world.loop.time() - begun
 
     assert run(talk) < 1.0
