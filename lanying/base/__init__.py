@@ -7,7 +7,8 @@
 - ``clock`` ``rate`` ``lag`` ``histogram``:
   time, how often something may happen, how late a loop is, durations in buckets
 - ``states``: state machines as tables
-- ``logs`` ``context``: the log of every process, and the request that a line belongs to
+- ``logs`` ``log_file`` ``watched`` ``context``:
+  the log of every process, users with a level of their own, and the request that a line belongs to
 - ``peers`` ``places``: who a client is by address, and a fair share of connections
 - ``texts`` ``jsons`` ``paths`` ``words``: text files, JSON of others, paths, the word filter
 - ``failpoints``: named places where tests let a process die, stall or fail

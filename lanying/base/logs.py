@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from lanying.base import limits, log_file
+from lanying.base import log_file, watched
 from lanying.base.context import request_id
 
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -102,44 +102,13 @@ def set_level(module: str, level: str) -> None:
 
 # --- one user ---
 
-watched: Final[dict[int, tuple[int, float]]] = {}
-"""Users with a level of their own: it (as in :mod:`logging`), and until when, monotonic. Empty: nobody costs anything."""
-_users = logging.getLogger("lanying.users")
-_users.setLevel(logging.DEBUG)
-
-
-def watch(uid: int, level: str, seconds: float) -> None:
-    """Give a user a level of their own for a while; 0: no more. With too many, the one that ends first is forgotten."""
-    now = time.monotonic()
-    watching()
-    watched.pop(uid, None)
-    if seconds > 0:
-        if len(watched) >= limits.WATCHED_USERS:
-            del watched[min(watched, key=lambda other: watched[other][1])]
-        watched[uid] = (logging.getLevelNamesMapping()[level.upper()], now + min(seconds, limits.WATCH_S))
-
-
-def watching() -> bool:
-    """Is any per-user level active? Forgets those whose time is over."""
-    if watched:
-        now = time.monotonic()
-        for uid in [uid for uid, (_, until) in watched.items() if until <= now]:
-            del watched[uid]
-    return bool(watched)
-
-
-def wants(uid: int, level: int) -> bool:
-    """Has the user a level of their own that takes this one?"""
-    entry = watched.get(uid)
-    return entry is not None and level >= entry[0] and time.monotonic() < entry[1]
-
 
 def about(log: logging.Logger, level: int, uid: int, text: str, *values: object) -> None:
     """A line about a user, in a process's log if its level or their own takes it. ``text`` has ``uid=%d`` first."""
     if log.isEnabledFor(level):
         log.log(level, text, uid, *values)
-    elif wants(uid, level):
-        _users.log(level, text, uid, *values)
+    elif watched.wants(uid, level, time.monotonic()):
+        watched.log.log(level, text, uid, *values)
 
 
 # --- followers ---

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -13,15 +13,33 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
-from lanying.config.schema import Accounts
 
 T = TypeVar("T")
+
+
+class PasswordRules(Protocol):
+    """What a configuration says about passwords."""
+
+    @property
+    def argon2_passes(self) -> int:
+        """Rounds of a hash."""
+        ...
+
+    @property
+    def argon2_memory_kib(self) -> int:
+        """Memory of a hash."""
+        ...
+
+    @property
+    def password_min_chars(self) -> int:
+        """Of a new password."""
+        ...
 
 
 class Passwords:
     """Hashes and verifies with the parameters of the configuration."""
 
-    def __init__(self, config: Accounts) -> None:
+    def __init__(self, config: PasswordRules) -> None:
         self._hasher = PasswordHasher(config.argon2_passes, config.argon2_memory_kib, parallelism=1)
         self._threads = ThreadPoolExecutor(limits.PASSWORD_THREADS, thread_name_prefix="password")
         self._min_chars = config.password_min_chars

@@ -14,7 +14,7 @@ import signal
 
 import uvloop
 
-from lanying.base import limits
+from lanying.base import failpoints, limits
 from lanying.base.errors import LanyingError, StoreFull
 from lanying.base.lag import Lag
 from lanying.base.logs import setup
@@ -103,6 +103,7 @@ def run(kind: type[Process]) -> int:
     :data:`EXIT_CONFIG`: configuration or data do not allow a start, the log says what to change. 1: another start may do better.
     """
     launch = Launch.read()
+    failpoints.here(launch.name)
     setup(launch.name, launch.config.log_level, launch.config.log_format)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)

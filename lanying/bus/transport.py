@@ -17,7 +17,8 @@ from typing import Protocol
 import msgspec
 import zmq
 
-from lanying.base import limits, logs
+from lanying.base import limits, logs, watched
+from lanying.base.clock import monotonic
 from lanying.base.context import serving
 from lanying.bus.messages import Call, Envelope, LogControl, LogLine, Message, Reply, decode_envelope, encode
 
@@ -236,7 +237,7 @@ class Bus:
     def _control_log(self, message: LogControl) -> None:
         """Every process on the bus can be told how much to log and to whom."""
         if message.uid:
-            logs.watch(message.uid, message.level, message.watch_s)
+            watched.watch(message.uid, message.level, message.watch_s, monotonic())
         elif message.level:
             logs.set_level(message.module, message.level)
         if message.to:

@@ -30,7 +30,6 @@ from typing import Final
 
 import msgspec
 
-from lanying.base import failpoints
 from lanying.base.errors import DataDirectoryError
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App, Apps, load, settle
@@ -98,7 +97,6 @@ class Launch(msgspec.Struct, frozen=True):
             now = launch.apps
         config, apps = settle(launch.config, now)
         launch = msgspec.structs.replace(launch, config=config, apps=apps)
-        failpoints.here(launch.name)
         if launch.cpu is not None:
             os.sched_setaffinity(0, {launch.cpu})
         return launch

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from lanying.base import limits, logs
+from lanying.base import limits, logs, watched
 from lanying.base.context import request_id, taken
 from lanying.base.errors import CallError
 from lanying.base.rate import RateLimiter
@@ -94,7 +94,7 @@ def _route(services: Services, figures: Metrics, endpoint: Endpoint) -> Callable
         code, response = await _respond(services, endpoint, request)
         response.headers["x-request-id"] = name
         figures.count(endpoint.path, code, services.now() - started)
-        if logs.watched or log.isEnabledFor(logging.DEBUG):
+        if watched.users or log.isEnabledFor(logging.DEBUG):
             uid = request.scope.get(_CALLER, 0)
             logs.about(log, logging.DEBUG, uid, "event=request uid=%d path=%s code=%d", endpoint.path, code)
         return response

@@ -7,6 +7,7 @@ import logging
 import socket
 import sys
 
+from lanying.base.clock import wall_ms
 from lanying.base.peers import Proxies
 from lanying.bus.handoff.sender import Sender
 from lanying.bus.process import Process, run, settle_memory
@@ -27,7 +28,7 @@ class RouterProcess(Process):
         self._gateway = Sender(directory.handoff(GATEWAY), loop)
         self._listener = Listener(
             socket.socket(fileno=launch.fds["listener"]),
-            Doorkeeper(launch.app_list(), directory),
+            Doorkeeper(launch.app_list(), directory, wall_ms),
             directory,
             self._shards,
             self._gateway,

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from lanying.base import limits, logs
+from lanying.base import limits, logs, watched
 from lanying.base.clock import monotonic
 from lanying.base.failpoints import failpoint
 from lanying.base.peers import Proxies, peer_key, plain_address
@@ -296,7 +296,7 @@ class Listener:
                     self._close(guest)
                     return
             elif isinstance(action, ToShard):
-                if logs.watched:
+                if watched.users:
                     text = "event=login uid=%d address=%s shard=%d"
                     logs.about(log, logging.DEBUG, action.login.uid, text, guest.arrival.address, action.shard)
                 self._hand_over(guest, self._shards[action.shard], action.login)
@@ -376,7 +376,7 @@ class Listener:
             guest.places = None
 
     def _log_refusal(self, refusal: Refusal, address: str) -> None:
-        if self._unsaid.first(peer_key(address), self._clock()) or logs.watched:
+        if self._unsaid.first(peer_key(address), self._clock()) or watched.users:
             text = "event=login_refused uid=%d address=%s code=%d reason=%r"
             logs.about(log, logging.INFO, refusal.uid, text, address, refusal.code, refusal.reason)
 

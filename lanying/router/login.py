@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -69,11 +69,13 @@ def claimed_app(token: str) -> str:
 class Doorkeeper:
     """Decides on logins, for all apps of this server, those that are added while it runs included."""
 
-    __slots__ = ("_apps", "_directory")
+    __slots__ = ("_apps", "_directory", "_now_ms")
 
-    def __init__(self, apps: Mapping[str, App], directory: Directory) -> None:
+    def __init__(self, apps: Mapping[str, App], directory: Directory, now_ms: Callable[[], int]) -> None:
+        """:param now_ms: wall milliseconds, for tokens that expire"""
         self._apps = apps
         self._directory = directory
+        self._now_ms = now_ms
 
     def decide(self, payload: bytes, kind: int, address: str, leftover: bytes) -> Handoff | Refuse:
         """The decision on a PROVISION frame.
@@ -119,7 +121,7 @@ class Doorkeeper:
         app = self._apps.get(claimed_app(token))
         if app is None:
             raise TokenError("token of an app unknown here")
-        return tokens.verify(app.token_key, token)
+        return tokens.verify(app.token_key, token, self._now_ms())
 
 
 def refuse_sync(payload: bytes) -> tuple[int, int, str]:

@@ -9,6 +9,7 @@ import logging
 import sys
 from pathlib import Path
 
+from lanying.base import failpoints
 from lanying.base.clock import wall_ms
 from lanying.base.errors import LanyingError
 from lanying.base.failpoints import failpoint
@@ -22,6 +23,7 @@ log = logging.getLogger("lanying.storage")
 def main() -> int:
     """Do it; 0: done or given up cleanly."""
     launch = Launch.read()
+    failpoints.here(launch.name)
     setup(launch.name, launch.config.log_level, launch.config.log_format)
     data = Path(launch.data)
     try:

@@ -5,7 +5,8 @@ import logging
 
 import pytest
 
-from lanying.base import limits, logs
+from lanying.base import logs, watched
+from lanying.base.clock import monotonic
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +17,7 @@ def restored():
     root.handlers[:] = before
     root.setLevel(level)
     logging.getLogger("lanying.some").setLevel(logging.NOTSET)
-    logs.watched.clear()
+    watched.users.clear()
 
 
 def test_text_and_json_say_the_same(capsys):
@@ -66,27 +67,16 @@ def test_a_follower_gets_records_until_its_time_is_over():
 def test_a_level_for_one_user(capsys):
     logs.setup("shard-0", "warning")
     log = logging.getLogger("lanying.some")
-    logs.watch(7, "debug", 60)
-    logs.watch(8, "info", 60)
+    watched.watch(7, "debug", 60, monotonic())
+    watched.watch(8, "info", 60, monotonic())
     for uid in (7, 8, 9):
         logs.about(log, logging.INFO, uid, "event=opened uid=%d sn=%d", 1)
         logs.about(log, logging.DEBUG, uid, "event=frame uid=%d")
-    logs.watch(7, "debug", 0)
+    watched.watch(7, "debug", 0, monotonic())
     logs.about(log, logging.INFO, 7, "event=closed uid=%d")
     shown = [line.partition(" event=")[2] for line in capsys.readouterr().err.splitlines()]
     assert shown == ["opened uid=7 sn=1", "frame uid=7", "opened uid=8 sn=1"]
-    assert logs.watched.keys() == {8}
-
-
-def test_users_with_a_level_are_few_and_not_for_ever(monkeypatch):
-    for uid in range(limits.WATCHED_USERS + 5):
-        logs.watch(uid, "debug", 10 + uid)
-    assert len(logs.watched) == limits.WATCHED_USERS and min(logs.watched) == 5  # those that ended first are gone
-    logs.watch(5, "debug", 1e9)
-    now = logs.time.monotonic()
-    monkeypatch.setattr(logs.time, "monotonic", lambda: now + limits.WATCH_S + 1)
-    assert not logs.wants(5, logging.ERROR)
-    assert not logs.watching() and not logs.watched
+    assert watched.users.keys() == {8}
 
 
 def test_json_keeps_the_process_a_record_is_about(capsys):

@@ -72,7 +72,7 @@ def test_provisioned_accounts_are_found_again(tmp_path: Path) -> None:
     with pytest.raises(LanyingError):
         seed.provision(tmp_path / "data", 20, 3)
     key = bytes.fromhex(__import__("json").loads((tmp_path / "data" / "apps.json").read_text())[0]["key"])
-    assert verify(key, again[0].token).uid == again[0].uid
+    assert verify(key, again[0].token, 0).uid == again[0].uid
 
 
 def test_report_is_one_page_without_references(tmp_path: Path) -> None:

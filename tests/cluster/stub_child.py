@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uvloop
 
+from lanying.base import failpoints
 from lanying.bus.messages import Heartbeat
 from lanying.bus.transport import Bus
 from lanying.cluster.runtime import SUPERVISOR, Launch
@@ -37,6 +38,7 @@ async def serve(launch: Launch, deaf: bool) -> None:
 
 def main() -> None:
     launch = Launch.read()
+    failpoints.here(launch.name)
     note = Path(launch.data).parent / f"misbehave-{launch.name}"
     how = note.read_text().strip() if note.exists() else ""
     if how in ("fail", "refuse"):

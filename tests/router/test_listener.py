@@ -16,6 +16,7 @@ import pytest
 import uvloop
 
 from lanying.base import limits
+from lanying.base.clock import wall_ms
 from lanying.base.ids import slot_of
 from lanying.bus.handoff import wire
 from lanying.bus.handoff.receiver import Receiver
@@ -72,7 +73,7 @@ class World:
         self.socket = listening
         self.router = Listener(
             listening,
-            Doorkeeper({"school": App("school", "School", KEY.hex())}, known),
+            Doorkeeper({"school": App("school", "School", KEY.hex())}, known, wall_ms),
             known,
             {0: self.senders[0], 1: self.senders[1]},
             self.senders[-1],

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lanying.base import tokens
+from lanying.base.clock import wall_ms
 from lanying.bus.handoff.records import Login
 from lanying.cluster.directory import Directory
 from lanying.cluster.runtime import RunDirectory
@@ -24,6 +25,7 @@ UID = 5_000_003
 DOORKEEPER = Doorkeeper(
     {"school": App("school", "School", KEY.hex()), "club": App("club", "Club", OTHER_KEY.hex())},
     Directory(ShardMap.even(4), RunDirectory(Path("/nowhere")), lambda: None),
+    wall_ms,
 )
 
 

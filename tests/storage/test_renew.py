@@ -117,9 +117,9 @@ def test_tokens_end_and_what_else_is_signed_stays(data: Path) -> None:
     renew(data, MAP, START_MS)
     [new] = apps.load(data)
     with pytest.raises(TokenError):
-        tokens.verify(new.token_key, admin)
+        tokens.verify(new.token_key, admin, 0)
     written = (data / apps.TOKEN_FILE).read_text("utf-8").strip()
-    assert tokens.verify(new.token_key, written).role == tokens.ROLE_ADMIN
+    assert tokens.verify(new.token_key, written, 0).role == tokens.ROLE_ADMIN
     assert new.secret == app.secret
     renew(data, MAP, START_MS)
     assert apps.load(data)[0].token_key != new.token_key, "every restore ends them"

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import lanying
 from lanying.admin.visit import CommandError, Visit
-from lanying.base import limits, logs
+from lanying.base import limits, watched
+from lanying.base.clock import monotonic
 from lanying.base.logs import LEVELS
 from lanying.bus.messages import LogControl, LogLine
 from lanying.cluster.runtime import ADMIN
@@ -90,15 +91,15 @@ async def _level_of_user(visit: Visit, wanted: str, chosen: list[str]) -> object
     if not 0 <= minutes <= most:
         raise CommandError(10002, f"--minutes is 1 to {most}, or 0 to end it")
     info = await server.user(server.app(visit.text("app")), visit.text("user"))
-    logs.watching()
-    if minutes and info.uid not in logs.watched and len(logs.watched) >= limits.WATCHED_USERS:
-        others = ", ".join(map(str, logs.watched))
+    watched.active(monotonic())
+    if minutes and info.uid not in watched.users and len(watched.users) >= limits.WATCHED_USERS:
+        others = ", ".join(map(str, watched.users))
         raise CommandError(
             10010, f"{limits.WATCHED_USERS} users have a level already ({others}): end one with --minutes 0"
         )
     how = f"for {minutes} minutes" if minutes else "no more"
     visit.will(f"log lines about {info.username} ({info.uid}) at level {wanted} {how} in {', '.join(chosen)}")
-    logs.watch(info.uid, wanted, minutes * 60)  # ours is the list of all who have one
+    watched.watch(info.uid, wanted, minutes * 60, monotonic())  # ours is the list of all who have one
     for name in chosen:
         server.send(name, LogControl(level=wanted, uid=info.uid, watch_s=minutes * 60))
     return {"uid": info.uid, "level": wanted, "minutes": minutes, "processes": chosen}

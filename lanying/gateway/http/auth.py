@@ -42,7 +42,7 @@ async def authenticate(context: RequestContext, *, admin: bool = False) -> None:
 def identify(context: RequestContext) -> Identity:
     """The identity in the context's token, of its app. :raises CallError: 402"""
     try:
-        identity = verify(context.app.token_key, context.token)
+        identity = verify(context.app.token_key, context.token, context.services.now_ms())
     except TokenError as error:
         raise CallError(Refusal.TOKEN_REJECTED, f"{error}; log in again") from error
     revoked = identity.role == ROLE_ADMIN and identity.epoch < context.app.admin_epoch

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from lanying.base import limits, logs
+from lanying.base import limits, watched
 from lanying.base.ids import message_time_ms
 from lanying.bus.messages import (
     ExplainMessage,
@@ -91,7 +91,7 @@ class Inspection:
         if self.traced:
             now = self._work.tick.now
             self.traced = {uid: entry for uid, entry in self.traced.items() if entry[0] > now}
-        self.watching = bool(self.traced) or logs.watching()
+        self.watching = bool(self.traced) or watched.active(self._work.tick.now)
         return _ReportingTick(tick, self) if self.watching else tick
 
     def trace(self, request: TraceUser) -> int:
@@ -110,7 +110,7 @@ class Inspection:
     def report(self, session: Session, direction: str, data: bytes) -> None:
         """Tell who traces this user about a frame, and to the log if their own level takes it."""
         uid, sn, size = session.uid, session.sn, len(data)
-        entry, logged = self.traced.get(uid), logs.wants(uid, logging.DEBUG)
+        entry, logged = self.traced.get(uid), watched.wants(uid, logging.DEBUG, self._work.tick.now)
         if entry is None and not logged:
             return
         what = describe(data, direction == "in")
@@ -118,16 +118,7 @@ class Inspection:
             message = Traced(uid, sn, self._work.now_ms, direction, what, size)
             self._work.tick.envelopes.append((entry[1], message))
         if logged:
-            logs.about(
-                log,
-                logging.DEBUG,
-                uid,
-                "event=frame uid=%d sn=%d direction=%s bytes=%d what=%r",
-                sn,
-                direction,
-                size,
-                what,
-            )
+            watched.log.debug("event=frame uid=%d sn=%d direction=%s bytes=%d what=%r", uid, sn, direction, size, what)
 
     # --- one message ---
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lanying.admin.commands.why import story
-from lanying.base import limits, logs
+from lanying.base import limits, watched
 from lanying.bus.messages import ExplainMessage, GetReached, ListSlowReaders, MessageTrace
 from lanying.protocol.schema.xsync_pb2 import MessageOperation
 from lanying.testing.simulation import Simulation, User
@@ -120,7 +120,7 @@ def test_the_log_of_one_user_has_his_frames_without_what_he_writes(caplog: pytes
     sim = Simulation(1)
     alice, bob, carol = sim.user("alice"), sim.user("bob"), sim.user("carol")
     a, b, c = alice.device(), bob.device(), carol.device()
-    logs.watch(alice.uid, "debug", 60)
+    watched.watch(alice.uid, "debug", 60, sim.now)
     try:
         a.send(carol, "the tick before begins to look")
         caplog.clear()
@@ -128,7 +128,7 @@ def test_the_log_of_one_user_has_his_frames_without_what_he_writes(caplog: pytes
         b.send(alice, "a secret for alice")
         c.send(bob, "nobody looks")
     finally:
-        logs.watched.clear()
+        watched.users.clear()
     lines = [record.getMessage() for record in caplog.records if record.name == "lanying.users"]
     assert lines and all(f"uid={alice.uid} sn={a.session.sn} direction=" in line for line in lines), lines
     told = "\n".join(lines)
