@@ -1,0 +1,143 @@
+"""nginx and HAProxy in front, with the settings of docs/proxy.md: the client behind them is who they say, and everything works."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lanying.protocol import frame
+from lanying.protocol.connection import SOCKETIO, XSYNC, wrap_client
+from lanying.protocol.handshake import new_key, upgrade_request
+from lanying.protocol.schema.xsync_pb2 import Frame, Status
+from lanying.testing.cluster import Cluster
+from lanying.testing.poll import until
+from lanying.testing.raw import RawClient, rest
+
+DOCUMENT = (Path(__file__).parents[2] / "docs/proxy.md").read_text()
+BACKEND = "127.0.0.1:8480"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    settings = {"listen_proxies": "127.0.0.1/32", "log_level": "debug"}
+    with Cluster(tmp_path_factory.mktemp("proxied"), shards=1, **settings) as cluster:
+        yield cluster
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def sample(language: str, number: int = 0) -> str:
+    return re.findall(rf"```{language}\n(.*?)```", DOCUMENT, re.DOTALL)[number]
+
+
+def nginx(directory: Path, port: int, backend: str) -> list[str]:
+    """The documented server, without TLS."""
+    text = sample("nginx").replace("listen 443 ssl", f"listen 127.0.0.1:{port}").replace(BACKEND, backend)
+    temporary = "".join(
+        f"{name}_temp_path {directory}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (directory / "nginx.conf").write_text(
+        f"daemon off; pid {directory}/pid; error_log {directory}/error.log;\nevents {{}}\n"
+        f"http {{ access_log off; {temporary}\n{text}\n}}\n"
+    )
+    return ["nginx", "-e", f"{directory}/error.log", "-c", str(directory / "nginx.conf")]
+
+
+def haproxy(directory: Path, port: int, backend: str, number: int) -> list[str]:
+    """A documented pair, without TLS."""
+    text = re.sub(r"bind :443.*", f"bind 127.0.0.1:{port}", sample("haproxy", number)).replace(BACKEND, backend)
+    text = text.replace("X-Forwarded-Proto https", "X-Forwarded-Proto http")
+    (directory / "haproxy.cfg").write_text(f"defaults\n    timeout connect 5s\n{text}")
+    return ["haproxy", "-f", str(directory / "haproxy.cfg")]
+
+
+PROXIES: dict[str, Callable[[Path, int, str], list[str]]] = {
+    "nginx": nginx,
+    "haproxy by HTTP": lambda directory, port, backend: haproxy(directory, port, backend, 0),
+    "haproxy by TCP": lambda directory, port, backend: haproxy(directory, port, backend, 1),
+}
+
+
+@pytest.fixture(params=PROXIES)
+def proxy(request: pytest.FixtureRequest, server: Cluster, tmp_path: Path) -> Iterator[str]:
+    """Address of a proxy in front of the server."""
+    port = free_port()
+    command = PROXIES[request.param](tmp_path, port, server.listen)
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    with (tmp_path / "output").open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+
+    def listening() -> bool:
+        assert process.poll() is None, (tmp_path / "output").read_text()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        until("the proxy listens", listening)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_clients_work_behind_a_proxy_and_are_who_it_says(
+    server: Cluster, proxy: str, request: pytest.FixtureRequest
+) -> None:
+    name = re.sub(r"\W", "", f"{request.node.name}{proxy[-5:]}")[-40:]
+    answer = httpx.post(
+        f"{proxy}/user/register/v2",
+        headers={"app-id": "lanying"},
+        json={"username": name, "password": "correct-horse1"},
+    )
+    assert answer.json()["code"] == 200
+    grant = rest(proxy, "/token/user", {"name": name, "password": "correct-horse1"})
+    assert httpx.get(f"{proxy}/").headers["content-type"].startswith("text/html")
+    where = httpx.get(f"{proxy}/v2/app_dns", params={"app_id": "lanying"}).text
+    assert proxy.removeprefix("http://") in where
+
+    # The attacker behind the proxy names somebody else; the proxy's word counts, and it stands right of theirs.
+    local = httpx.HTTPTransport(local_address="127.0.0.9")
+    with httpx.Client(transport=local) as client:
+        codes = [
+            client.post(
+                f"{proxy}/token/user",
+                headers={"app_id": "lanying", "x-forwarded-for": f"203.0.113.{number}"},
+                json={"name": f"nobody{number}{name}", "password": "wrong12"},
+            ).json()["code"]
+            for number in range(150)
+        ]
+    assert codes.count(10028) >= 45
+    assert rest(proxy, "/token/user", {"name": name, "password": "correct-horse1"})["user_id"] == grant["user_id"]
+
+    for kind in (SOCKETIO, XSYNC):
+        raw = RawClient(proxy, kind)
+        raw.put(frame.provision(grant["user_id"], grant["token"], "guid"))
+        command, found = raw.get()
+        assert (command, found.status.code) == (Frame.PROVISION, Status.OK)
+        raw.socket.close()
+
+
+def test_a_websocket_behind_a_proxy_has_the_address_of_its_client(server: Cluster, proxy: str) -> None:
+    port = int(proxy.rpartition(":")[2])
+    source = f"127.0.0.{20 + len(server.log_file.read_text()) % 200}"
+    client = socket.create_connection(("127.0.0.1", port), source_address=(source, 0))
+    client.sendall(
+        upgrade_request("im.example", "/", new_key()) + wrap_client(XSYNC, frame.provision(7, "no token", "guid"))
+    )
+    until(
+        "the refusal in the log",
+        lambda: re.search(rf"login_refused uid=7 address={re.escape(source)} ", server.log_file.read_text()),
+    )
+    client.close()
