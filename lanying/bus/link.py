@@ -217,3 +217,21 @@ class LinkReceiver:
         self.seen += count - skip
         assert 0 <= skip <= count
         return skip
+
+
+def bundles(items: list[bytes]) -> list[bytes]:
+    """Encoded link messages as few MessagePack arrays of at most ``LINK_BUNDLE_BYTES`` (a larger message goes alone)."""
+    found: list[bytes] = []
+    start = size = 0
+    for at, item in enumerate(items):
+        size += len(item)
+        if size > limits.LINK_BUNDLE_BYTES and at > start:
+            found.append(_array(items[start:at]))
+            start, size = at, len(item)
+    found.append(_array(items[start:]))
+    return found
+
+
+def _array(items: list[bytes]) -> bytes:
+    """MessagePack array 16 of encoded items. By hand: a :class:`msgspec.Raw` for each message costs 0.3 us more."""
+    return b"\xdc%b%b" % (len(items).to_bytes(2, "big"), b"".join(items))

@@ -18,7 +18,6 @@ from typing import Any, Union
 
 import msgspec
 
-from lanying.base import limits
 from lanying.bus.messages.accounts import *  # noqa: F403
 from lanying.bus.messages.base import AdminRequest as AdminRequest
 from lanying.bus.messages.base import Envelope as Envelope
@@ -62,21 +61,3 @@ def decode_result(request: Question[R], answer: bytes) -> R:
     """The result of ``request`` from the bytes of its reply. :raises msgspec.DecodeError: it is something else"""
     result: R = _result_decoder(type(request)).decode(answer)
     return result
-
-
-def bundles(items: list[bytes]) -> list[bytes]:
-    """Encoded link messages as few MessagePack arrays of at most ``LINK_BUNDLE_BYTES`` (a larger message goes alone)."""
-    found: list[bytes] = []
-    start = size = 0
-    for at, item in enumerate(items):
-        size += len(item)
-        if size > limits.LINK_BUNDLE_BYTES and at > start:
-            found.append(_array(items[start:at]))
-            start, size = at, len(item)
-    found.append(_array(items[start:]))
-    return found
-
-
-def _array(items: list[bytes]) -> bytes:
-    """MessagePack array 16 of encoded items. By hand: a :class:`msgspec.Raw` for each message costs 0.3 us more."""
-    return b"\xdc%b%b" % (len(items).to_bytes(2, "big"), b"".join(items))

@@ -15,8 +15,8 @@ shard has said what it knows, and bundles made meanwhile are numbered anew behin
 from __future__ import annotations
 
 from lanying.base import limits
-from lanying.bus.link import LinkReceiver, LinkSender
-from lanying.bus.messages import LinkAck, LinkBatch, bundles
+from lanying.bus.link import LinkReceiver, LinkSender, bundles
+from lanying.bus.messages import LinkAck, LinkBatch
 from lanying.cluster.runtime import shard_name
 from lanying.shard.core.tick import Tick
 from lanying.shard.store import schema
@@ -37,6 +37,7 @@ class Outbox:
         self._store = store
         self._found: dict[int, int] = {}
         self._index = index
+        self._process = [shard_name(peer) for peer in range(shards)]
         self.senders: dict[int, LinkSender] = {}
         self.receivers: dict[int, LinkReceiver] = {}
         self._told: dict[int, int] = {}
@@ -55,7 +56,7 @@ class Outbox:
     def greet(self, tick: Tick) -> None:
         """Tell every shard what of its link is committed here, so it sends the rest: the first thing after a start."""
         for peer, receiver in self.receivers.items():
-            tick.envelopes.append((shard_name(peer), LinkAck(self._index, receiver.seen, rewind=True)))
+            tick.envelopes.append((self._process[peer], LinkAck(self._index, receiver.seen, rewind=True)))
 
     def seal(self, tick: Tick) -> None:
         """Number the tick's link messages into its batch, and note what it applied."""
@@ -64,7 +65,7 @@ class Outbox:
         for peer, rewind in tick.acknowledge.items():
             seen = self.receivers[peer].seen
             if rewind:
-                tick.envelopes.append((shard_name(peer), LinkAck(self._index, seen, rewind)))
+                tick.envelopes.append((self._process[peer], LinkAck(self._index, seen, rewind)))
                 continue
             batch.put(schema.LINKS, b"in" + schema.pack_u16(peer), schema.pack_u64(seen))
             self.untold.add(peer)
@@ -134,19 +135,21 @@ class Outbox:
         for peer, sender in self.senders.items():
             if sender.held and tick.now - sender.progress_at > limits.LINK_RESEND_MAX_S:
                 sender.progress_at = tick.now
-                tick.envelopes.append((shard_name(peer), LinkAck(self._index, self.receivers[peer].seen, rewind=True)))
+                tick.envelopes.append(
+                    (self._process[peer], LinkAck(self._index, self.receivers[peer].seen, rewind=True))
+                )
             sender.tick(tick.now)
 
     def _send(self, tick: Tick, peer: int, first: int, items: list[bytes]) -> None:
         self.untold.discard(peer)
         seen = self._told[peer] = self.receivers[peer].seen
         oldest = self.senders[peer].trimmed + 1
-        tick.envelopes.append((shard_name(peer), LinkBatch(self._index, first, items, oldest, seen)))
+        tick.envelopes.append((self._process[peer], LinkBatch(self._index, first, items, oldest, seen)))
 
     def _tell(self, tick: Tick, peer: int) -> None:
         self.untold.discard(peer)
         seen = self._told[peer] = self.receivers[peer].seen
-        tick.envelopes.append((shard_name(peer), LinkAck(self._index, seen)))
+        tick.envelopes.append((self._process[peer], LinkAck(self._index, seen)))
 
     def _trim(self, batch: Batch, peer: int, sender: LinkSender) -> None:
         start, stop = schema.pack_outbox(peer, sender.trimmed + 1), schema.pack_outbox(peer, sender.acknowledged + 1)

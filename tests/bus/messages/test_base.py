@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lanying.bus import messages as m
+from lanying.bus.link import bundles
 from lanying.bus.messages.base import AREAS, kinds, result_type
 
 TAGGED = list(dict.fromkeys(kinds(m.Message)))
@@ -91,7 +92,7 @@ def test_an_answer_is_decoded_as_the_call_says() -> None:
 
 def test_bundles_are_arrays_of_the_items_unparsed() -> None:
     items = [m.encode(m.Unseat(uid, 2)) for uid in range(40)]
-    [bundle] = m.bundles(items)
+    [bundle] = bundles(items)
     assert m.decode_bundle(bundle) == [m.Unseat(uid, 2) for uid in range(40)]
 
 

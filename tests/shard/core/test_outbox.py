@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lanying.base import limits
-from lanying.bus.link import LinkReceiver, LinkSender
-from lanying.bus.messages import Barred, Deliver, bundles, decode_bundle, encode
+from lanying.bus.link import LinkReceiver, LinkSender, bundles
+from lanying.bus.messages import Barred, Deliver, decode_bundle, encode
 from lanying.config.schema import Config, Storage
 from lanying.storage.verify import verify_links, verify_store
 from tests.shard.chat.test_chat import pair
