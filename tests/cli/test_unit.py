@@ -30,6 +30,13 @@ def lines(service):
     return service.unit.read_text().splitlines()
 
 
+def test_what_grows_does_not_take_the_machine_along(service):
+    install(service)
+    unit = lines(service)
+    assert {"MemoryHigh=75%", "MemoryMax=90%", "OOMPolicy=continue", "TasksMax=1024"} <= set(unit)
+    assert not [line for line in unit if line.startswith("OOMScoreAdjust=-")], "the kernel would end the others first"
+
+
 def test_install_writes_the_unit_and_a_first_configuration(tmp_path):
     service = Service(tmp_path, "chat", "/etc/lanying/lanying.toml", "/srv/chat", "[::]:8480", "pi3", "/opt/bin/python")
     done = install(service)

@@ -25,7 +25,7 @@ async def new_code(context: RequestContext) -> object:
     """A code for a screen to show: ``url`` is what to draw."""
     _throttle(context)
     code = await code_book.keep(context, code_book.QR_LOGIN, "", _LIFETIME_MS)
-    url = f"{context.scheme}://{context.host}/app/qr_login?app_id={quote(context.app.app_id)}&qr_code={code}"
+    url = f"{context.base_url}/app/qr_login?app_id={quote(context.app.app_id)}&qr_code={code}"
     return {"qr_code": code, "qrcode_id": code, "url": url, "expired": context.services.now_ms() + _LIFETIME_MS}
 
 
