@@ -12,7 +12,7 @@ Data directory (mode 0700)::
     notifiers.json       vendor certificates, encrypted with notifiers.key (mode 0600)
     lock                 held by the supervisor, contains its pid
     shard-<n>/           RocksDB of one shard
-    files/objects/       uploaded files and what was made of them (:mod:`lanying.gateway.files.objects`)
+    files/objects/       uploaded files and what was made of them (:mod:`lanying.gateway.services.objects`)
     files/incoming/      uploads under way
     cold-path            directory of the cold stores, if there are any
     run/                 sockets: bus-<process>.ipc, handoff-<process>.sock, control.ipc, admin.ipc, admin-events.ipc;

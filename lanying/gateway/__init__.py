@@ -12,9 +12,11 @@ Rooms:
 ``accounts``   registration, log in, phones, profiles, administration of users
 ``social``     friends and blocks
 ``groups``     groups, their members, entry, announcements and shared files
-``messages``   send, recall, history, unread; where pushes go and push tasks
-``files``      uploads, downloads, and where files are kept
+``messages``   send, recall, history, unread; push tasks
+``files``      uploads and downloads
+``services``   what handlers of all rooms share, without any request: limits, the file store, SMS
 
 Each area is a table ``ENDPOINTS`` of its module, which ``app`` joins. Reasons for refusals are in
-:mod:`lanying.base.refusals`. Rooms import ``http`` and each other's helpers, never ``app``.
+:mod:`lanying.base.refusals`. Areas stand on ``http``, ``http``
+on ``services``; of each other they know only ``accounts``, and none knows ``app``.
 """

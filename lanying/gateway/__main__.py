@@ -23,10 +23,10 @@ from lanying.cluster.runtime import ADMIN, SUPERVISOR, Launch
 from lanying.config.runtime import RuntimeSettings
 from lanying.gateway.app import build
 from lanying.gateway.http.connection import Hall
-from lanying.gateway.http.endpoint import Services
 from lanying.gateway.http.metrics import Metrics, ProcessCollector
 from lanying.gateway.http.metrics_page import DEADLINE_S, MetricsPage, ProcessRows
 from lanying.gateway.server import HttpServer
+from lanying.gateway.services.services import Services
 from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.supervisor import control
 

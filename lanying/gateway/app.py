@@ -26,19 +26,29 @@ from lanying.base.rate import RateLimiter
 from lanying.base.refusals import DONE, Refusal
 from lanying.config.apps import App
 from lanying.gateway import admin
-from lanying.gateway.accounts import code_logins, discovery, phones, registration, sign_in, user_administration, users
+from lanying.gateway.accounts import (
+    code_logins,
+    discovery,
+    phones,
+    push_bindings,
+    registration,
+    sign_in,
+    user_administration,
+    users,
+)
 from lanying.gateway.contract import not_offered, openapi
 from lanying.gateway.files import downloads, files
 from lanying.gateway.groups import groups
 from lanying.gateway.http import pages
 from lanying.gateway.http.auth import authenticate, has_token
-from lanying.gateway.http.endpoint import Endpoint, Page, Raw, RequestContext, Services
+from lanying.gateway.http.endpoint import Endpoint, Page, Raw, RequestContext
 from lanying.gateway.http.error_codes import HTTP_STATUS
 from lanying.gateway.http.first_call import FirstCall
 from lanying.gateway.http.front import Front
 from lanying.gateway.http.metrics import Metrics
 from lanying.gateway.http.params import parse
-from lanying.gateway.messages import messages, push_bindings, push_tasks
+from lanying.gateway.messages import messages, push_tasks
+from lanying.gateway.services.services import Services
 from lanying.gateway.social import roster_administration, rosters
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from lanying.config.apps import App
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Accounts, Config
 from lanying.gateway.app import build
-from lanying.gateway.http.endpoint import Services
+from lanying.gateway.services.services import Services
 from lanying.shard.accounts.accounts import load as load_account
 from lanying.testing.shards import Notice, NotingSimulation
 from lanying.testing.simulation import Simulation

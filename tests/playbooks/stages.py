@@ -21,7 +21,7 @@ from lanying.config.apps import App
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Accounts, Config
 from lanying.gateway.app import build
-from lanying.gateway.http.endpoint import Services
+from lanying.gateway.services.services import Services
 from lanying.protocol.schema.xsync_pb2 import Meta, SyncDL
 from lanying.testing.cluster import Cluster
 from lanying.testing.playbook import Line

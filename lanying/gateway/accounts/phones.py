@@ -17,10 +17,10 @@ from lanying.bus.messages import GetCredentials, SetPassword, UpdateAccount
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.accounts import code_book, handles
 from lanying.gateway.accounts.sign_in import check_password
-from lanying.gateway.accounts.sms import SmsProvider
 from lanying.gateway.accounts.users import me
 from lanying.gateway.http.auth import authenticate
 from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Raw, RequestContext
+from lanying.gateway.services.sms import SmsProvider
 
 _CAPTCHA: Final = "ABCDEFGHJKLMNPRSTUVWXY3456789"
 _CAPTCHA_CHARS: Final = 4

@@ -12,12 +12,12 @@ from lanying.base.refusals import Refusal
 from lanying.bus.messages import AccountInfo, ClaimAccount, UpdateAccount
 from lanying.bus.shards import accounts, ask, ask_name
 from lanying.gateway.accounts import handles
+from lanying.gateway.accounts.push_bindings import bind_alias
 from lanying.gateway.accounts.users import settings_of
 from lanying.gateway.http.auth import is_admin
 from lanying.gateway.http.batch import each
 from lanying.gateway.http.endpoint import POST, Endpoint, RequestContext
 from lanying.gateway.http.params import Params
-from lanying.gateway.messages.push_bindings import bind_alias
 
 _TAIL: Final = "abcdefghijkmnpqrstuvwxyz23456789"
 """Without characters that look like others."""

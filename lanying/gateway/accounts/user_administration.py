@@ -35,12 +35,12 @@ from lanying.bus.messages import (
 from lanying.bus.shards import accounts, ask, ask_shard
 from lanying.gateway.accounts import handles
 from lanying.gateway.accounts.phones import bind_phone
+from lanying.gateway.accounts.push_bindings import bind_alias
 from lanying.gateway.accounts.sign_in import check_password
 from lanying.gateway.accounts.users import PROFILE_TEXTS, me
 from lanying.gateway.http.batch import each
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Page, RequestContext
 from lanying.gateway.http.params import Params
-from lanying.gateway.messages.push_bindings import bind_alias
 
 
 async def users(context: RequestContext) -> object:

@@ -22,12 +22,12 @@ from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import FileRecord
-from lanying.gateway.files import media
 from lanying.gateway.files.file_signs import DOWNLOAD
-from lanying.gateway.files.file_store import object_key
 from lanying.gateway.files.files import record_of, signed
 from lanying.gateway.http.auth import authenticate, is_admin
 from lanying.gateway.http.endpoint import Endpoint, RequestContext
+from lanying.gateway.services import media
+from lanying.gateway.services.file_store import object_key
 
 THUMBNAIL: Final = 2
 COVER: Final = 3

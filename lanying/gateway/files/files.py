@@ -17,11 +17,12 @@ from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import AddFile, CheckFile, FileRecord, GetFile, GetGroups, RemoveFiles
 from lanying.bus.shards import ask
-from lanying.gateway.files import file_signs, media
+from lanying.gateway.files import file_signs
 from lanying.gateway.files.file_signs import DOWNLOAD, UPLOAD, Sign
-from lanying.gateway.files.file_store import object_key
 from lanying.gateway.files.receiving import Received, receive
 from lanying.gateway.http.endpoint import GET, Endpoint, RequestContext
+from lanying.gateway.services import media
+from lanying.gateway.services.file_store import object_key
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,7 @@
 """What every request handler stands on.
 
 ``connection``   one HTTP connection and its limits
+``front``        what every request passes on its way in and out
 ``endpoint``     a table row per path; what a handler gets and gives
 ``params``       parameters from query or body, lenient about both
 ``auth``         who is calling: tokens, admins acting as users

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
 
-from lanying.base import limits
-from lanying.base.clock import monotonic, wall_ms
-from lanying.base.errors import CallError
-from lanying.base.passwords import Passwords
-from lanying.base.peers import Proxies, peer_key
-from lanying.base.rate import Rate, RateLimiter
-from lanying.base.refusals import Refusal
-from lanying.bus.messages import AdminRequest
-from lanying.bus.messages.base import R
+from lanying.base.peers import peer_key
 from lanying.bus.shards import Shards
 from lanying.config.apps import App
-from lanying.config.notifiers import Notifiers
-from lanying.config.runtime import RuntimeSettings
-from lanying.config.schema import Config
-from lanying.gateway.accounts.guesses import Guesses
-from lanying.gateway.accounts.sms import provider
-from lanying.gateway.accounts.user_cap import UserCap
-from lanying.gateway.files.file_store import FileStore
-from lanying.gateway.http.bodies import Bodies
 from lanying.gateway.http.params import Params
+from lanying.gateway.services.services import Services
 
 GET: Final = ("GET",)
 POST: Final = ("POST",)
@@ -41,78 +25,6 @@ REMOVE: Final = ("POST", "DELETE")
 
 HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 """A Host header that may be repeated to clients."""
-SMS_PER_MINUTE: Final = 1
-"""To one number: each may cost money, and somebody's patience."""
-CODES_PER_MINUTE: Final = 60
-"""SMS, captchas, QR codes for one address."""
-
-
-def per_second(most: int) -> RateLimiter | None:
-    """Limits requests, None: any number is fine. A client that has been away may ask for :data:`limits.REQUEST_BURST_S` at once."""
-    burst_s = limits.REQUEST_BURST_S
-    return RateLimiter(Rate(most * burst_s, burst_s), limits.GUESS_KEYS) if most else None
-
-
-def per_minute(most: int) -> RateLimiter:
-    """Limits what is tried, guessed or paid for."""
-    return RateLimiter(Rate(most, 60.0), limits.GUESS_KEYS)
-
-
-class AskAdmin(Protocol):
-    """Asks the admin process."""
-
-    async def __call__(self, request: AdminRequest[R], /) -> R:
-        """:raises CallError: refused or 503"""
-        ...
-
-
-async def nobody(request: AdminRequest[R]) -> R:
-    """Where there is no admin process."""
-    raise CallError(Refusal.UNAVAILABLE, "there is no admin process here")
-
-
-class Services:
-    """What all handlers share.
-
-    :param data: the data directory, for files and the supervisor's control socket
-    :param ask_admin: asks the admin process
-    """
-
-    def __init__(
-        self,
-        settings: RuntimeSettings,
-        apps: Mapping[str, App],
-        shards: Shards,
-        now: Callable[[], float] = monotonic,
-        now_ms: Callable[[], int] = wall_ms,
-        data: Path = Path("data"),
-        ask_admin: AskAdmin = nobody,
-    ) -> None:
-        config = settings.config
-        self.settings = settings
-        self.apps = apps
-        self.shards = shards
-        self.passwords = Passwords(config.accounts)
-        self.user_cap = UserCap(settings, now)
-        self.sms = provider(config.sms)
-        self.sms_requests = per_minute(SMS_PER_MINUTE)
-        self.code_requests = per_minute(CODES_PER_MINUTE)
-        self.by_token = per_second(config.rest.requests_per_second_per_token)
-        self.by_address = per_second(config.rest.requests_per_second_per_address)
-        self.guesses = Guesses(config.accounts.password_guesses_per_minute)
-        self.bodies = Bodies()
-        self.proxies = Proxies(config.listen_proxies)
-        self.now = now
-        self.now_ms = now_ms
-        self.notifiers = Notifiers(data)
-        self.data = data
-        self.ask_admin = ask_admin
-        self.files = FileStore(settings, shards, data, now_ms)
-
-    @property
-    def config(self) -> Config:
-        """The configuration as it is now."""
-        return self.settings.config
 
 
 @dataclass(slots=True)

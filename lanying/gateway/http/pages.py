@@ -20,7 +20,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lanying.gateway.http.endpoint import HOST, Services
+from lanying.gateway.http.endpoint import HOST
+from lanying.gateway.services.services import Services
 
 TYPES: Final = {
     "html": "text/html; charset=utf-8",

@@ -1,6 +1,5 @@
 """Messages and pushes over REST.
 
-``messages``       send, recall, read, history, unread; notices and broadcasts of the server
-``push_bindings``  device tokens, alias, tags and badge of the caller
-``push_tasks``     pushes that are ordered without a message
+``messages``    send, recall, read, history, unread; notices and broadcasts of the server
+``push_tasks``  pushes that are ordered without a message
 """

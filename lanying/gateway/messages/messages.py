@@ -30,10 +30,10 @@ from lanying.bus.messages import (
     StartBroadcast,
 )
 from lanying.bus.shards import ask, ask_shard
-from lanying.gateway.accounts.user_cap import users
 from lanying.gateway.http.auth import authenticate, is_admin
 from lanying.gateway.http.batch import each
 from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Page, RequestContext
+from lanying.gateway.services.user_cap import users
 from lanying.protocol.schema.xsync_pb2 import (
     XID,
     Conversation,

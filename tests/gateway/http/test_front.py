@@ -10,7 +10,7 @@ import pytest
 
 from lanying.base import limits
 from lanying.config.schema import Rest
-from lanying.gateway.http.bodies import Bodies
+from lanying.gateway.services.bodies import Bodies
 from tests.gateway.conftest import Gateway
 
 GUARDS = ("x-content-type-options", "x-frame-options", "referrer-policy", "content-security-policy")

@@ -23,8 +23,8 @@ from lanying.bus.messages import FileRecord, GetFile, ListFileUsage, ListOldFile
 from lanying.bus.shards import Shards, ask, ask_shard
 from lanying.cluster.runtime import INCOMING, OBJECTS
 from lanying.config.runtime import RuntimeSettings
-from lanying.gateway.files import media
-from lanying.gateway.files.objects import make
+from lanying.gateway.services import media
+from lanying.gateway.services.objects import make
 
 log = logging.getLogger(__name__)
 

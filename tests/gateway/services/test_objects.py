@@ -13,8 +13,8 @@ from PIL import Image
 
 from lanying.base.errors import ConfigError
 from lanying.config import schema
-from lanying.gateway.files.objects import LocalObjects, Objects, S3Objects
-from lanying.gateway.files.objects import make as make_objects
+from lanying.gateway.services.objects import LocalObjects, Objects, S3Objects
+from lanying.gateway.services.objects import make as make_objects
 from tests.gateway.conftest import Gateway
 
 KEY = "3e8-00000000000000ff"

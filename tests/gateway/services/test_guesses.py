@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lanying.gateway.accounts.guesses import ALL_FACTOR, PEER_FACTOR, Guesses
+from lanying.gateway.services.guesses import ALL_FACTOR, PEER_FACTOR, Guesses
 
 
 def test_an_account_and_a_peer_have_their_budgets() -> None:

@@ -1,0 +1,11 @@
+"""What handlers of all areas share; it knows no request.
+
+``services``    all of it together
+``file_store``  uploads under way, room, housekeeping
+``objects``     where the bytes of files are: local disk or a bucket
+``media``       what a file is; thumbnails, covers, other formats
+``bodies``      room for the bodies of requests
+``guesses``     how often passwords and codes may be guessed
+``user_cap``    how many users an app may have
+``sms``         how a code reaches a phone
+"""
