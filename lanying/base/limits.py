@@ -80,12 +80,26 @@ PULL_ENTRIES: Final = 1000
 """Entries one pull looks at: where many are removed, or in a cold store that is not there, the device goes on with the next pull."""
 TAIL_METAS: Final = 64
 """Entries kept in memory behind a push in flight; more are read back from the store."""
+MARKS_PER_CONVERSATION: Final = 1000
+"""Messages of a conversation about which one user has noted something (marked unread, removed from a group's history); with more a
+tenth of them, the oldest, goes."""
+MARKS_COUNTED: Final = 10_000
+"""Conversations whose marks a shard knows the number of."""
 UNREAD_CONVERSATIONS: Final = 1000
 """Conversations listed in one unread answer, newest first."""
+LOOPS_PER_SESSION: Final = 2 * UNREAD_CONVERSATIONS
+"""Pull loops of one session: a client works off its unread list."""
 CONVERSATIONS_CACHED: Final = 200_000
 """Conversation heads kept in memory per shard, 200 bytes each."""
 GROUPS_CACHED: Final = 20_000
 """Groups per shard whose members there, and whose members' shards, are kept in memory; of others they are read again."""
+
+READ_GROUPS: Final = 20
+"""Groups that are asked for a message somebody has read, when the acknowledgement names none: the latest ones."""
+READ_CONVERSATIONS: Final = 2000
+"""Conversations looked at for that: groups and friends of one user."""
+READ_CONVERSATIONS_PER_TOKEN: Final = 25
+"""Of these, what costs as much as sending a message (measured: 1,000 take 1 to 2 ms)."""
 
 # --- retention -------------------------------------------------------------------------------------------------
 SENT_KEPT_MS: Final = 7 * 86_400_000

@@ -38,13 +38,13 @@ class Rate:
         self.interval_s = window_s / burst
         self.most_ahead_s = window_s + self.interval_s * SLACK
 
-    def take(self, bucket: Bucket, now: float, keep: float = 0.0) -> bool:
-        """Use one token; False: there is none.
+    def take(self, bucket: Bucket, now: float, keep: float = 0.0, tokens: float = 1.0) -> bool:
+        """Use one token, or as many as something costs; False: there are not so many.
 
         :param keep: tokens left alone, for what matters more
         """
         full_at = bucket.full_at
-        full_at = (full_at if full_at > now else now) + self.interval_s
+        full_at = (full_at if full_at > now else now) + self.interval_s * tokens
         if full_at - now > self.most_ahead_s - keep * self.interval_s:
             return False
         bucket.full_at = full_at

@@ -262,6 +262,14 @@ def meta(mid: int, from_uid: int, from_sn: int, to_uid: int, timestamp: int, ns:
     )
 
 
+def meta_id(stored: bytes) -> int:
+    """Id of an encoded Meta; 0 for what cannot be read, which counts as older than everything."""
+    try:
+        return int(pb.Meta.FromString(stored).id)
+    except DecodeError:
+        return 0
+
+
 def batch(
     xid_uid: int,
     metas: Sequence[bytes],

@@ -164,11 +164,7 @@ def within(hour: int, start: int, end: int) -> bool:
 
 def read_config(text: str) -> dict[str, Any]:
     """A message's ``config``, which is whatever its sender wrote: anything but a JSON object counts as empty."""
-    try:
-        found = jsons.read(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return jsons.loads_object(text) or {}
 
 
 def mentions(config: dict[str, Any], uid: int) -> bool:

@@ -81,7 +81,7 @@ class Shard:
         self.frames = Frames(work, self.logins, self.delivery, self.pulls)
         self.timelines = Timelines(work, self.policy)
         self.memberships = Memberships(work, self.delivery, self.pulls, self.timelines)
-        self.reading = Reading(work, self.delivery)
+        self.reading = Reading(work, self.delivery, self.policy)
         self.pushes = Pushes(work, self.logins, self.memberships)
         self.push_orders = PushOrders(work, self.pushes)
         self.inspection = Inspection(work, self.outbox, self.pushes)

@@ -1,7 +1,7 @@
 """A message lives and is read here.
 
 - ``frames``: what a client's frame asks for
-- ``author`` ``policy``: who writes, and whether they may
+- ``author`` ``policy`` ``door``: who writes, whether they may, and what is let in of it
 - ``delivery``: from an upload to everyone who gets it
 - ``message_kinds``: what is counted as what
 - ``sync`` ``pulls`` ``unread``: how devices get it: pull loops, their answers, the unread list

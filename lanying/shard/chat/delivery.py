@@ -20,7 +20,7 @@ from lanying.base.refusals import Refusal
 from lanying.bus.messages import Deliver, NoticeFor, PeerQuery, PeerState, Posted, Reply
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta
-from lanying.shard.chat import message_kinds
+from lanying.shard.chat import door, message_kinds
 from lanying.shard.chat.author import Answer, Author
 from lanying.shard.chat.policy import Policy
 from lanying.shard.core.conversation import Conversation, Entry
@@ -70,6 +70,8 @@ class Delivery:
         try:
             if not mid:
                 raise Refused(Refusal.INVALID_PARAMETER, "a sent meta needs an id")
+            if mid > door.LARGEST_ID or meta.to.uid > door.LARGEST_ID:
+                raise Refused(Refusal.INVALID_PARAMETER, f"ids are at most {door.LARGEST_ID}")
             sender = getattr(meta, "from").uid
             if sender and sender != session.uid:
                 raise Refused(Refusal.INVALID_PARAMETER, "from is not the logged-in user")
@@ -82,13 +84,7 @@ class Delivery:
                 return
             if len(meta.payload) > self._most_bytes:
                 raise Refused(Refusal.INVALID_PARAMETER, f"a message has at most {self._most_bytes} bytes")
-            try:
-                body = MessageBody.FromString(meta.payload)
-            except Exception as error:
-                raise Refused(Refusal.MALFORMED, "payload is not a MessageBody") from error
-            if body.is_system:  # only the server may look like the server
-                body.ClearField("is_system")
-                meta.payload = body.SerializeToString()
+            body = door.body_of(meta)
             if policy.words is not None:
                 policy.censor(meta, body)
             kind = body.type

@@ -18,14 +18,12 @@ from lanying.base.refusals import Refusal
 from lanying.bus.messages import MessageTrace
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta
-from lanying.shard.chat import history
+from lanying.shard.chat import door, history, visible
 from lanying.shard.chat.progress import progress
 from lanying.shard.core.conversation import Conversation
 from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 
-MERGE_DEPTH = 32
-"""Deeper objects are replaced instead of merged."""
 _EDIT_TIMESTAMP: Final = b"\x78"
 """Tag of MessageBody.edit_timestamp, appended to an encoded body."""
 
@@ -49,7 +47,10 @@ def find(work: Work, head: Conversation, mid: int) -> Found | None:
     """A message listed in history."""
     listed = history.listed(work.store, head.key, mid)
     stored = b"" if listed is None else history.entry(work.store, head.key, listed)
-    return Found(head, listed, Meta.FromString(stored)) if listed is not None and stored else None
+    if listed is None or not stored:
+        return None
+    meta = visible.readable(head, stored)
+    return None if meta is None else Found(head, listed, meta)
 
 
 def need(work: Work, head: Conversation, mid: int) -> Found:
@@ -80,7 +81,8 @@ def recall(work: Work, found: Found) -> None:
 
 def edit(work: Work, found: Found, kind: int, payload: bytes, body: MessageBody) -> tuple[bytes, int]:
     """APPEND or REPLACE by the author: the operation's payload as it is passed on, and its edit time."""
-    edit_ms = max(work.now_ms, found.meta.timestamp, MessageBody.FromString(found.meta.payload).edit_timestamp)
+    edited_ms = MessageBody.FromString(found.meta.payload).edit_timestamp
+    edit_ms = max(work.now_ms, found.meta.timestamp, min(edited_ms, door.LARGEST_ID))  # there is always a later one
     change(work, found, kind, body, edit_ms)
     return payload + _EDIT_TIMESTAMP + frame.varint(edit_ms), edit_ms
 
@@ -121,20 +123,20 @@ def merge_json(old: str, new: str) -> str:
     """Deep merge of two JSON objects as text; text that is not an object replaces."""
     if not new or not old:
         return new or old
+    left, right = jsons.loads_object(old), jsons.loads_object(new)
+    if left is None or right is None:
+        return new
+    _merge(left, right)
     try:
-        left, right = jsons.read(old), jsons.read(new)
-    except ValueError:
+        return msgspec.json.encode(left).decode()
+    except (OverflowError, ValueError):  # a number of any length is JSON, and cannot be written again
         return new
-    if not isinstance(left, dict) or not isinstance(right, dict):
-        return new
-    _merge(left, right, 0)
-    return msgspec.json.encode(left).decode()
 
 
-def _merge(left: dict[str, object], right: dict[str, object], depth: int) -> None:
+def _merge(left: dict[str, object], right: dict[str, object]) -> None:
     for key, value in right.items():
         have = left.get(key)
-        if isinstance(have, dict) and isinstance(value, dict) and depth < MERGE_DEPTH:
-            _merge(have, value, depth + 1)
+        if isinstance(have, dict) and isinstance(value, dict):
+            _merge(have, value)
         else:
             left[key] = value

@@ -13,6 +13,7 @@ from lanying.protocol import frame
 from lanying.protocol.frame import FrameError, parse_frame
 from lanying.protocol.schema.xsync_pb2 import Frame, Provision, Status, SyncUL
 from lanying.shard.accounts.logins import Logins
+from lanying.shard.chat import door
 from lanying.shard.chat.delivery import Delivery
 from lanying.shard.chat.pulls import Pulls
 from lanying.shard.core.session import Session
@@ -79,6 +80,8 @@ class Frames:
             raise FrameError(Status.PB_PARSER_ERROR, "payload is not a SyncUL") from error
         if sync.HasField("meta"):
             self._delivery.upload(session, sync.meta, mark)
+        elif sync.key > door.LARGEST_ID or sync.xid.uid > door.LARGEST_ID:
+            raise FrameError(Status.INVALID_PARAMETER, f"ids and keys are at most {door.LARGEST_ID}")
         elif sync.is_full_sync:
             self._work.tick.histories.append((session, sync.xid.uid, sync.key, sync.full_sync_num))
         else:

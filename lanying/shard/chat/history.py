@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from google.protobuf.message import DecodeError
-
 from lanying.base import limits
-from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.shard.chat import marks, visible
 from lanying.shard.core.conversation import Conversation
 from lanying.shard.store import schema
@@ -91,7 +88,9 @@ def page(store: Store, head: Conversation, key: int, amount: int) -> Page:
             size += len(message)
             if size > limits.BATCH_BYTES and metas:
                 break
-            metas.append(_with_status(message, head, row, noted.get(row.mid, 0)))
+            shown = _with_status(message, head, row, noted.get(row.mid, 0))
+            if shown is not None:
+                metas.append(shown)
         oldest = row.mid
     return Page(metas, oldest, len(rows) < most and oldest == rows[-1].mid)
 
@@ -101,13 +100,16 @@ def personal(store: Store, head: Conversation, metas: Sequence[bytes], read: Seq
 
     :param read: ids of messages somebody has read
     """
-    parsed = [Meta.FromString(meta) for meta in metas]
-    if not parsed:
+    parsed = [visible.readable(head, meta) for meta in metas]
+    known = [meta.id for meta in parsed if meta is not None]
+    if not known:
         return []
-    noted = marks.notes(store, head, parsed[-1].id, parsed[0].id)
+    noted = marks.notes(store, head, known[-1], known[0])
     by_others = set(read)
     shown: list[bytes] = []
     for stored, meta in zip(metas, parsed, strict=True):
+        if meta is None:
+            continue
         note = noted.get(meta.id, 0)
         if note & schema.REMOVED:
             continue
@@ -124,12 +126,10 @@ def _listed(mid: int, value: bytes) -> Listed:
     return Listed(mid, seq, marked, value[_FIXED:])
 
 
-def _with_status(message: bytes, head: Conversation, row: Listed, noted: int) -> bytes:
-    try:
-        meta = Meta.FromString(message)
-    except DecodeError as error:  # delivered as it is: it must not keep a client from the rest of the page
-        visible.report_unreadable(head, message, error)
-        return message
+def _with_status(message: bytes, head: Conversation, row: Listed, noted: int) -> bytes | None:
+    meta = visible.readable(head, message)
+    if meta is None:
+        return None
     own = getattr(meta, "from").uid == head.uid
     if row.marks & schema.READ_BY_PEER if own else marks.is_read(head, row.mid, noted, row.marks):
         meta.payload += marks.STATUS_READ

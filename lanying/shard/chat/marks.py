@@ -9,6 +9,7 @@ This module reads them, :mod:`lanying.shard.chat.marking` sets them.
 
 from __future__ import annotations
 
+from lanying.base import limits
 from lanying.protocol.schema.xsync_pb2 import MessageBody
 from lanying.shard.core.conversation import Conversation
 from lanying.shard.store import schema
@@ -24,7 +25,8 @@ def notes(store: Store, head: Conversation, oldest: int, newest: int) -> dict[in
     if not head.flags & schema.NOTED:
         return {}
     start, stop = head.key + schema.pack_u64(max(oldest, schema.FIRST_MID)), head.key + schema.pack_u64(newest + 1)
-    return {schema.unpack_u64(key[16:])[0]: row[0] for key, row in store.scan(schema.MARKS, start, stop)}
+    rows = store.scan(schema.MARKS, start, stop, limit=limits.MARKS_PER_CONVERSATION, reverse=True)
+    return {schema.unpack_u64(key[16:])[0]: row[0] for key, row in rows}
 
 
 def is_read(head: Conversation, mid: int, noted: int, marks: int = 0) -> bool:

@@ -31,7 +31,7 @@ from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import Conversation as ConversationPayload
 from lanying.protocol.schema.xsync_pb2 import ConversationOperation, MessageBody, MessageOperation, Meta
 from lanying.shard.accounts import devices
-from lanying.shard.chat import edits, marking, message_kinds
+from lanying.shard.chat import door, edits, history, marking, message_kinds
 from lanying.shard.chat.author import Answer, Author
 from lanying.shard.chat.delivery import Delivery, Take
 from lanying.shard.core.conversation import Conversation
@@ -97,7 +97,10 @@ class Operations:
                 payload = ConversationPayload.FromString(meta.payload)
             except Exception as error:
                 raise Refused(Refusal.MALFORMED, "payload is not a Conversation") from error
-            head = work.mailboxes.refresh(work.mailboxes.head(author.uid, payload.operation.xid.uid))
+            peer = payload.operation.xid.uid
+            if peer > door.LARGEST_ID:
+                raise Refused(Refusal.INVALID_PARAMETER, f"ids are at most {door.LARGEST_ID}")
+            head = work.mailboxes.refresh(work.mailboxes.head(author.uid, peer))
             if payload.operation.type == ConversationOperation.DELETE_EVERYWHERE:
                 if head.stored:
                     self._drop_everywhere(head)
@@ -148,11 +151,12 @@ class Operations:
             # Without mid and addressed to the conversation, web clients mark all of it (6.4 notes).
             operation.ClearField("mid")
         elif operation.type == READ_CANCEL:
-            if head.stored:
+            if self._is_there(head, target):
                 marking.note(work, head, target, schema.MARKED_UNREAD, clear=schema.READ_BY_OWNER)
         else:
             if head.flags & schema.IS_GROUP:
-                marking.note(work, head, target, schema.REMOVED)
+                if self._is_there(head, target):
+                    marking.note(work, head, target, schema.REMOVED)
             elif (found := edits.find(work, head, target)) is not None:
                 edits.remove(work, found, "removed by its owner")
             to = uid
@@ -160,6 +164,15 @@ class Operations:
         payload = body.SerializeToString()
         self._to_own(author, mid, frame.meta(mid, uid, author.sn, to, work.now_ms, Meta.MESSAGE, payload))
         return Posted(mid, work.now_ms)
+
+    def _is_there(self, head: Conversation, mid: int) -> bool:
+        """Is there a message of this id? Of a group of another shard: may there be one?"""
+        work = self._work
+        if not head.flags & schema.IS_GROUP:
+            return history.listed(work.store, head.key, mid) is not None
+        if work.owns(head.peer):
+            return history.listed(work.store, schema.pack_pair(head.peer, head.peer), mid) is not None
+        return schema.FIRST_MID <= mid <= head.last_mid
 
     def _acknowledge(self, author: Author, meta: Meta, body: MessageBody) -> Posted:
         """READ_ACK, PLAY_ACK, DELIVER_ACK: of a 1:1 message, or of a group's, which is addressed to its author just the same."""

@@ -52,6 +52,12 @@ class Policy:
         most = self.user_rate.burst
         return Refused(Refusal.TOO_MANY_MESSAGES, f"more than {most:g} messages in a second")
 
+    def charge(self, uid: int, tokens: int) -> None:
+        """Work that a user causes counts as so many messages more. :raises Refused: too much in this second"""
+        sessions = self._work.registry.sessions(uid)
+        if sessions and tokens and not self.user_rate.take(sessions[0].sends, self._work.tick.now, tokens=tokens):
+            raise self.too_many()
+
     def count_group(self, gid: int, now: float, priority: int) -> bool:
         """Something for a group of this shard. False: it may be dropped (``priority`` above 0) and has to be.
 

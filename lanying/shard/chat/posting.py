@@ -35,7 +35,7 @@ from lanying.bus.messages import (
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import XID, MessageBody, MessageOperation, Meta
 from lanying.shard.accounts import accounts
-from lanying.shard.chat import history, marks, message_kinds
+from lanying.shard.chat import door, history, marks, message_kinds, visible
 from lanying.shard.chat.author import InName
 from lanying.shard.chat.delivery import Delivery
 from lanying.shard.chat.policy import Policy
@@ -136,7 +136,10 @@ class Posting:
         if accounts.need(self._work.store, request.uid, request.app).info.state != STATE_NORMAL:
             raise CallError(Refusal.NO_RECIPIENT)
         meta = Meta(payload=request.payload)
-        self._checked(meta, system=True)
+        try:
+            self._checked(meta, system=True)
+        except Refused as refused:
+            raise refusal(refused) from refused
         return self.tell(request.uid, meta.payload, request.client_mid)
 
     def tell(self, uid: int, payload: bytes, client_mid: int = 0) -> Posted:
@@ -193,7 +196,7 @@ class Posting:
         noted = marks.notes(store, head, head.read_mid + 1, head.last_mid) if rows else {}
         count = 0
         for row, message in zip(rows, history.entries(store, head.key, rows), strict=True):
-            if message and getattr(Meta.FromString(message), "from").uid != head.uid:
+            if message and visible.sender(head, message) != head.uid:
                 count += not marks.is_read(head, row.mid, noted.get(row.mid, 0), row.marks)
         return count
 
@@ -201,15 +204,14 @@ class Posting:
         """The body of what is to be sent, by the rules for uploads.
 
         :raises CallError: refused
-        :raises Refused: it has forbidden words
+        :raises Refused: it has forbidden words, or what no message may have
         """
         most = self._work.config.policy.message_bytes
         if self._work.full:
             raise CallError(Refusal.DISK_FULL)
         if len(meta.payload) > most:
             raise CallError(Refusal.INVALID_PARAMETER, f"a message has at most {most} bytes")
-        body = MessageBody.FromString(meta.payload)
-        assert system or not body.is_system, "the gateway decides who may look like the server"
+        body = door.body_of(meta, system=system)
         if self._policy.words is not None:
             self._policy.censor(meta, body)
         return body

@@ -45,6 +45,8 @@ class Pulls:
         """The session's loop of a queue, made from the device's cursor when there is none."""
         loop = session.loops.get(head.peer)
         if loop is None:
+            if len(session.loops) >= limits.LOOPS_PER_SESSION:
+                session.forget_some_loops()
             cursor = self._work.mailboxes.cursor(session.uid, session.sn, head.peer)
             loop = session.loops[head.peer] = PullLoop(cursor)
         return loop
@@ -149,6 +151,10 @@ class Pulls:
             return 0
         mailboxes = self._work.mailboxes
         head = mailboxes.refresh(mailboxes.head(session.uid, peer))
+        if not head.last_seq and peer not in session.loops:  # nothing was ever there: a loop would only be remembered
+            answer = frame.batch(peer, [])
+            tick.send(session, answer)
+            return len(answer)
         if self.elsewhere(session, head, key):
             return 0
         answer = self.loop(session, head).pull(mailboxes, head, session.sn, key, tick.now, tick.now_ms)

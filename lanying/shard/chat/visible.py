@@ -10,8 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from google.protobuf.message import DecodeError
+
 from lanying.base import jsons, limits
 from lanying.base.errors import StoreError
+from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.shard.chat import marks
 from lanying.shard.core.conversation import Conversation
@@ -32,7 +35,8 @@ def for_device(
 ) -> bytes | None:
     """The entry at ``place`` as one of the owner's devices gets it; None: it does not. ``entries``: what was read with it.
 
-    One that cannot be judged is delivered as it is: it must not keep a device from what is behind it.
+    A body that cannot be judged is delivered as it is: it must not keep a device from what is behind it. What is no Meta at all would,
+    in any batch, and is for nobody.
     """
     entry = entries[place]
     assert entry, "removed entries are for nobody"
@@ -46,7 +50,7 @@ def for_device(
         raise
     except Exception as error:  # noqa: BLE001 - whatever a stored entry makes fail
         report_unreadable(head, entry, error)
-        return entry
+        return entry if frame.meta_id(entry) else None
 
 
 def report_unreadable(head: Conversation, entry: bytes, error: Exception) -> None:
@@ -57,6 +61,21 @@ def report_unreadable(head: Conversation, entry: bytes, error: Exception) -> Non
         log.error(
             "event=entry_unreadable uid=%d peer=%d bytes=%d error=%r", head.uid, head.peer, len(entry), str(error)
         )
+
+
+def readable(head: Conversation, entry: bytes) -> Meta | None:
+    """A stored entry; None: it cannot be read, by no client either, and is passed over."""
+    try:
+        return Meta.FromString(entry)
+    except DecodeError as error:
+        report_unreadable(head, entry, error)
+        return None
+
+
+def sender(head: Conversation, entry: bytes) -> int:
+    """Who wrote a stored entry; 0, which is the server, for one that cannot be read."""
+    meta = readable(head, entry)
+    return 0 if meta is None else int(getattr(meta, "from").uid)
 
 
 def withheld(
@@ -92,11 +111,11 @@ def _stale_call(meta: Meta, following: Sequence[bytes | None], now_ms: int) -> b
     body = MessageBody.FromString(meta.payload)
     if body.ctype != MessageBody.RTC or not body.config:
         return False
-    try:
-        config = jsons.read(body.config)
-    except ValueError:
+    config = jsons.loads_object(body.config)
+    if config is None or config.get("action") != "call":
         return False
-    if not isinstance(config, dict) or config.get("action") != "call":
-        return False
-    call = str(config.get("callId")).encode()
+    named = config.get("callId")
+    if type(named) not in (int, str):
+        return False  # no call of any client
+    call = str(named).encode(errors="replace")
     return not any(entry and call in entry for entry in following)

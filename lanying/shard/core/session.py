@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lanying.base import limits
 from lanying.base.rate import Bucket
 from lanying.protocol.connection import WRAPPERS, Connection
 from lanying.shard.core.ports import Loop
@@ -64,6 +65,12 @@ class Session:
         """Drop loops that have nothing outstanding; their cursors are in the store."""
         if len(self.loops) > LOOPS_KEPT:
             self.loops = {peer: loop for peer, loop in self.loops.items() if not loop.idle}
+
+    def forget_some_loops(self) -> None:
+        """There are too many: those that have nothing outstanding go, or else the older half."""
+        self.forget_idle_loops()
+        for peer in list(self.loops)[: max(0, len(self.loops) - limits.LOOPS_PER_SESSION // 2)]:
+            del self.loops[peer]
 
 
 _NONE: tuple[Session, ...] = ()

@@ -69,6 +69,7 @@ class Work:
     :ivar kinds: what was accepted, by kind
     :ivar refusals: refused uploads by Status code
     :ivar local: link messages of this event for this very shard
+    :ivar marks_counted: rows of ``marks`` by conversation, at least as many as there are
     :ivar between: what waits for the tick's write, see :meth:`between_ticks`
     :ivar stored_id: newest id given out that the store knows of
     :ivar failed_events: events that were taken back because the server failed on them
@@ -102,6 +103,7 @@ class Work:
         self.prepare: dict[type[Message], Callable[[Any], None]] = {}
         self._slots = shard_map.slots
         self._ask = ask
+        self.marks_counted: dict[bytes, int] = {}
         self.local: deque[LinkMessage] = deque()
         self.between: list[Callable[[], None]] = []
         self._causes: set[tuple[str, int, str]] = set()

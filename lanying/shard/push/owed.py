@@ -40,10 +40,9 @@ from lanying.bus.messages import (
     TakePushes,
 )
 from lanying.cluster.runtime import PUSH
-from lanying.protocol.schema.xsync_pb2 import Meta
 from lanying.shard.accounts import accounts, devices, roster
 from lanying.shard.accounts.logins import Logins
-from lanying.shard.chat import history
+from lanying.shard.chat import history, visible
 from lanying.shard.core.conversation import Conversation
 from lanying.shard.core.session import Session
 from lanying.shard.core.work import Work
@@ -204,7 +203,7 @@ class Pushes:
         meta, seq = self._entry(self._work.mailboxes.head(gid, gid), request.mid)
         if member is None or not meta:
             return GroupPushFacts(meta, seq, member is not None)
-        sender = getattr(Meta.FromString(meta), "from").uid
+        sender = visible.sender(self._work.mailboxes.head(gid, gid), meta)
         card = records.member(store, gid, sender)
         return GroupPushFacts(
             meta,

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from lanying.base import limits
 from lanying.base.errors import StoreError, StoreFull
 from lanying.base.ids import message_time_ms
-from lanying.protocol.schema.xsync_pb2 import Meta
+from lanying.protocol import frame
 from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
@@ -134,7 +134,7 @@ class Aging:
         made_ms = 0
         for key, entry in self._store.hot.scan(schema.QUEUE, start, schema.successor(queue), limit=budget):
             if entry:
-                made_ms = message_time_ms(Meta.FromString(entry).id)
+                made_ms = message_time_ms(frame.meta_id(entry))
                 if made_ms >= horizon_ms:
                     break
             rows.append((key, entry))

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from lanying.base import limits
 from lanying.base.ids import EPOCH_MS, message_time_ms
-from lanying.protocol.schema.xsync_pb2 import Meta
+from lanying.protocol import frame
 from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 from lanying.shard.store.tiers import RANGE_FROM, Border
@@ -80,7 +80,7 @@ class Retention:
         looked = 1
         for row_key, entry in self._store.scan(schema.QUEUE, start, stop, limit=budget):
             looked += 1
-            if entry and message_time_ms(Meta.FromString(entry).id) >= horizon_ms:
+            if entry and message_time_ms(frame.meta_id(entry)) >= horizon_ms:
                 break
             old.append(row_key)
         if not old:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from lanying.base import limits
 from lanying.bus import messages as m
 from lanying.bus.messages import STATE_DELETED
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config, Policy
 from lanying.protocol.schema.xsync_pb2 import GroupNotice, MessageBody, MessageOperation, Meta, Status
-from lanying.testing.simulation import Device
+from lanying.shard.store import schema
+from lanying.testing.simulation import Device, Simulation
 from tests.shard.groups.test_life import Club
 
 O = MessageOperation  # noqa: E741
@@ -47,6 +49,31 @@ def test_what_is_read_is_marked_and_the_author_gets_the_acknowledgement(named: b
     fresh = it.bob.device("fresh")
     assert statuses(fresh, it.gid) == read
     assert fresh.unread == {it.gid: 0, 0: 0} or all(not n for n in fresh.unread.values())
+
+
+def test_an_acknowledgement_of_nothing_asks_few_groups_and_is_charged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "READ_GROUPS", 3)
+    monkeypatch.setattr(limits, "READ_CONVERSATIONS_PER_TOKEN", 2)
+    sim = Simulation(2, Config(policy=Policy(user_messages_per_s=20)))
+    alice, bob = sim.user("alice"), sim.user("bob")
+    asked: list[m.GroupReading] = []
+    tell = alice.shard.work.tell
+    monkeypatch.setattr(alice.shard.work, "tell", lambda shard, message: (asked.append(message), tell(shard, message)))
+    a = alice.device()
+    gids = [sim.group(bob, alice) for _ in range(10)]
+    sim.advance(1)
+    b = bob.device()
+    for gid in gids[:8]:
+        b.send(gid, "hello", type=MessageBody.GROUPCHAT)
+    a.operate(bob, O.READ_ACK, schema.FIRST_MID)
+    groups = [gid for message in asked if isinstance(message, m.GroupReading) for gid in message.gids]
+    assert sorted(groups) == sorted(gids[5:8])  # the latest ones
+    asked.clear()
+    a.operate(bob, O.READ_ACK, 1 << 62)  # newer than anything
+    assert not [message for message in asked if isinstance(message, m.GroupReading)]
+    for _ in range(5):
+        a.operate(bob, O.READ_ACK, schema.FIRST_MID)
+    assert Status.RATE_LIMIT_EXCEEDED in {code for code, _ in a.refused.values()}
 
 
 def test_an_acknowledgement_of_somebody_elses_group_goes_nowhere() -> None:
