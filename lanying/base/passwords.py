@@ -1,8 +1,12 @@
-"""Argon2id, off the loop: a few threads, a bounded queue before them."""
+"""Argon2id, off the loop: a few threads, a bounded queue before them.
+
+A password is compared as :func:`prepared` writes it: a Mac types ë as two characters, a phone as one.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
@@ -36,6 +40,12 @@ class PasswordRules(Protocol):
         ...
 
 
+def prepared(password: str) -> str:
+    """A password as every keyboard types it: spaces of any kind are spaces, accents part of their letters (RFC 8265, 4.2)."""
+    spaces = "".join(" " if unicodedata.category(letter) == "Zs" else letter for letter in password)
+    return unicodedata.normalize("NFC", spaces)
+
+
 class Passwords:
     """Hashes and verifies with the parameters of the configuration."""
 
@@ -47,18 +57,22 @@ class Passwords:
 
     def check_new(self, password: str) -> None:
         """:raises CallError: 10002, too short or too long for a new password"""
-        if not self._min_chars <= len(password) <= limits.PASSWORD_CHARS:
+        if not self._min_chars <= len(prepared(password)) <= limits.PASSWORD_CHARS:
             raise CallError(
                 Refusal.INVALID_PARAMETER, f"a password has {self._min_chars} to {limits.PASSWORD_CHARS} characters"
             )
 
     async def hash(self, password: str) -> str:
         """An encoded hash. :raises CallError: 503, too many are waiting"""
-        return await self._run(lambda: self._hasher.hash(password))
+        return await self._run(lambda: self._hasher.hash(prepared(password)))
 
     async def verify(self, encoded: str, password: str) -> bool:
         """Is it the password of this hash? :raises CallError: 503, too many are waiting"""
-        return await self._run(lambda: self._matches(encoded, password))
+        ready = prepared(password)
+        if len(ready) > limits.PASSWORD_CHARS:
+            return False
+        ways = dict.fromkeys((ready, password))  # the second: hashes from before passwords were prepared
+        return await self._run(lambda: any(self._matches(encoded, way) for way in ways))
 
     def outdated(self, encoded: str) -> bool:
         """Was the hash made with other parameters than today's?"""

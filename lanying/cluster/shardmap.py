@@ -15,13 +15,14 @@ import msgspec
 from lanying.base.errors import DataDirectoryError, ReshardError
 from lanying.base.ids import SLOTS
 from lanying.base.limits import MAX_SHARDS
+from lanying.base.names import compared
 
 FILE_NAME = "shardmap.json"
 
 
 def slot_of_name(app_id: str, name: str) -> int:
-    """Hash slot of a user name of an app. Names are compared case-insensitively."""
-    return zlib.crc32(f"{app_id}\0{name.casefold()}".encode()) % SLOTS
+    """Hash slot of a user name of an app. Names are compared as :func:`lanying.base.names.compared` says."""
+    return zlib.crc32(f"{app_id}\0{compared(name)}".encode()) % SLOTS
 
 
 def wanted_map(

@@ -45,6 +45,8 @@ class Discovery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     rest_url: str = ""
     message_url: str = ""
     rtc_url: str = ""
+    verified_name: str = ""
+    """The organisation that clients show as verified; empty: the app is shown as unverified, under its own name."""
 
 
 class Accounts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -110,8 +112,13 @@ class Files(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class Sms(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """``[sms]``: how codes reach a phone; everything that needs one answers 404 without a provider."""
 
-    provider: Literal["none", "log"] = "none"
-    """log: codes are written to the server's log, for development."""
+    provider: Literal["none", "log", "http"] = "none"
+    """log: codes are written to the server's log, for development. http: they are posted to ``url``, which sends them."""
+    url: str = ""
+    template: str = "Your code is {code}. It is valid for 10 minutes."
+    """The text message; ``{code}`` is the code."""
+    secret_file: str = ""
+    """A file with the secret that signs what is posted; a file, for settings are shown on consoles."""
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -133,6 +140,7 @@ class AppOverrides(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     rest_url: str = ""
     message_url: str = ""
     rtc_url: str = ""
+    verified_name: str = ""
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -10,15 +10,16 @@ import importlib.util
 import os
 import stat
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import zmq
 
-from lanying.base import words
+from lanying.base import texts, words
 from lanying.base.errors import ConfigError, DataDirectoryError
 from lanying.cluster.runtime import RunDirectory
 from lanying.config import apps
 from lanying.config.notifiers import Notifiers
-from lanying.config.schema import Config
+from lanying.config.schema import Config, Sms
 from lanying.supervisor import control, machine
 from lanying.supervisor.datadir import read_map
 
@@ -35,6 +36,8 @@ def check_settings(config: Config) -> None:
         raise ConfigError("files.store = 's3' needs files.s3_bucket; set it, or files.store to 'local'")
     if config.files.store == "s3" and importlib.util.find_spec("boto3") is None:
         raise ConfigError("files.store = 's3' needs boto3: pip install 'lanying[s3]'")
+    if config.sms.provider == "http":
+        _check_sms(config.sms)
     if config.admin.listen and not is_running(config):
         _check_admin(config.admin.listen)
 
@@ -70,6 +73,25 @@ def check_restart(config: Config, now: Config) -> None:
 def is_running(config: Config) -> bool:
     """Does a server run on this data already? (A restart checks the configuration while it does.)"""
     return control.is_listening(RunDirectory(Path(config.data)))
+
+
+def _check_sms(sms: Sms) -> None:
+    """The hook has an address, a text with the code in it, and a secret: without one anybody could have SMS sent."""
+    try:
+        address = urlsplit(sms.url)
+        good = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigError(f"sms.url = {sms.url!r}: write where codes are posted to, https://HOST/PATH")
+    if "{code}" not in sms.template:
+        raise ConfigError(f"sms.template = {sms.template!r}: write {{code}} where the code goes")
+    if not sms.secret_file:
+        raise ConfigError(
+            "sms.provider = 'http' needs sms.secret_file: a file with the secret that signs what is posted"
+        )
+    if not texts.read(Path(sms.secret_file), "set sms.secret_file to a file of this user").strip():
+        raise ConfigError(f"sms.secret_file = {sms.secret_file!r} is empty; write the secret into it")
 
 
 def _check_admin(listen: str) -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from lanying.base import limits
-from lanying.base.names import username_error
+from lanying.base.names import compared, username_error
+from lanying.cluster.shardmap import slot_of_name
 
 
 @pytest.mark.parametrize("name", ["a", "alice_1", "张三", "a" * limits.USERNAME_CHARS, "0x", "_"])
@@ -27,3 +28,22 @@ def test_letters_digits_underscores_and_han_characters_make_a_name(name):
 )
 def test_any_other_is_refused_with_what_to_change(name, remedy):
     assert remedy in username_error(name)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Zo\u00eb", "zoe\u0308"),
+        ("alice", "\uff21lice"),
+        ("\u8c48", "\uf900"),
+        ("\u1e9b\u0323", "\u1e9b\u0323".upper()),
+        ("\u0390", "\u03b9\u0308\u0301"),
+    ],
+)
+def test_ways_of_writing_one_name(one, other):
+    assert compared(one) == compared(other) == compared(compared(one))
+    assert slot_of_name("app", one) == slot_of_name("app", other)
+
+
+def test_names_that_differ():
+    assert len({compared(name) for name in ("e", "\u00e9", "\u00eb", "ee", "\u30a2", "\u3042")}) == 6

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lanying.admin.visit import CommandError, Page, Visit
+from lanying.base.names import compared
 from lanying.bus.messages import (
     STATE_BANNED,
     STATE_DELETED,
@@ -70,7 +71,7 @@ async def show(visit: Visit) -> object:
 
 async def list_all(visit: Visit) -> object:
     """Users of an app, page by page, by shard and id; with ``text`` those whose name or nickname contains it."""
-    server, app, wanted = visit.server, visit.server.app(visit.text("app")), visit.text("text").casefold()
+    server, app, wanted = visit.server, visit.server.app(visit.text("app")), compared(visit.text("text"))
     shard, after = (int(part) for part in (visit.cursor or "0:0").split(":"))
     rows: list[dict[str, Any]] = []
     for _ in range(PAGES_LOOKED_AT):
@@ -80,7 +81,7 @@ async def list_all(visit: Visit) -> object:
         rows += [
             shown(info)
             for info in page.accounts
-            if wanted in info.username.casefold() or wanted in info.nick_name.casefold()
+            if wanted in compared(info.username) or wanted in compared(info.nick_name)
         ]
         shard, after = (shard + 1, 0) if page.end else (shard, page.last)
     return Page(rows, f"{shard}:{after}" if shard < server.map.shards else "")

@@ -6,6 +6,7 @@ from typing import Final
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.names import compared
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import BindPush, EditTags, GetExtras, SetBadge, SetPushAlias, UpdateAccount
 from lanying.bus.shards import ask
@@ -49,7 +50,7 @@ async def bind_alias(context: RequestContext, uid: int, alias: str) -> None:
     if alias:
         await handles.claim(context, handles.ALIAS + alias, uid, Refusal.ALIAS_TAKEN)
     before = await ask(context.shards, uid, SetPushAlias(uid, alias))
-    if before and before.casefold() != alias.casefold():
+    if before and compared(before) != compared(alias):
         await handles.release(context, handles.ALIAS + before, uid)
 
 

@@ -42,7 +42,7 @@ async def check_password(context: RequestContext, uid: int, password: str) -> Cr
     if not services.guesses.take(context.peer, services.now(), (app, uid)):
         raise CallError(Refusal.TOO_MANY_FAILURES)
     found = await ask(services.shards, uid, GetCredentials(app, uid))
-    if len(password) > limits.PASSWORD_CHARS or not await services.passwords.verify(found.password_hash, password):
+    if not await services.passwords.verify(found.password_hash, password):
         raise CallError(Refusal.WRONG_PASSWORD)
     services.guesses.give_back(context.peer, (app, uid))
     if services.passwords.outdated(found.password_hash):

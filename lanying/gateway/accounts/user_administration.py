@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from lanying.base import limits
 from lanying.base.errors import CallError
-from lanying.base.names import username_error
+from lanying.base.names import compared, username_error
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     STATE_BANNED,
@@ -101,7 +101,7 @@ async def rename(context: RequestContext) -> object:
     info = await me(context)
     await handles.claim(context, name, info.uid, Refusal.NAME_TAKEN)
     await ask(context.shards, info.uid, Rename(info.uid, name))
-    if name.casefold() != info.username.casefold():
+    if compared(name) != compared(info.username):
         await handles.release(context, info.username, info.uid)
     return True
 

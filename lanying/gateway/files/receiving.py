@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -20,6 +22,8 @@ from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 
+_EXTENDED_NAME: Final = re.compile(rb";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[\w-]*'([^\s;]*)", re.IGNORECASE)
+_ESCAPED: Final = re.compile(rb"%(22|0d|0a)", re.IGNORECASE)
 HEAD_BYTES: Final = 4096
 """Enough to see what a file is."""
 
@@ -76,6 +80,18 @@ def safe_name(name: str) -> str:
     """A name to show: the last part of what may be a path, without control characters."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(letter for letter in last if letter.isprintable())[: limits.FILE_NAME_CHARS]
+
+
+def _given_name(header: bytes, name: bytes) -> str:
+    """The name a person's file has: browsers write three characters of it as ``%22``, ``%0D`` and ``%0A``, and a percent sign as
+    itself (HTML, multipart/form-data); other clients write ``filename*`` (RFC 5987), which wins as in RFC 6266."""
+    extended = _EXTENDED_NAME.search(header)
+    if extended:
+        try:
+            return unquote_to_bytes(extended[2]).decode(extended[1].decode().lower())
+        except (LookupError, UnicodeDecodeError):
+            pass
+    return _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), name).decode("utf-8", "replace")
 
 
 def _is_form(content_type: str) -> bool:
@@ -216,7 +232,7 @@ class _Form:
         _, found = parse_options_header(self._headers.get(b"content-disposition", b""))
         if found.get(b"name") == b"file" and not self._writer.found:
             self._here = self._writer.found = True
-            self._writer.name = found.get(b"filename", b"").decode("utf-8", "replace")
+            self._writer.name = _given_name(self._headers[b"content-disposition"], found.get(b"filename", b""))
 
     def _data(self, piece: bytes, start: int, end: int) -> None:
         if self._here:

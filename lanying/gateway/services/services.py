@@ -79,7 +79,7 @@ class Services:
         self.shards = shards
         self.passwords = Passwords(config.accounts)
         self.user_cap = UserCap(settings, now)
-        self.sms = provider(config.sms)
+        self.sms = provider(config.sms, now_ms)
         self.sms_requests = per_minute(SMS_PER_MINUTE)
         self.code_requests = per_minute(CODES_PER_MINUTE)
         self.by_token = per_second(config.rest.requests_per_second_per_token)

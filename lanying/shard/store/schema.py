@@ -57,6 +57,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from lanying.base.names import compared
+
 SCHEMA_VERSION: Final = 1
 SCHEMA_COMPAT_VERSION: Final = 1
 
@@ -169,7 +171,7 @@ GROUP_KICKS: Final = 6
 
 def name_key(slot: int, app_id: str, name: str) -> bytes:
     """Key in ``names``."""
-    return pack_u16(slot) + app_id.encode() + b"\0" + name.casefold().encode()
+    return pack_u16(slot) + app_id.encode() + b"\0" + compared(name).encode()
 
 
 def successor(prefix: bytes) -> bytes:

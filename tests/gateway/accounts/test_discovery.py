@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lanying.config.schema import Discovery
+from lanying.config.schema import AppOverrides, Discovery
 from tests.gateway.conftest import Gateway
 
 
@@ -10,7 +10,7 @@ def test_servers_are_those_of_the_request(gateway: Gateway) -> None:
     data = gateway.data("GET", "/v2/app_dns?app_id=app&source=sdk", headers={"access-token": "stale"})
     own = {"protocol": "http", "host": "im.test:8480"}
     assert data["app_status"] == "normal"
-    assert data["account_verification"] == {"type": "enterprise", "status": "verified", "name": "Our School"}
+    assert data["account_verification"] == {"type": "enterprise", "status": "unverified", "name": "Our School"}
     [level] = data["dns_list"]
     assert level["group_level"] == 0
     [cluster] = level["clusters"]
@@ -82,7 +82,14 @@ def test_a_body_beyond_the_limit(gateway: Gateway) -> None:
     assert response.headers["connection"] == "close"
 
 
+def test_what_the_configuration_says_is_verified_app_by_app(make: Callable[..., Gateway]) -> None:
+    gateway = make(discovery=Discovery(verified_name="A School Ltd."), apps={"other": AppOverrides(verified_name="B")})
+    for app, name in (("app", "A School Ltd."), ("other", "B")):
+        found = gateway.data("GET", f"/v2/app_dns?app_id={app}")["account_verification"]
+        assert found == {"type": "enterprise", "status": "verified", "name": name}
+
+
 def test_features_not_offered_are_business_errors(gateway: Gateway) -> None:
     _, token = gateway.register("alice")
-    assert gateway.code("GET", "/app/user_verification", token) == 404
+    assert gateway.data("GET", "/app/user_verification", token) == {"status": 0}
     assert gateway.data("GET", "/app/support_staff", token) == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from collections.abc import Callable
 
 import pytest
@@ -99,6 +100,35 @@ def test_right_passwords_are_not_counted(gateway: Gateway) -> None:
     gateway.register("alice")
     for _ in range(20):
         assert gateway.code("POST", "/token/user", json={"name": "alice", "password": "secret1"}) == 200
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("caf\u00eb 123", "cafe\u0308 123"),
+        ("cafe\u0308 123", "caf\u00eb 123"),
+        ("\uac00" * 128, "\u1100\u1161" * 128),
+        ("a b c d", "a\u00a0b\u3000c\u2009d"),
+        ("\uac00\ub098\ub2e4123", "\u1100\u1161\u1102\u1161\u1103\u1161123"),
+    ],
+)
+def test_a_password_is_one_on_every_keyboard(gateway: Gateway, one: str, other: str) -> None:
+    _, token = gateway.register("alice", one)
+    login = {"name": "\uff21LICE", "password": other}
+    assert gateway.code("POST", "/token/user", json=login) == 200
+    change = {"old_password": other, "new_password": f"{one[1:]}!"}
+    assert gateway.code("POST", "/user/change_password", token, json=change) == 200
+    login["password"] = unicodedata.normalize("NFD", f"{one[1:]}!")
+    assert gateway.code("POST", "/token/user", json=login) == 200
+    assert gateway.code("POST", "/token/user", json={"name": "alice", "password": f"{other}?"}) == 11001
+
+
+def test_a_hash_from_before_passwords_were_prepared_is_still_good(gateway: Gateway) -> None:
+    typed = "cafe\u0308 123"
+    gateway.register("alice")
+    encoded = gateway.services.passwords._hasher.hash(typed)
+    assert gateway.run(gateway.services.passwords.verify(encoded, typed))
+    assert not gateway.run(gateway.services.passwords.verify(encoded, "cafe 123"))
 
 
 def test_an_old_hash_is_renewed_at_login(make: Callable[..., Gateway]) -> None:

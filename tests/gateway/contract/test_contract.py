@@ -371,7 +371,7 @@ class SentSms:
     def __init__(self) -> None:
         self.codes: dict[str, str] = {}
 
-    async def send(self, mobile: str, code: str) -> None:
+    async def send(self, app: str, mobile: str, code: str) -> None:
         self.codes[mobile] = code
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -147,6 +148,32 @@ def test_names_of_clients_never_become_paths_or_headers(gateway: Gateway, alice:
     assert "/" not in shown and "\\" not in shown and "\n" not in shown
     for path in stored(gateway):
         assert path.relative_to(gateway.data_directory / "files/objects").parts[0].isalnum()
+
+
+@pytest.mark.parametrize(
+    ("written", "given"),
+    [
+        (b'filename="quo%22te\'s.txt"', "quo\"te's.txt"),
+        (b'filename="quo\\"te.txt"', 'quo"te.txt'),
+        (b'filename="100% of %41.txt"', "100% of %41.txt"),
+        ('filename="\u00fcber;\u65e5.txt"'.encode(), "\u00fcber;\u65e5.txt"),
+        (b"filename=plain.txt", "plain.txt"),
+        (b"filename=\"x.txt\"; filename*=UTF-8''na%C3%AFve%20%22x.txt", 'na\u00efve "x.txt'),
+        (b"filename*=utf-8'en'%e2%82%ac.txt", "\u20ac.txt"),
+        (b"filename*=iso-8859-1''%E9.txt; filename=e.txt", "\u00e9.txt"),
+        (b"filename=\"good.txt\"; filename*=UTF-8''%FF.txt", "good.txt"),
+        (b'filename="a%0D%0Ab.txt"', "ab.txt"),
+        (b"filename*=UTF-8''..%2F..%2Fetc%2Fpasswd", "passwd"),
+    ],
+)
+def test_a_download_has_the_name_the_person_gave(gateway: Gateway, alice: Person, written: bytes, given: str) -> None:
+    ticket = alice.ticket(100)
+    head = b'--b\r\ncontent-disposition: form-data; name="file"; ' + written
+    form = head + b"\r\ncontent-type: text/plain\r\n\r\nx\r\n--b--\r\n"
+    sent = {"content-type": "multipart/form-data; boundary=b"}
+    assert gateway.send("POST", ticket["upload_url"], content=form, headers=sent).json()["code"] == 200
+    shown = alice.get(ticket["download_url"]).headers["content-disposition"]
+    assert unquote(shown.partition("filename*=UTF-8''")[2]) == given
 
 
 def test_thumbnails(gateway: Gateway, alice: Person) -> None:
