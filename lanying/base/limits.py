@@ -127,6 +127,8 @@ TICK_BYTES: Final = 4 * 1024 * 1024
 TICK_ANSWER_BYTES: Final = 8 * 1024 * 1024
 """Pulls and history pages answered in one tick; the rest wait for the next, so that a thousand devices that reconnect at once,
 or one that asks for everything a thousand times, do not fill the memory."""
+LOG_PART_BYTES: Final = 512 * 1024
+"""Largest piece of a record in a log elsewhere; more is cut. JetStream takes 1 MiB unless it is configured."""
 
 # --- bus -------------------------------------------------------------------------------------------------------
 LINK_BUNDLE_BYTES: Final = 64 * 1024

@@ -24,6 +24,9 @@ class LocalLog:
     """The write-ahead log of the local store, a :class:`~lanying.shard.ticker.CommitLog`: a sealed tick is in it already, durable is what a
     flush that begins afterwards has covered. One flush at a time."""
 
+    writes_first = True
+    position = 0
+
     def __init__(self, store: Store, loop: asyncio.AbstractEventLoop) -> None:
         self._store = store
         self._loop = loop

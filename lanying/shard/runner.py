@@ -209,17 +209,8 @@ class Runner:
         self.turn()
         self.sockets.dismiss_all()
         self.shard.store_cursors()
-        self._finish()
-
-    def _finish(self) -> None:
-        if self.ticker.busy:
-            self._loop.call_later(0.005, self._finish)
-            return
         failpoint("shard.draining")
-        tick = self.shard.seal()
-        self._store.flush()
-        self._release(tick)
-        self._stop(0)
+        self.ticker.finish(lambda: self._stop(0))
 
     def close(self) -> None:
         """Release everything; the loop is not running any more."""

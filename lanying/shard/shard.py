@@ -165,8 +165,11 @@ class Shard:
 
     # --- the end of a tick -------------------------------------------------------------------------------------------
 
-    def seal(self) -> Tick:
-        """Write the tick and let pull loops answer. The sealed tick; a new one begins."""
+    def seal(self, *, hold: bool = False) -> Tick:
+        """Write the tick and let pull loops answer. The sealed tick; a new one begins.
+
+        :param hold: a log elsewhere decides whether the tick counts: it is written when that has it, see :meth:`committed`
+        """
         work, pulls = self.work, self.pulls
         tick = work.tick
         batch = tick.batch
@@ -177,11 +180,16 @@ class Shard:
         if tick.links or tick.acknowledge:
             self.outbox.seal(tick)
         rows = len(batch.operations)
-        tick.durable = tick.awaits_flush or rows > tick.lazy
-        if rows:
-            work.store.write(batch)
-        if work.between:
-            work.written()
+        if hold:  # a copy of this shard gets every row, also one that an answer does not wait for
+            tick.durable = rows > 0
+            if rows:
+                work.store.hold(batch)
+        else:
+            tick.durable = tick.awaits_flush or rows > tick.lazy
+            if rows:
+                work.store.write(batch)
+            if work.between:
+                work.written()
         rows = len(batch.operations)
         if tick.touched:
             pulls.offer(tick.touched)
@@ -200,6 +208,13 @@ class Shard:
         self._open(tick)
         work.tick.pulls, work.tick.histories = left_over
         return tick
+
+    def committed(self, position: int) -> None:
+        """A log elsewhere has the sealed tick, at this position: the store gets it."""
+        work = self.work
+        work.store.settle(position)
+        if work.between and not work.tick.batch.operations:
+            work.written()
 
     def store_cursors(self) -> None:
         """Write positions and cursors that could wait."""

@@ -1,6 +1,7 @@
 """When a shard's ticks are committed and let out.
 
-A tick is sealed (its rows are written), made durable by the :class:`CommitLog`, and only then released. At most one is on its way to the
+A tick is sealed, made durable by the :class:`CommitLog`, and only then released. Its rows are in the local store before, if the log is that
+store's own, or get there after a log elsewhere has them: what that refuses was never on this disk. At most one tick is on its way to the
 log; what is decided meanwhile gathers in the next. A log that fails or refuses ends the process: memory and log may disagree, what
 is acknowledged is safe, and the process starts again from it.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from lanying.base import limits
@@ -31,9 +33,18 @@ class Fenced(StoreError):
 class CommitLog(Protocol):
     """Makes sealed ticks durable, in their order, one at a time."""
 
+    @property
+    def writes_first(self) -> bool:
+        """A tick is written to the local store and then appended; otherwise the store gets it when the log has it."""
+
+    @property
+    def position(self) -> int:
+        """Where the log has the last tick that it was done with (of a log that does not write first)."""
+
     def append(self, tick: Tick, done: Done) -> None:
         """Make everything up to this tick durable. ``done`` is called once on the loop, before this returns or later, with what
-        stopped it or None: :class:`Fenced` if somebody else owns the shard now."""
+        stopped it or None: :class:`Fenced` if somebody else owns the shard now. An outcome that stays unknown is an error: the next start
+        learns from the log whether the tick counts."""
 
     def close(self) -> None:
         """Finish what is under way."""
@@ -116,6 +127,24 @@ class Ticker:
         else:
             self._commit()
 
+    def finish(self, finished: Callable[[], None]) -> None:
+        """Commit what is left, whether an answer waits for it or not, and call back when it is let out."""
+        if self._in_flight is not None:
+            self._loop.call_later(0.005, partial(self.finish, finished))
+            return
+        tick = self._seal()
+        if tick is None:
+            return
+
+        def let_out() -> None:
+            self._release(tick)
+            finished()
+
+        if tick.durable or self._log.writes_first:
+            self._append(tick, lambda error: let_out() if self._learned(tick, error) else None)
+        else:
+            let_out()
+
     def fail(self, what: str) -> None:
         """Memory and store may disagree: what is committed is safe, so the process starts again from it."""
         log.critical(what, exc_info=True)
@@ -126,12 +155,8 @@ class Ticker:
         if self._in_flight is not None:
             return
         self.begin_turn()
-        try:
-            failpoint("shard.before_write")
-            tick = self._shard.seal()
-            failpoint("shard.written")
-        except Exception:  # noqa: BLE001 - whatever it was, the process starts again from what is committed
-            self.fail("event=commit_failed")
+        tick = self._seal()
+        if tick is None:
             return
         self._committed_at = tick.now
         took = monotonic() - tick.now
@@ -140,23 +165,54 @@ class Ticker:
         if self._shard.outbox.untold and not self._acknowledge_due:
             self._acknowledge_due = True
             self._loop.call_later(limits.LINK_ACK_S, self._acknowledge_links)
-        if tick.durable and self._flushes:
-            self._in_flight = tick
-            self._log.append(tick, self._durable)
+        if tick.durable and (self._flushes or not self._log.writes_first):
+            self._append(tick, self._durable)
         else:
             self._release(tick)
             if not self._shard.tick.empty:  # answers that were left for later
                 self.end_turn()
 
-    def _durable(self, error: Exception | None) -> None:
+    def _seal(self) -> Tick | None:
+        """The open tick, sealed; None: the process ends."""
+        try:
+            failpoint("shard.before_write")
+            tick = self._shard.seal(hold=not self._log.writes_first)
+            failpoint("shard.written")
+        except Exception:  # noqa: BLE001 - whatever it was, the process starts again from what is committed
+            self.fail("event=commit_failed")
+            return None
+        return tick
+
+    def _append(self, tick: Tick, done: Done) -> None:
+        self._in_flight = tick
+        try:
+            self._log.append(tick, done)
+        except Exception:  # noqa: BLE001 - whether the log has it nobody knows: nothing is let out
+            self.fail("event=append_failed")
+
+    def _learned(self, tick: Tick, error: Exception | None) -> bool:
+        """What became of the tick in flight. False: the process ends, and nothing of the tick is let out."""
+        assert tick is self._in_flight, "the log is done with what it was given, once"
         if error is not None:
             event = "fenced" if isinstance(error, Fenced) else "flush_failed"
             log.critical("event=%s error=%r", event, str(error))
             self._stop(1)
-            return
-        tick, self._in_flight = self._in_flight, None
-        assert tick is not None, "the log is done with what it was given, once"
+            return False
+        if not self._log.writes_first:
+            try:
+                self._shard.committed(self._log.position)
+            except Exception:  # noqa: BLE001 - the log has the tick, the store gets it from there
+                self.fail("event=commit_failed")
+                return False
+        self._in_flight = None
         self.commits += 1
+        return True
+
+    def _durable(self, error: Exception | None) -> None:
+        tick = self._in_flight
+        assert tick is not None, "the log is done with what it was given, once"
+        if not self._learned(tick, error):
+            return
         took = monotonic() - tick.now
         self.commit_seconds.observe(took)
         self._shard.inspection.took("commit", took, f"{tick.gathered_bytes} bytes")

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lanying.base import limits
 from lanying.base.errors import StoreError
@@ -18,10 +20,14 @@ from lanying.protocol.connection import XSYNC, Connection
 from lanying.protocol.schema.xsync_pb2 import MessageBody
 from lanying.shard.core.tick import Tick
 from lanying.shard.shard import Shard
+from lanying.shard.store import records, schema
+from lanying.shard.store.base import Store
 from lanying.shard.store.memory import MemoryStore
 from lanying.shard.ticker import Done, Fenced, Ticker
 from lanying.testing import simulation
 from lanying.testing.simulation import Simulation
+
+EVERYTHING = b"\xff" * 40
 
 
 class Loop:
@@ -41,33 +47,79 @@ class Loop:
 
 
 class Log:
-    """Keeps what it is given until the test decides about it."""
+    """The local store's own: keeps what it is given until the test decides about it."""
+
+    writes_first = True
 
     def __init__(self, store: MemoryStore) -> None:
-        self._store = store
+        self.store = store
         self.waiting: list[tuple[Tick, Done]] = []
         self.order: list[Tick] = []
+        self.position = 0
 
     def append(self, tick: Tick, done: Done) -> None:
         assert not self.waiting, "one tick at a time"
         self.waiting.append((tick, done))
         self.order.append(tick)
 
-    def decide(self, error: Exception | None = None) -> None:
-        [(_, done)] = self.waiting
+    def decide(self, error: Exception | None = None, *, has_it: bool | None = None) -> None:
+        """``has_it``: whether the log has the tick, if not by ``error``."""
+        [(tick, done)] = self.waiting
         self.waiting.clear()
-        if error is None:
-            self._store.flush()
+        if has_it is True or (has_it is None and error is None):
+            self.keep(tick)
         done(error)
+
+    def keep(self, tick: Tick) -> None:
+        self.store.flush()
+
+    def left(self) -> MemoryStore:
+        """What somebody finds who starts again after a power failure."""
+        return self.store.crash()
 
     def close(self) -> None:
         assert not self.waiting
 
 
+class LogElsewhere(Log):
+    """On other machines: keeps records, and says where."""
+
+    writes_first = False
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        store.flush()
+        self._start = store.crash()
+        self.messages: list[bytes] = []
+
+    def append(self, tick: Tick, done: Done) -> None:
+        super().append(tick, done)
+        record = records.Record(0, 1, len(self.order), tick.now_ms, tick.batch.operations)
+        self._parts = [*records.parts(record, piece_bytes=64)]
+
+    def keep(self, tick: Tick) -> None:
+        self.messages += self._parts
+        self.position = len(self.messages)
+
+    def left(self) -> MemoryStore:
+        found = MemoryStore()
+        for family in schema.FAMILIES:
+            batch = found.batch()
+            for key, value in self._start.scan(family, b"", EVERYTHING):
+                batch.put(family, key, value)
+            found.write(batch)
+        reader = records.RecordReader(0)
+        for position, message in enumerate(self.messages, 1):
+            record = reader.take(message)
+            if record is not None:
+                records.apply(found, record, position)
+        return found
+
+
 class Bench:
     """A shard with one session, a ticker, and what it lets out."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: type[Log]) -> None:
         sim = Simulation(1)
         self.alice, self.bob = sim.user("alice"), sim.user("bob")
         sim.run()
@@ -83,7 +135,7 @@ class Bench:
             lambda: setattr(self, "reading", True),
             self.stopped.append,
         )
-        self.log, self.loop = Log(self.store), Loop()
+        self.log, self.loop = log(self.store), Loop()
         self.ticker.start(self.loop, self.log)
         self.mid = 0
         self.ticker.begin_turn()
@@ -107,11 +159,23 @@ class Bench:
 
     def kept(self) -> int:
         """Messages that a power failure would leave."""
-        return sum(1 for _ in self.store.crash().scan("sent", b"", b"\xff" * 30))
+        return sent_in(self.log.left())
 
 
-def test_nothing_is_let_out_before_the_log_has_it() -> None:
-    bench = Bench()
+def sent_in(store: Store) -> int:
+    return sum(1 for _ in store.scan(schema.SENT, b"", EVERYTHING))
+
+
+def rows_of(store: Store) -> dict[str, list[tuple[bytes, bytes]]]:
+    return {family: [*store.scan(family, b"", EVERYTHING)] for family in schema.FAMILIES}
+
+
+@pytest.fixture(params=[Log, LogElsewhere])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    return Bench(request.param)
+
+
+def test_nothing_is_let_out_before_the_log_has_it(bench: Bench) -> None:
     bench.say()
     assert (bench.sent(), bench.kept()) == (0, 0)
     bench.log.decide()
@@ -119,8 +183,7 @@ def test_nothing_is_let_out_before_the_log_has_it() -> None:
     assert bench.ticker.commits == 2 and not bench.stopped
 
 
-def test_what_is_decided_meanwhile_is_one_tick_behind() -> None:
-    bench = Bench()
+def test_what_is_decided_meanwhile_is_one_tick_behind(bench: Bench) -> None:
     for number in range(5):
         bench.say(f"{number}")
     assert len(bench.log.order) == 2 and bench.sent() == 0
@@ -132,9 +195,8 @@ def test_what_is_decided_meanwhile_is_one_tick_behind() -> None:
     assert bench.released == bench.log.order[1:], "in the order they were decided"
 
 
-def test_a_slow_log_stops_reading_when_a_tick_has_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_log_stops_reading_when_a_tick_has_enough(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "TICK_BYTES", 300)
-    bench = Bench()
     bench.say()
     assert bench.reading
     for _ in range(4):
@@ -148,9 +210,8 @@ def test_a_slow_log_stops_reading_when_a_tick_has_enough(monkeypatch: pytest.Mon
     ("error", "event"), [(StoreError("no disk"), "flush_failed"), (Fenced("another owner"), "fenced")]
 )
 def test_a_log_that_fails_or_refuses_ends_the_process_and_lets_nothing_out(
-    error: Exception, event: str, caplog: pytest.LogCaptureFixture
+    bench: Bench, error: Exception, event: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench = Bench()
     bench.say()
     bench.say()
     with caplog.at_level(logging.CRITICAL):
@@ -160,19 +221,19 @@ def test_a_log_that_fails_or_refuses_ends_the_process_and_lets_nothing_out(
     assert [record.getMessage().split()[0] for record in caplog.records] == [f"event={event}"]
 
 
-def test_a_write_that_fails_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench()
+def test_a_write_that_fails_ends_the_process(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def write(batch: object) -> None:
         raise StoreError("no room")
 
     monkeypatch.setattr(bench.store, "write", write)
     bench.say()
+    if bench.log.waiting:
+        bench.log.decide()
     assert bench.stopped == [1] and bench.sent() == 0 and not bench.log.waiting
 
 
-def test_what_needs_no_log_is_let_out_at_once() -> None:
-    bench = Bench()
+def test_what_needs_no_log_is_let_out_at_once(bench: Bench) -> None:
     bench.ticker.begin_turn()
     bench.shard.received(bench.session, frame.unread_request())
     bench.ticker.end_turn()
@@ -180,15 +241,120 @@ def test_what_needs_no_log_is_let_out_at_once() -> None:
     assert bench.sent() == 1 and not bench.log.waiting
 
 
-def test_a_repeated_send_is_acknowledged_when_the_first_is_durable() -> None:
+def test_a_repeated_send_is_acknowledged_when_the_first_is_durable(bench: Bench) -> None:
     """The first copy may still be on its way to the disk when the second one comes."""
-    bench = Bench()
     bench.say()
     bench.mid -= 1
     bench.say()
     assert bench.sent() == 0
     bench.log.decide()
     bench.loop.go()
-    assert (bench.sent(), bench.kept()) == (1, 1)
-    bench.log.decide()
+    if bench.log.writes_first:  # the store's log may have the first copy's rows, a flush says whether
+        assert (bench.sent(), bench.kept()) == (1, 1)
+        bench.log.decide()
     assert (bench.sent(), bench.kept()) == (2, 1)
+
+
+# --- a log elsewhere -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def far() -> Bench:
+    return Bench(LogElsewhere)
+
+
+@pytest.mark.parametrize("error", [None, Fenced("another owner"), StoreError("no quorum"), StoreError("unknown")])
+def test_the_store_gets_a_tick_when_the_log_has_it_and_not_before(far: Bench, error: Exception | None) -> None:
+    before = rows_of(far.store)
+    far.say()
+    far.say()
+    assert rows_of(far.store) == before
+    assert sent_in(far.shard.work.store) == 2, "reads see what is on its way, and what is decided meanwhile"
+    far.log.decide(error)
+    if error is not None:
+        assert rows_of(far.store) == before and far.stopped == [1] and far.sent() == 0
+        return
+    assert rows_of(far.store) == rows_of(far.log.left())
+    assert records.position(far.store) == far.log.position
+
+
+def test_a_log_that_raises_ends_the_process(far: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = rows_of(far.store)
+
+    def append(tick: Tick, done: Done) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(far.log, "append", append)
+    far.say()
+    assert far.stopped == [1] and far.sent() == 0 and rows_of(far.store) == before
+
+
+def test_an_outcome_that_stays_unknown_is_learned_from_the_log(far: Bench) -> None:
+    """The log has it and the answer is lost: the next owner has the message, and its sender sends it again."""
+    far.say()
+    far.log.decide(StoreError("no answer"), has_it=True)
+    assert far.stopped == [1] and far.sent() == 0 and sent_in(far.store) == 0
+    assert sent_in(far.log.left()) == 1
+
+
+def test_a_row_that_no_answer_waits_for_goes_to_the_log_too(far: Bench) -> None:
+    """A copy of the shard has the rows that the shard has."""
+    far.ticker.begin_turn()
+    far.shard.work.put_lazy(schema.META, b"retained_ms", schema.pack_u64(7))
+    far.ticker.end_turn()
+    far.loop.go()
+    far.log.decide()
+    assert rows_of(far.store) == rows_of(far.log.left())
+
+
+def test_what_waits_for_the_store_waits_until_it_has_everything(far: Bench) -> None:
+    seen: list[bytes | None] = []
+    far.ticker.begin_turn()
+    far.shard.work.put(schema.META, b"retained_ms", b"1")
+    far.shard.work.between_ticks(lambda: seen.append(far.store.get(schema.META, b"retained_ms")))
+    far.ticker.end_turn()
+    far.loop.go()
+    far.say()  # memory is ahead of the store again when the first tick is there
+    far.log.decide()
+    assert not seen
+    far.loop.go()
+    far.shard.work.between_ticks(lambda: seen.append(b"second"))
+    assert not seen, "one is on its way"
+    far.log.decide()
+    assert seen == [b"1", b"second"]
+
+
+def test_the_last_tick_is_let_out_when_the_log_has_it(bench: Bench) -> None:
+    finished: list[bool] = []
+    bench.say()
+    bench.ticker.finish(lambda: finished.append(True))
+    bench.say()
+    assert not finished
+    bench.log.decide()
+    bench.loop.go()
+    while bench.log.waiting:
+        assert not finished
+        bench.log.decide()
+        bench.loop.go()
+    assert finished == [True] and bench.sent() == bench.kept() == 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["say", "say", "say", "log", "log"]), max_size=14), st.booleans(), st.booleans())
+def test_acknowledged_is_durable_whenever_it_ends(steps: list[str], has_it: bool, local: bool) -> None:
+    bench = Bench(Log if local else LogElsewhere)
+    for step in steps:
+        if step == "say":
+            bench.say(str(bench.mid))
+        elif step == "log" and bench.log.waiting:
+            bench.log.decide()
+            bench.loop.go()
+        assert bench.sent() <= bench.kept() <= bench.mid
+        if not local:
+            assert rows_of(bench.store) == rows_of(bench.log.left())
+    sent = bench.sent()
+    if bench.log.waiting:
+        bench.log.decide(StoreError("lost"), has_it=has_it)
+        bench.loop.go()
+        assert bench.stopped == [1]
+    assert sent == bench.sent() <= bench.kept()

@@ -145,8 +145,11 @@ class Work:
         self.tick.lazy += 1
 
     def between_ticks(self, act: Callable[[], None]) -> None:
-        """Do something to the store itself when it has everything that memory knows of: now, or behind the tick's write."""
-        if self.tick.batch.operations:
+        """Do something to the store itself when it has everything that memory knows of: now, or behind the tick's write.
+
+        With a log elsewhere that is when nothing is on its way to it and nothing has been decided meanwhile.
+        """
+        if self.tick.batch.operations or self.store.held is not None:
             self.between.append(act)
         else:
             act()

@@ -1,8 +1,12 @@
-"""Reads that see the open tick before it is written.
+"""Reads that see what is not written yet: the open tick, and one that is sealed and on its way to a log elsewhere.
 
 An event may have to read what an earlier event of the same tick has put, or it itself. The tick is nevertheless written once, as a
 whole: were a part of it written for the sake of a read, a ``kill -9`` right behind it would keep half a message (in its
 sender's queue, remembered as sent, and never in the outbox to the recipient's shard). So reads look into the open batch themselves.
+
+A log elsewhere decides whether a sealed tick counts, so the store does not get it before the log has it (:meth:`Overlay.hold`). Until
+then (:meth:`Overlay.settle`) its batch is a second layer, an overlay of its own between the open batch and the store. A tick that
+the log refuses leaves nothing in the store.
 
 Most ticks are written without being read. What the batch got is therefore sorted by family when something is read, and a family's part is
 made searchable when that family is.
@@ -16,6 +20,7 @@ from heapq import merge
 from itertools import islice
 from operator import itemgetter
 
+from lanying.shard.store import schema
 from lanying.shard.store.base import Batch, Change, Store
 
 _by_key = itemgetter(0)
@@ -59,17 +64,22 @@ class _Index:
 
 
 class Overlay:
-    """A :class:`~lanying.shard.store.base.Store` over another one, and over the open batch."""
+    """A :class:`~lanying.shard.store.base.Store` over another one, and over the open batch.
+
+    :ivar held: a sealed batch that the store does not have yet, as a layer of its own
+    """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._below = store
+        self._store = store  # what is read under the open batch: the one below, or the held batch over it
+        self.held: Overlay | None = None
         self._batch: Batch | None = None
         self._shown = 0
         self._indexes: dict[str, _Index] = {}
 
     def batch(self) -> Batch:
         """A new batch: from now on the open one, which reads see."""
-        batch = self._batch = self._store.batch()
+        batch = self._batch = self._below.batch()
         self._shown = 0
         self._indexes.clear()
         return batch
@@ -125,27 +135,47 @@ class Overlay:
         )
         return islice(merge(here, below, key=_by_key, reverse=reverse), max(limit, 0))
 
+    def hold(self, batch: Batch) -> None:
+        """The open batch is sealed and the store gets it with :meth:`settle`; until then reads see it here."""
+        assert batch is self._batch, "only the open batch is sealed"
+        assert self.held is None, "one batch at a time is on its way"
+        held = self._store = self.held = Overlay(self._below)
+        held._batch, held._shown, held._indexes = batch, self._shown, self._indexes
+        self._batch, self._shown, self._indexes = None, 0, {}
+
+    def settle(self, position: int) -> None:
+        """The log has the held batch: the store gets it together with its position there, in one write.
+
+        :raises StoreError: the store has nothing of it; it comes back from the log
+        """
+        held = self.held
+        assert held is not None and held._batch is not None, "what is settled was held"
+        held._batch.put(schema.META, schema.LOG_POSITION, schema.pack_u64(position))
+        self._below.write(held._batch)
+        self.held, self._store = None, self._below
+
     def write(self, batch: Batch) -> None:
         """Write a batch; reads find it in the store."""
-        self._store.write(batch)
+        assert self.held is None, "what was sealed before is written before"
+        self._below.write(batch)
         if batch is self._batch:
             self._batch, self._shown = None, 0
             self._indexes.clear()
 
     def flush(self) -> None:
-        self._store.flush()
+        self._below.flush()
 
     def free_bytes(self) -> int:
-        return self._store.free_bytes()
+        return self._below.free_bytes()
 
     def compact(self) -> None:
-        self._store.compact()
+        self._below.compact()
 
     def sizes(self) -> dict[str, float]:
-        return self._store.sizes()
+        return self._below.sizes()
 
     def close(self) -> None:
-        self._store.close()
+        self._below.close()
 
     def _index(self, family: str) -> _Index | None:
         """What the open batch has of a family, None for nothing."""

@@ -6,7 +6,9 @@ family          key                            value
 ``meta``        ASCII name                     ``schema_version``, ``schema_compat_version``, ``shard``: u32;
                                                ``last_id``: u64 (:attr:`lanying.base.ids.MessageIds.last`);
                                                ``retained_ms``: u64 (:mod:`lanying.shard.upkeep.retention`);
-                                               ``cold``: 16 bytes (:mod:`lanying.shard.store.cold`)
+                                               ``cold``: 16 bytes (:mod:`lanying.shard.store.cold`);
+                                               ``log_position``: u64, up to where a log elsewhere is in this store
+                                               (:mod:`lanying.shard.store.records`)
 ``counters``    slot u16                       u64, last counter of the ids of this slot
 ``names``       slot u16, app, 0, folded name  uid u64: user names, phone numbers, aliases, :mod:`lanying.shard.push.tokens`
 ``codes``       slot u16, app, 0, kind:code    record: :class:`lanying.shard.accounts.one_time_codes.Code`; gone when it expires
@@ -63,6 +65,7 @@ SCHEMA_VERSION: Final = 1
 SCHEMA_COMPAT_VERSION: Final = 1
 
 META: Final = "meta"
+LOG_POSITION: Final = b"log_position"
 COUNTERS: Final = "counters"
 NAMES: Final = "names"
 ACCOUNTS: Final = "accounts"

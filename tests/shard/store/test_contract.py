@@ -17,19 +17,51 @@ from hypothesis import strategies as st
 
 from lanying.base.errors import SchemaError, StoreError, StoreFull
 from lanying.shard.store import schema
-from lanying.shard.store.base import Store
+from lanying.shard.store.base import Batch, Store
 from lanying.shard.store.cold import ColdStore
 from lanying.shard.store.memory import MemoryStore
+from lanying.shard.store.overlay import Overlay
 from lanying.shard.store.rocks import RocksStore
 from lanying.shard.store.tiers import TieredStore
 
 QUEUE, META = schema.QUEUE, schema.META
 
 
+class Layers(Overlay):
+    """An overlay whose last written batches stay in it: in the open batch, with two also in a held one."""
+
+    def __init__(self, store: Store, layers: int) -> None:
+        super().__init__(store)
+        self._layers = layers
+        self._filled: Batch | None = None
+
+    def batch(self) -> Batch:
+        """One that reads do not see yet."""
+        return self._below.batch()
+
+    def write(self, batch: Batch) -> None:
+        if self.held is not None:
+            self.settle(1)
+        if self._filled is not None:
+            self.hold(self._filled)
+            if self._layers == 1:
+                self.settle(1)
+        self._filled = super().batch()
+        for family, key, stop, value in batch.operations:
+            if value is not None:
+                self._filled.put(family, key, value)
+            elif stop is None:
+                self._filled.delete(family, key)
+            else:
+                self._filled.delete_range(family, key, stop)
+
+
 ENGINES: dict[str, Callable[[Path], Store]] = {
     "memory": lambda path: MemoryStore(),
     "rocks": lambda path: RocksStore(path / "store"),
     "tiered": lambda path: TieredStore(RocksStore(path / "store"), ColdStore(path / "cold")),
+    "overlay": lambda path: Layers(MemoryStore(), 1),
+    "overlay of two layers": lambda path: Layers(RocksStore(path / "store"), 2),
 }
 
 
@@ -91,10 +123,11 @@ operation = st.one_of(
 @pytest.mark.costs(15, "hundreds of sequences, each on a RocksDB of its own")
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(operation, max_size=8), max_size=6))
-def test_both_engines_agree(
+def test_all_engines_agree(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[str, bytes, bytes]]]
 ) -> None:
-    engines: list[Store] = [MemoryStore(), RocksStore(tmp_path_factory.mktemp("store"))]
+    rocks = RocksStore(tmp_path_factory.mktemp("store"))
+    engines: list[Store] = [MemoryStore(), rocks, *(Layers(MemoryStore(), layers) for layers in (1, 2))]
     try:
         for operations in batches:
             for engine in engines:
@@ -107,8 +140,11 @@ def test_both_engines_agree(
                     elif key < value:
                         batch.delete_range(QUEUE, key, value)
                 engine.write(batch)
-        memory, rocks = (list(engine.scan(QUEUE, b"", b"\xff" * 4)) for engine in engines)
-        assert memory == rocks
+            for reverse in (False, True):
+                first, *others = ([*engine.scan(QUEUE, b"", b"\xff" * 4, reverse=reverse)] for engine in engines)
+                assert all(found == first for found in others)
+                keys = [key for key, _ in first]
+                assert all(engine.get_many(QUEUE, keys) == [value for _, value in first] for engine in engines)
     finally:
         for engine in engines:
             engine.close()
