@@ -155,7 +155,12 @@ CALL_TIMEOUT_S: Final = 5.0
 FIRST_CONTACT_TIMEOUT_S: Final = 5.0
 """A first message to a user on another shard waits this long for that shard's answer."""
 PARKED_SENDS: Final = 256
-"""Messages of one sender waiting for a first contact."""
+"""Messages of one sender waiting for another shard: so many for a first contact, so many for the answers of groups' shards."""
+AWAITED_POSTS: Final = 20_000
+"""Posts of all users of a shard that the shards of their groups have not answered. Some 500 bytes each."""
+REST_POST_S: Final = 3.0
+"""A REST post to a group is answered "unavailable" when the group's shard takes longer. Below ``CALL_TIMEOUT_S`` by more than the
+second between two looks, so that the other targets of the same request are answered."""
 
 # --- accounts --------------------------------------------------------------------------------------------------
 USERNAME_CHARS: Final = 64

@@ -71,6 +71,14 @@ class Refusal(StrEnum):
         """The first reason with this REST code; of a code no server documents: that the server failed."""
         return _BY_CODE.get(code, Refusal.SERVER_FAILED)
 
+    @staticmethod
+    def of_name(name: str) -> Refusal:
+        """The reason with this value; of one that only another release has: that the server failed."""
+        try:
+            return Refusal(name)
+        except ValueError:
+            return Refusal.SERVER_FAILED
+
     # fmt: off
     # --- the request itself -------------------------------------------------------------------------------------------
     TOKEN_REJECTED = auto(), 402, _S.INVALID_TOKEN, "the access token is invalid, expired or revoked", "log in again"

@@ -36,6 +36,7 @@ from lanying.shard.core.session import Session
 from lanying.shard.core.tick import Tick
 from lanying.shard.core.work import Ask, Work
 from lanying.shard.groups import handlers as group_handlers
+from lanying.shard.groups.awaited import AwaitedPosts
 from lanying.shard.groups.membership import Memberships
 from lanying.shard.groups.reading import Reading
 from lanying.shard.groups.timeline import Timelines
@@ -80,7 +81,8 @@ class Shard:
         self.broadcasts = Broadcasts(work, self.posting)
         self.frames = Frames(work, self.logins, self.delivery, self.pulls)
         self.timelines = Timelines(work, self.policy)
-        self.memberships = Memberships(work, self.delivery, self.pulls, self.timelines)
+        self.awaited = AwaitedPosts(work)
+        self.memberships = Memberships(work, self.delivery, self.pulls, self.timelines, self.awaited)
         self.reading = Reading(work, self.delivery, self.policy)
         self.pushes = Pushes(work, self.logins, self.memberships)
         self.push_orders = PushOrders(work, self.pushes)
@@ -97,6 +99,7 @@ class Shard:
         delivery.kinds[MessageBody.OPER] = self.operations.take
         delivery.kinds[MessageBody.GROUPCHAT] = self.memberships.submit
         delivery.other_namespace = self.operations.other_namespace
+        self.logins.ended = self.awaited.forget
         delivery.operated = self.operations.apply
         self.operations.in_groups = self.memberships.submit
         self.operations.acknowledged_elsewhere = self.reading.acknowledge
@@ -128,6 +131,8 @@ class Shard:
             bound(work, account_handlers.LINK_CHANGES),
             bound(work, group_handlers.LINK_CHANGES),
             self.memberships.links,
+            self.timelines.links,
+            self.awaited.links,
             self.reading.links,
         ):
             dispatch.add(dispatch.links, links)
@@ -226,6 +231,7 @@ class Shard:
         event(self.pulls.end_loops)
         event(self.retention.step, self.work.now_ms)
         event(self.broadcasts.step)
+        event(self.awaited.step)
         event(self.push_orders.step)
         if self.aging is not None and not self.dispatch.links_held:  # a backup pictures both tiers then
             event(self.aging.step, self.work.now_ms)

@@ -157,6 +157,48 @@ class Resign(LinkMessage, tag=223):
     uid: int
 
 
+class GroupPost(LinkMessage, Envelope, tag=224):
+    """A member's upload for the timeline of group ``gid``, for the group's shard, which answers with :class:`GroupPosted`.
+
+    :ivar client_mid: recognises a repetition, 0: not to be recognised
+    :ivar payload: encoded MessageBody
+    :ivar operation: MessageOperation type and ``target`` message id, 0 for an ordinary message
+    :ivar live: for connected devices only: travels without a link and is not answered
+    :ivar priority: above 0 it may be dropped when there is too much
+    :ivar ticket: named by the answer; of a live one its message id
+    """
+
+    gid: int
+    uid: int
+    sn: int
+    app: str
+    client_mid: int
+    payload: bytes
+    operation: int = 0
+    target: int = 0
+    live: bool = False
+    priority: int = 0
+    ticket: int = 0
+
+
+class GroupPosted(LinkMessage, tag=225):
+    """What became of the :class:`GroupPost` of ``uid`` with this ticket: its message id and times in ms, or why it was refused.
+
+    :ivar edit_ms: of APPEND and REPLACE, else 0
+    :ivar refusal: value of a :class:`~lanying.base.refusals.Refusal`, empty when it was accepted. As text, because a row with one that
+        only another release knows must not stop the link
+    :ivar reason: what the refusal says
+    """
+
+    ticket: int
+    uid: int
+    mid: int = 0
+    time_ms: int = 0
+    edit_ms: int = 0
+    refusal: str = ""
+    reason: str = ""
+
+
 class Broadcast(LinkMessage, tag=320):
     """A broadcast for the users of a shard: ``payload`` is an encoded MessageBody, ``id`` a message id."""
 

@@ -16,27 +16,6 @@ class Posted(msgspec.Struct, array_like=True, frozen=True):
     edit_ms: int = 0
 
 
-class GroupPost(Request[Posted], tag=100):
-    """A member's upload for a group's timeline. Errors: those of an upload.
-
-    :ivar client_mid: recognises a repetition, 0: not to be recognised
-    :ivar payload: encoded MessageBody
-    :ivar operation: MessageOperation type and ``target`` message id, 0 for an ordinary message
-    :ivar priority: above 0 it may be dropped when there is too much
-    """
-
-    gid: int
-    uid: int
-    sn: int
-    app: str
-    client_mid: int
-    payload: bytes
-    operation: int = 0
-    target: int = 0
-    live: bool = False
-    priority: int = 0
-
-
 class FetchEntries(Request[list[bytes]], tag=101):
     """Encoded Metas (empty bytes: removed) of a timeline from position ``first`` on."""
 

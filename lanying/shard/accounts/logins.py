@@ -34,8 +34,11 @@ _CLOSED: dict[int, Refusal] = {STATE_BANNED: Refusal.ACCOUNT_BANNED, STATE_FROZE
 class Logins:
     """Sessions begin and end here.
 
+    :ivar ended: port of the groups: nothing is sent to a session any more
     :ivar abandoned: port of the pushes: a session ended by itself, what it has not acknowledged is owed a push
     """
+
+    ended: Callable[[Session], None]
 
     def __init__(self, work: Work) -> None:
         self._work = work
@@ -89,6 +92,7 @@ class Logins:
         session.left = why
         work.registry.remove(session)
         work.undo((self._return, session))
+        self.ended(session)
         devices.seen(work, session.uid, session.sn)
         if self.abandoned is not None and not dismissed:
             self.abandoned(session)

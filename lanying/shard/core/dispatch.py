@@ -24,6 +24,7 @@ from lanying.bus.messages import (
     Call,
     Deliver,
     GroupDeliver,
+    GroupPost,
     LinkAck,
     LinkBatch,
     LinkMessage,
@@ -64,6 +65,7 @@ class Dispatcher:
             LinkAck: self.link_ack,
             Deliver: lambda message: work.event(self.apply, message),  # live ones come without a link
             GroupDeliver: lambda message: work.event(self.apply, message),
+            GroupPost: lambda message: work.event(self.apply, message),
         }
         work.apply = self.apply
 

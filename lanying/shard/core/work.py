@@ -20,6 +20,7 @@ from lanying.base.ids import MessageIds
 from lanying.bus.messages import (
     Deliver,
     GroupDeliver,
+    GroupPost,
     LinkMessage,
     Message,
     NoticeFor,
@@ -246,7 +247,7 @@ class Work:
             self.tick.links.append((shard, item))
             self.tick.gathered_bytes += len(item)
 
-    def live(self, shard: int, message: Deliver | GroupDeliver) -> None:
+    def live(self, shard: int, message: Deliver | GroupDeliver | GroupPost) -> None:
         """Hand a message for connected devices to another shard: unnumbered, it may get lost."""
         self.tick.envelopes.append((shard_name(shard), message))
 

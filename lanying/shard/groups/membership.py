@@ -39,10 +39,10 @@ from lanying.shard.chat.pulls import Pulls
 from lanying.shard.core.conversation import Conversation, Entry
 from lanying.shard.core.session import Session
 from lanying.shard.core.work import Work
+from lanying.shard.groups.awaited import AwaitedPosts
 from lanying.shard.groups.timeline import Timelines
 from lanying.shard.store import schema
 
-_decode_posted = msgspec.msgpack.Decoder(Posted).decode
 _decode_entries = msgspec.msgpack.Decoder(list[bytes]).decode
 _decode_page = msgspec.msgpack.Decoder(HistoryPage).decode
 
@@ -54,11 +54,14 @@ class Memberships:
     :ivar _seats: members here, by group
     """
 
-    def __init__(self, work: Work, delivery: Delivery, pulls: Pulls, timelines: Timelines) -> None:
+    def __init__(
+        self, work: Work, delivery: Delivery, pulls: Pulls, timelines: Timelines, awaited: AwaitedPosts
+    ) -> None:
         self._work = work
         self._delivery = delivery
         self._pulls = pulls
         self._timelines = timelines
+        self._awaited = awaited
         self._seats: dict[int, set[int]] = {}
         self.owe: Callable[[int, int, int, set[int], int], None] | None = None
         self.links: dict[type[Message], Callable[[Any], object]] = {
@@ -81,22 +84,22 @@ class Memberships:
         gid = meta.to.uid
         live = body.qos == MessageBody.AT_MOST_ONCE
         operation, target = (body.operation.type, body.operation.mid) if body.type == MessageBody.OPER else (0, 0)
-        request = GroupPost(
+        post = GroupPost(
             gid, author.uid, author.sn, author.app, meta.id, meta.payload, operation, target, live, body.priority
         )
         if not gid:
             raise Refused(Refusal.INVALID_PARAMETER, "a group message needs a group")
         if work.owns(gid):
-            answer(self._timelines.accept(request))
-            return
-
-        def answered(reply: Reply) -> None:
-            if reply.refusal is None:
-                answer(_decode_posted(reply.body))
-            else:
-                answer(Refused(reply.refusal, reply.message))
-
-        work.ask(work.shard_of(gid), request, answered)
+            answer(self._timelines.accept(post))
+        elif live:  # it may get lost, and so might an answer
+            if not work.mailboxes.head(author.uid, gid).flags & schema.IS_GROUP:
+                raise Refused(Refusal.MEMBERS_ONLY, "you are not a member of this group")
+            post.ticket = work.next_mid()
+            work.live(work.shard_of(gid), post)
+            answer(Posted(post.ticket, work.now_ms))
+        else:
+            post.ticket = self._awaited.add(author, answer)
+            work.link(gid, post)
 
     # --- members of this shard --------------------------------------------------------------------------------------
 

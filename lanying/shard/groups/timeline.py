@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lanying.base import limits
-from lanying.base.errors import CallError, Refused
+from lanying.base.errors import Refused
 from lanying.base.ids import message_time_ms
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
@@ -20,6 +20,7 @@ from lanying.bus.messages import (
     FetchHistory,
     GroupDeliver,
     GroupPost,
+    GroupPosted,
     HistoryPage,
     Message,
     Posted,
@@ -48,20 +49,31 @@ class Timelines:
         self._policy = policy
         self._audiences: dict[int, Counter[int]] = {}
         self.handlers: dict[type[Message], Callable[[Any], object]] = {
-            GroupPost: self.post,
             FetchEntries: self.fetch_entries,
             FetchHistory: self.fetch_history,
         }
+        self.links: dict[type[Message], Callable[[Any], object]] = {GroupPost: self.post}
         work.group_notice = self.notice
         work.prepare[Seat] = self._seats
         work.prepare[Unseat] = self._unseats
 
-    def post(self, request: GroupPost) -> Posted:
-        """The call of a member's shard. :raises CallError: refused"""
+    def post(self, message: GroupPost) -> None:
+        """An upload from a member's shard: answered, whatever becomes of it, unless it is live."""
+        work, ticket, uid = self._work, message.ticket, message.uid
+        mark = work.tick.mark()
         try:
-            return self.accept(request)
+            posted = self.accept(message)
+            work.apply_local()  # what fails here has to be answered too
+            answer = GroupPosted(ticket, uid, posted.mid, posted.time_ms, posted.edit_ms)
         except Refused as refused:
-            raise CallError(refused.refusal, refused.reason) from refused
+            work.take_back(mark)
+            answer = GroupPosted(ticket, uid, refusal=refused.refusal, reason=refused.reason)
+        except Exception as error:  # noqa: BLE001 - whatever it was, only this upload is refused
+            work.take_back(mark)
+            work.failed(error, "group_post")
+            answer = GroupPosted(ticket, uid, refusal=Refusal.SERVER_FAILED, reason=Refusal.SERVER_FAILED.text)
+        if not message.live:
+            work.link(uid, answer)
 
     def accept(self, request: GroupPost) -> Posted:
         """Put an upload into the timeline of a group of this shard. :raises Refused: its author may not"""
@@ -76,7 +88,7 @@ class Timelines:
         head = work.mailboxes.head(gid, gid)
         if request.live:
             work.kinds[message_kinds.LIVE] += 1
-            mid = work.next_mid()
+            mid = request.ticket or work.next_mid()
             stored = frame.meta(mid, uid, request.sn, gid, now_ms, Meta.MESSAGE, request.payload)
             self._pass_on(gid, GroupDeliver(gid, 0, mid, stored, uid, request.sn, False, 0), live=True)
             return Posted(mid, now_ms)

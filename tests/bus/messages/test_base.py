@@ -14,7 +14,8 @@ from lanying.bus.messages.base import AREAS, kinds, result_type
 
 TAGGED = list(dict.fromkeys(kinds(m.Message)))
 STORED = {"Deliver": 20, "NoticeFor": 21, "RosterChange": 22, "Barred": 23, "Seat": 30, "Unseat": 31, "GroupDeliver": 32,
-          "Invited": 33, "GroupReading": 220, "GroupRead": 221, "Silence": 222, "Resign": 223, "Broadcast": 320,
+          "Invited": 33, "GroupReading": 220, "GroupRead": 221, "Silence": 222, "Resign": 223, "GroupPost": 224,
+          "GroupPosted": 225, "Broadcast": 320,
           "PushTokenBound": 379, "PushTargets": 274, "OrderPushes": 378}  # fmt: skip
 
 WRONG = """
