@@ -74,10 +74,7 @@ class Refusal(StrEnum):
     @staticmethod
     def of_name(name: str) -> Refusal:
         """The reason with this value; of one that only another release has: that the server failed."""
-        try:
-            return Refusal(name)
-        except ValueError:
-            return Refusal.SERVER_FAILED
+        return _BY_NAME.get(name, Refusal.SERVER_FAILED)
 
     # fmt: off
     # --- the request itself -------------------------------------------------------------------------------------------
@@ -207,6 +204,7 @@ class Refusal(StrEnum):
     # fmt: on
 
 
+_BY_NAME: Final = {refusal.value: refusal for refusal in Refusal}
 _BY_CODE: Final[dict[int, Refusal]] = {}
 for _refusal in Refusal:
     _BY_CODE.setdefault(_refusal.code, _refusal)

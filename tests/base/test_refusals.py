@@ -109,3 +109,8 @@ def test_no_reason_is_a_sentence_in_the_program() -> None:
         and isinstance(node.args[0], ast.Constant | ast.JoinedStr)
     ]
     assert not found
+
+
+def test_a_reason_is_found_by_its_value_and_an_unknown_one_is_a_failure() -> None:
+    assert all(Refusal.of_name(refusal.value) is refusal for refusal in Refusal)
+    assert Refusal.of_name("of_the_future") is Refusal.SERVER_FAILED
