@@ -2,6 +2,7 @@
 
 - ``records``: the group and its members as stored; who may do what
 - ``timeline`` ``membership``: messages: on the group's shard, and on its members' shards
+- ``awaited``: posts that the group's shard has not answered yet
 - ``entry`` ``applications`` ``invitations``: the ways in
 - ``members`` ``settings`` ``items``: members, properties, announcements and files
 - ``reading``: who has read what
