@@ -12,6 +12,7 @@ from bench.host import Host, Target
 from lanying.base.errors import LanyingError
 from lanying.cluster.runtime import RunDirectory
 from lanying.supervisor import control
+from lanying.supervisor.requests import StatusRequest
 from lanying.testing.cluster import COMMAND, Cluster
 
 MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs", "overlay")
@@ -75,7 +76,7 @@ class Server(Host):
         if self.data is None:
             return {}
         try:
-            return control.ask(RunDirectory(self.data), {"do": "status"})
+            return control.ask(RunDirectory(self.data), StatusRequest())
         except LanyingError:
             return {}
 

@@ -27,6 +27,7 @@ from lanying.config.apps import App, Apps
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config
 from lanying.supervisor import control
+from lanying.supervisor.requests import ControlRequest
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class Server:
         """Who owns which id."""
         return self.shards.map
 
-    async def control(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def control(self, request: ControlRequest) -> dict[str, Any]:
         """Ask the supervisor. :raises CommandError: it refuses, or does not answer"""
         try:
             return await asyncio.to_thread(control.ask, self.run, request)

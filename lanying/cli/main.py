@@ -24,6 +24,7 @@ from lanying.config.load import layers, load, origins
 from lanying.config.schema import Config, flat
 from lanying.supervisor import control, machine, precheck
 from lanying.supervisor.children import EXIT_FAILED, State
+from lanying.supervisor.requests import RestartRequest, StatusRequest, StopRequest
 
 EXIT_NOT_RUNNING = 3
 EXIT_NOT_READY = 4
@@ -150,7 +151,7 @@ def start(
 @_placing
 def stop(file: Path | None, data: str | None) -> None:
     """Drain and stop the server; returns when it is gone."""
-    pid = control.ask(_run_directory(file, data), {"do": "stop"})["pid"]
+    pid = control.ask(_run_directory(file, data), StopRequest())["pid"]
     if not _ended(pid, STOP_TIMEOUT_S):
         raise control.NoAnswer(f"pid {pid} is still there after {STOP_TIMEOUT_S:g} s; end it with kill -9 {pid}")
     click.echo("stopped")
@@ -165,7 +166,7 @@ def restart(file: Path | None, data: str | None, process: str | None) -> None:
     The configuration is read again first: with an error in it the running server is left alone. Returns when ready.
     """
     run = _run_directory(file, data)
-    before = control.ask(run, {"do": "restart", "process": process})
+    before = control.ask(run, RestartRequest(process))
     if not _wait(lambda: _came_back(run, process, before), RESTART_TIMEOUT_S):
         raise control.NoAnswer(f"not ready after {RESTART_TIMEOUT_S:g} s; its log says why")
     click.echo(f"restarted {process or 'the server'}")
@@ -173,7 +174,7 @@ def restart(file: Path | None, data: str | None, process: str | None) -> None:
 
 def _came_back(run: RunDirectory, process: str | None, before: dict[str, Any]) -> bool:
     try:
-        status = control.ask(run, {"do": "status"})
+        status = control.ask(run, StatusRequest())
     except LanyingError:
         return False
     if status["state"] != State.READY:
@@ -190,7 +191,7 @@ def status(file: Path | None, data: str | None, as_json: bool) -> None:
     """Show every process: state, uptime, restarts, CPU, memory, sessions. Exits 0 only when all are ready."""
     from lanying.supervisor import report
 
-    found = control.ask(_run_directory(file, data), {"do": "status"})
+    found = control.ask(_run_directory(file, data), StatusRequest())
     report.measure(found["processes"])
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)))

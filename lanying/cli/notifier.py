@@ -17,6 +17,7 @@ from lanying.config import apps
 from lanying.config.load import load
 from lanying.config.notifiers import PROVIDERS, Notifier, Notifiers, Secret
 from lanying.supervisor import control
+from lanying.supervisor.requests import PushRequest
 
 _PATH = click.Path(path_type=Path)
 _config = click.option("--config", "file", type=_PATH, help="TOML file; see docs/configuration.md.")
@@ -89,7 +90,7 @@ def add(
     notifiers.put(app, name, number, environment, app_id, secret, endpoint, login_endpoint, package)
     click.echo(f"notifier {name} of app {app} is set")
     try:
-        control.ask(RunDirectory(notifiers.data), {"do": "push"})
+        control.ask(RunDirectory(notifiers.data), PushRequest())
     except control.NotRunning:
         pass  # its next start finds it
     except control.NoAnswer as error:

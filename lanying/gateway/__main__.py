@@ -29,6 +29,7 @@ from lanying.gateway.server import HttpServer
 from lanying.gateway.services.services import Services
 from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.supervisor import control
+from lanying.supervisor.requests import StatusRequest
 
 log = logging.getLogger("lanying.gateway")
 
@@ -86,7 +87,7 @@ class GatewayProcess(Process):
 
     def _rows(self) -> list[dict[str, Any]]:
         """Every process as the supervisor has it. Blocks. :raises LanyingError: it does not answer"""
-        status = control.ask(self.launch.run, {"do": "status"}, DEADLINE_S)
+        status = control.ask(self.launch.run, StatusRequest(), DEADLINE_S)
         own = {"name": SUPERVISOR, "state": "ready", "restarts": 0, "figures": status["figures"]}
         return [*status["processes"], own]
 

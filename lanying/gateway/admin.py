@@ -17,6 +17,7 @@ from lanying.bus.shards import ask_shard
 from lanying.cluster.runtime import RunDirectory
 from lanying.gateway.http.endpoint import GET, POST, Endpoint, Page, RequestContext
 from lanying.supervisor import control
+from lanying.supervisor.requests import StatusRequest
 
 MANIFEST: Final = "manifest.json"
 """As in :mod:`lanying.storage.manifest`, which would load the database engine."""
@@ -25,7 +26,7 @@ MANIFEST: Final = "manifest.json"
 async def status(context: RequestContext) -> object:
     """What ``lanying-cluster status --json`` says: the supervisor's account of every process, with memory and CPU time."""
     try:
-        found = await asyncio.to_thread(control.ask, RunDirectory(context.services.data), {"do": "status"})
+        found = await asyncio.to_thread(control.ask, RunDirectory(context.services.data), StatusRequest())
     except LanyingError as error:
         raise CallError(Refusal.UNAVAILABLE, str(error)) from error
     for row in found["processes"]:

@@ -5,7 +5,7 @@
 - ``plan``: what is to run, and how a process is started
 - ``children``: decisions about children: start order, backoff, hung ones, drain order (pure)
 - ``supervisor``: the process
-- ``control``: its control socket, both ends
+- ``control`` ``requests``: its control socket, both ends; what it is asked
 - ``report``: what ``status`` shows
 - ``move``: a move of slots that the running server was asked for
 - ``notify`` ``daemon``: telling systemd; leaving the terminal

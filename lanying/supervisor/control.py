@@ -1,9 +1,7 @@
 """The supervisor's control socket: both ends.
 
-ZeroMQ ROUTER at ``RunDirectory.control``, one JSON object each way. Requests: ``{"do": "status"}``, ``{"do": "stop"}``,
-``{"do": "restart", "process": NAME or null}``, ``{"do": "push"}`` (there is a first notifier), ``{"do": "move", "move": a
-:class:`~lanying.supervisor.move.Move`, "dry": only ask whether it could be done}``. Answers: ``{"ok": true, …}`` or
-``{"ok": false, "error": text}``. The socket is a file in a directory only its owner may enter; whoever can connect is trusted.
+ZeroMQ ROUTER at ``RunDirectory.control``, one JSON object each way (:mod:`lanying.supervisor.requests`). The socket is a file in a
+directory only its owner may enter; whoever can connect is trusted.
 """
 
 from __future__ import annotations
@@ -17,9 +15,11 @@ from typing import Any
 import msgspec
 import zmq
 
+from lanying import __version__
 from lanying.base import limits
 from lanying.base.errors import LanyingError
 from lanying.cluster.runtime import RunDirectory
+from lanying.supervisor.requests import ControlRequest, decode_request
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class ControlEndpoint:
     :param answer: called on the loop with each request; what it returns is sent back
     """
 
-    def __init__(self, run: RunDirectory, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    def __init__(self, run: RunDirectory, answer: Callable[[ControlRequest], dict[str, Any]]) -> None:
         self._answer = answer
         self._context = zmq.Context(1)
         self._socket = self._context.socket(zmq.ROUTER)
@@ -71,15 +71,17 @@ class ControlEndpoint:
             except zmq.Again:
                 return
             try:
-                request = msgspec.json.decode(frames[-1], type=dict[str, Any])
-            except msgspec.DecodeError as error:
-                answer: dict[str, Any] = {"ok": False, "error": f"not a request: {error}"}
-            else:
-                answer = self._answer(request)
-            try:
-                self._socket.send_multipart([*frames[:-1], msgspec.json.encode(answer)], zmq.NOBLOCK)
+                self._socket.send_multipart([*frames[:-1], msgspec.json.encode(self._reply(frames[-1]))], zmq.NOBLOCK)
             except zmq.ZMQError:
-                log.warning("event=control_answer_dropped request=%s", request.get("do"))
+                log.warning("event=control_answer_dropped request=%r", frames[-1][:100])
+
+    def _reply(self, data: bytes) -> dict[str, Any]:
+        try:
+            request = decode_request(data)
+        except msgspec.DecodeError as error:
+            remedy = "ask with the programs of the same release"
+            return {"ok": False, "error": f"not a request of release {__version__}: {error}; {remedy}"}
+        return self._answer(request)
 
 
 def is_listening(run: RunDirectory) -> bool:
@@ -93,7 +95,7 @@ def is_listening(run: RunDirectory) -> bool:
     return True
 
 
-def ask(run: RunDirectory, request: dict[str, Any], timeout_s: float = limits.CONTROL_TIMEOUT_S) -> dict[str, Any]:
+def ask(run: RunDirectory, request: ControlRequest, timeout_s: float = limits.CONTROL_TIMEOUT_S) -> dict[str, Any]:
     """Send one request and wait for its answer.
 
     :raises NotRunning: nobody listens there

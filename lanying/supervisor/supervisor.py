@@ -37,6 +37,14 @@ from lanying.supervisor.control import ControlEndpoint
 from lanying.supervisor.move import MOVER, Move
 from lanying.supervisor.notify import Notifier
 from lanying.supervisor.plan import SHARD, Plan, spawn
+from lanying.supervisor.requests import (
+    ControlRequest,
+    MoveRequest,
+    PushRequest,
+    RestartRequest,
+    StatusRequest,
+    StopRequest,
+)
 
 log = logging.getLogger(__name__)
 
@@ -270,28 +278,21 @@ class Supervisor:
 
     # --- control socket ---
 
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, request: ControlRequest) -> dict[str, Any]:
         now = clock.monotonic()
         match request:
-            case {"do": "status"}:
+            case StatusRequest():
                 return {"ok": True} | self._status(now)
-            case {"do": "stop"}:
+            case StopRequest():
                 log.info("event=drain request=stop")
                 self._loop.call_soon(self._stop)
                 return {"ok": True, "pid": os.getpid()}
-            case {"do": "move", "move": dict(asked), "dry": bool(dry)}:
-                try:
-                    what = msgspec.convert(asked, Move)
-                except msgspec.ValidationError as error:
-                    return {"ok": False, "error": f"not a move of slots: {error}"}
-                return self._restart_all(what, dry=dry)
-            case {"do": "restart", "process": None}:
-                return self._restart_all()
-            case {"do": "restart", "process": str(name)}:
-                return self._restart(name, now)
-            case {"do": "push"}:
+            case MoveRequest(move=asked, dry=dry):
+                return self._restart_all(asked, dry=dry)
+            case RestartRequest(process=name):
+                return self._restart_all() if name is None else self._restart(name, now)
+            case PushRequest():
                 return self._begin_pushing()
-        return {"ok": False, "error": "unknown request; this release knows status, stop, restart, push and move"}
 
     def _stop(self) -> None:
         if self._mover is not None:

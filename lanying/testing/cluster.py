@@ -15,6 +15,7 @@ from lanying.base.errors import LanyingError
 from lanying.cluster.runtime import RunDirectory
 from lanying.config.load import PREFIX
 from lanying.supervisor import control
+from lanying.supervisor.requests import RestartRequest, StatusRequest
 from lanying.testing.poll import until
 
 START_TIMEOUT_S = 60.0
@@ -127,7 +128,7 @@ class Cluster:
 
     def status(self) -> dict[str, Any]:
         """What ``lanying-cluster status --json`` prints, without the measured CPU and memory."""
-        return control.ask(RunDirectory(self.data), {"do": "status"})
+        return control.ask(RunDirectory(self.data), StatusRequest())
 
     def process(self, name: str) -> dict[str, Any]:
         """One row of the status."""
@@ -149,7 +150,7 @@ class Cluster:
         try:
             for row in self.status()["processes"]:
                 if row["state"] == "waiting":
-                    control.ask(RunDirectory(self.data), {"do": "restart", "process": row["name"]})
+                    control.ask(RunDirectory(self.data), RestartRequest(row["name"]))
         except LanyingError:
             pass
 

@@ -23,6 +23,7 @@ from lanying.base import limits
 from lanying.base.failpoints import POINTS, arm
 from lanying.cluster.runtime import RunDirectory
 from lanying.supervisor import control
+from lanying.supervisor.requests import RestartRequest
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import Crowd
 from lanying.testing.poll import until
@@ -134,7 +135,7 @@ class Faults:
     def restart(self) -> str:
         name = self.chance.choice(self._names)
         try:
-            control.ask(RunDirectory(self.server.data), {"do": "restart", "process": name})
+            control.ask(RunDirectory(self.server.data), RestartRequest(name))
         except Exception:  # noqa: BLE001 - it may be gone
             return f"no restart of {name}: no supervisor"
         return f"restart {name}"

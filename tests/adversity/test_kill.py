@@ -13,6 +13,7 @@ from lanying.base.failpoints import POINTS
 from lanying.client import Client
 from lanying.cluster.runtime import RunDirectory
 from lanying.supervisor import control
+from lanying.supervisor.requests import RestartRequest
 from lanying.testing.crowd import PASSWORD, until_served
 from lanying.testing.poll import eventually, until
 from tests.adversity.conftest import Town
@@ -76,7 +77,7 @@ def test_killed_while_somebody_arrives(town: Town, point: str) -> None:
 def test_killed_while_a_shard_restarts(town: Town, point: str) -> None:
     before = town.restarts()
     armed = town.arm(point)
-    control.ask(RunDirectory(town.server.data), {"do": "restart", "process": "shard-1"})
+    control.ask(RunDirectory(town.server.data), RestartRequest("shard-1"))
     town.suffer(armed, act=lambda: town.crowd.talk(1), before=before)
     town.check()
 

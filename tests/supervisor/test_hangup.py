@@ -13,6 +13,7 @@ import pytest
 
 from lanying.cluster.runtime import RunDirectory
 from lanying.supervisor import control
+from lanying.supervisor.requests import StatusRequest
 from lanying.testing.poll import until
 
 START = [sys.executable, "-m", "lanying.cli", "start", "--shards", "2", "--listen", "127.0.0.1:0"]
@@ -25,7 +26,7 @@ def _read(log: Path) -> str:
 
 
 def _pids(data: Path) -> dict[str, int]:
-    return {row["name"]: row["pid"] for row in control.ask(RunDirectory(data), {"do": "status"})["processes"]}
+    return {row["name"]: row["pid"] for row in control.ask(RunDirectory(data), StatusRequest())["processes"]}
 
 
 @pytest.mark.timeout(120)

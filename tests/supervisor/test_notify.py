@@ -7,6 +7,7 @@ import socket
 from lanying.cluster.runtime import RunDirectory
 from lanying.supervisor import control
 from lanying.supervisor.notify import Notifier
+from lanying.supervisor.requests import RestartRequest
 from lanying.testing.cluster import Cluster
 from lanying.testing.poll import until
 
@@ -62,7 +63,7 @@ def test_a_server_says_that_it_is_ready_alive_and_stopping(tmp_path, monkeypatch
     with Cluster(tmp_path, shards=1) as cluster:
         hears(b"READY=1")
         hears(b"WATCHDOG=1")
-        control.ask(RunDirectory(cluster.data), {"do": "restart", "process": None})
+        control.ask(RunDirectory(cluster.data), RestartRequest(None))
         hears(b"RELOADING=1")  # STOPPING=1 would have it killed when its time to stop is over
         hears(b"READY=1")
         os.kill(cluster.status()["pid"], signal.SIGTERM)

@@ -10,6 +10,7 @@ from lanying.base.limits import HEARTBEAT_INTERVAL_S
 from lanying.bus.messages import Compact
 from lanying.cluster.runtime import shard_name
 from lanying.supervisor import control
+from lanying.supervisor.requests import StatusRequest
 
 
 async def compact(visit: Visit) -> object:
@@ -23,7 +24,7 @@ async def compact(visit: Visit) -> object:
             server.send(shard_name(shard), Compact())
             # Its heartbeat says when it has begun and when it is done.
             time.sleep(2 * HEARTBEAT_INTERVAL_S)
-            while _compacting(control.ask(server.run, {"do": "status"}), shard_name(shard)):
+            while _compacting(control.ask(server.run, StatusRequest()), shard_name(shard)):
                 job.tell(shard, shards, f"compacting {shard_name(shard)}")
                 time.sleep(HEARTBEAT_INTERVAL_S / 2)
             job.tell(shard + 1, shards, f"compacted {shard_name(shard)}")
@@ -42,5 +43,5 @@ def _compacting(status: dict[str, object], name: str) -> bool:
 
 
 async def _disk_bytes(visit: Visit) -> int:
-    found = await visit.server.control({"do": "status"})
+    found = await visit.server.control(StatusRequest())
     return int(sum(row["figures"].get("disk_bytes", 0) for row in found["processes"]))

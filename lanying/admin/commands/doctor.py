@@ -21,6 +21,7 @@ from lanying.cluster.runtime import PUSH
 from lanying.config.notifiers import Notifiers
 from lanying.config.schema import Config
 from lanying.supervisor import machine
+from lanying.supervisor.requests import StatusRequest
 
 FLUSHES: Final = 20
 CLOCK_BEHIND_S: Final = 30.0
@@ -323,7 +324,7 @@ def measure_flushes(directory: Path, times: int = FLUSHES) -> list[float]:
 async def doctor(visit: Visit) -> object:
     """Every check, the worst first."""
     server = visit.server
-    status = await server.control({"do": "status"})
+    status = await server.control(StatusRequest())
     flushes = await asyncio.to_thread(measure_flushes, server.data)
     patient = Patient(Path("/"), server.config, server.data, status, flushes, server.now_ms() / 1000)
     return [finding.row() for finding in await asyncio.to_thread(examine, patient)]

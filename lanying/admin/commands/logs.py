@@ -17,6 +17,7 @@ from lanying.base.clock import monotonic
 from lanying.base.logs import LEVELS
 from lanying.bus.messages import LogControl, LogLine
 from lanying.cluster.runtime import ADMIN
+from lanying.supervisor.requests import StatusRequest
 
 RENEW_S = 30.0
 OURS: Final = Path(lanying.__file__).parent
@@ -107,7 +108,7 @@ async def _level_of_user(visit: Visit, wanted: str, chosen: list[str]) -> object
 
 async def _processes(visit: Visit) -> list[str]:
     """The process that was named, or all. :raises CommandError: there is none of that name"""
-    names = [row["name"] for row in (await visit.server.control({"do": "status"}))["processes"]]
+    names = [row["name"] for row in (await visit.server.control(StatusRequest()))["processes"]]
     only = visit.text("process")
     if only and only not in names:
         raise CommandError(404, f"there is no process {only}; there are: {', '.join(names)}")

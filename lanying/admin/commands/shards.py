@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import msgspec
-
 from lanying.admin import jobs
 from lanying.admin.visit import CommandError, Later, Visit
 from lanying.base.errors import ReshardError
@@ -20,6 +18,7 @@ from lanying.cluster.runtime import shard_name
 from lanying.cluster.shardmap import ShardMap, wanted_map
 from lanying.supervisor import report
 from lanying.supervisor.move import DONE, Move, estimate
+from lanying.supervisor.requests import MoveRequest, RestartRequest, StatusRequest
 
 if TYPE_CHECKING:
     from lanying.admin.server import Server
@@ -30,7 +29,7 @@ POLL_S: Final = 0.1
 
 async def list_all(visit: Visit) -> object:
     """Every shard with its slots, sessions, memory, disk and what it owes others."""
-    found = await visit.server.control({"do": "status"})
+    found = await visit.server.control(StatusRequest())
     await asyncio.to_thread(report.measure, found["processes"])
     slots = visit.server.map.slots
     rows = []
@@ -58,13 +57,13 @@ async def list_all(visit: Visit) -> object:
 async def restart(visit: Visit) -> object:
     """Drain a shard and start it again: its clients connect again by themselves."""
     name = _name(visit)
-    before = _row(await visit.server.control({"do": "status"}), name)
+    before = _row(await visit.server.control(StatusRequest()), name)
     visit.will(f"restart {name}: {int(before['figures'].get('sessions', 0))} clients connect again, nothing is lost")
-    await visit.server.control({"do": "restart", "process": name})
+    await visit.server.control(RestartRequest(name))
     visit.progress(0, 0, f"{name} drains and starts")
     async with asyncio.timeout(RESTART_S):
         while True:
-            row = _row(await visit.server.control({"do": "status"}), name)
+            row = _row(await visit.server.control(StatusRequest()), name)
             if row["restarts"] > before["restarts"] and row["state"] == "ready":
                 return {"shard": name, "pid": row["pid"], "restarts": row["restarts"]}
             await asyncio.sleep(POLL_S)
@@ -126,7 +125,7 @@ async def tell_outcome(server: Server) -> None:
 
 async def _is_ready(server: Server) -> bool:
     try:
-        return bool((await server.control({"do": "status"}))["state"] == "ready")
+        return bool((await server.control(StatusRequest()))["state"] == "ready")
     except CommandError:
         return False
 
@@ -156,7 +155,7 @@ async def _plan(visit: Visit, command: str, title: str, choose: Callable[[ShardM
     seconds, measured = estimate(Move.load(server.data), size)
     asked = Move(title, visit.who, command, wanted.shards, wanted.slots, moving, size, server.now_ms())
     try:
-        await server.control({"do": "move", "move": msgspec.to_builtins(asked), "dry": True})
+        await server.control(MoveRequest(asked, dry=True))
     except CommandError as error:
         raise CommandError(10010, error.message) from error
     would = (
@@ -168,7 +167,7 @@ async def _plan(visit: Visit, command: str, title: str, choose: Callable[[ShardM
 
 
 async def _begin(visit: Visit, plan: _Plan) -> Later:
-    await visit.server.control({"do": "move", "move": msgspec.to_builtins(plan.asked), "dry": False})
+    await visit.server.control(MoveRequest(plan.asked, dry=False))
     return Later("shards outcome", plan.asked.title, plan.seconds)
 
 
@@ -179,7 +178,7 @@ async def _need_quiet(visit: Visit) -> int:
             raise CommandError(
                 10010, f"{row['what']} is running; wait for it, or end it with `jobs cancel {row['job']}`"
             )
-    status = await visit.server.control({"do": "status"})
+    status = await visit.server.control(StatusRequest())
     if any(row["figures"].get("cold_missing") for row in status["processes"]):
         raise CommandError(
             10010, "the disk of the cold stores is not there (storage.cold_path): mount it, it has to move too"

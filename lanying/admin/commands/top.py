@@ -17,6 +17,7 @@ from lanying.base.clock import monotonic
 from lanying.base.histogram import quantile
 from lanying.bus.messages import ListSlow, ListSlowReaders, Request
 from lanying.supervisor import report
+from lanying.supervisor.requests import StatusRequest
 
 TOP_S: Final = 2.0
 """Between two samples; figures come with heartbeats every two seconds."""
@@ -53,7 +54,7 @@ async def top(visit: Visit) -> AsyncIterator[dict[str, Any]]:
     """
     before: deque[tuple[float, dict[str, Mapping[str, float]]]] = deque(maxlen=WINDOW)
     while True:
-        found = await visit.server.control({"do": "status"})
+        found = await visit.server.control(StatusRequest())
         rows = found["processes"]
         await asyncio.to_thread(report.measure, rows)
         now = monotonic()

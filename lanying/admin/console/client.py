@@ -36,6 +36,7 @@ from lanying.base.clock import monotonic
 from lanying.base.errors import ConfigError
 from lanying.cluster.runtime import RunDirectory
 from lanying.supervisor import control, report
+from lanying.supervisor.requests import StatusRequest
 
 CONNECT_S = 5.0
 _NEW_KEY = "`lanying-admin keygen NAME` on the server writes one"
@@ -164,7 +165,7 @@ class Console:
         if self.address.data is None:
             return ""
         try:
-            found = control.ask(RunDirectory(self.address.data), {"do": "status"}, RETRY_S)
+            found = control.ask(RunDirectory(self.address.data), StatusRequest(), RETRY_S)
         except (control.NotRunning, control.NoAnswer):
             return ""
         return f": {report.moving(found) or found['state']}"
