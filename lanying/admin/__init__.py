@@ -2,6 +2,7 @@
 
 - ``commands``: the table, and a module of handlers for each noun
 - ``visit``: what a handler gets; the types of the table
+- ``errors``: how a command ends without a result
 - ``server``: the port of the handlers to shards, supervisor and data directory
 - ``jobs``: commands that go on after their answer
 - ``endpoint``: the ZeroMQ sockets: who may ask what, deadlines, cancelling

@@ -21,6 +21,7 @@ from zmq.auth.asyncio import AsyncioAuthenticator
 from lanying.admin import keys
 from lanying.admin.commands.table import COMMANDS
 from lanying.admin.doors import DOMAIN, Door, Place, Running
+from lanying.admin.errors import CommandError, WouldDo
 from lanying.admin.keys import Console, Ring
 from lanying.admin.messages import (
     Again,
@@ -37,7 +38,7 @@ from lanying.admin.messages import (
     encode,
 )
 from lanying.admin.server import Server
-from lanying.admin.visit import Command, CommandError, Kind, Later, Page, Role, Visit, WouldDo
+from lanying.admin.visit import Command, Kind, Later, Page, Role, Visit
 from lanying.base import limits
 from lanying.base.clock import monotonic
 from lanying.base.context import request_id

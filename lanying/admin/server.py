@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 
 from lanying.admin.audit import Audit
+from lanying.admin.errors import CommandError
 from lanying.admin.followers import Followers
 from lanying.admin.jobs import Jobs
-from lanying.admin.visit import CommandError, entity_id
 from lanying.base.clock import wall_ms
 from lanying.base.errors import CallError
+from lanying.base.ids import typed_id
 from lanying.base.passwords import Passwords
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import AccountInfo, FindName, Message, Request
@@ -60,8 +61,8 @@ class Server:
         self.send = send
         self.publish = publish
         self.followers = Followers()
-        self.jobs = Jobs()
         self.now_ms = now_ms
+        self.jobs = Jobs(lambda topic, what: self.publish(topic, what), now_ms)
 
     @property
     def config(self) -> Config:
@@ -117,7 +118,7 @@ class Server:
 
     async def user(self, app: App, who: str) -> AccountInfo:
         """A user by id or name. :raises CommandError: 10000"""
-        uid = entity_id(who)
+        uid = typed_id(who)
         if not uid:
             uid = await ask_name(self.shards, app.app_id, who, FindName(app.app_id, who))
         found = (await accounts(self.shards, app.app_id, [uid])).get(uid) if uid else None

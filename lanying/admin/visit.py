@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lanying.admin.errors import WouldDo
+from lanying.admin.server import Server
 from lanying.base import limits
-from lanying.base.errors import LanyingError
-from lanying.base.ids import MAX_ENTITY_ID
-
-if TYPE_CHECKING:
-    from lanying.admin.server import Server
 
 
 class Role(IntEnum):
@@ -65,24 +62,6 @@ class Argument:
     def is_option(self) -> bool:
         """Given by name?"""
         return self.name.startswith("--")
-
-
-class CommandError(LanyingError):
-    """A command was refused or failed: ``code`` is a REST code, the text names the remedy."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-class WouldDo(LanyingError):
-    """A dry run has come to the point where something would change; the text says what."""
-
-
-def entity_id(text: str) -> int:
-    """A user's or group's id as somebody typed it; 0 when it is none."""
-    return int(text) if text.isdecimal() and len(text) <= len(str(MAX_ENTITY_ID)) else 0
 
 
 @dataclass(slots=True)

@@ -18,8 +18,8 @@ LanyingError
  ├── Refused              an upload or a login was refused: ``refusal``, ``status`` for the wire
  ├── NotRunning           supervisor.control: no supervisor serves the data directory
  ├── NoAnswer             supervisor.control: it is there and did not answer
- ├── CommandError         admin.visit: a console command was refused
- ├── WouldDo              admin.visit: how far a dry run goes
+ ├── CommandError         admin.errors: a console command was refused
+ ├── WouldDo              admin.errors: how far a dry run goes
  ├── Cancelled            admin.jobs: somebody cancelled a job
  └── of the client SDK, all in client.events
       ├── Refused         the server did not accept what was sent

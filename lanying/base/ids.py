@@ -104,3 +104,8 @@ def slot_of(entity_id: int) -> int:
 def entity_id(slot: int, counter: int) -> int:
     """The id with this counter in this slot."""
     return counter * SLOTS + slot
+
+
+def typed_id(text: str) -> int:
+    """A user's or group's id as somebody typed it; 0 when it is none."""
+    return int(text) if text.isdecimal() and len(text) <= len(str(MAX_ENTITY_ID)) else 0

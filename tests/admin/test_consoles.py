@@ -14,14 +14,16 @@ import zmq.asyncio
 
 from lanying.admin import doors, keys
 from lanying.admin.audit import Audit
+from lanying.admin.commands.jobs import cancel
 from lanying.admin.commands.table import COMMANDS
 from lanying.admin.console.client import Address, Console
 from lanying.admin.endpoint import Endpoint, bounded
+from lanying.admin.errors import CommandError, WouldDo
 from lanying.admin.followers import Followers
-from lanying.admin.jobs import Jobs, cancel
+from lanying.admin.jobs import Jobs
 from lanying.admin.keys import Ring, new_pair
 from lanying.admin.messages import Alive, Ask, Cancel, Done, Failed, decode_answer, decode_event, encode
-from lanying.admin.visit import Command, CommandError, Role, Visit, WouldDo
+from lanying.admin.visit import Command, Role, Visit
 from lanying.base import limits
 from lanying.base.clock import monotonic
 from lanying.cluster.runtime import RunDirectory
@@ -217,8 +219,7 @@ def test_who_does_not_read_events_is_not_waited_for(scene):
 
 def test_jobs_are_bounded_and_end_with_the_process():
     async def act():
-        jobs, ended = Jobs(), []
-        visit = Visit(SimpleNamespace(now_ms=lambda: 1, publish=lambda *_: None), "local", Role.ADMIN, {})
+        jobs, ended = Jobs(lambda *_: None, lambda: 1), []
         started = threading.Semaphore(0)
 
         def work(job):
@@ -227,20 +228,20 @@ def test_jobs_are_bounded_and_end_with_the_process():
             ended.append(job.id)
             job.tell(0, 0, "")
 
-        running = [jobs.start(visit, "long", work) for _ in range(limits.ADMIN_JOBS)]
+        running = [jobs.start("local", "long", work) for _ in range(limits.ADMIN_JOBS)]
         with pytest.raises(CommandError, match="`jobs cancel`"):
-            jobs.start(visit, "one more", work)
+            jobs.start("local", "one more", work)
         jobs.close()
         await eventually("every job is cancelled", lambda: all(job.state == "cancelled" for job in running))
         assert sorted(ended) == [job.id for job in running]
-        assert jobs.start(visit, "there is room again", lambda job: 1)
+        assert jobs.start("local", "there is room again", lambda job: 1)
 
     asyncio.run(act())
 
 
 def test_a_job_that_runs_is_cancelled_after_the_question():
     async def act():
-        jobs = Jobs()
+        jobs = Jobs(lambda *_: None, lambda: 1)
         server = SimpleNamespace(now_ms=lambda: 1, publish=lambda *_: None, jobs=jobs)
 
         def visit(dry=False):
@@ -250,7 +251,7 @@ def test_a_job_that_runs_is_cancelled_after_the_question():
             job.stop.wait(WITHIN_S)
             job.tell(0, 0, "")
 
-        job = jobs.start(visit(), "long", work)
+        job = jobs.start("local", "long", work)
         with pytest.raises(WouldDo, match="cancel job 1: long"):
             await cancel(visit(dry=True))
         assert job.state == "running" and "ends" in await cancel(visit())

@@ -16,8 +16,9 @@ import zmq
 from lanying.admin import keys
 from lanying.admin.commands import backups
 from lanying.admin.console.client import Address, Console
+from lanying.admin.errors import CommandError
 from lanying.admin.messages import Ask, encode
-from lanying.admin.visit import CommandError, Role, Visit
+from lanying.admin.visit import Role, Visit
 from lanying.base.errors import ConfigError
 from lanying.config.schema import Config
 from lanying.testing.poll import until

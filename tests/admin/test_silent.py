@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from lanying.admin import jobs
-from lanying.admin.commands import trace
+from lanying.admin.commands import jobs, trace
+from lanying.admin.errors import CommandError
 from lanying.admin.server import Server
-from lanying.admin.visit import CommandError, Visit
+from lanying.admin.visit import Visit
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import BroadcastInfo, Slow

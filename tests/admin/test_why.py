@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from lanying.admin.commands.why import why
+from lanying.admin.errors import CommandError
 from lanying.admin.server import Server
-from lanying.admin.visit import CommandError, Visit
+from lanying.admin.visit import Visit
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import MessageTrace, MessageTraces

@@ -15,6 +15,7 @@ from lanying.base.ids import (
     made_by,
     message_time_ms,
     slot_of,
+    typed_id,
 )
 from lanying.base.limits import MAX_SHARDS
 
@@ -96,3 +97,8 @@ def test_the_time_of_the_last_id_is_that_of_the_clock_then(shard):
     assert ids.last_time_s == 0
     ids.next(1_800_000_000_123)
     assert ids.last_time_s == 1_800_000_000.123
+
+
+def test_an_id_as_somebody_typed_it():
+    assert typed_id("1024007") == 1_024_007
+    assert [typed_id(text) for text in ("", "alice", "-5", "1.5", " 7", "9" * 40)] == [0] * 6

@@ -153,7 +153,7 @@ OTHERS = {
     "cli/unit.py": "of the package",
     "gateway/contract/contract.py": "of the package",
     "gateway/http/pages.py": "of the package",
-    "gateway/files/objects.py": "uploads",
+    "gateway/services/objects.py": "uploads",
     "admin/audit.py": "only this program writes it, its hash chain says so",
     "admin/keys.py": "admin-keys.seen, which only this program writes",
     "admin/commands/doctor.py": "of the kernel",

@@ -6,6 +6,6 @@
   what operators do for people: accounts, groups, messages, apps, tokens
 - ``why`` ``trace`` ``logs`` ``events`` ``record``:
   what happened: to one message, to one user, in logs, live, in the audit log
-- ``settings`` ``shards`` ``backups`` ``compaction``: what operators do with the server
+- ``settings`` ``shards`` ``jobs`` ``backups`` ``compaction``: what operators do with the server
 - ``web``: what the administration page asks for
 """

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from lanying.admin.visit import CommandError, Visit
+from lanying.admin.errors import CommandError
+from lanying.admin.visit import Visit
 from lanying.base import limits
 from lanying.base.errors import CallError, ConfigError
 from lanying.bus.messages import AddApp

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lanying.admin.errors import CommandError
 from lanying.admin.jobs import Job
-from lanying.admin.visit import CommandError, Role, Visit
+from lanying.admin.visit import Role, Visit
 from lanying.cluster.runtime import cold_path
 
 if TYPE_CHECKING:  # the engine and its tools are loaded when a backup is made: 15 MB most servers never need here
@@ -69,7 +70,7 @@ def start(visit: Visit, destination: Path) -> Job:
         backup = Backup(server.data, destination, cold_path=cold, progress=_Progress(job))
         return dict(backup.run(server.now_ms())._asdict())
 
-    return server.jobs.start(visit, f"{BACKUP}{destination}", work)
+    return server.jobs.start(visit.who, f"{BACKUP}{destination}", work)
 
 
 async def create(visit: Visit) -> object:
@@ -77,7 +78,7 @@ async def create(visit: Visit) -> object:
     server, destination = visit.server, _destination(visit)
     visit.will(f"back up {server.data} into {destination}")
     job = start(visit, destination)
-    return job.row() if visit.flag("background") else await server.jobs.follow(visit, job)
+    return job.row() if visit.flag("background") else await server.jobs.follow(job, visit.progress)
 
 
 async def verify(visit: Visit) -> object:
@@ -90,5 +91,5 @@ async def verify(visit: Visit) -> object:
 
         return dict(check(destination, _Progress(job))._asdict())
 
-    job = server.jobs.start(visit, f"verify {destination}", work)
-    return job.row() if visit.flag("background") else await server.jobs.follow(visit, job)
+    job = server.jobs.start(visit.who, f"verify {destination}", work)
+    return job.row() if visit.flag("background") else await server.jobs.follow(job, visit.progress)

@@ -29,10 +29,10 @@ async def compact(visit: Visit) -> object:
                 time.sleep(HEARTBEAT_INTERVAL_S / 2)
             job.tell(shard + 1, shards, f"compacted {shard_name(shard)}")
 
-    job = server.jobs.start(visit, "compact", work)
+    job = server.jobs.start(visit.who, "compact", work)
     if visit.flag("background"):
         return job.row()
-    await server.jobs.follow(visit, job)
+    await server.jobs.follow(job, visit.progress)
     return {"before_bytes": before, "after_bytes": await _disk_bytes(visit)}
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lanying.admin.visit import CommandError, Page, Visit, entity_id
+from lanying.admin.errors import CommandError
+from lanying.admin.visit import Page, Visit
+from lanying.base.ids import typed_id
 from lanying.bus.messages import (
     BanGroup,
     DestroyGroup,
@@ -38,7 +40,7 @@ def shown(info: GroupInfo) -> dict[str, Any]:
 
 async def _group(visit: Visit) -> GroupInfo:
     app, text = visit.server.app(visit.text("app")), visit.text("group")
-    gid = entity_id(text)
+    gid = typed_id(text)
     found = await visit.server.ask(gid, GetGroups(0, app.app_id, [gid])) if gid else []
     if not found:
         raise CommandError(20001, f"there is no group {text} in app {app.app_id}; `groups list` shows them")

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import lanying
-from lanying.admin.visit import CommandError, Visit
+from lanying.admin.errors import CommandError
+from lanying.admin.visit import Visit
 from lanying.base import limits, watched
 from lanying.base.clock import monotonic
 from lanying.base.logs import LEVELS

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from lanying.admin.commands.users import STATES
-from lanying.admin.visit import CommandError, Visit, entity_id
+from lanying.admin.errors import CommandError
+from lanying.admin.visit import Visit
+from lanying.base.ids import typed_id
 from lanying.bus.messages import (
     STATE_DELETED,
     STATE_NORMAL,
@@ -20,7 +22,7 @@ async def send(visit: Visit) -> object:
     """A text from the server, or in the name of a user (by the rules for their devices)."""
     server, app = visit.server, visit.server.app(visit.text("app"))
     sender = (await server.user(app, visit.text("from"))).uid if visit.text("from") else 0
-    to = entity_id(visit.text("to"))
+    to = typed_id(visit.text("to"))
     groups = await server.ask(to, GetGroups(0, app.app_id, [to])) if to else []
     if groups and not sender:
         raise CommandError(10002, "a group has no messages of the server: say with --from in whose name")

@@ -6,7 +6,8 @@ import asyncio
 from itertools import islice
 
 from lanying.admin import audit
-from lanying.admin.visit import CommandError, Page, Visit
+from lanying.admin.errors import CommandError
+from lanying.admin.visit import Page, Visit
 
 
 async def list_all(visit: Visit) -> object:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from lanying.admin.visit import CommandError, Visit
+from lanying.admin.errors import CommandError
+from lanying.admin.visit import Visit
 from lanying.base.errors import ConfigError
 from lanying.bus.messages import Reconfigure
 from lanying.cluster.runtime import GATEWAY, shard_name

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from lanying.admin import jobs
-from lanying.admin.visit import CommandError, Later, Visit
+from lanying.admin.commands import jobs
+from lanying.admin.errors import CommandError
+from lanying.admin.jobs import RUNNING
+from lanying.admin.server import Server
+from lanying.admin.visit import Later, Visit
 from lanying.base.errors import ReshardError
 from lanying.base.ids import SLOTS
 from lanying.cluster.runtime import shard_name
@@ -19,9 +22,6 @@ from lanying.cluster.shardmap import ShardMap, wanted_map
 from lanying.supervisor import report
 from lanying.supervisor.move import DONE, Move, estimate
 from lanying.supervisor.requests import MoveRequest, RestartRequest, StatusRequest
-
-if TYPE_CHECKING:
-    from lanying.admin.server import Server
 
 RESTART_S: Final = 60.0
 POLL_S: Final = 0.1
@@ -174,7 +174,7 @@ async def _begin(visit: Visit, plan: _Plan) -> Later:
 async def _need_quiet(visit: Visit) -> int:
     """Nothing runs that a move would cut off or wait for; the number of sessions. :raises CommandError: something does"""
     for row in await jobs.list_all(visit):
-        if row["state"] == jobs.RUNNING:
+        if row["state"] == RUNNING:
             raise CommandError(
                 10010, f"{row['what']} is running; wait for it, or end it with `jobs cancel {row['job']}`"
             )

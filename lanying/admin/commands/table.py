@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from lanying.admin import jobs
 from lanying.admin.commands import (
     apps,
     backups,
@@ -12,6 +11,7 @@ from lanying.admin.commands import (
     doctor,
     events,
     groups,
+    jobs,
     logs,
     posts,
     record,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lanying.admin.visit import CommandError, Visit
+from lanying.admin.errors import CommandError
+from lanying.admin.visit import Visit
 from lanying.bus.messages import STATE_NORMAL, Kick
 from lanying.protocol.schema.xsync_pb2 import UserNotice
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from lanying.admin.visit import CommandError, Page, Visit
+from lanying.admin.errors import CommandError
+from lanying.admin.visit import Page, Visit
 from lanying.base.names import compared
 from lanying.bus.messages import (
     STATE_BANNED,

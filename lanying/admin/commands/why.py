@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lanying.admin.visit import CommandError, Visit, entity_id
-from lanying.base.ids import message_time_ms
+from lanying.admin.errors import CommandError
+from lanying.admin.visit import Visit
+from lanying.base.ids import message_time_ms, typed_id
 from lanying.bus.messages import ExplainMessage, GetReached, MessageTrace, PushTold
 
 
@@ -69,9 +70,9 @@ async def _user(visit: Visit) -> int:
 
 def _group(visit: Visit) -> int:
     text = visit.text("group")
-    if text and not entity_id(text):
+    if text and not typed_id(text):
         raise CommandError(10002, f"--group is a group id, not {text!r}; `groups list` shows them")
-    return entity_id(text)
+    return typed_id(text)
 
 
 def _is_timeline(trace: MessageTrace) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from lanying.admin.errors import CommandError
 from lanying.admin.keys import Ticket
 from lanying.admin.messages import (
     Again,
@@ -30,7 +31,6 @@ from lanying.admin.messages import (
     decode_event,
     encode,
 )
-from lanying.admin.visit import CommandError
 from lanying.base import limits, texts
 from lanying.base.clock import monotonic
 from lanying.base.errors import ConfigError
