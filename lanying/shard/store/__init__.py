@@ -2,6 +2,7 @@
 
 ``base``    the interface: families of sorted keys, atomic batches, a separate flush
 ``schema``  every key layout, specified
+``records`` a sealed tick as a record of a log elsewhere
 ``rocks``   RocksDB
 ``overlay`` reads that see a tick before it is written
 ``memory``  its twin for tests and simulations
