@@ -47,9 +47,12 @@ SESSION_IDLE_S: Final = 85.0
 HEARTBEAT_S: Final = 50.0
 """Clients of the web SDK ask for the unread list this often (xsync 5.2)."""
 OUT_SOFT_BYTES: Final = 256 * 1024
-"""A session that has not read this much gets no more pushes: it pulls when it reads again."""
+"""A session that has not read this much gets no more pushes, and what it asks stays in its socket until it reads again."""
 OUT_HARD_BYTES: Final = 1024 * 1024
 """A session that has not read this much is closed."""
+OUT_USER_BYTES: Final = 4 * 1024 * 1024
+OUT_ALL_BYTES: Final = 64 * 1024 * 1024
+"""What all sessions of one user, and of a shard, have not read together; with more the fullest is closed."""
 DEVICES_PER_USER: Final = 20
 """Sessions of one user at a time; the oldest idle one is evicted (xsync 9.5)."""
 DEVICE_RECORDS_PER_USER: Final = 200
@@ -283,6 +286,8 @@ TARGETS_PER_CALL: Final = 50
 """Of these, in one call to the sender's shard: some milliseconds of a turn."""
 UNREAD_COUNTED: Final = 200
 """Messages looked at per conversation to count what is unread; clients show 99+."""
+UNREAD_LOOKED_AT: Final = 2000
+"""Messages looked at for one answer; conversations behind that are counted by what no device has fetched."""
 BROADCAST_STEP: Final = 200
 """Accounts one shard looks at per second for a broadcast: a tick of a few milliseconds on a server core."""
 BROADCAST_COUNTED: Final = 2000

@@ -229,6 +229,7 @@ class Shard:
         """Once a second, a small step of what has time: deletes what is older than the retention allows, moves what is old."""
         event = self.work.event
         event(self.pulls.end_loops)
+        event(self.logins.end_expired)
         event(self.retention.step, self.work.now_ms)
         event(self.broadcasts.step)
         event(self.awaited.step)

@@ -30,6 +30,10 @@ def about(session: Session, text: str, *values: object) -> None:
     logs.about(log, logging.INFO, session.uid, text, *values)
 
 
+def _fullness(session: Session) -> int:
+    return len(session.unsent)
+
+
 class Sockets:
     """Reads what is ready into the shard, and writes what its ticks release."""
 
@@ -39,6 +43,7 @@ class Sockets:
         self._sessions: dict[int, Session] = {}
         self._epoll = select.epoll()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._unsent = 0
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to read."""
@@ -123,6 +128,7 @@ class Sockets:
             return
         about(session, "event=closed uid=%d sn=%d reason=%s", session.sn, session.left)
         session.fd = -1
+        self._unsent -= len(session.unsent)
         session.unsent = b""
         del self._sessions[fd]
         with contextlib.suppress(OSError):
@@ -157,6 +163,7 @@ class Sockets:
             return
         if session.unsent:
             session.unsent += data
+            self._unsent += len(data)
         else:
             try:
                 sent = os.write(fd, data)
@@ -168,10 +175,27 @@ class Sockets:
             if sent == len(data):
                 return
             session.unsent = data[sent:]
+            self._unsent += len(session.unsent)
             self._epoll.modify(fd, _IN_OUT)
-        if len(session.unsent) > limits.OUT_HARD_BYTES:
-            about(session, "event=slow_reader uid=%d sn=%d unsent=%d", session.sn, len(session.unsent))
-            self.close_session(session, "slow_reader")
+        size = len(session.unsent)
+        if size > limits.OUT_SOFT_BYTES:
+            self._epoll.modify(fd, select.EPOLLOUT)  # what it asks meanwhile waits in its socket
+            self._make_room(session, size)
+
+    def _make_room(self, session: Session, size: int) -> None:
+        """A session does not read. One alone, a user's together or all together may only be owed so much."""
+        if size > limits.OUT_HARD_BYTES:
+            self._give_up(session)
+            return
+        own = self._shard.work.registry.sessions(session.uid)
+        if sum(len(one.unsent) for one in own) > limits.OUT_USER_BYTES:
+            self._give_up(max(own, key=_fullness))
+        while self._unsent > limits.OUT_ALL_BYTES:
+            self._give_up(max(self._sessions.values(), key=_fullness))
+
+    def _give_up(self, session: Session) -> None:
+        about(session, "event=slow_reader uid=%d sn=%d unsent=%d", session.sn, len(session.unsent))
+        self.close_session(session, "slow_reader")
 
     def _writable(self, session: Session) -> None:
         try:
@@ -181,7 +205,11 @@ class Sockets:
         except OSError:
             self.close_session(session, "connection_lost")
             return
+        before = len(session.unsent)
         session.unsent = session.unsent[sent:]
+        self._unsent -= sent
+        if before > limits.OUT_SOFT_BYTES >= before - sent:
+            self._epoll.modify(session.fd, _IN_OUT)
         if not session.unsent:
             if session.left:
                 self.close_session(session, session.left)

@@ -83,7 +83,10 @@ class CreateGroup(Request[GroupView], tag=110):
 
 
 class GetGroups(Request[list[GroupView]], tag=111):
-    """The groups of ``app`` among ``gids`` as ``uid`` sees them, destroyed ones included."""
+    """The groups of ``app`` among ``gids`` as ``uid`` sees them, destroyed ones included.
+
+    :ivar uid: 0 sees everything, a user who is no member the name of a private group and no more
+    """
 
     uid: int
     app: str

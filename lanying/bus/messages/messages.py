@@ -154,6 +154,10 @@ class ListBroadcasts(Request[list[BroadcastInfo]], tag=315):
 
 
 class CancelBroadcast(Request[bool], tag=316):
-    """Stop one shard's part of a broadcast. Result: whether it was running."""
+    """Stop one shard's part of a broadcast. Result: whether it was running.
+
+    :ivar app: only one of this app; empty: whichever
+    """
 
     id: int
+    app: str = ""

@@ -121,9 +121,9 @@ async def broadcast(context: RequestContext) -> object:
 
 
 async def cancel_broadcast(context: RequestContext) -> object:
-    """Stop a broadcast; what was delivered stays."""
+    """Stop a broadcast of this app; what was delivered stays."""
     shards, number = context.shards, context.params.number("broadcast_id", least=1)
-    asked = (ask_shard(shards, shard, CancelBroadcast(number)) for shard in shards.map.peers)
+    asked = (ask_shard(shards, shard, CancelBroadcast(number, context.app.app_id)) for shard in shards.map.peers)
     return any(await asyncio.gather(*asked))
 
 

@@ -12,7 +12,7 @@ from lanying.bus.handoff.records import Login
 from lanying.bus.messages import STATE_BANNED, STATE_FROZEN
 from lanying.protocol import frame
 from lanying.protocol.connection import Connection, goodbye
-from lanying.protocol.schema.xsync_pb2 import UserNotice
+from lanying.protocol.schema.xsync_pb2 import Status, UserNotice
 from lanying.shard.accounts import accounts, devices, push_tokens
 from lanying.shard.core.session import Session
 from lanying.shard.core.work import Work
@@ -55,6 +55,7 @@ class Logins:
         self.check(login.app, uid, login.epoch)
         device, created = self._device(login)
         session = Session(fd, connection, login.app, uid, device.sn, login.address, tick.now)
+        session.expires_ms = login.expires * 1000
         if not created:
             session.highest_client_mid = self._highest_client_mid(uid, device.sn)
             old = work.registry.find(uid, device.sn)
@@ -96,6 +97,16 @@ class Logins:
         devices.seen(work, session.uid, session.sn)
         if self.abandoned is not None and not dismissed:
             self.abandoned(session)
+
+    def end_expired(self) -> None:
+        """Once a second: whose token has ended is logged out, and told what a new login with it would be told."""
+        now_ms = self._work.now_ms
+        for session in self._work.registry:
+            if 0 < session.expires_ms <= now_ms:
+                out = frame.provision_refused(Status.INVALID_TOKEN, "the token has expired, log in again", session.uid)
+                self._work.tick.send(session, out)
+                self.left(session, "token_expired", dismissed=True)
+                self._work.tick.closing.append(session)
 
     def kick(self, uid: int, device_sn: int, notice: int, except_sn: int = 0) -> int:
         """See :class:`~lanying.shard.core.work.Kick`."""

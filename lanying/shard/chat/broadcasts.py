@@ -95,9 +95,9 @@ class Broadcasts:
         return [BroadcastInfo(job.id, job.app, job.created_ms, job.sent, job.state, job.who) for job in jobs]
 
     def cancel(self, request: CancelBroadcast) -> bool:
-        """Stop; who has the message keeps it. False: there is none that runs."""
+        """Stop; who has the message keeps it. False: there is none of this app that runs."""
         job = self._load(request.id)
-        if job is None or job.state != "running":
+        if job is None or job.state != "running" or request.app not in ("", job.app):
             return False
         self._finish(job.id)
         self._put(msgspec.structs.replace(job, state="cancelled"))

@@ -185,12 +185,19 @@ class Posting:
         heads = self._work.mailboxes.heads_of(request.uid)
         listed = [head for head in heads if head.last_mid and not head.flags & schema.UNLISTED]
         listed.sort(key=lambda head: head.last_mid, reverse=True)
-        return [Unread(head.peer, self._count(head)) for head in listed[: limits.UNREAD_CONVERSATIONS]]
+        found: list[Unread] = []
+        room = limits.UNREAD_LOOKED_AT
+        for head in listed[: limits.UNREAD_CONVERSATIONS]:
+            exact = room > 0 and not head.flags & schema.IS_GROUP
+            count, looked = self._count(head) if exact else (_not_fetched(head), 0)
+            room -= looked
+            found.append(Unread(head.peer, count))
+        return found
 
-    def _count(self, head: Conversation) -> int:
-        """Messages of others the user has not read; of a group, whose messages are elsewhere, those no device has fetched."""
-        if head.flags & schema.IS_GROUP:
-            return min(max(0, head.last_seq - max(head.acknowledged, 0)), limits.UNREAD_COUNTED)
+    def _count(self, head: Conversation) -> tuple[int, int]:
+        """Messages of others in a 1:1 conversation the user has not read, and how many were looked at."""
+        if head.read_mid >= head.last_mid and not head.flags & schema.NOTED:
+            return 0, 0
         store = self._work.store
         rows = [row for row in history.older(store, head.key, 0, limits.UNREAD_COUNTED) if row.mid > head.read_mid]
         noted = marks.notes(store, head, head.read_mid + 1, head.last_mid) if rows else {}
@@ -198,7 +205,7 @@ class Posting:
         for row, message in zip(rows, history.entries(store, head.key, rows), strict=True):
             if message and visible.sender(head, message) != head.uid:
                 count += not marks.is_read(head, row.mid, noted.get(row.mid, 0), row.marks)
-        return count
+        return count, len(rows)
 
     def _checked(self, meta: Meta, *, system: bool) -> MessageBody:
         """The body of what is to be sent, by the rules for uploads.
@@ -215,6 +222,11 @@ class Posting:
         if self._policy.words is not None:
             self._policy.censor(meta, body)
         return body
+
+
+def _not_fetched(head: Conversation) -> int:
+    """Of a group, whose messages are elsewhere, and behind what is looked at: entries no device has fetched."""
+    return min(max(0, head.last_seq - head.acknowledged), limits.UNREAD_COUNTED)
 
 
 def _accepted(result: Posted | Refused) -> None:

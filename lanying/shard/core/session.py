@@ -17,6 +17,7 @@ class Session:
     """State of a logged-in device; one per connection, so every slot counts (docs/performance.md).
 
     :ivar fd: the client's socket, -1 once closed
+    :ivar expires_ms: end of the token it logged in with, 0 for never
     :ivar unsent: bytes the socket did not take yet
     :ivar loops: pull loops by queue, only of queues that moved
     :ivar highest_client_mid: a send with a larger client id cannot be a repetition
@@ -30,6 +31,7 @@ class Session:
         "address",
         "app",
         "connection",
+        "expires_ms",
         "fd",
         "highest_client_mid",
         "last_read",
@@ -53,6 +55,7 @@ class Session:
         self.sn = sn
         self.address = address
         self.last_read = now
+        self.expires_ms = 0
         self.unsent = b""
         self.loops: dict[int, Loop] = {}
         self.highest_client_mid = 0

@@ -51,6 +51,7 @@ class Kicks(msgspec.Struct, array_like=True, frozen=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_blocked = msgspec.msgpack.Decoder(Blocked).decode
+_decode_ban = msgspec.msgpack.Decoder(int).decode
 _decode_kicks = msgspec.msgpack.Decoder(Kicks).decode
 
 
@@ -61,7 +62,7 @@ def admit(work: Work, group: Group, uids: list[int], inviter: int = 0) -> Group:
     """Put members in and tell everybody. They are none yet, and there is room. The changed group is not saved."""
     gid = group.info.gid
     for uid in uids:
-        records.save_member(work, gid, uid, Member(work.now_ms))
+        records.save_member(work, gid, uid, Member(work.now_ms, banned_until_ms=_banned_before(work, gid, uid)))
         settle(work, gid, uid, accepted=True)
         sit(work, gid, uid)
     for uid in uids:
@@ -323,6 +324,9 @@ def _dismiss(work: Work, group: Group, uids: list[int]) -> Group:
     """Take members out; the changed group."""
     gid = group.info.gid
     for uid in uids:
+        row = records.member(work.store, gid, uid)
+        if row is not None and records.banned(row.banned_until_ms, work.now_ms):
+            work.put(schema.GROUP_ITEMS, _ban_key(gid, uid), _encode(row.banned_until_ms))
         work.delete(schema.MEMBERS, schema.pack_pair(gid, uid))
         work.link(uid, Unseat(uid, gid))
     gone = set(uids)
@@ -341,6 +345,19 @@ def _blocked(store: Store, gid: int) -> Iterator[tuple[int, Blocked]]:
     start = schema.pack_item(gid, schema.GROUP_BLOCKED, 0)
     for key, row in store.scan(schema.GROUP_ITEMS, start, schema.successor(start[:9])):
         yield schema.unpack_u64(key[9:])[0], _decode_blocked(row)
+
+
+def _banned_before(work: Work, gid: int, uid: int) -> int:
+    """End of a ban that was in force when somebody left: it goes on when they come back."""
+    row = work.store.get(schema.GROUP_ITEMS, _ban_key(gid, uid))
+    if row is None:
+        return 0
+    work.delete(schema.GROUP_ITEMS, _ban_key(gid, uid))
+    return _decode_ban(row)
+
+
+def _ban_key(gid: int, uid: int) -> bytes:
+    return schema.pack_item(gid, schema.GROUP_BAN, uid)
 
 
 def _kicks_key(gid: int, uid: int) -> bytes:

@@ -37,6 +37,8 @@ OWNER: Final = 3
 DESTROYED: Final = 1
 """Value of ``status``."""
 PUBLIC: Final = 1
+OPEN_TO_ALL: Final = (1, 2)
+"""Values of ``type`` of groups whose properties everybody may read: public ones and chat rooms."""
 TYPES: Final = 3
 """``type`` of public groups, and the highest."""
 OPEN: Final = 0
@@ -143,10 +145,19 @@ def may_recall(store: Store, gid: int, uid: int) -> bool:
 
 
 def view(group: Group, found: Member | None, uid: int) -> GroupView:
-    """A group as ``uid`` sees it."""
+    """A group as ``uid`` sees it; who is in none sees the name of a private one and no more."""
     if found is None:
-        return GroupView(group.info)
+        info = group.info
+        return GroupView(info if uid == 0 or info.type in OPEN_TO_ALL else _card(info))
     return GroupView(group.info, role(group, found, uid), found.mute_mode, found.push_mode)
+
+
+def _card(info: GroupInfo) -> GroupInfo:
+    """What strangers see of a private group."""
+    return GroupInfo(
+        info.gid, info.app, 0, info.type, 0, 0, 0, info.status, name=info.name, avatar=info.avatar,
+        apply_approval=info.apply_approval,
+    )  # fmt: skip
 
 
 def views(store: Store, uid: int, app: str, gids: list[int]) -> list[GroupView]:

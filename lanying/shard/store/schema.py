@@ -20,7 +20,7 @@ family          key                            value
 ``groups``      gid u64                        record: :class:`lanying.shard.groups.records.Group`
 ``members``     gid u64, uid u64               record: :class:`lanying.shard.groups.records.Member`
 ``group_items`` gid u64, kind u8, id u64       what belongs to a group, by ``GROUP_…`` kind: announcements and shared files by number,
-                                               block list, applications, invitations and kicks by uid (records: the modules
+                                               block list, applications, invitations, kicks and bans by uid (records: the modules
                                                ``group_items``, ``group_members``, ``group_entry``)
 ``invitations`` uid u64, gid u64               record: :class:`lanying.bus.messages.Invited`, the invitee's copy
 ``queue``       uid u64, peer u64, seq u64     encoded Meta; empty: removed, the number stays used
@@ -170,6 +170,7 @@ GROUP_BLOCKED: Final = 3
 GROUP_APPLICATION: Final = 4
 GROUP_INVITATION: Final = 5
 GROUP_KICKS: Final = 6
+GROUP_BAN: Final = 7
 
 
 def name_key(slot: int, app_id: str, name: str) -> bytes:

@@ -28,6 +28,7 @@ from lanying.bus.messages import (
 from lanying.bus.messages.base import R
 from lanying.config.schema import Accounts, Config
 from lanying.protocol.schema.xsync_pb2 import Conversation, ConversationOperation, MessageBody, MessageOperation, Meta
+from lanying.shard.chat import history
 from lanying.testing.simulation import Simulation, User
 
 
@@ -247,6 +248,29 @@ def test_the_server_writes_in_conversation_0(sim: Simulation) -> None:
         assert caught.value.code == 10000
 
 
+def test_what_is_unread_is_counted_within_a_bound(sim: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "UNREAD_LOOKED_AT", 25)
+    alice, *others = people(sim, "alice", *(f"friend{n}" for n in range(6)))
+    for n, other in enumerate(others):
+        phone = other.device()
+        for _ in range(10 + n):
+            phone.send(alice, "hello")
+    looked = 0
+    older = history.older
+
+    def counting(*arguments: Any) -> list[history.Listed]:
+        nonlocal looked
+        found = older(*arguments)
+        looked += len(found)
+        return found
+
+    monkeypatch.setattr(history, "older", counting)
+    asked = ListUnread(alice.uid)
+    rows = decode_result(asked, sim.call(sim.map.shard_of(alice.uid), asked))
+    assert {row.peer: row.count for row in rows} == {other.uid: 10 + n for n, other in enumerate(others)}
+    assert looked <= 25 + 15
+
+
 # --- broadcasts ------------------------------------------------------------------------------------------------------
 
 
@@ -315,7 +339,8 @@ def test_a_broadcast_is_counted_and_cancelled(sim: Simulation, monkeypatch: pyte
     number = start(sim)
     step(sim)
     for index in range(3):
-        assert msgspec.msgpack.decode(sim.call(index, CancelBroadcast(number))) is True
+        assert msgspec.msgpack.decode(sim.call(index, CancelBroadcast(number, "other"))) is False
+        assert msgspec.msgpack.decode(sim.call(index, CancelBroadcast(number, "lanying" if index else ""))) is True
         assert msgspec.msgpack.decode(sim.call(index, CancelBroadcast(number))) is False
     step(sim)
     assert states(sim) == ["cancelled"] * 3

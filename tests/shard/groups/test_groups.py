@@ -609,3 +609,37 @@ def test_public_groups(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_groups_of_another_app_are_not_there(world: World) -> None:
     assert world.ask(world.gid, m.GetGroups(world.alice, "other", [world.gid])) == []
     assert world.ask(world.gid, m.GetGroups(world.alice, "app", [77, -1, 1 << 60])) == []
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize("minutes", [10, -1])
+def test_a_ban_lasts_whoever_leaves_and_comes_back(world: World, leaves: bool, minutes: int) -> None:
+    gid = world.gid
+    world.ask_in(m.EditGroup, world.alice, "apply_approval", records.OPEN)
+    world.ask_in(m.BanMembers, world.alice, [world.mary], minutes)
+    if leaves:
+        world.ask_in(m.LeaveGroup, world.mary)
+    else:
+        world.ask_in(m.KickMembers, world.alice, [world.mary], "")
+    world.ask_in(m.ApplyMember, world.mary, "")
+    assert world.mary in records.member_uids(world.store, gid)
+    assert why(records.may_post(world.store, gid, world.mary, "app", world.now_ms + 9 * MINUTE))
+    later = records.may_post(world.store, gid, world.mary, "app", world.now_ms + 11 * MINUTE)
+    assert (later is None) == (minutes > 0)
+    world.ask_in(m.BanMembers, world.alice, [world.mary], 0)
+    world.ask_in(m.LeaveGroup, world.mary)
+    world.ask_in(m.ApplyMember, world.mary, "")
+    assert records.may_post(world.store, gid, world.mary, "app", world.now_ms) is None
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2, 3])
+def test_strangers_see_the_name_of_a_private_group_and_no_more(world: World, kind: int) -> None:
+    gid = world.create(world.alice, world.mary, kind=kind, name="club", description="secret", avatar="picture").info.gid
+    stranger, member, server = (world.view(uid, gid).info for uid in (world.nora, world.mary, 0))
+    assert member == server
+    assert (member.description, member.owner, member.count) == ("secret", world.alice, 2)
+    assert (stranger == member) == (kind in records.OPEN_TO_ALL)
+    if kind not in records.OPEN_TO_ALL:
+        told = {name for name in m.GroupInfo.__struct_fields__ if getattr(stranger, name) == getattr(member, name)}
+        assert {"gid", "name", "avatar", "type"} <= told
+        assert not told & {"owner", "count", "capacity", "description", "created_ms"}

@@ -1,0 +1,35 @@
+"""A login lasts as long as its token."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lanying.protocol.schema.xsync_pb2 import Frame, Provision, Status
+from lanying.testing import simulation
+from lanying.testing.simulation import Simulation
+
+
+def test_the_end_of_a_token_ends_its_connection(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    sim = Simulation(1)
+    alice, bob = sim.user("alice"), sim.user("bob")
+    ends = sim.now_ms // 1000 + 8
+    usual = simulation.login
+    monkeypatch.setattr(
+        simulation,
+        "login",
+        lambda user, guid: msgspec.structs.replace(usual(user, guid), expires=ends if user is alice else 0),
+    )
+    a, b = alice.device(), bob.device()
+    for second in range(1, 12):
+        sim.advance(1)
+        for shard in sim.shards:
+            shard.maintain()
+        sim.run()
+        assert a.closed == (sim.now_ms >= ends * 1000), second
+    assert not b.closed
+    command, refused = a.frames[-1]
+    assert (command, refused.status.code) == (Frame.PROVISION, Status.INVALID_TOKEN)
+    assert isinstance(refused, Provision)
+    assert not sim.shards[0].work.registry.sessions(alice.uid)
+    b.send(alice, "are you there?")
+    assert "are you there?" not in a.texts
