@@ -11,7 +11,8 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from lanying.base import log_file, watched
 from lanying.base.context import request_id
@@ -41,15 +42,44 @@ def setup(process: str, level: str, form: str = "text") -> None:
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
-_PAIR = re.compile(r"(\w+)=('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\S+)")
+TEMPLATES: Final = 512
+"""Remembered fields of templates; ours are fewer, libraries may make theirs as they go."""
+_FIELD: Final = re.compile(r"""(\w+)=(?:'([^']*)'|"([^"]*)"|(\S+))""")
+_HOLE: Final = re.compile(r"%[#0\- +]*\d*(?:\.\d+)?[a-zA-Z%]")
+_INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 
 
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+class _Field(NamedTuple):
+    """``name=text`` of a template; its holes take the values from ``first`` to ``last``."""
+
+    name: str
+    text: str
+    first: int
+    last: int
+    quoted: bool
+
+    def value(self, values: tuple[object, ...]) -> int | str:
+        """A text alone in its place is itself, whatever is in it; whole numbers are numbers."""
+        own = values[self.first : self.last]
+        if len(own) == 1 and isinstance(own[0], str) and _HOLE.fullmatch(self.text):
+            return own[0]
+        text = self.text % own
+        return int(text) if not self.quoted and _INTEGER.fullmatch(text) else text
 
 
-def _value(text: str) -> int | str:
-    """Of ``name=text``; in quotes it is a text."""
-    return int(text) if _INTEGER.fullmatch(text) else text.strip("'\"")
+@lru_cache(TEMPLATES)
+def _fields(template: str) -> tuple[_Field, ...]:
+    """The fields of a line before its values are in it."""
+    found = []
+    for match in _FIELD.finditer(template):
+        text = next(group for group in match.groups()[1:] if group is not None)
+        first = _holes(template[: match.start()])
+        found.append(_Field(match[1], text, first, first + _holes(text), match[4] is None))
+    return tuple(found)
+
+
+def _holes(text: str) -> int:
+    return sum(hole != "%%" for hole in _HOLE.findall(text))
 
 
 def message(record: logging.LogRecord) -> str:
@@ -79,10 +109,13 @@ class _Json(logging.Formatter):
         self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        text = message(record)
-        fields: dict[str, object] = {name: _value(value) for name, value in _PAIR.findall(text)}
-        if "event" not in fields:
-            fields = {"event": "text", "text": text}
+        fields: dict[str, object] = {"event": "text"}
+        if record.msg.__class__ is str and record.msg.startswith("event=") and isinstance(record.args, tuple | None):
+            fields = {field.name: field.value(record.args or ()) for field in _fields(record.msg)}
+        else:
+            fields["text"] = record.getMessage()
+        if request := request_id.get():
+            fields["request"] = request
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
         head = {

@@ -7,6 +7,7 @@ import pytest
 
 from lanying.base import logs, watched
 from lanying.base.clock import monotonic
+from lanying.base.context import request_id
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +94,42 @@ def test_whole_numbers_are_numbers_in_json(capsys):
     found = json.loads(capsys.readouterr().err)
     assert (found["a"], found["b"], found["name"]) == (-1, 0, "12"), "what is in quotes is a text"
     assert (found["version"], found["padded"], found["long"]) == ("1.5", "007", "10000000000000000000")
+
+
+@pytest.mark.parametrize(
+    "value", ["two words", "x' y=1", "both ' and \"", "event=forged uid=1", "back\\slash", "", "12", "100 %s"]
+)
+@pytest.mark.parametrize("form", ["%s", "%r", "'%s'"])
+def test_a_text_is_its_field_in_json_whatever_is_in_it(capsys, form, value):
+    logs.setup("shard-0", "info", "json")
+    logging.getLogger("lanying.some").info(f"event=some before=%d value={form} after=%s", 1, value, "z")
+    found = json.loads(capsys.readouterr().err)
+    assert found.items() >= {"event": "some", "before": 1, "value": value, "after": "z"}.items()
+    assert found.keys() == {"event", "before", "value", "after", "time", "level", "process", "module"}
+
+
+def test_a_field_of_several_values_is_one_text_in_json(capsys):
+    logs.setup("shard-0", "info", "json")
+    text = "event=some error='%s has the role %r, which there is not' ratio=%.1f share='5 %%' numbers=%r last=%d"
+    logging.getLogger("lanying.some").info(text, "night", "king", 0.25, [1, 2], 7)
+    found = json.loads(capsys.readouterr().err)
+    assert found["error"] == "night has the role 'king', which there is not"
+    assert (found["ratio"], found["share"], found["numbers"], found["last"]) == ("0.2", "5 %", "[1, 2]", 7)
+
+
+@pytest.mark.parametrize(("template", "values"), [("%(a)s", ({"a": "x=1"},)), ("x=%d", (1,)), (KeyError("x=1"), ())])
+def test_a_line_of_a_library_is_one_text_in_json(capsys, template, values):
+    logs.setup("shard-0", "info", "json")
+    logging.getLogger("other").warning(template, *values)
+    found = json.loads(capsys.readouterr().err)
+    assert found["event"] == "text" and "=1" in found["text"] and found.keys() & {"x", "a"} == set()
+
+
+def test_the_request_of_a_line_is_a_text_in_json(capsys):
+    logs.setup("gateway", "info", "json")
+    token = request_id.set("17")
+    try:
+        logging.getLogger("lanying.some").info("event=some")
+    finally:
+        request_id.reset(token)
+    assert json.loads(capsys.readouterr().err)["request"] == "17"
