@@ -190,10 +190,10 @@ ACCOUNTS_SCANNED: Final = 1000
 ANONYMOUS_TAIL: Final = 10
 """Random characters behind the prefix of a throw-away user's name."""
 CODES_PER_SLOT: Final = 32
-"""Short-lived codes (QR, captcha, SMS) in one hash slot: 32,768 of an app's at once, spread by chance."""
+"""Short-lived codes of one kind (QR, captcha, SMS) in one hash slot: 32,768 at once, spread by chance."""
 CODE_CHARS: Final = 2048
 """Longest secret kept under a code."""
-CODE_LIFETIME_MS: Final = 7 * 86_400_000
+CODE_LIFETIME_MS: Final = 10 * 60_000
 """Longest life of a code, whatever its maker wants."""
 TOKEN_LIFETIME_S: Final = 30 * 86_400
 DEVICE_GUID_CHARS: Final = 256

@@ -84,9 +84,9 @@ class Gateway:
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self._loop.run_until_complete(work)
 
-    def send(self, method: str, url: str, **more: Any) -> httpx.Response:
+    def send(self, method: str, url: str, address: str = "127.0.0.1", **more: Any) -> httpx.Response:
         async def run() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app)
+            transport = httpx.ASGITransport(self.app, client=(address, 123))
             async with httpx.AsyncClient(transport=transport, base_url="http://im.test:8480") as client:
                 return await client.request(method, url, **more)
 

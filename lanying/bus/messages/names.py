@@ -83,6 +83,7 @@ class PutCode(Request[bool], tag=270):
     Errors: 503 when there are too many.
 
     :ivar attempts: wrong answers :class:`CheckCode` takes before the code is gone
+    :ivar peer: who wants it kept: where there are too many, those who have the most make room
     """
 
     app: str
@@ -91,6 +92,7 @@ class PutCode(Request[bool], tag=270):
     value: str
     expires_ms: int
     attempts: int = 1
+    peer: str = ""
 
 
 class ReadCode(Request[str | None], tag=271):

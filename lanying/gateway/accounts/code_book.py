@@ -35,7 +35,8 @@ async def keep(
 ) -> str:
     """Keep a secret; the code it is under, a random one if none is given. :raises CallError: 503 too many"""
     code = code or prefix + secrets.token_urlsafe(24)
-    request = PutCode(context.app.app_id, kind, code, value, context.services.now_ms() + lifetime_ms, attempts)
+    expires_ms = context.services.now_ms() + lifetime_ms
+    request = PutCode(context.app.app_id, kind, code, value, expires_ms, attempts, context.peer)
     await ask_name(context.shards, context.app.app_id, f"{kind}:{code}", request)
     return code
 

@@ -18,7 +18,7 @@ from lanying.gateway.accounts.users import me
 from lanying.gateway.http.endpoint import GET, POST, Endpoint, RequestContext
 
 _LIFETIME_MS: Final = 3 * 60_000
-_LONGEST_S: Final = limits.CODE_LIFETIME_MS // 1000
+_SECRET_MS: Final = limits.CODE_LIFETIME_MS
 
 
 async def new_code(context: RequestContext) -> object:
@@ -56,11 +56,11 @@ async def poll(context: RequestContext) -> object:
 
 
 async def keep_secret(context: RequestContext) -> object:
-    """Keep a text for somebody who knows the code."""
+    """Keep a text of the caller's for somebody who knows the code, for ten minutes at most."""
     _throttle(context)
     text = context.params.text("secret_text", most=limits.CODE_CHARS)
-    seconds = context.params.number("expire_seconds", least=1, most=_LONGEST_S)
-    return {"code": await code_book.keep(context, code_book.SECRET, text, seconds * 1000)}
+    lifetime_ms = min(context.params.number("expire_seconds", least=1) * 1000, _SECRET_MS)
+    return {"code": await code_book.keep(context, code_book.SECRET, text, lifetime_ms)}
 
 
 async def read_secret(context: RequestContext) -> object:
@@ -91,7 +91,7 @@ ENDPOINTS: Final = (
     Endpoint(GET, "/app/qr_code", new_code, token=False),
     Endpoint(GET, "/app/allow", allow),
     Endpoint(GET, "/app/qr_login", poll, token=False),
-    Endpoint(POST, "/app/secret_info", keep_secret, token=False),
+    Endpoint(POST, "/app/secret_info", keep_secret),
     Endpoint(GET, "/app/secret_info", read_secret, token=False),
     Endpoint(GET, "/app/user/name_check", name_taken, token=False),
 )

@@ -1,12 +1,14 @@
 """Short-lived secrets under a code: QR logins, captchas, SMS codes, one-time passwords. Pure.
 
 They are kept on a shard, for a gateway that restarts must not turn a phone away that is just scanning. A code's row is in
-the hash slot of its text; a slot holds few, and whoever adds one removes those that have expired, so nothing has to sweep.
+the hash slot of its text; a slot holds few of a kind, and whoever adds one removes those that have expired, so nothing has to sweep.
+Where a slot is full the address that has the most there gives up its oldest: who floods makes room for everybody else.
 """
 
 from __future__ import annotations
 
 import hmac
+from collections import Counter
 
 import msgspec
 
@@ -20,11 +22,12 @@ from lanying.shard.store import schema
 
 
 class Code(msgspec.Struct, array_like=True, frozen=True):
-    """Record in ``codes``. ``attempts``: wrong answers it still takes."""
+    """Record in ``codes``. ``attempts``: wrong answers it still takes; ``peer``: the address it was made for."""
 
     value: str
     expires_ms: int
     attempts: int
+    peer: str = ""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -36,18 +39,20 @@ def put(work: Work, wanted: PutCode) -> None:
     if len(wanted.value) > limits.CODE_CHARS:
         raise CallError(Refusal.INVALID_PARAMETER, f"a secret has at most {limits.CODE_CHARS} characters")
     key = _key(wanted.app, wanted.kind, wanted.code)
-    others = 0
+    kind = _key_of_kind(wanted.app, wanted.kind, key[:2])
+    others: list[tuple[bytes, Code]] = []
     for other, row in work.store.scan(schema.CODES, key[:2], schema.successor(key[:2])):
         if other == key:
             continue
-        if _decode(row).expires_ms <= work.now_ms:
+        found = _decode(row)
+        if found.expires_ms <= work.now_ms:
             work.delete(schema.CODES, other)
-        else:
-            others += 1
-    if others >= limits.CODES_PER_SLOT:
-        raise CallError(Refusal.UNAVAILABLE, "too many codes are in use, try again")
+        elif other.startswith(kind):
+            others.append((other, found))
+    if len(others) >= limits.CODES_PER_SLOT:
+        work.delete(schema.CODES, _who_makes_room(others, wanted.peer))
     expires_ms = min(wanted.expires_ms, work.now_ms + limits.CODE_LIFETIME_MS)
-    work.put(schema.CODES, key, _encode(Code(wanted.value, expires_ms, wanted.attempts)))
+    work.put(schema.CODES, key, _encode(Code(wanted.value, expires_ms, wanted.attempts, wanted.peer)))
 
 
 def read(work: Work, app: str, kind: str, code: str, take: bool = False) -> str | None:
@@ -75,6 +80,17 @@ def check(work: Work, app: str, kind: str, code: str, answer: str) -> bool:
     return right
 
 
+def _who_makes_room(codes: list[tuple[bytes, Code]], peer: str) -> bytes:
+    """The key of the code that goes for a new one of ``peer``. :raises CallError: 503, each belongs to somebody else"""
+    held = Counter(code.peer for _, code in codes)
+    largest, most = held.most_common(1)[0]
+    own = held[peer]
+    if not own and most == 1:
+        raise CallError(Refusal.UNAVAILABLE, "too many codes are in use, try again in a minute")
+    loser = peer if own and own + 1 >= most else largest
+    return min((code.expires_ms, key) for key, code in codes if code.peer == loser)[1]
+
+
 def _load(work: Work, key: bytes) -> Code | None:
     row = work.store.get(schema.CODES, key)
     found = None if row is None else _decode(row)
@@ -82,5 +98,10 @@ def _load(work: Work, key: bytes) -> Code | None:
 
 
 def _key(app: str, kind: str, code: str) -> bytes:
-    name = f"{kind}:{code}"
-    return schema.pack_u16(slot_of_name(app, name)) + app.encode() + b"\0" + name.encode()
+    slot = schema.pack_u16(slot_of_name(app, f"{kind}:{code}"))
+    return _key_of_kind(app, kind, slot) + code.encode()
+
+
+def _key_of_kind(app: str, kind: str, slot: bytes) -> bytes:
+    """What the keys of all codes of a kind begin with, in a slot."""
+    return slot + f"{app}\0{kind}:".encode()

@@ -90,6 +90,20 @@ def test_guesses_are_limited_by_name_whatever_the_path(gateway: Gateway) -> None
     assert gateway.code("POST", "/token/user", json=right) == 200
 
 
+def test_nobody_is_shut_out_by_who_guesses_at_their_name(gateway: Gateway) -> None:
+    _, token = gateway.register("alice")
+    right, wrong = ({"name": "alice", "password": password} for password in ("secret1", "wrong"))
+    rude = [gateway.code("POST", "/token/user", json=wrong) for _ in range(12)]
+    assert rude == [11001] * 10 + [10028] * 2
+    assert gateway.code("POST", "/token/user", json=right, address="127.0.2.4") == 200
+    assert gateway.code("POST", "/token/user", json=right) == 10028
+    assert gateway.code("POST", "/token/user", token, json=right) == 200
+    other = gateway.register("bob")[1]
+    assert gateway.code("POST", "/token/user", other, json=right) == 10028
+    change = {"old_password": "secret1", "new_password": "secret2"}
+    assert gateway.code("POST", "/user/change_password", token, json=change) == 200
+
+
 def test_guesses_are_limited_by_address(gateway: Gateway) -> None:
     codes = {gateway.code("POST", "/token/user", json={"name": f"n{n}", "password": "x"}) for n in range(100)}
     assert codes == {10000}

@@ -222,6 +222,14 @@ def test_a_secret_is_read_once(world: World) -> None:
     assert code(world, "", "GET", "/app/secret_info", world.found) == 10002
 
 
+def test_a_secret_is_kept_for_who_has_a_token_and_for_minutes(world: World) -> None:
+    body = {"secret_text": "x", "expire_seconds": 86_400}
+    assert code(world, "", "POST", "/app/secret_info", body) == 10003
+    world.found |= world.call("alice", "POST", "/app/secret_info", body)
+    world.gateway.shards.simulation.advance(600)
+    assert code(world, "", "GET", "/app/secret_info", world.found) == 10002
+
+
 def test_requests_are_counted_by_token_and_address(make: Any) -> None:
     from lanying.config.schema import Rest
 

@@ -176,7 +176,7 @@ class World:
         self.call("alice", "GET", "/app/allow", {"allow": "1", **self.found})
 
     def secret_kept(self) -> None:
-        self.found |= self.call("", "POST", "/app/secret_info", {"secret_text": "x", "expire_seconds": 60})
+        self.found |= self.call("alice", "POST", "/app/secret_info", {"secret_text": "x", "expire_seconds": 60})
 
     def notifier(self) -> None:
         self.gateway.services.notifiers.put("app", "mi", 3, 1, "vendor-app", Secret("key", "secret", "text"))
