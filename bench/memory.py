@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.measure import memory
+from lanying.base.figures import totals
 from lanying.config import schema as config
 from lanying.config.schema import flat
 from lanying.shard.store import schema
@@ -103,7 +104,7 @@ def measure_store(place: Path, messages: int, storage: dict[str, int]) -> None:
         uid, seq = dice.randrange(1000), dice.randrange(max(1, messages // 1000))
         store.get_many(schema.QUEUE, [schema.pack_triple(uid, 1, seq + n) for n in range(20)])
         most = max(most, memory(os.getpid()).pss - before)
-    disk_bytes = store.sizes()["disk_bytes"]
+    disk_bytes = totals(store.figures())["disk_bytes"]
     print(
         f"cache {cache_mb} MiB, buffers {buffer_mb} MiB, {messages:,} messages, {disk_bytes / MIB:.0f} MiB on disk: "
         f"opened {opened / MIB:.1f}, while written {written / MIB:.1f}, with pages read {most / MIB:.1f} MiB"

@@ -4,8 +4,8 @@
 - ``limits``: every limit, with its reason
 - ``ids`` ``names`` ``tokens`` ``passwords`` ``private``:
   ids of users and messages, user names, access tokens, password hashes, files with secrets
-- ``clock`` ``rate`` ``lag`` ``histogram``:
-  time, how often something may happen, how late a loop is, durations in buckets
+- ``clock`` ``rate`` ``lag`` ``histogram`` ``figures``:
+  time, how often something may happen, how late a loop is, durations in buckets, what a process counts
 - ``states``: state machines as tables
 - ``logs`` ``log_file`` ``watched`` ``context``:
   the log of every process, users with a level of their own, and the request that a line belongs to

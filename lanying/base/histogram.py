@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Final
+
+from lanying.base.figures import Figure
 
 SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
@@ -24,23 +26,21 @@ class Histogram:
         self._counts[bisect_left(self._bounds, seconds)] += 1
         self._sum += seconds
 
-    def figures(self, name: str) -> dict[str, float]:
-        """Cumulative counts as ``NAME:le=BOUND``, and ``NAME:sum``."""
-        found, total = {}, 0
-        for bound, count in zip((*map(repr, self._bounds), "+Inf"), self._counts, strict=True):
-            total += count
-            found[f"{name}:le={bound}"] = float(total)
-        found[f"{name}:sum"] = self._sum
+    def figures(self, name: str) -> list[Figure]:
+        """Cumulative counts with the label ``le``, the upper bound; without a label, all durations together."""
+        found, count = [Figure(name, self._sum)], 0
+        for bound, more in zip((*map(repr, self._bounds), "+Inf"), self._counts, strict=True):
+            count += more
+            found.append(Figure(name, float(count), {"le": bound}))
         return found
 
 
-def quantile(figures: Mapping[str, float], name: str, q: float) -> float | None:
-    """The q-quantile of ``NAME:le=BOUND`` counts, interpolated within its bucket as Prometheus does; None: nothing was observed.
+def quantile(figures: Iterable[Figure], name: str, q: float) -> float | None:
+    """The q-quantile of a histogram's counts, interpolated within its bucket as Prometheus does; None: nothing was observed.
 
     Beyond the last bound it is that bound.
     """
-    prefix = f"{name}:le="
-    buckets = sorted((float(key.removeprefix(prefix)), n) for key, n in figures.items() if key.startswith(prefix))
+    buckets = sorted((float(one.labels["le"]), one.value) for one in figures if one.name == name and one.labels)
     if not buckets or buckets[-1][1] <= 0:
         return None
     wanted = q * buckets[-1][1]

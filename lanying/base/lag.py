@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from lanying.base.figures import Figure
 from lanying.base.histogram import Histogram
 
 SAMPLE_S: Final = 1.0
@@ -21,7 +22,7 @@ class Lag:
         """Begin."""
         self._next(self._loop.time() + SAMPLE_S)
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> list[Figure]:
         """The histogram ``lag_seconds``."""
         return self._seconds.figures("lag_seconds")
 

@@ -16,6 +16,7 @@ import uvloop
 
 from lanying.base import failpoints, limits
 from lanying.base.errors import LanyingError, StoreFull
+from lanying.base.figures import Figure
 from lanying.base.lag import Lag
 from lanying.base.logs import setup
 from lanying.bus.call import Calls
@@ -57,9 +58,9 @@ class Process:
         """Release everything: the loop has ended."""
         self.bus.close()
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> list[Figure]:
         """What a heartbeat says besides the lag; called every :data:`limits.HEARTBEAT_INTERVAL_S`."""
-        return {}
+        return []
 
     def received(self, message: Envelope) -> None:
         """An envelope that is neither an answer to a call nor the order to drain."""
@@ -77,7 +78,7 @@ class Process:
         """Report that the loop turns, again and again."""
         figures = self.figures()
         if self.lag is not None:
-            figures |= self.lag.figures()
+            figures += self.lag.figures()
         self.bus.send(SUPERVISOR, Heartbeat(self.launch.name, os.getpid(), True, figures))
         self._loop.call_later(limits.HEARTBEAT_INTERVAL_S, self.heartbeat)
 

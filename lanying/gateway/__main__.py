@@ -11,6 +11,7 @@ from typing import Any
 
 from prometheus_client import make_asgi_app
 
+from lanying.base.figures import Figure
 from lanying.bus.handoff import wire
 from lanying.bus.handoff.receiver import Receiver
 from lanying.bus.handoff.records import decode_visitor
@@ -77,18 +78,18 @@ class GatewayProcess(Process):
         super().heartbeat()
         self.server.tell_time()
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> list[Figure]:
         """Connections, requests, passwords."""
-        return {
-            "connections": float(self.server.connections),
-            "requests": float(self._metrics.total),
-            "passwords_waiting": float(self.services.passwords.waiting),
-        }
+        return [
+            Figure("connections", float(self.server.connections)),
+            Figure("requests", float(self._metrics.total)),
+            Figure("passwords_waiting", float(self.services.passwords.waiting)),
+        ]
 
     def _rows(self) -> list[dict[str, Any]]:
         """Every process as the supervisor has it. Blocks. :raises LanyingError: it does not answer"""
         status = control.ask(self.launch.run, StatusRequest(), DEADLINE_S)
-        own = {"name": SUPERVISOR, "state": "ready", "restarts": 0, "figures": status["figures"]}
+        own = status | {"name": SUPERVISOR, "state": "ready", "restarts": 0}
         return [*status["processes"], own]
 
     def drain(self, reason: str) -> None:

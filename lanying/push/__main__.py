@@ -7,6 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
+from lanying.base.figures import Figure
 from lanying.bus.messages import Envelope, PushesWait
 from lanying.bus.process import Process, run
 from lanying.bus.shards import BusShards
@@ -42,7 +43,7 @@ class PushProcess(Process):
         if self._draining is None:
             self._draining = self._loop.create_task(self._finish(), name="drain")
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> list[Figure]:
         """Those of the service."""
         return self.service.figures()
 

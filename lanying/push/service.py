@@ -19,6 +19,7 @@ import msgspec
 from lanying.base import limits
 from lanying.base.clock import monotonic, wall_ms
 from lanying.base.errors import CallError, ConfigError
+from lanying.base.figures import Figure
 from lanying.base.histogram import Histogram
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
@@ -67,13 +68,16 @@ class Sends(Protocol):
 class Service:
     """The push process without its sockets.
 
-    :ivar counts: figures: pushes by what became of them and channel
+    :ivar outcomes: pushes by what became of them and channel
+    :ivar unsent: pushes that were owed and not wanted any more
     """
 
     def __init__(self, shards: Shards, apps: Mapping[str, App], notifiers: Notifiers, vendors: Sends) -> None:
         self._shards, self._notifiers, self._vendors = shards, notifiers, vendors
         self._apps = apps
-        self.counts: Counter[str] = Counter()
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        self.unsent = 0
+        self._sending = 0
         self.seconds = Histogram()
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(limits.PUSHES_AT_ONCE)
@@ -102,16 +106,19 @@ class Service:
         for task in self._takers:
             task.cancel()
         deadline = monotonic() + seconds
-        while monotonic() < deadline and (self.counts["sending"] or any(self._ends)):  # noqa: ASYNC110 - several counts, no event
+        while monotonic() < deadline and (self._sending or any(self._ends)):  # noqa: ASYNC110 - several counts, no event
             await asyncio.sleep(GATHER_S)
         for task in self._tasks:
             task.cancel()
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> list[Figure]:
         """For ``status``."""
-        found = {name: float(value) for name, value in self.counts.items() if name != "sending"}
-        waiting = sum(map(len, self._channels.values()))
-        return {**found, "pushes_waiting": float(waiting), **self.seconds.figures("push_seconds")}
+        return [
+            *(Figure(f"pushes_{state}", float(n), {"channel": name}) for (state, name), n in self.outcomes.items()),
+            Figure("pushes_unsent", float(self.unsent)),
+            Figure("pushes_waiting", float(sum(map(len, self._channels.values())))),
+            *self.seconds.figures("push_seconds"),
+        ]
 
     # --- from and to shards ----------------------------------------------------------------------------------------------
 
@@ -188,7 +195,7 @@ class Service:
         entry.parcels = None
         if why:
             self._note(entry, 0, "", why)
-            self.counts["pushes_unsent"] += 1
+            self.unsent += 1
         self._say(entry, final=True)
 
     def _note(self, entry: Entry, sn: int, channel: str, what: str) -> None:
@@ -312,7 +319,7 @@ class Service:
         else:
             name = CHANNELS[target.notifier.provider]
             outcome = await self._send(target, entry, parcel)
-        self.counts[f"pushes_{outcome.state}:channel={name}"] += 1
+        self.outcomes[outcome.state, name] += 1
         if outcome.state is State.LATER:
             if entry.waits != outcome.reason:
                 entry.waits = outcome.reason
@@ -338,14 +345,14 @@ class Service:
 
     async def _send(self, target: Target, entry: Entry, parcel: Parcel) -> Outcome:
         started = monotonic()
-        self.counts["sending"] += 1
+        self._sending += 1
         try:
             return await self._vendors.send(target, parcel.push, str(entry.row.mid))
         except Exception:
             log.exception("event=push_failed mid=%d uid=%d", entry.row.mid, entry.row.uid)
             return Outcome(State.REFUSED, "the server failed on it, the log of the push process says why")
         finally:
-            self.counts["sending"] -= 1
+            self._sending -= 1
             self.seconds.observe(monotonic() - started)
 
     def _settle(self, entry: Entry, parcel: Parcel, name: str, outcome: Outcome) -> None:

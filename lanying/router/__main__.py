@@ -8,6 +8,7 @@ import socket
 import sys
 
 from lanying.base.clock import wall_ms
+from lanying.base.figures import Figure
 from lanying.base.peers import Proxies
 from lanying.bus.handoff.sender import Sender
 from lanying.bus.process import Process, run, settle_memory
@@ -57,7 +58,7 @@ class RouterProcess(Process):
             sender.close()
         super().close()
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> list[Figure]:
         """Those of the listener."""
         return self._listener.figures()
 

@@ -24,6 +24,7 @@ from typing import Final
 from lanying.base import limits, logs, watched
 from lanying.base.clock import monotonic
 from lanying.base.failpoints import failpoint
+from lanying.base.figures import Figure, labelled
 from lanying.base.peers import Proxies, peer_key, plain_address
 from lanying.base.places import Places
 from lanying.bus.handoff.records import Login, Visitor, encode
@@ -144,10 +145,15 @@ class Listener:
         self._open = True
         self._resume()
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> list[Figure]:
         """Counters since the start, and gauges: ``waiting`` for a login, ``moving`` to a receiver."""
-        refused = {f"logins_refused:status={STATUS_NAMES.get(code, str(code))}": n for code, n in self.refusals.items()}
-        return {**self.counts, **refused, "waiting": len(self._guests) - self._moving, "moving": self._moving}
+        refusals = {STATUS_NAMES.get(code, str(code)): count for code, count in self.refusals.items()}
+        return [
+            *labelled("arrivals", "end", self.counts),
+            *labelled("logins_refused", "status", refusals),
+            Figure("waiting", float(len(self._guests) - self._moving)),
+            Figure("moving", float(self._moving)),
+        ]
 
     def drain(self, done: Callable[[], None]) -> None:
         """Stop accepting, give those that are logging in up to ``DRAIN_S``, then call ``done`` (once, from the loop)."""

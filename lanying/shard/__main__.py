@@ -13,6 +13,7 @@ from typing import Any
 from lanying.base import logs
 from lanying.base.errors import Refused, StoreError
 from lanying.base.failpoints import failpoint
+from lanying.base.figures import Figure
 from lanying.bus.handoff import wire
 from lanying.bus.handoff.receiver import Receiver
 from lanying.bus.handoff.records import decode_login
@@ -90,7 +91,7 @@ class ShardProcess(Process):
         runner.end_turn()
         return wire.ACCEPTED
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> list[Figure]:
         """Those of the runner."""
         return self.runner.figures()
 

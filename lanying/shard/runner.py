@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from lanying.base import limits
 from lanying.base.failpoints import failpoint
+from lanying.base.figures import Figure, labelled
 from lanying.base.histogram import Histogram
 from lanying.bus.call import Calls
 from lanying.bus.messages import (
@@ -219,29 +220,31 @@ class Runner:
         self.bus.close()
         self.sockets.close()
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> list[Figure]:
         """Counters and gauges for ``status``."""
         shard, work, ticker = self.shard, self.shard.work, self.ticker
-        return {
-            "sessions": float(work.registry.count),
-            "logins": float(work.logins),
-            "messages": float(sum(work.kinds[kind] for kind in message_kinds.MESSAGES)),
-            **{f"messages:kind={kind}": float(count) for kind, count in work.kinds.items()},
-            "deliveries": float(work.deliveries),
-            "refused": float(work.refused),
-            **{f"refused:status={STATUS_NAMES.get(code, str(code))}": float(n) for code, n in work.refusals.items()},
-            "failed_events": float(work.failed_events),
+        refusals = {STATUS_NAMES.get(code, str(code)): count for code, count in work.refusals.items()}
+        plain = {
+            "sessions": work.registry.count,
+            "logins": work.logins,
+            "messages": sum(work.kinds[kind] for kind in message_kinds.MESSAGES),
+            "deliveries": work.deliveries,
+            "refused": work.refused,
+            "failed_events": work.failed_events,
             "newest_id_s": work.ids.last_time_s,
-            "commits": float(ticker.commits),
-            "turns": float(ticker.turns),
-            "compacting": float(self._compacting),
-            **ticker.commit_seconds.figures("commit_seconds"),
-            **ticker.tick_seconds.figures("tick_seconds"),
-            **self.lag_seconds.figures("lag_seconds"),
-            **shard.outbox.depths(),
-            **shard.pushes.figures(),
-            "disk_free_bytes:place=data": float(self._store.free_bytes()),
-            "min_free_bytes": float(self.shard.work.config.storage.min_free_bytes),
-            **self._store.sizes(),
-            **({"moved": float(shard.aging.moved)} if shard.aging else {}),
-        }
+            "commits": ticker.commits,
+            "turns": ticker.turns,
+            "compacting": self._compacting,
+            "min_free_bytes": work.config.storage.min_free_bytes,
+        } | ({"moved": shard.aging.moved} if shard.aging else {})
+        return [
+            *(Figure(name, float(value)) for name, value in plain.items()),
+            *labelled("messages", "kind", work.kinds),
+            *labelled("refused", "status", refusals),
+            *ticker.commit_seconds.figures("commit_seconds"),
+            *ticker.tick_seconds.figures("tick_seconds"),
+            *self.lag_seconds.figures("lag_seconds"),
+            *shard.outbox.figures(),
+            *shard.pushes.figures(),
+            *self._store.figures(),
+        ]

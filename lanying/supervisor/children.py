@@ -19,13 +19,14 @@ shards, each stage when the one before is gone.
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 from typing import Any, Final
 
 from lanying.base import limits
+from lanying.base.figures import Figure, to_row
 from lanying.cluster.runtime import ADMIN, EXIT_CONFIG, GATEWAY, PUSH, ROUTER
 
 EXIT_FAILED: Final = 1
@@ -101,7 +102,7 @@ class Child:
     delay: float = 0.0
     restarts: int = 0
     last_exit: int | None = None
-    figures: Mapping[str, float] = field(default_factory=dict)
+    figures: Sequence[Figure] = ()
 
 
 def backoff(delay: float, served_s: float) -> float:
@@ -179,9 +180,9 @@ class Children:
         child = self._children[name]
         child.state, child.pid, child.due = State.STARTING, pid, inf
         child.started = child.heard = now
-        child.figures = {}
+        child.figures = ()
 
-    def heartbeat(self, name: str, pid: int, ready: bool, figures: Mapping[str, float], now: float) -> list[Command]:
+    def heartbeat(self, name: str, pid: int, ready: bool, figures: Sequence[Figure], now: float) -> list[Command]:
         """A child spoke. Words of a previous process of that name, still in the queue, do not count."""
         child = self._children.get(name)
         if child is None or child.pid != pid:
@@ -209,7 +210,7 @@ class Children:
         """A child's process ended (or could not be started)."""
         child = self._children[name]
         was, child.pid, child.last_exit = child.state, 0, status
-        child.figures = {}
+        child.figures = ()
         if self.state is State.DRAINING:
             child.state = State.GONE
             return self._next_stage(now)
@@ -320,7 +321,7 @@ class Children:
                 "uptime_s": round(now - child.started, 1) if child.pid else 0.0,
                 "restarts": child.restarts,
                 "last_exit": child.last_exit,
-                "figures": dict(child.figures),
+                **to_row(child.figures),
             }
             for child in self._children.values()
         ]

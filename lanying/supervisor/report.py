@@ -46,7 +46,7 @@ def moving(status: dict[str, Any]) -> str:
 
 
 def show(status: dict[str, Any], console: Console | None = None) -> None:
-    """Print for people. Rows with ``per_s`` show what their counters grew by."""
+    """Print for people: figures with labels where there is no total. Rows with ``per_s`` show what their counters grew by."""
     from rich.console import Console  # who only measures does not need it
     from rich.table import Table
 
@@ -86,12 +86,17 @@ def show(status: dict[str, Any], console: Console | None = None) -> None:
             console.print(f"{row['name']}: the cold store is not there, older history is unavailable", style="red")
     for row in status["processes"]:
         rates = row.get("per_s", {})
-        figures = " ".join(
+        figures = [
             f"{name}={value:.15g}" + (f" ({rates[name]:g}/s)" if name in rates else "")
             for name, value in row["figures"].items()
-            if name != "sessions" and ":" not in name
-        )
-        console.print(f"{row['name']}: {figures}", style="dim", markup=False)
+            if name != "sessions"
+        ]
+        figures += [
+            f"{one['name']}[{','.join(one['labels'].values())}]={one['value']:.15g}"
+            for one in row.get("series", ())
+            if one["name"] not in row["figures"]
+        ]
+        console.print(f"{row['name']}: {' '.join(figures)}", style="dim", markup=False)
 
 
 def duration(seconds: float) -> str:

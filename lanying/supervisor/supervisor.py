@@ -25,7 +25,7 @@ import msgspec
 import uvloop
 
 from lanying import __version__
-from lanying.base import clock, log_file
+from lanying.base import clock, figures, log_file
 from lanying.base.failpoints import failpoint
 from lanying.base.lag import Lag
 from lanying.bus.messages import Envelope, Heartbeat, ProcessEvent
@@ -367,7 +367,7 @@ class Supervisor:
             "shard_map_version": self._plan.shard_map.version,
             "move": self._move
             and {"title": self._move.title} | msgspec.to_builtins(move.Step.told(RunDirectory(self._plan.data.path))),
-            "figures": self._lag.figures(),
+            **figures.to_row(self._lag.figures()),
             "processes": rows,
         }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lanying.admin.commands.doctor import Patient, examine, measure_flushes
+from lanying.base.figures import Figure, to_row
 from lanying.config.load import load
 from lanying.config.notifiers import Notifiers, Secret
 
@@ -44,7 +45,7 @@ def test_ids_that_ran_ahead_of_the_clock_are_no_illness(patient):
     [
         ("shard-0", "bad", "starting", {"process": {"state": "starting"}}),
         ("shard-0", "warn", "restarted 3 times", {"process": {"restarts": 3, "last_exit": -9}}),
-        ("shard-0", "warn", "wait for shard-1", {"process": {"figures": {"link_1_depth": 5000.0}}}),
+        ("shard-0", "warn", "wait for shard-1", {"process": to_row([Figure("link_depth", 5000.0, {"to": "shard-1"})])}),
         ("open files", "bad", "may open 1024", {"files": {"proc/7/limits": "Max open files  1024  1024  files\n"}}),
         ("backlog", "warn", "is 128", {"files": {"proc/sys/net/core/somaxconn": "128\n"}}),
         ("clock", "bad", "before 2024", {"now": 1000.0}),

@@ -6,6 +6,7 @@ import secrets
 
 import httpx
 
+from lanying.base.figures import of_row
 from lanying.client import Client
 from lanying.cluster.shardmap import ShardMap
 from lanying.gateway.http.metrics import HISTOGRAMS, LABELS
@@ -36,14 +37,15 @@ def test_the_metrics_page_has_every_process_and_what_happened(server):
 
 
 def test_every_figure_with_a_label_is_on_the_metrics_page(server):
-    figures = {name for row in server.status()["processes"] for name in row["figures"] if ":" in name}
-    named = {name.partition(":")[0] for name in figures} - HISTOGRAMS.keys()
-    assert {"messages"} <= named <= LABELS.keys(), "a figure whose label the page does not know is left out"
-    for name in figures:
-        family, _, label = name.partition(":")
-        if family in named:
-            key, _, value = label.partition("=")
-            assert key == LABELS[family] and f'{key}="{value}"' in page(server), name
+    figures = [one for row in server.status()["processes"] for one in of_row(row) if one.labels]
+    named = {one.name for one in figures} - HISTOGRAMS.keys()
+    assert {"messages", "arrivals", "link_depth", "disk_free_bytes"} <= named <= LABELS.keys(), (
+        "a figure whose label the page does not know is left out"
+    )
+    for one in figures:
+        if one.name in named:
+            assert (*one.labels,) == LABELS[one.name]
+            assert all(f'{label}="{text}"' in page(server) for label, text in one.labels.items()), one
 
 
 def test_one_line_per_connection_opened_and_closed_and_nothing_per_message(server):

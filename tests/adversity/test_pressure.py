@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from lanying.base import limits
+from lanying.base.figures import of_row
 from lanying.client import Client
 from lanying.cluster.shardmap import ShardMap
 from lanying.protocol import frame
@@ -37,7 +38,8 @@ def memory(town: Town, name: str) -> int:
 
 def depth(town: Town, shard: int, peer: int) -> float:
     """What a shard owes another one, as ``status`` shows it."""
-    return float(town.server.process(f"shard-{shard}")["figures"].get(f"link_{peer}_depth", 0))
+    figures = of_row(town.server.process(f"shard-{shard}"))
+    return sum(one.value for one in figures if one.name == "link_depth" and one.labels == {"to": f"shard-{peer}"})
 
 
 def test_a_peer_that_stalls_costs_disk_not_memory(town: Town) -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lanying.base.figures import Figure, labelled
 from lanying.base.histogram import SECONDS, Histogram, quantile
 
 
@@ -12,7 +13,7 @@ def test_a_bound_belongs_to_its_bucket_and_counts_are_cumulative():
     for seconds in (0.5, 1.0, 1.5, 2.0, 3.0):
         histogram.observe(seconds)
     figures = histogram.figures("wait")
-    assert figures == {"wait:le=1.0": 2.0, "wait:le=2.0": 4.0, "wait:le=+Inf": 5.0, "wait:sum": 8.0}
+    assert figures == [Figure("wait", 8.0), *labelled("wait", "le", {"1.0": 2, "2.0": 4, "+Inf": 5})]
 
 
 def test_a_quantile_is_interpolated_within_its_bucket():
@@ -26,7 +27,7 @@ def test_a_quantile_is_interpolated_within_its_bucket():
 def test_nothing_observed_has_no_quantile_and_beyond_the_last_bound_it_is_that_bound():
     histogram = Histogram((1.0, 2.0))
     assert quantile(histogram.figures("wait"), "wait", 0.5) is None
-    assert quantile({}, "wait", 0.5) is None
+    assert quantile([], "wait", 0.5) is None
     histogram.observe(100.0)
     assert quantile(histogram.figures("wait"), "wait", 0.5) == 2.0
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lanying.base.errors import ConfigError, LanyingError, StoreError, StoreFull
+from lanying.base.figures import Figure
 from lanying.bus import process
 from lanying.bus.messages import Compact, Drain, Heartbeat
 from lanying.bus.process import Process
@@ -49,8 +50,8 @@ class Clerk(Process):
         self.reasons.append(reason)
         self._loop.stop()
 
-    def figures(self) -> dict[str, float]:
-        return {"files": 3.0}
+    def figures(self) -> list[Figure]:
+        return [Figure("files", 3.0)]
 
 
 @pytest.fixture
@@ -75,7 +76,8 @@ def test_it_reports_to_the_supervisor_what_it_counts_and_how_late_its_loop_is(cl
     [(to, heartbeat)] = clerk.bus.sent
     assert to == SUPERVISOR and isinstance(heartbeat, Heartbeat)
     assert (heartbeat.process, heartbeat.pid, heartbeat.ready) == ("clerk", os.getpid(), True)
-    assert heartbeat.figures["files"] == 3.0 and any(name.startswith("lag_seconds") for name in heartbeat.figures)
+    assert heartbeat.figures[0] == Figure("files", 3.0)
+    assert {one.name for one in heartbeat.figures} == {"files", "lag_seconds"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -13,6 +13,7 @@ from pathlib import Path
 import uvloop
 
 from lanying.base import failpoints
+from lanying.base.figures import Figure
 from lanying.bus.messages import Heartbeat
 from lanying.bus.transport import Bus
 from lanying.cluster.runtime import SUPERVISOR, Launch
@@ -26,7 +27,8 @@ async def serve(launch: Launch, deaf: bool) -> None:
     bus.start(loop)
 
     def beat() -> None:
-        figures = {"sessions": 3.0, "fds": float(len(launch.fds)), "cpus": float(len(os.sched_getaffinity(0)))}
+        counts = {"sessions": 3.0, "fds": float(len(launch.fds)), "cpus": float(len(os.sched_getaffinity(0)))}
+        figures = [Figure(name, value) for name, value in counts.items()]
         bus.send(SUPERVISOR, Heartbeat(launch.name, os.getpid(), True, figures))
         loop.call_later(0.1, beat)
 

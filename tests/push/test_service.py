@@ -15,6 +15,7 @@ import pytest
 from lanying.base import limits
 from lanying.base.clock import wall_ms
 from lanying.base.errors import CallError
+from lanying.base.figures import Figure, totals
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     BindPush,
@@ -107,7 +108,7 @@ class Stage:
         return [(told.sn, told.channel, told.what) for answer in found for told in answer.pushes]
 
     def owed(self) -> int:
-        return int(sum(shard.pushes.figures()["pushes_owed"] for shard in self.sim.shards))
+        return int(sum(totals(shard.pushes.figures())["pushes_owed"] for shard in self.sim.shards))
 
     async def done(self) -> None:
         """Everything owed has come to its end."""
@@ -155,7 +156,8 @@ def test_a_message_to_an_absent_user_reaches_his_phone(play: Play) -> None:
         assert (push.title, push.body, push.badge) == ("alice", "hello", 1)
         assert push.ext == {"conversation": alice.user.uid, "group": False, "message": mid}
         assert stage.told(mid) == [(1, "fcm", "pushed")]
-        assert stage.service.figures()["pushes_sent:channel=fcm"] == 1
+        assert stage.service.outcomes["sent", "fcm"] == 1
+        assert Figure("pushes_sent", 1.0, {"channel": "fcm"}) in stage.service.figures()
 
     play(conversation)
 
@@ -321,7 +323,9 @@ def test_what_was_ready_for_a_vendor_that_went_away_is_decided_anew(play: Play) 
         stage.vendors.stuck.add("phone")
         mids = [stage.write(alice, bob, str(n)) for n in range(limits.PUSHES_PER_VENDOR + 8)]
         waiting = "pushes_waiting"
-        await eventually("eight wait behind those with the vendor", lambda: stage.service.figures()[waiting] == 8)
+        await eventually(
+            "eight wait behind those with the vendor", lambda: totals(stage.service.figures())[waiting] == 8
+        )
         alice.operate(bob, MessageOperation.RECALL, mids[-1])
         stage.vendors.slow["phone"].set()
         await stage.done()

@@ -17,6 +17,7 @@ import uvloop
 
 from lanying.base import limits
 from lanying.base.clock import wall_ms
+from lanying.base.figures import totals
 from lanying.base.ids import slot_of
 from lanying.bus.handoff import wire
 from lanying.bus.handoff.receiver import Receiver
@@ -199,7 +200,7 @@ def test_bytes_pipelined_behind_the_login_are_not_lost(world: World) -> None:
     os.write(fd, wrap(SOCKETIO, frames.provision_ok(UID, 5)))
     answer = world.read(client, lambda data: data.endswith(frames.provision_ok(UID, 5)))
     assert answer.startswith(b"HTTP/1.1 101 ")
-    assert world.router.figures()["waiting"] == 0
+    assert totals(world.router.figures())["waiting"] == 0
 
 
 def test_many_logins_leave_no_descriptor_behind(world: World) -> None:
@@ -218,7 +219,7 @@ def test_many_logins_leave_no_descriptor_behind(world: World) -> None:
     world.sessions.clear()
     for client in world.clients:
         client.close()
-    world.until("the end", lambda: world.router.figures()["moving"] == 0)
+    world.until("the end", lambda: totals(world.router.figures())["moving"] == 0)
     # One descriptor per receiver is its end of the channel, made while the logins ran.
     assert len(os.listdir("/proc/self/fd")) - before in (0, 1, 2)
 
@@ -232,7 +233,7 @@ def test_a_refused_login_stays_open_and_a_good_one_follows(world: World) -> None
     client.sendall(login() + UNREAD)
     world.read(client, lambda data: b"banned" in data)
     assert world.counts("refused") == 2
-    assert world.router.figures()["waiting"] == 1
+    assert totals(world.router.figures())["waiting"] == 1
     world.verdict = wire.ACCEPTED
     client.sendall(encode_frame(TEXT, b"2", True) + login())
     world.until("the hand-off", lambda: world.counts("handed_over"))
@@ -273,7 +274,7 @@ def test_refused_logins_are_closed_after_their_silence(world: World) -> None:
     world.read(client, lambda data: b"token expired" in data)
     world.now += limits.LOGIN_REFUSED_IDLE_S - 1
     world.router.tick()
-    assert world.router.figures()["waiting"] == 1
+    assert totals(world.router.figures())["waiting"] == 1
     world.now += 2
     world.router.tick()
     world.ends(client)
@@ -288,11 +289,11 @@ def test_a_trickling_client_is_dropped_at_its_deadline(world: World) -> None:
         slow.sendall(bytes((byte,)))
         world.now += 0.9
         world.router.tick()
-        assert world.router.figures()["waiting"] == 2
+        assert totals(world.router.figures())["waiting"] == 2
     world.until("what it sent", lambda: True)
     world.now += 2.1
     world.router.tick()
-    assert world.router.figures()["waiting"] == 0
+    assert totals(world.router.figures())["waiting"] == 0
     assert world.ends(silent) == b""
     world.ends(slow)
     assert world.counts("closed_deadline") == 2
@@ -357,7 +358,7 @@ def test_a_shard_that_vanishes_costs_the_connection(world: World) -> None:
     channel, _ = silent.accept()
     client.sendall(HEAD + login())
     world.until("the record in flight", lambda: world.senders[down].pending)
-    assert world.router.figures()["moving"] == 1
+    assert totals(world.router.figures())["moving"] == 1
     channel.close()
     silent.close()
     assert world.ends(client).startswith(b"HTTP/1.1 101 ")
@@ -417,7 +418,7 @@ def test_who_floods_makes_room_with_their_idlest(small: World) -> None:
     honest.sendall(HEAD)
     small.read(honest, len)
     assert small.ends(second).endswith(b"too many connections")
-    assert small.router.figures()["waiting"] == 2
+    assert totals(small.router.figures())["waiting"] == 2
 
 
 def test_refused_logins_are_one_line_per_peer_and_ten_seconds(world: World, caplog: pytest.LogCaptureFixture) -> None:

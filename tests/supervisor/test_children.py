@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from lanying.base import limits
+from lanying.base.figures import Figure
 from lanying.cluster.runtime import EXIT_CONFIG
 from lanying.supervisor.children import (
     EXIT_FAILED,
@@ -43,7 +44,7 @@ class Server:
         return did
 
     def beat(self, name, now, ready=True, pid=None):
-        self.do(self.children.heartbeat(name, pid or self.pids[name], ready, {"sessions": 1}, now), now)
+        self.do(self.children.heartbeat(name, pid or self.pids[name], ready, [Figure("sessions", 1)], now), now)
 
     def beat_all(self, now):
         for name in self.pids:
@@ -166,7 +167,7 @@ def test_words_of_a_previous_process_do_not_count(ready):
     ready.tick(5.2)
     ready.beat("router", 6.0, pid=old)
     assert ready.children["router"].state is State.STARTING
-    assert ready.children.heartbeat("stranger", 1, True, {}, 6.0) == []
+    assert ready.children.heartbeat("stranger", 1, True, [], 6.0) == []
 
 
 @pytest.mark.parametrize(("status", "code"), [(1, EXIT_FAILED), (-9, EXIT_FAILED), (EXIT_CONFIG, EXIT_CONFIG)])
@@ -275,7 +276,7 @@ def test_report_and_exit_texts(ready):
     row = ready.children.report(11.0)[0]
     assert row == {
         "name": "shard-0", "pid": 101, "state": "ready", "uptime_s": 11.0, "restarts": 0, "last_exit": None,
-        "figures": {"sessions": 1},
+        "figures": {"sessions": 1}, "series": [],
     }  # fmt: skip
     assert explain_exit(-9) == "was ended by SIGKILL" and explain_exit(3) == "exited with code 3"
     assert explain_exit(-250) == "was ended by signal 250"

@@ -30,6 +30,7 @@ def row(**other):
         "uptime_s": 61.0,
         "restarts": 2,
         "figures": {},
+        "series": [],
     }
     return base | other
 
@@ -43,9 +44,13 @@ def test_measure_adds_cpu_and_memory_and_survives_processes_that_are_gone():
 
 def test_the_table_fits_a_terminal_and_shows_every_figure(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    figures = {"sessions": 1234.0, "messages": 12_345_678.0, "link_1_depth": 0.0}
+    figures = {"sessions": 1234.0, "messages": 12_345_678.0, "link_depth": 0.0}
+    depth, left = (
+        {"name": name, "value": 2.0, "labels": labels}
+        for name, labels in (("link_depth", {"to": "shard-1"}), ("arrivals", {"end": "closed_left"}))
+    )
     rows = [
-        row(cpu_percent=3.5, rss_bytes=47_000_000, figures=figures),
+        row(cpu_percent=3.5, rss_bytes=47_000_000, figures=figures, series=[depth, left]),
         row(name="router", pid=None, state="waiting", core=None, cpu_percent=None, rss_bytes=None),
     ]
     report.show(
@@ -73,7 +78,7 @@ def test_the_table_fits_a_terminal_and_shows_every_figure(capsys, monkeypatch):
     ]
     (router,) = [line for line in shown.splitlines() if line.startswith("router ")]
     assert router.split() == ["router", "-", "waiting", "-", "1", "min", "1", "s", "2", "-", "-", "-"]
-    assert "messages=12345678 link_1_depth=0" in shown
+    assert "messages=12345678 link_depth=0 arrivals[closed_left]=2" in shown, "no link by itself: there is a total"
     assert "shard map version 7" in shown and "durability os" in shown
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from lanying.admin.visit import Visit
 from lanying.base import limits
+from lanying.base.figures import of_row
 from lanying.cluster.runtime import PUSH
 from lanying.config.notifiers import Notifiers
 from lanying.config.schema import Config
@@ -91,14 +92,11 @@ def processes(patient: Patient) -> Iterable[Finding]:
                 f"restarted {times}, last exit code {row['last_exit']}",
                 "the log says why: lanying-admin log tail",
             )
-        for figure, value in row["figures"].items():
-            if figure.startswith("link_") and figure.endswith("_depth") and value > limits.LINK_WINDOW:
-                peer = figure.removeprefix("link_").removesuffix("_depth")
+        for figure in of_row(row):
+            if figure.name == "link_depth" and figure.labels and figure.value > limits.LINK_WINDOW:
+                peer = figure.labels["to"]
                 yield Finding(
-                    name,
-                    "warn",
-                    f"{value:.0f} messages wait for shard-{peer}",
-                    f"look at shard-{peer}: is it slow or down?",
+                    name, "warn", f"{figure.value:.0f} messages wait for {peer}", f"look at {peer}: is it slow or down?"
                 )
     if all(row["state"] == "ready" for row in patient.status["processes"]):
         yield Finding("processes", "ok", f"{len(patient.status['processes'])} ready")

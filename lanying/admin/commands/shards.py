@@ -48,7 +48,7 @@ async def list_all(visit: Visit) -> object:
                 "cpu_percent": row["cpu_percent"],
                 "rss_bytes": row["rss_bytes"],
                 "disk_bytes": figures.get("disk_bytes"),
-                "owes": int(sum(value for name, value in figures.items() if name.startswith("link_"))),
+                "owes": int(figures.get("link_depth", 0)),
             }
         )
     return rows

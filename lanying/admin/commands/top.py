@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
 from itertools import chain
 from typing import Any, Final, TypeVar
 
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from lanying.admin.visit import Visit
 from lanying.base.clock import monotonic
+from lanying.base.figures import Figure, of_row, totals
 from lanying.base.histogram import quantile
 from lanying.bus.messages import ListSlow, ListSlowReaders, Request
 from lanying.supervisor import report
@@ -52,7 +53,7 @@ async def top(visit: Visit) -> AsyncIterator[dict[str, Any]]:
     """A sample every two seconds: per process CPU, memory, sessions, ``per_s`` of its counters, ``latency_ms`` and what it owes;
     besides who reads slowly and what took long lately.
     """
-    before: deque[tuple[float, dict[str, Mapping[str, float]]]] = deque(maxlen=WINDOW)
+    before: deque[tuple[float, dict[str, list[Figure]]]] = deque(maxlen=WINDOW)
     while True:
         found = await visit.server.control(StatusRequest())
         rows = found["processes"]
@@ -60,8 +61,8 @@ async def top(visit: Visit) -> AsyncIterator[dict[str, Any]]:
         now = monotonic()
         at, old = before[0] if before else (now, {})
         for row in rows:
-            row |= compared(row["figures"], old.get(row["name"], {}), now - at)
-        before.append((now, {row["name"]: row["figures"] for row in rows}))
+            row |= compared(of_row(row), old.get(row["name"], []), now - at)
+        before.append((now, {row["name"]: of_row(row) for row in rows}))
         readers, slow = await asyncio.gather(_all(visit, ListSlowReaders(SHOWN)), _all(visit, ListSlow()))
         yield found | {
             "time_ms": visit.server.now_ms(),
@@ -83,17 +84,23 @@ async def _all(visit: Visit, request: Request[list[T]]) -> list[T]:
     return list(chain(*answers.values()))
 
 
-def compared(figures: Mapping[str, float], old: Mapping[str, float], seconds: float) -> dict[str, Any]:
+def compared(figures: Sequence[Figure], old: Sequence[Figure], seconds: float) -> dict[str, Any]:
     """What happened between two sets of figures of a process, which may have started again in between."""
-    grown = {name: value - old[name] for name, value in figures.items() if name in old}
+    before = {_key(one): one.value for one in old}
+    growth = [Figure(one.name, one.value - before[_key(one)], one.labels) for one in figures if _key(one) in before]
+    grown = totals(growth)
     if seconds <= 0 or any(grown.get(name, 0) < 0 for name in RATES):
-        grown = {}
-    latencies = {f"{name}_p{q * 100:g}": quantile(grown, f"{name}_seconds", q) for name, q in LATENCIES}
+        growth, grown = [], {}
+    latencies = {f"{name}_p{q * 100:g}": quantile(growth, f"{name}_seconds", q) for name, q in LATENCIES}
     return {
         "per_s": {name: round(grown[name] / seconds, 1) for name in RATES if name in grown},
         "latency_ms": {name: round(took * 1000, 1) for name, took in latencies.items() if took is not None},
-        "owes": int(sum(value for name, value in figures.items() if name.startswith("link_"))),
+        "owes": int(totals(figures).get("link_depth", 0)),
     }
+
+
+def _key(figure: Figure) -> tuple[str, ...]:
+    return figure.name, *figure.labels.values()
 
 
 def screen(sample: dict[str, Any]) -> RenderableType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lanying.base.figures import Figure
 from lanying.base.refusals import DONE, Refusal
 from lanying.bus.messages.base import Envelope
 
@@ -65,13 +66,13 @@ class Reply(Envelope, tag=4):
 class Heartbeat(Envelope, tag=5):
     """Child to supervisor, every two seconds and once when ready.
 
-    :ivar figures: flat counters and gauges for ``status`` and the metrics page, for example ``{"sessions": 12}``
+    :ivar figures: counters and gauges for ``status`` and the metrics page
     """
 
     process: str
     pid: int
     ready: bool
-    figures: dict[str, float] = {}
+    figures: list[Figure] = []
 
 
 class Drain(Envelope, tag=6):

@@ -1,11 +1,7 @@
-"""The Prometheus page: what the gateway counts itself, and the figures of every process as the supervisor has them.
-
-A figure is a number under a name, with a label behind a colon: ``messages``, ``refused:status=FAIL``, ``commit_seconds:le=0.01``.
-"""
+"""The Prometheus page: what the gateway counts itself, and the figures of every process as the supervisor has them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -13,10 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from lanying.cluster.runtime import ROUTER
-
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-
+from lanying.base.figures import Figure, of_row
+from lanying.base.histogram import SECONDS
 
 COUNTERS: Final = {
     "messages": "What users send and the server tells them, by kind.",
@@ -65,16 +59,15 @@ GAUGES: Final = {
     "restarts": "Starts after the first.",
 }
 LABELS: Final = {
-    "messages": "kind",
-    "refused": "status",
-    "logins_refused": "status",
-    "arrivals": "end",
-    "link_depth": "to",
-    "disk_free_bytes": "place",
-    **dict.fromkeys(("pushes_sent", "pushes_gone", "pushes_refused", "pushes_later"), "channel"),
+    "messages": ("kind",),
+    "refused": ("status",),
+    "logins_refused": ("status",),
+    "arrivals": ("end",),
+    "link_depth": ("to",),
+    "disk_free_bytes": ("place",),
+    **dict.fromkeys(("pushes_sent", "pushes_gone", "pushes_refused", "pushes_later"), ("channel",)),
 }
-"""The label of a metric besides ``process``; a figure without it is the sum of the others and left out."""
-_LINK: Final = re.compile(r"link_([0-9]+)_depth")
+"""The labels of a metric besides ``process``; a figure without them is their total and left out."""
 
 
 class ProcessCollector(Collector):
@@ -91,53 +84,35 @@ class ProcessCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """One family per figure."""
+        """One family per name."""
         families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-        buckets: dict[tuple[str, str], dict[str, float]] = {}
+        histograms: dict[str, HistogramMetricFamily] = {}
         for row in self._rows():
-            process = row["name"]
-            figures = {"up": float(row["state"] == "ready"), "restarts": float(row["restarts"]), **row["figures"]}
-            for figure, value in figures.items():
-                name, label, text = _arrival(figure) if process == ROUTER else _parts(figure)
-                if name in HISTOGRAMS:
-                    buckets.setdefault((name, process), {})[text or label] = value
-                elif (name in LABELS) == bool(label):
-                    family = families.get(name) or families.setdefault(name, _family(name))
-                    family.add_metric([process, text] if name in LABELS else [process], value)
+            process, figures = row["name"], of_row(row)
+            figures += [Figure("up", float(row["state"] == "ready")), Figure("restarts", float(row["restarts"]))]
+            for one in figures:
+                if one.name not in HISTOGRAMS and [*one.labels] == [*LABELS.get(one.name, ())]:
+                    family = families.get(one.name) or families.setdefault(one.name, _family(one.name))
+                    family.add_metric([process, *one.labels.values()], one.value)
+            for name in dict.fromkeys(one.name for one in figures if one.name in HISTOGRAMS):
+                known = histograms.get(name) or histograms.setdefault(name, _histogram(name))
+                counts = [(one.labels["le"], one.value) for one in figures if one.name == name and one.labels]
+                known.add_metric(
+                    [process], counts, next(one.value for one in figures if one.name == name and not one.labels)
+                )
         yield from families.values()
-        yield from _histograms(buckets)
-
-
-def _arrival(figure: str) -> tuple[str, str, str]:
-    """The router counts what becomes of connections: its ``refused`` are logins, not uploads."""
-    return _parts(figure) if figure in GAUGES or ":" in figure else ("arrivals", "end", figure)
-
-
-def _parts(figure: str) -> tuple[str, str, str]:
-    """Name, label and its value."""
-    if (link := _LINK.fullmatch(figure)) is not None:
-        return "link_depth", "to", f"shard-{link[1]}"
-    name, _, rest = figure.partition(":")
-    label, _, text = rest.partition("=")
-    return name, label, text
+        yield from histograms.values()
 
 
 def _family(name: str) -> CounterMetricFamily | GaugeMetricFamily:
-    labels = ("process", LABELS[name]) if name in LABELS else ("process",)
+    labels = ("process", *LABELS.get(name, ()))
     if name in COUNTERS:
         return CounterMetricFamily(f"lanying_{name}", COUNTERS[name], labels=labels)
     return GaugeMetricFamily(f"lanying_{name}", GAUGES.get(name, "See docs/configuration.md."), labels=labels)
 
 
-def _histograms(buckets: dict[tuple[str, str], dict[str, float]]) -> Iterator[Metric]:
-    families: dict[str, HistogramMetricFamily] = {}
-    for (name, process), found in buckets.items():
-        family = families.get(name) or families.setdefault(
-            name, HistogramMetricFamily(f"lanying_{name}", HISTOGRAMS[name], labels=("process",))
-        )
-        total = found.pop("sum", 0.0)
-        family.add_metric([process], [(bound, count) for bound, count in found.items()], total)
-    yield from families.values()
+def _histogram(name: str) -> HistogramMetricFamily:
+    return HistogramMetricFamily(f"lanying_{name}", HISTOGRAMS[name], labels=("process",))
 
 
 class Metrics:

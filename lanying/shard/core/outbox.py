@@ -15,6 +15,7 @@ shard has said what it knows, and bundles made meanwhile are numbered anew behin
 from __future__ import annotations
 
 from lanying.base import limits
+from lanying.base.figures import Figure, labelled
 from lanying.bus.link import LinkReceiver, LinkSender, bundles
 from lanying.bus.messages import LinkAck, LinkBatch
 from lanying.cluster.runtime import shard_name
@@ -126,9 +127,10 @@ class Outbox:
         """Something is on disk that could be sent now."""
         return any(sender.lagging() for sender in self.senders.values())
 
-    def depths(self) -> dict[str, float]:
-        """Unacknowledged messages by shard, for ``status``."""
-        return {f"link_{peer}_depth": float(sender.depth) for peer, sender in self.senders.items()}
+    def figures(self) -> list[Figure]:
+        """Unacknowledged bundles of messages, for ``status``: all, and by shard."""
+        depths = {shard_name(peer): float(sender.depth) for peer, sender in self.senders.items()}
+        return [Figure("link_depth", sum(depths.values())), *labelled("link_depth", "to", depths)]
 
     def clock(self, tick: Tick) -> None:
         """Once a second: go back on links that do not move, ask again who has not answered."""

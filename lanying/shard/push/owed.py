@@ -22,6 +22,7 @@ import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.figures import Figure
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     STATE_DELETED,
@@ -225,9 +226,11 @@ class Pushes:
         waiting = [PushTold(mid, row.uid, 0, "", "a push is owed", row.since_ms) for row in owed]
         return [*found, *waiting][: limits.ADMIN_ROWS]
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> list[Figure]:
         """For ``status``."""
-        return {"pushes_owed": float(len(self._owed)), "pushes_dropped": float(self.dropped)} if self.on else {}
+        if not self.on:
+            return []
+        return [Figure("pushes_owed", float(len(self._owed))), Figure("pushes_dropped", float(self.dropped))]
 
     # --- inside ----------------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from lanying.base.figures import Figure
+
 Change = tuple[str, bytes, bytes | None, bytes | None]
 """``(family, key, None, value)``, None as value: removed; ``(family, start, stop, None)``: the range is removed."""
 
@@ -70,8 +72,17 @@ class Store(Protocol):
     def compact(self) -> None:
         """Rewrite everything without what was deleted. Takes long; may be called from one other thread."""
 
-    def sizes(self) -> dict[str, float]:
-        """Figures for ``status``: ``disk_bytes``, ``memory_bytes``, of a store with a cold tier also that one's."""
+    def figures(self) -> list[Figure]:
+        """For ``status``: ``disk_bytes``, ``memory_bytes``, ``disk_free_bytes`` by place, of a store with a cold tier also that one's."""
 
     def close(self) -> None:
         """Release the files. :raises StoreError: not everything could be written, only the log has it"""
+
+
+def sizes(disk: float, memory: float, free: float) -> list[Figure]:
+    """What every engine has figures of, in bytes."""
+    return [
+        Figure("disk_bytes", float(disk)),
+        Figure("memory_bytes", float(memory)),
+        Figure("disk_free_bytes", float(free), {"place": "data"}),
+    ]

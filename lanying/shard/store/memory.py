@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 
-from lanying.shard.store.base import Batch, Change
+from lanying.base.figures import Figure
+from lanying.shard.store.base import Batch, Change, sizes
 from lanying.shard.store.schema import FAMILIES
 
 
@@ -91,9 +92,9 @@ class MemoryStore:
     def compact(self) -> None:
         """Nothing deleted is kept."""
 
-    def sizes(self) -> dict[str, float]:
+    def figures(self) -> list[Figure]:
         held = sum(len(k) + len(v) for values in self._values.values() for k, v in values.items())
-        return {"disk_bytes": 0.0, "memory_bytes": float(held)}
+        return sizes(disk=0, memory=held, free=self.free_bytes())
 
     def close(self) -> None:
         """Nothing to release."""

@@ -20,6 +20,7 @@ from heapq import merge
 from itertools import islice
 from operator import itemgetter
 
+from lanying.base.figures import Figure
 from lanying.shard.store import schema
 from lanying.shard.store.base import Batch, Change, Store
 
@@ -171,8 +172,8 @@ class Overlay:
     def compact(self) -> None:
         self._below.compact()
 
-    def sizes(self) -> dict[str, float]:
-        return self._below.sizes()
+    def figures(self) -> list[Figure]:
+        return self._below.figures()
 
     def close(self) -> None:
         self._below.close()

@@ -28,8 +28,9 @@ from rocksdict import (
 )
 
 from lanying.base.errors import SchemaError, StoreError, StoreFull
+from lanying.base.figures import Figure
 from lanying.shard.store import schema
-from lanying.shard.store.base import Batch, Change
+from lanying.shard.store.base import Batch, Change, sizes
 
 _MIB = 1 << 20
 
@@ -178,14 +179,14 @@ class RocksStore:
         status = os.statvfs(self.path)
         return status.f_bavail * status.f_frsize
 
-    def sizes(self) -> dict[str, float]:
+    def figures(self) -> list[Figure]:
         disk = memory = 0
         for entry in os.scandir(self.path):
             with contextlib.suppress(FileNotFoundError):  # a compaction takes files away at any time
                 disk += entry.stat().st_size
         for family in self._families.values():
             memory += family.property_int_value("rocksdb.cur-size-all-mem-tables") or 0
-        return {"disk_bytes": float(disk), "memory_bytes": float(memory)}
+        return sizes(disk, memory, self.free_bytes())
 
     def close(self) -> None:
         # A live column family keeps the lock: every handle goes before the database, also when one could not be written.

@@ -23,7 +23,8 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from lanying.shard.store.base import Batch, Change, Store
+from lanying.base.figures import Figure, totals
+from lanying.shard.store.base import Batch, Change, Store, sizes
 from lanying.shard.store.schema import BORDERS, QUEUE, pack_u64, successor
 
 log = logging.getLogger(__name__)
@@ -186,17 +187,14 @@ class TieredStore:
         if self.cold is not None:
             self.cold.compact()
 
-    def sizes(self) -> dict[str, float]:
-        cold = self.cold.sizes() if self.cold is not None else {"disk_bytes": 0.0, "memory_bytes": 0.0}
-        hot = self.hot.sizes()
-        free = {"disk_free_bytes:place=cold": float(self.cold.free_bytes())} if self.cold is not None else {}
-        return {
-            "disk_bytes": hot["disk_bytes"],
-            "memory_bytes": hot["memory_bytes"] + cold["memory_bytes"],
-            "cold_bytes": cold["disk_bytes"],
-            "cold_missing": float(self.cold is None),
-            **free,
-        }
+    def figures(self) -> list[Figure]:
+        hot = totals(self.hot.figures())
+        cold = totals(self.cold.figures()) if self.cold is not None else {"disk_bytes": 0.0, "memory_bytes": 0.0}
+        found = sizes(hot["disk_bytes"], hot["memory_bytes"] + cold["memory_bytes"], self.free_bytes())
+        found += [Figure("cold_bytes", cold["disk_bytes"]), Figure("cold_missing", float(self.cold is None))]
+        if self.cold is not None:
+            found.append(Figure("disk_free_bytes", float(self.cold.free_bytes()), {"place": "cold"}))
+        return found
 
     def close(self) -> None:
         for store in (self.hot, self.cold, self.lost):

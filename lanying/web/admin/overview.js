@@ -8,6 +8,9 @@ import { w } from './words.js';
 const EVERY_MS = 2_000;
 const KEPT = 150;
 
+/** How many durations a histogram has. */
+const count = (row, name) => row.series?.find((one) => one.name === name && one.labels.le === '+Inf')?.value ?? 0;
+
 /** Figures of one moment, from two answers. */
 function moment(now, before) {
   const seconds = before ? Math.max(0.001, (now.now - before.now) / 1000) : 0;
@@ -15,9 +18,9 @@ function moment(now, before) {
     const old = before?.processes.find(({ name, pid }) => name === row.name && pid === row.pid);
     const grown = (key) => (old ? Math.max(0, (row.figures?.[key] ?? 0) - (old.figures?.[key] ?? 0)) : 0);
     const rate = (key) => (seconds ? grown(key) / seconds : 0);
-    const flushes = grown('commit_seconds:le=+Inf');
+    const flushes = old ? Math.max(0, count(row, 'commit_seconds') - count(old, 'commit_seconds')) : 0;
     return {
-      name: row.name, shard: row.name.startsWith('shard-'), sessions: row.figures?.sessions ?? 0, rate: rate('messages'), commits: rate('commits'), latency: flushes ? (1000 * grown('commit_seconds:sum')) / flushes : 0,
+      name: row.name, shard: row.name.startsWith('shard-'), sessions: row.figures?.sessions ?? 0, rate: rate('messages'), commits: rate('commits'), latency: flushes ? (1000 * grown('commit_seconds')) / flushes : 0,
       memory: row.memory_bytes, cpu: seconds && old ? (100 * (row.cpu_s - old.cpu_s)) / seconds : 0,
     };
   });

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from lanying.base.figures import Figure, labelled, to_row
 from lanying.base.histogram import Histogram, quantile
 from lanying.gateway.http.metrics import COUNTERS, GAUGES, HISTOGRAMS, Metrics, ProcessCollector
 
@@ -15,14 +16,14 @@ ROOT = Path(__file__).parents[3]
 
 def page(figures, process="shard-0"):
     registry = CollectorRegistry()
-    registry.register(
-        ProcessCollector(lambda: [{"name": process, "state": "ready", "restarts": 2, "figures": figures}])
-    )
+    registry.register(ProcessCollector(lambda: [{"name": process, "state": "ready", "restarts": 2, **to_row(figures)}]))
     return generate_latest(registry).decode().splitlines()
 
 
 def test_plain_figures_are_counters_or_gauges_of_a_process():
-    shown = page({"messages": 7.0, "messages:kind=chat": 4.0, "messages:kind=group": 3.0, "sessions": 5.0})
+    shown = page(
+        [Figure("messages", 7.0), *labelled("messages", "kind", {"chat": 4, "group": 3}), Figure("sessions", 5.0)]
+    )
     assert [line for line in shown if line.startswith("lanying_messages_total{")] == [
         'lanying_messages_total{kind="chat",process="shard-0"} 4.0',
         'lanying_messages_total{kind="group",process="shard-0"} 3.0',
@@ -32,20 +33,27 @@ def test_plain_figures_are_counters_or_gauges_of_a_process():
 
 
 def test_links_and_reasons_are_labels():
-    shown = page({"link_3_depth": 9.0, "refused:status=FAIL": 1.0})
+    shown = page([Figure("link_depth", 9.0, {"to": "shard-3"}), Figure("refused", 1.0, {"status": "FAIL"})])
     assert 'lanying_link_depth{process="shard-0",to="shard-3"} 9.0' in shown
     assert 'lanying_refused_total{process="shard-0",status="FAIL"} 1.0' in shown
 
 
 def test_room_on_the_disks_has_their_place():
-    shown = page({"disk_free_bytes:place=data": 5.0, "disk_free_bytes:place=cold": 7.0, "min_free_bytes": 2.0})
+    shown = page([*labelled("disk_free_bytes", "place", {"data": 5, "cold": 7}), Figure("min_free_bytes", 2.0)])
     assert 'lanying_disk_free_bytes{place="data",process="shard-0"} 5.0' in shown
     assert 'lanying_disk_free_bytes{place="cold",process="shard-0"} 7.0' in shown
     assert 'lanying_min_free_bytes{process="shard-0"} 2.0' in shown
 
 
 def test_logins_the_router_refused_are_no_refused_uploads():
-    shown = page({"refused": 4.0, "closed_left": 2.0, "waiting": 1.0, **Histogram().figures("lag_seconds")}, "router")
+    shown = page(
+        [
+            *labelled("arrivals", "end", {"refused": 4, "closed_left": 2}),
+            Figure("waiting", 1.0),
+            *Histogram().figures("lag_seconds"),
+        ],
+        "router",
+    )
     assert 'lanying_arrivals_total{end="refused",process="router"} 4.0' in shown
     assert 'lanying_arrivals_total{end="closed_left",process="router"} 2.0' in shown
     assert 'lanying_waiting{process="router"} 1.0' in shown

@@ -10,6 +10,7 @@ import pytest
 
 from lanying.base import limits
 from lanying.base.errors import StoreError
+from lanying.base.figures import totals
 from lanying.base.refusals import Refusal
 from lanying.config.schema import Config, Storage
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta
@@ -306,14 +307,14 @@ def test_without_its_disk_old_content_is_missing_and_nothing_else_and_it_comes_b
     assert list(page.metas) == [] and not page.status.reason
     a.send(bob, "meanwhile")
     assert tablet.texts[-1] == "meanwhile"
-    assert store.reason == "/cold: not there" and store.sizes()["cold_missing"] == 1
+    assert store.reason == "/cold: not there" and totals(store.figures())["cold_missing"] == 1
     later(sim, HOT + 1)
     age(sim)
     assert store.left == 8, "nothing moves meanwhile"
     found.append(disk)
     sim.advance(limits.COLD_RETRY_MS / 1000)
     age(sim)
-    assert store.sizes()["cold_missing"] == 0 and store.reason == ""
+    assert totals(store.figures())["cold_missing"] == 0 and store.reason == ""
     assert tablet.history(alice, 0, 40).metas[-1].id and len(tablet.pages[-1].metas) == 34
     healthy(sim)
 
