@@ -203,8 +203,6 @@ class Shard:
         left_over = pulls.answer(tick)
         if tick.unreads:
             pulls.answer_unread(tick)
-        if not left_over[0]:
-            work.mailboxes.forget_lent()
         if pulls.owed:
             pulls.end_along(tick)
         if self.outbox.lagging:

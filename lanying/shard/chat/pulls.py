@@ -13,27 +13,28 @@ from lanying.protocol import frame
 from lanying.shard.chat import history
 from lanying.shard.chat.sync import IDLE, OWED, PullLoop
 from lanying.shard.chat.unread import unread_list
-from lanying.shard.core.conversation import Conversation, Entry
+from lanying.shard.core.conversation import Conversation, Entry, Fetched
 from lanying.shard.core.ports import Loop
 from lanying.shard.core.session import Session
 from lanying.shard.core.tick import Tick
 from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 
-Pull = tuple[Session, int, int]
+Pull = tuple[Session, int, int, Fetched | None]
 Page = tuple[Session, int, int, int]
 
 
 class Pulls:
     """Pull loops of this shard's sessions.
 
-    :ivar elsewhere: port of the groups: session, head, key; True when the entries of a pull have to be fetched from another shard first
+    :ivar elsewhere: port of the groups: session, head, key and what was fetched for a pull; True when its entries have to be fetched from
+        another shard first
     :ivar group_page: port of the groups: session, head, key, amount of a page of a group's history
     :ivar owed: sessions with loops whose end they are owed, and the queues of these
     :ivar broken: sessions the server failed on since the tick was written
     """
 
-    elsewhere: Callable[[Session, Conversation, int], bool]
+    elsewhere: Callable[[Session, Conversation, int, Fetched | None], bool]
     group_page: Callable[[Session, Conversation, int, int], None]
 
     def __init__(self, work: Work) -> None:
@@ -66,7 +67,7 @@ class Pulls:
                 else:
                     owed.append(peer)
                 return
-        self._work.tick.pulls.append((session, peer, key))
+        self._work.tick.pulls.append((session, peer, key, None))
 
     def offer(self, touched: list[tuple[Conversation, Entry]]) -> None:
         """New entries of queues of this shard's users, to those of their devices that are here."""
@@ -146,7 +147,7 @@ class Pulls:
         self._work.failed(error, "answer")
         self.broken.append(session)
 
-    def _answer_pull(self, tick: Tick, session: Session, peer: int, key: int) -> int:
+    def _answer_pull(self, tick: Tick, session: Session, peer: int, key: int, fetched: Fetched | None) -> int:
         if session.left:
             return 0
         mailboxes = self._work.mailboxes
@@ -155,9 +156,9 @@ class Pulls:
             answer = frame.batch(peer, [])
             tick.send(session, answer)
             return len(answer)
-        if self.elsewhere(session, head, key):
+        if self.elsewhere(session, head, key, fetched):
             return 0
-        answer = self.loop(session, head).pull(mailboxes, head, session.sn, key, tick.now, tick.now_ms)
+        answer = self.loop(session, head).pull(mailboxes, head, session.sn, key, tick.now, tick.now_ms, fetched)
         tick.send(session, answer)
         return len(answer)
 

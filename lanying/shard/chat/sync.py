@@ -21,7 +21,7 @@ from lanying.base import limits
 from lanying.base.states import State, transitions
 from lanying.protocol import frame
 from lanying.shard.chat import visible
-from lanying.shard.core.conversation import Conversation, Entry
+from lanying.shard.core.conversation import Conversation, Entry, Fetched
 from lanying.shard.core.mailbox import Mailboxes
 
 
@@ -228,14 +228,26 @@ class PullLoop:
         """The end of the loop, which is owed; or what came while the device did not read."""
         return self._say(_BACKLOG if self.cursor < head.last_seq else _DUE, head, now)
 
-    def pull(self, mailboxes: Mailboxes, head: Conversation, sn: int, key: int, now: float, now_ms: int = 0) -> bytes:
-        """The device asks for what is behind ``key`` (its cursor without one) and acknowledges everything up to it."""
+    def pull(
+        self,
+        mailboxes: Mailboxes,
+        head: Conversation,
+        sn: int,
+        key: int,
+        now: float,
+        now_ms: int = 0,
+        fetched: Fetched | None = None,
+    ) -> bytes:
+        """The device asks for what is behind ``key`` (its cursor without one) and acknowledges everything up to it.
+
+        :param fetched: entries of the queue that are not in this shard's store
+        """
         if key > head.last_seq:
             key = head.last_seq
         if key > self.cursor:
             self.cursor = key
             mailboxes.move_cursor(head, sn, key)
-        metas, scanned = self._next(mailboxes, head, sn, self.cursor, now_ms)
+        metas, scanned = self._next(mailboxes, head, sn, self.cursor, now_ms, fetched)
         assert self.cursor <= scanned, "a pull goes forward"
         self.sent, self.tail = scanned, None
         if metas:
@@ -278,7 +290,7 @@ class PullLoop:
                 self.tail = list(entries)
 
     def _next(
-        self, mailboxes: Mailboxes, head: Conversation, sn: int, cursor: int, now_ms: int
+        self, mailboxes: Mailboxes, head: Conversation, sn: int, cursor: int, now_ms: int, fetched: Fetched | None
     ) -> tuple[list[bytes], int]:
         """Metas behind the cursor, not this device's own, and the position of the last entry looked at."""
         tail = self.tail
@@ -291,7 +303,10 @@ class PullLoop:
         stop = min(head.last_seq, cursor + limits.PULL_ENTRIES)
         while cursor < stop:
             count = min(limits.BATCH_METAS, stop - cursor)
-            entries = mailboxes.entries(head, cursor + 1, count)
+            if fetched is not None and fetched.first == cursor + 1:
+                entries: list[bytes | None] = [*fetched.entries[:count]]
+            else:
+                entries = mailboxes.entries(head, cursor + 1, count)
             if not entries:  # the group's shard was not asked for these: the device asks again
                 return [], cursor
             metas, cursor = _fit(mailboxes, head, entries, cursor, sn, now_ms)

@@ -21,6 +21,13 @@ class Entry(NamedTuple):
     previous_mid: int
 
 
+class Fetched(NamedTuple):
+    """Entries of a timeline on another shard that a pull has waited for, from position ``first`` on; empty bytes: removed."""
+
+    first: int
+    entries: list[bytes]
+
+
 class Conversation:
     """Head of one queue of a user.
 

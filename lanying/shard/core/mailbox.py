@@ -46,7 +46,6 @@ class Mailboxes:
         self.store = store
         self._writes = writes
         self.owns = owns
-        self._lent: dict[tuple[int, int], list[bytes]] = {}
         self._heads: dict[tuple[int, int], Conversation] = {}
         self._dirty: dict[Conversation, None] = {}
         self._urgent: dict[Conversation, None] = {}
@@ -127,25 +126,10 @@ class Mailboxes:
         """``count`` entries from position ``first`` on; empty bytes for removed ones (call after the tick's write)."""
         key = head.key
         if head.flags & schema.IS_GROUP:
-            lent = self._lent.get((head.peer, first))
-            if lent is not None:
-                return list(lent[:count])
             key = schema.pack_pair(head.peer, head.peer)
             if not self.owns(head.peer):
                 return []
         return self.store.get_many(schema.QUEUE, [key + schema.pack_u64(seq) for seq in range(first, first + count)])
-
-    def lend(self, gid: int, first: int, entries: list[bytes]) -> None:
-        """Entries of another shard's timeline, for the pulls of this tick."""
-        self._lent[gid, first] = entries
-
-    def fetched(self, gid: int, first: int) -> bool:
-        """Are these entries here for this tick?"""
-        return (gid, first) in self._lent
-
-    def forget_lent(self) -> None:
-        """The tick's pulls are answered."""
-        self._lent.clear()
 
     def cursor(self, uid: int, sn: int, peer: int) -> int:
         """How far a device has acknowledged a queue."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from lanying.shard.core.conversation import Conversation, Entry
+from lanying.shard.core.conversation import Conversation, Entry, Fetched
 from lanying.shard.core.mailbox import Mailboxes
 
 
@@ -29,6 +29,13 @@ class Loop(Protocol):
     def acknowledge(self, mailboxes: Mailboxes, head: Conversation, sn: int, key: int) -> bool: ...
     def end(self, head: Conversation, now: float) -> bytes: ...
     def pull(
-        self, mailboxes: Mailboxes, head: Conversation, sn: int, key: int, now: float, now_ms: int = 0
+        self,
+        mailboxes: Mailboxes,
+        head: Conversation,
+        sn: int,
+        key: int,
+        now: float,
+        now_ms: int = 0,
+        fetched: Fetched | None = None,
     ) -> bytes: ...
     def pending(self, head: Conversation, now: float) -> int: ...

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from lanying.bus.messages import GroupDeliver, Message
-from lanying.shard.core.conversation import Conversation, Entry
+from lanying.shard.core.conversation import Conversation, Entry, Fetched
 from lanying.shard.core.session import Session
 from lanying.shard.store.base import Batch
 
@@ -30,7 +30,7 @@ class Tick:
     :ivar links: ``(shard, encoded link message)``; numbered when the tick is sealed
     :ivar touched: entries appended, with their queue
     :ivar groups: timeline entries for members here
-    :ivar pulls: ``(session, peer, key)`` to answer after the write
+    :ivar pulls: ``(session, peer, key, fetched)`` to answer after the write
     :ivar histories: ``(session, peer, key, amount)``: history pages to make after the write
     :ivar unreads: sessions that asked for their unread list
     :ivar closing: sessions to close behind their last bytes
@@ -71,7 +71,7 @@ class Tick:
         self.links: list[tuple[int, bytes]] = []
         self.touched: list[tuple[Conversation, Entry]] = []
         self.groups: list[GroupDeliver] = []
-        self.pulls: list[tuple[Session, int, int]] = []
+        self.pulls: list[tuple[Session, int, int, Fetched | None]] = []
         self.histories: list[tuple[Session, int, int, int]] = []
         self.unreads: list[Session] = []
         self.closing: list[Session] = []

@@ -36,7 +36,7 @@ from lanying.shard.chat import history
 from lanying.shard.chat.author import Answer, Author
 from lanying.shard.chat.delivery import Delivery
 from lanying.shard.chat.pulls import Pulls
-from lanying.shard.core.conversation import Conversation, Entry
+from lanying.shard.core.conversation import Conversation, Entry, Fetched
 from lanying.shard.core.session import Session
 from lanying.shard.core.work import Work
 from lanying.shard.groups.awaited import AwaitedPosts
@@ -190,20 +190,20 @@ class Memberships:
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
-    def elsewhere(self, session: Session, head: Conversation, key: int) -> bool:
-        """A pull whose entries are on the group's shard: asked for there, answered in a later tick."""
+    def elsewhere(self, session: Session, head: Conversation, key: int, fetched: Fetched | None) -> bool:
+        """A pull whose entries are on the group's shard and were not fetched: asked for there, answered in a later tick."""
         work = self._work
         if not head.flags & schema.IS_GROUP or work.owns(head.peer):
             return False
         loop = self._pulls.loop(session, head)
         first = loop.wants(key, head)
-        if first is None or work.mailboxes.fetched(head.peer, first):
+        if first is None or (fetched is not None and fetched.first == first):
             return False
 
         def answered(reply: Reply) -> None:
             if reply.refusal is None and not session.left:
-                work.mailboxes.lend(head.peer, first, _decode_entries(reply.body))
-                work.tick.pulls.append((session, head.peer, key))
+                found = Fetched(first, _decode_entries(reply.body))
+                work.tick.pulls.append((session, head.peer, key, found))
 
         work.ask(work.shard_of(head.peer), FetchEntries(head.peer, first, limits.BATCH_METAS), answered)
         return True
