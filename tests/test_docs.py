@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from lanying.base.figures import of_row
 from lanying.cli.main import EXIT_CODES, cli
+from lanying.cluster.runtime import EXIT_FENCED
 from lanying.config.load import environment_name
 from lanying.config.schema import Config, flat
 from lanying.gateway.http.metrics import Metrics
@@ -53,6 +54,10 @@ def test_every_command_and_option_has_its_line():
 
 def test_every_exit_code_has_its_line():
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", CONFIGURATION, re.MULTILINE)} == set(EXIT_CODES)
+
+
+def test_the_exit_code_of_a_shard_with_another_owner_is_explained():
+    assert f"{EXIT_FENCED} (`event=fenced`" in CONFIGURATION
 
 
 def test_every_metric_has_its_line():

@@ -47,6 +47,8 @@ INCOMING = "files/incoming"
 
 EXIT_CONFIG: Final = 78
 """``EX_CONFIG`` of sysexits.h: configuration, machine or data do not allow a start; who exits with it has said why."""
+EXIT_FENCED: Final = 79
+"""Of a shard that has another owner: what it decided last was not kept, and nothing of it was let out."""
 
 
 COLD_FILE = "cold-path"

@@ -119,7 +119,7 @@ class ShardProcess(Process):
 
 
 def main() -> int:
-    """Run one shard until it is told to drain. Exit code 1: memory and disk may disagree, start again."""
+    """Run one shard until it is told to drain. Exit code 1: memory and disk may disagree, start again. 79: it has another owner."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     return run(ShardProcess)
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from lanying.base import limits
 from lanying.base.clock import monotonic, wall_ms
 from lanying.base.errors import StoreError
 from lanying.base.failpoints import failpoint
 from lanying.base.histogram import Histogram
+from lanying.cluster.runtime import EXIT_FENCED
 from lanying.shard.core.tick import Tick
 from lanying.shard.shard import Shard
 
@@ -26,8 +27,12 @@ log = logging.getLogger(__name__)
 Done = Callable[[Exception | None], None]
 
 
+FENCED_REMEDY: Final = "another server runs this shard: stop this one, or the other if it is not meant to have it"
+
+
 class Fenced(StoreError):
-    """The log has another owner of this shard: nothing that is decided here counts any more."""
+    """The log has another owner of this shard: nothing that is decided here counts any more, and the process ends with
+    :data:`~lanying.cluster.runtime.EXIT_FENCED`."""
 
 
 class CommitLog(Protocol):
@@ -194,9 +199,12 @@ class Ticker:
         """What became of the tick in flight. False: the process ends, and nothing of the tick is let out."""
         assert tick is self._in_flight, "the log is done with what it was given, once"
         if error is not None:
-            event = "fenced" if isinstance(error, Fenced) else "flush_failed"
-            log.critical("event=%s error=%r", event, str(error))
-            self._stop(1)
+            if isinstance(error, Fenced):
+                log.critical("event=fenced error=%r remedy=%r", str(error), FENCED_REMEDY)
+                self._stop(EXIT_FENCED)
+            else:
+                log.critical("event=flush_failed error=%r", str(error))
+                self._stop(1)
             return False
         if not self._log.writes_first:
             try:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lanying.base import limits
 from lanying.base.errors import StoreError
+from lanying.cluster.runtime import EXIT_FENCED
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.schema import Config
 from lanying.protocol import frame
@@ -207,18 +208,21 @@ def test_a_slow_log_stops_reading_when_a_tick_has_enough(bench: Bench, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("error", "event"), [(StoreError("no disk"), "flush_failed"), (Fenced("another owner"), "fenced")]
+    ("error", "code", "event"),
+    [(StoreError("no disk"), 1, "flush_failed"), (Fenced("another owner"), EXIT_FENCED, "fenced")],
 )
 def test_a_log_that_fails_or_refuses_ends_the_process_and_lets_nothing_out(
-    bench: Bench, error: Exception, event: str, caplog: pytest.LogCaptureFixture
+    bench: Bench, error: Exception, code: int, event: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.say()
     bench.say()
     with caplog.at_level(logging.CRITICAL):
         bench.log.decide(error)
-    assert bench.stopped == [1]
+    assert bench.stopped == [code]
     assert (bench.sent(), bench.kept()) == (0, 0)
-    assert [record.getMessage().split()[0] for record in caplog.records] == [f"event={event}"]
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said.split()[0] == f"event={event}"
+    assert ("remedy=" in said) == (code == EXIT_FENCED)
 
 
 def test_a_write_that_fails_ends_the_process(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +276,8 @@ def test_the_store_gets_a_tick_when_the_log_has_it_and_not_before(far: Bench, er
     assert sent_in(far.shard.work.store) == 2, "reads see what is on its way, and what is decided meanwhile"
     far.log.decide(error)
     if error is not None:
-        assert rows_of(far.store) == before and far.stopped == [1] and far.sent() == 0
+        code = EXIT_FENCED if isinstance(error, Fenced) else 1
+        assert rows_of(far.store) == before and far.stopped == [code] and far.sent() == 0
         return
     assert rows_of(far.store) == rows_of(far.log.left())
     assert records.position(far.store) == far.log.position

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lanying.base import limits
 from lanying.base.ids import slot_of
 from lanying.bus.messages import GroupInfo, Seat, Unseat
 from lanying.protocol.schema.xsync_pb2 import GroupNotice, MessageBody, MessageOperation, Meta, Status
@@ -196,3 +197,26 @@ def test_a_power_failure_of_either_shard_keeps_the_timeline(crashed: int) -> Non
     say(talker, club, "5")
     for user in club.people[1:]:
         assert user.device().texts == [str(n) for n in range(6)]
+
+
+def test_entries_fetched_for_one_device_are_its_own() -> None:
+    """Two devices of a member on another shard ask in the same tick, from different places."""
+    club = Club()
+    member = next(user for user in club.people if user.shard is not club.shard)
+    talker = club.people[0].device()
+    slow, quick = (member.device(guid, automatic=False) for guid in ("slow", "quick"))
+    for device in (slow, quick):
+        device.leave()
+    total = 2 * limits.BATCH_METAS + 10
+    for number in range(total):
+        say(talker, club, f"{number}")
+    slow, quick = (member.device(guid, automatic=False) for guid in ("slow", "quick"))
+    quick.pull(club.gid)
+    [first] = [sync.next_key for _, sync in quick.frames if getattr(sync, "next_key", 0)]
+    slow.pull(club.gid, run=False)
+    quick.pull(club.gid, first, run=False)
+    club.sim.commit(member.shard)  # both are asked for
+    slow.automatic = quick.automatic = True
+    club.sim.run()
+    assert slow.texts == [str(n) for n in range(total)]
+    assert quick.texts == [str(n) for n in range(total)]
