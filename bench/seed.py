@@ -107,7 +107,7 @@ def register(url: str, count: int, app_id: str, progress: Callable[[int], None] 
         if created.get("code") not in (200, 10004):  # 10004: from an earlier run
             raise SeedError(
                 f"{url}: registering {name}: {created.get('code')} {created.get('message')}; "
-                "start the server with --open-registration"
+                "start the server with --open-registration and LANYING_ACCOUNTS_REGISTRATIONS_PER_MINUTE=0"
             )
         answer = _post(f"{url}/token/user", credentials | {"name": name}, app_id)
         data = answer.get("data")

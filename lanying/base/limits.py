@@ -272,6 +272,8 @@ SMS_TIMEOUT_S: Final = 10.0
 """A sender of SMS takes the code within this time, or the person is asked to try again."""
 PASSWORD_THREADS: Final = 2
 """Threads that hash passwords: each takes ``argon2_memory_kib`` while it works."""
+NEW_PASSWORD_QUEUE: Final = 50
+"""Passwords of new accounts waiting to be hashed, one at a time, so that logins always have a thread; more are refused with 503."""
 PASSWORD_QUEUE: Final = 200
 """Password checks waiting for a thread; more are refused with 503."""
 REQUEST_BURST_S: Final = 10.0

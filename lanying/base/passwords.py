@@ -54,6 +54,8 @@ class Passwords:
         self._threads = ThreadPoolExecutor(limits.PASSWORD_THREADS, thread_name_prefix="password")
         self._min_chars = config.password_min_chars
         self.waiting = 0
+        self._new = asyncio.Semaphore(1)
+        self._new_waiting = 0
 
     def check_new(self, password: str) -> None:
         """:raises CallError: 10002, too short or too long for a new password"""
@@ -65,6 +67,20 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """An encoded hash. :raises CallError: 503, too many are waiting"""
         return await self._run(lambda: self._hasher.hash(prepared(password)))
+
+    async def hash_new(self, password: str) -> str:
+        """The hash of a new account's password: strangers wait behind each other and never before a login.
+
+        :raises CallError: 503, too many are waiting
+        """
+        if self._new_waiting >= limits.NEW_PASSWORD_QUEUE:
+            raise CallError(Refusal.UNAVAILABLE, "the server is busy with other new accounts, try again in a moment")
+        self._new_waiting += 1
+        try:
+            async with self._new:
+                return await self.hash(password)
+        finally:
+            self._new_waiting -= 1
 
     async def verify(self, encoded: str, password: str) -> bool:
         """Is it the password of this hash? :raises CallError: 503, too many are waiting"""

@@ -62,6 +62,8 @@ class Accounts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     argon2_memory_kib: Annotated[int, msgspec.Meta(ge=8)] = 19_456
     argon2_passes: Positive = 2
     password_guesses_per_minute: Positive = 10
+    registrations_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 60
+    """New accounts from one address, ten times as many from all together; 0: any number. Admins are not counted."""
 
 
 class Policy(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -1,59 +1,49 @@
-"""Passwords: what is hashed is verified, a length of both ends, hashes with other parameters are outdated, the queue is bounded."""
+"""Hashing off the loop: who waits for whom."""
+
+from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+import threading
 
 import pytest
 
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.passwords import Passwords
-from lanying.base.refusals import Refusal
 from lanying.config.schema import Accounts
 
-Make = Callable[..., Passwords]
 
+def test_new_accounts_leave_a_thread_to_logins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "NEW_PASSWORD_QUEUE", 3)
+    passwords = Passwords(Accounts(argon2_memory_kib=64, argon2_passes=1))
+    encoded = passwords._hasher.hash("secret1")
+    go = threading.Event()
+    hash_it = passwords._hasher.hash
 
-@pytest.fixture
-def make() -> Iterator[Make]:
-    made: list[Passwords] = []
+    class Stopped:
+        def hash(self, password: str) -> str:
+            go.wait(10)
+            return hash_it(password)
 
-    def one(passes: int = 1) -> Passwords:
-        made.append(Passwords(Accounts(argon2_passes=passes, argon2_memory_kib=64, password_min_chars=6)))
-        return made[-1]
+        def verify(self, encoded: str, password: str) -> bool:
+            return not go.is_set() and password == "secret1"
 
-    yield one
-    for passwords in made:
-        passwords.close()
-
-
-def test_a_hash_is_of_its_password_alone(make: Make) -> None:
-    passwords = make()
+    passwords._hasher = Stopped()  # type: ignore[assignment]
 
     async def story() -> None:
-        encoded = await passwords.hash("correct horse")
-        assert await passwords.verify(encoded, "correct horse")
-        assert not await passwords.verify(encoded, "correct house")
-        assert not await passwords.verify("no hash", "correct horse")
-        assert not passwords.outdated(encoded) and make(passes=2).outdated(encoded)
+        new = [asyncio.create_task(passwords.hash_new(f"secret{n}")) for n in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(CallError) as refused:
+            await passwords.hash_new("one more")
+        assert refused.value.code == 503
+        assert passwords.waiting == 1
+        assert await asyncio.wait_for(passwords.verify(encoded, "secret1"), 5)
+        go.set()
+        assert len(set(await asyncio.gather(*new))) == 3
+        assert await passwords.hash_new("again")
 
-    asyncio.run(story())
-
-
-@pytest.mark.parametrize("length", [5, limits.PASSWORD_CHARS + 1])
-def test_a_new_password_is_neither_short_nor_long(make: Make, length: int) -> None:
-    with pytest.raises(CallError, match=f"6 to {limits.PASSWORD_CHARS}") as caught:
-        make().check_new("x" * length)
-    assert caught.value.refusal is Refusal.INVALID_PARAMETER
-
-
-def test_one_too_many_is_refused_and_the_others_are_hashed(make: Make) -> None:
-    passwords = make()
-
-    async def story() -> list[str | BaseException]:
-        many = (passwords.hash("correct horse") for _ in range(limits.PASSWORD_QUEUE + 1))
-        return await asyncio.gather(*many, return_exceptions=True)
-
-    *hashed, last = asyncio.run(story())
-    assert isinstance(last, CallError) and last.refusal is Refusal.UNAVAILABLE
-    assert all(isinstance(one, str) for one in hashed) and passwords.waiting == 0
+    try:
+        asyncio.run(story())
+    finally:
+        go.set()
+        passwords.close()

@@ -22,7 +22,7 @@ from lanying.testing.shards import Notice, NotingSimulation
 from lanying.testing.simulation import Simulation
 
 APPS = (App("app", "Our School", "11" * 32, admin_epoch=2), App("other", "Another", "22" * 32))
-ACCOUNTS = Accounts(open_registration=True, argon2_memory_kib=64, argon2_passes=1)
+ACCOUNTS = Accounts(open_registration=True, registrations_per_minute=0, argon2_memory_kib=64, argon2_passes=1)
 
 
 class LocalShards:

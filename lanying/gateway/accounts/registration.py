@@ -82,7 +82,7 @@ async def create(context: RequestContext, name: str, password: str) -> int:
         raise CallError(Refusal.NAME_TAKEN)
     await services.user_cap.take(services.shards, app)
     try:
-        password_hash = await services.passwords.hash(password)
+        password_hash = await services.passwords.hash_new(password)
         return await ask_name(services.shards, app, name, ClaimAccount(app, name, password_hash))
     except BaseException:
         services.user_cap.give_back(app)
@@ -90,8 +90,15 @@ async def create(context: RequestContext, name: str, password: str) -> int:
 
 
 def _need_open(context: RequestContext) -> None:
-    if not context.services.config.accounts_of(context.app.app_id).open_registration and not is_admin(context):
+    """:raises CallError: 40001 registration is closed, 10028 too many new accounts; neither for an admin"""
+    if is_admin(context):
+        return
+    if not context.services.config.accounts_of(context.app.app_id).open_registration:
         raise CallError(Refusal.REGISTRATION_CLOSED)
+    if not context.services.registrations.take(context.peer, context.services.now()):
+        raise CallError(
+            Refusal.TOO_MANY_FAILURES, "too many new accounts at once; try again in a minute, or ask the administrator"
+        )
 
 
 async def _account(context: RequestContext, uid: int) -> AccountInfo:

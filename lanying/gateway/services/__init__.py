@@ -7,5 +7,6 @@
 ``bodies``      room for the bodies of requests
 ``guesses``     how often passwords and codes may be guessed
 ``user_cap``    how many users an app may have
+``registrations``  new accounts: budgets
 ``sms``         how a code reaches a phone
 """

@@ -3,8 +3,10 @@ from __future__ import annotations
 import time
 import unicodedata
 from collections.abc import Callable
+from itertools import count
 
 import pytest
+from msgspec import structs
 
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
@@ -63,6 +65,21 @@ def test_closed_registration(make: Callable[..., Gateway]) -> None:
     assert gateway.code("POST", "/user/register/v2", "stale", json=body) == 40001
     assert gateway.code("POST", "/user/register/v2", gateway.admin(epoch=1), json=body) == 40001
     assert gateway.code("POST", "/user/register/v2", gateway.admin(), json=body) == 200
+
+
+def test_new_accounts_from_an_address_are_counted_and_those_of_admins_are_not(make: Callable[..., Gateway]) -> None:
+    gateway = make(accounts=structs.replace(ACCOUNTS, registrations_per_minute=3))
+    numbers = count()
+
+    def register(path: str = "v2", token: str = "", address: str = "127.0.0.1") -> int:
+        body = {"username": f"user_{next(numbers)}", "password": "secret1"}
+        return gateway.code("POST", f"/user/register/{path}", token, json=body, address=address)
+
+    assert [register(), register("anonymous"), register("push"), register()] == [200, 200, 200, 10028]
+    assert register("anonymous") == register("push") == 10028
+    assert register(token=gateway.admin()) == register(address="127.0.0.2") == 200
+    gateway.now += 21
+    assert [register(), register()] == [200, 10028]
 
 
 def test_bad_logins(gateway: Gateway) -> None:
