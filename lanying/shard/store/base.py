@@ -79,6 +79,12 @@ class Store(Protocol):
         """Release the files. :raises StoreError: not everything could be written, only the log has it"""
 
 
+def local_write(store: Store, batch: Batch) -> None:
+    """Write what is true of this copy of the shard alone, past the tick and so past a log elsewhere: which tier an entry is in, which
+    files belong together, their schema. Everything else that a shard writes is decided in a tick."""
+    store.write(batch)
+
+
 def sizes(disk: float, memory: float, free: float) -> list[Figure]:
     """What every engine has figures of, in bytes."""
     return [

@@ -21,7 +21,7 @@ from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options
 from lanying.base.errors import StoreError
 from lanying.cluster.runtime import shard_name
 from lanying.shard.store import schema
-from lanying.shard.store.base import Store
+from lanying.shard.store.base import Store, local_write
 from lanying.shard.store.rocks import RocksStore
 from lanying.shard.store.tiers import TieredStore
 
@@ -107,7 +107,7 @@ def put_mark(store: Store, mark: bytes) -> None:
     """Say which tiers belong together, on stable storage."""
     batch = store.batch()
     batch.put(schema.META, MARK, mark)
-    store.write(batch)
+    local_write(store, batch)
     store.flush()
 
 

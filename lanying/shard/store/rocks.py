@@ -30,7 +30,7 @@ from rocksdict import (
 from lanying.base.errors import SchemaError, StoreError, StoreFull
 from lanying.base.figures import Figure
 from lanying.shard.store import schema
-from lanying.shard.store.base import Batch, Change, sizes
+from lanying.shard.store.base import Batch, Change, local_write, sizes
 
 _MIB = 1 << 20
 
@@ -106,7 +106,7 @@ class RocksStore:
             batch = self.batch()
             batch.put(schema.META, b"schema_version", struct.pack(">I", schema.SCHEMA_VERSION))
             batch.put(schema.META, b"schema_compat_version", struct.pack(">I", schema.SCHEMA_COMPAT_VERSION))
-            self.write(batch)
+            local_write(self, batch)
             self.flush()
             return
         (oldest,) = struct.unpack(">I", stored)

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from lanying.base.figures import Figure, totals
-from lanying.shard.store.base import Batch, Change, Store, sizes
+from lanying.shard.store.base import Batch, Change, Store, local_write, sizes
 from lanying.shard.store.schema import BORDERS, QUEUE, pack_u64, successor
 
 log = logging.getLogger(__name__)
@@ -325,7 +325,7 @@ def copy(cold: Store, rows: list[Row]) -> None:
     batch = cold.batch()
     for key, value in rows:
         batch.put(QUEUE, key, value)
-    cold.write(batch)
+    local_write(cold, batch)
     cold.flush()
 
 
@@ -334,7 +334,7 @@ def discard(cold: Store, garbage: dict[bytes, int]) -> None:
     batch = cold.batch()
     for queue, first in garbage.items():
         batch.delete_range(QUEUE, queue, queue + pack_u64(first))
-    cold.write(batch)
+    local_write(cold, batch)
 
 
 def _number(data: bytes) -> int:

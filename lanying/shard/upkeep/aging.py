@@ -21,7 +21,7 @@ from lanying.base.ids import message_time_ms
 from lanying.protocol import frame
 from lanying.shard.core.work import Work
 from lanying.shard.store import schema
-from lanying.shard.store.base import Store
+from lanying.shard.store.base import Store, local_write
 from lanying.shard.store.tiers import Border, Row, TieredStore, copy, discard
 from lanying.shard.upkeep.retention import DAY_MS, Pass
 
@@ -163,7 +163,7 @@ class Aging:
                 batch.put(schema.CONVERSATIONS, move.queue, work.mailboxes.head(uid, peer).row)
                 self.moved += moved
         if batch.size:
-            hot.write(batch)  # local: which tier an entry is in is nothing that another copy of this shard has to know
+            local_write(hot, batch)
 
     def _discarded(self, _: Any, error: Exception | None) -> None:
         self._busy = False
