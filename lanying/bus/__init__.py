@@ -5,7 +5,7 @@
 ``link``       numbered, acknowledged, resent from the outbox: for what must not be lost
 ``call``       request and response; a call carries the request it belongs to and the time that one has left
 ``shards``     calls by user, group or name: which shard is asked, and where to ask when the slot has moved
-``ownership``  what a shard answers to requests for slots it does not own
+``ownership``  what a shard answers to requests for slots it does not own, and how a caller follows
 ``handoff``    moves an accepted client socket to the process that will serve it
 
 Where a process is reached, :class:`lanying.cluster.directory.Directory` says. ``transport`` (ipc sockets) and ``handoff``

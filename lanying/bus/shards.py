@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
-import msgspec
-
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.failpoints import failpoint
@@ -18,7 +16,8 @@ from lanying.base.refusals import Refusal
 from lanying.bus.call import Calls
 from lanying.bus.messages import AccountInfo, GetAccounts, Reply, Request, decode_result
 from lanying.bus.messages.base import R
-from lanying.cluster.directory import Directory, Moved
+from lanying.bus.ownership import owner_now
+from lanying.cluster.directory import Directory
 from lanying.cluster.shardmap import ShardMap, slot_of_name
 
 
@@ -55,11 +54,9 @@ class BusShards:
         """As in :class:`Shards`. A shard that does not own a slot did nothing: the owner it names is asked, once."""
         reply = await self._ask(shard, request, slots)
         if reply.refusal is Refusal.MOVED:
-            moved = msgspec.msgpack.decode(reply.body, type=Moved)
-            if not self._directory.learn(moved):
-                raise CallError(Refusal.UNAVAILABLE, f"slot {moved.slot} is moving, try again")
+            owner = owner_now(self._directory, reply)
             if len(slots) == 1:
-                reply = await self._ask(self._directory.map.slots[moved.slot], request, slots)
+                reply = await self._ask(owner, request, slots)
         if reply.refusal is not None:
             raise CallError(reply.refusal, reply.message)
         return reply.body

@@ -22,7 +22,7 @@ from lanying.bus.messages import (
     Reply,
     Request,
 )
-from lanying.bus.ownership import Ownership
+from lanying.bus.ownership import Ownership, ask_owner
 from lanying.bus.transport import Bus
 from lanying.cluster.directory import Directory
 from lanying.cluster.runtime import shard_name
@@ -59,11 +59,13 @@ class Runner:
         self._stop = stop
         self._fsync = config.storage.durability == "fsync"
         self._interval = config.storage.interval_ms / 1000 if config.storage.durability == "interval" else 0.0
+        self._directory = directory
         self.ownership = Ownership(directory, index)
         self.bus = Bus(directory.process(index), directory, self._envelope, self.end_turn, self.ownership.call)
         self._calls = Calls(self.bus)
         self._worker = Worker(self._event)
         self.shard = Shard(index, directory.map, store, config, self._ask, self._worker, find_cold)
+        directory.watch(self.shard.remap)
         self.shard.dispatch.envelopes.update(
             {
                 LinkBatch: self._link_batch,
@@ -165,13 +167,13 @@ class Runner:
 
             threading.Thread(target=work, name="compact", daemon=True).start()
 
-    def _ask(self, shard: int, request: Request[object], done: Callable[[Reply], None]) -> None:
+    def _ask(self, entity_id: int, request: Request[object], done: Callable[[Reply], None]) -> None:
         def answered(reply: Reply) -> None:
             self.turn()
             done(reply)
             self.end_turn()
 
-        self._calls.begin(shard_name(shard), request, answered, limits.FIRST_CONTACT_TIMEOUT_S)
+        ask_owner(self._calls, self._directory, entity_id, request, answered, limits.FIRST_CONTACT_TIMEOUT_S)
 
     def _event(self, act: Callable[[], None]) -> None:
         self.turn()

@@ -52,7 +52,7 @@ from lanying.shard.upkeep.retention import Retention
 class Shard:
     """All users and groups of one shard's slots.
 
-    :param ask: calls another shard and brings back its reply
+    :param ask: calls the shard of a user or group and brings back its reply
     :param background: runs what has to wait for a slow disk
     :param find_cold: opens a cold store that was not there
     :ivar tick: the open tick
@@ -218,6 +218,12 @@ class Shard:
         work.store.settle(position)
         if work.between and not work.tick.batch.operations:
             work.written()
+
+    def remap(self, shard_map: ShardMap) -> None:
+        """Slots have other owners from now on; what arrives for those that have left is handed on."""
+        self.work.remap(shard_map)
+        self.timelines.recount()
+        self.dispatch.forward()
 
     def store_cursors(self) -> None:
         """Write positions and cursors that could wait."""

@@ -61,6 +61,7 @@ class _Drain:
         self._wire: deque[tuple[str, bytes]] = deque()
         self._calls: dict[int, Callable[[Reply], None]] = {}
         self._last_call = 0
+        self._map = shard_map
         self._shards = {
             shard_name(index): Shard(index, shard_map, store, config, self._asker(shard_name(index)))
             for index, store in enumerate(stores)
@@ -113,11 +114,12 @@ class _Drain:
             shard.dispatch.arrive(message)
 
     def _asker(self, caller: str) -> Callable[[int, Request[object], Callable[[Reply], None]], None]:
-        def ask(shard: int, request: Request[object], done: Callable[[Reply], None]) -> None:
+        def ask(entity_id: int, request: Request[object], done: Callable[[Reply], None]) -> None:
             self._last_call += 1
             self._calls[self._last_call] = done
             left_ms = int(limits.CALL_TIMEOUT_S * 1000)
-            self._wire.append((shard_name(shard), encode(Call(self._last_call, caller, left_ms, encode(request)))))
+            owner = shard_name(self._map.shard_of(entity_id))
+            self._wire.append((owner, encode(Call(self._last_call, caller, left_ms, encode(request)))))
 
         return ask
 

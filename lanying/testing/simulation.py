@@ -82,11 +82,11 @@ class Simulation:
         self.run()
 
     def _make(self, index: int) -> Shard:
-        def ask(target: int, request: Request[object], done: Callable[[Reply], None]) -> None:
+        def ask(entity_id: int, request: Request[object], done: Callable[[Reply], None]) -> None:
             self._call_number += 1
             self._calls[self._call_number] = done
             call = Call(self._call_number, f"shard-{index}", 5000, encode(request))
-            self._wire.append((f"shard-{target}", encode(call)))
+            self._wire.append((f"shard-{self.map.shard_of(entity_id)}", encode(call)))
 
         shard = Shard(index, self.map, self.stores[index], self.config, ask)
         shard.turn(self.now, self.now_ms)

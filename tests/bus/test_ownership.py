@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.bus.call import Calls
 from lanying.bus.messages import Call, Envelope, FindName, ListFriends, ListOnline, Reply, Request, encode
-from lanying.bus.ownership import Ownership
+from lanying.bus.ownership import Ownership, ask_owner
 from lanying.bus.shards import BusShards, ask, ask_name, ask_owners, ask_shard
 from lanying.bus.transport import Bus
 from lanying.cluster.directory import Directory, Moved
@@ -138,3 +139,35 @@ def test_a_login_is_taken_by_the_owner_alone_and_a_shard_that_is_behind_looks_fi
     behind = Directory(OLD, run, lambda: NEW)
     assert Ownership(behind, 1 - BEFORE).login(UID) is None
     assert Ownership(behind, BEFORE).login(UID) == Moved(UID % 1024, 1 - BEFORE, 2)
+
+
+@pytest.mark.parametrize(
+    ("asker", "shards", "kept"),
+    [(OLD, NEW, NEW), (OLD, NEW, OLD), (NEW, OLD, NEW), (OLD, OLD, OLD)],
+    ids=["asker behind", "before the map can be read", "shards behind", "all behind"],
+)
+def test_a_shard_that_asks_follows_too(run: RunDirectory, asker: ShardMap, shards: ShardMap, kept: ShardMap) -> None:
+    async def act(world: World) -> None:
+        owner = BEFORE if asker is shards is OLD else 1 - BEFORE
+        answers = [await answer(world), await answer(world)]
+        assert [(reply.refusal, reply.body) for reply in answers] == [(None, encode([owner]))] * 2
+        assert world.asked == [owner, owner]
+
+    scenario(lambda: World(run, asker, shards, kept), act)
+
+
+def test_a_shard_that_asks_hears_503_when_nobody_knows_better(run: RunDirectory) -> None:
+    async def act(world: World) -> None:
+        world.directory.learn = lambda moved: False  # type: ignore[method-assign]
+        reply = await answer(world)
+        assert (reply.refusal, world.asked) == (Refusal.UNAVAILABLE, [])
+        assert "moving, try again" in reply.message
+
+    scenario(lambda: World(run, OLD, NEW, OLD), act)
+
+
+async def answer(world: World) -> Reply:
+    """What a shard hears that asks for the user."""
+    replies: asyncio.Queue[Reply] = asyncio.Queue()
+    ask_owner(world.calls, world.directory, UID, ListFriends(UID), replies.put_nowait, 5)
+    return await asyncio.wait_for(replies.get(), 5)

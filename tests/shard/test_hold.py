@@ -14,7 +14,8 @@ from tests.shard.chat.test_chat import pair
 def hold(sim: Simulation, seconds: float) -> list[bool]:
     answers: list[bool] = []
     for index in range(len(sim.shards)):
-        sim.shards[0].work.ask(
+        assert sim.map.shard_of(index) == index
+        sim.shards[0].work.ask_owner(
             index, HoldLinks(seconds), lambda reply: answers.append(msgspec.msgpack.decode(reply.body, type=bool))
         )
     sim.run()

@@ -312,7 +312,7 @@ class Delivery:
             return True
         self._parked[uid, peer] = [then]
         work.undo((self._parked.pop, (uid, peer), None))
-        work.ask(work.shard_of(peer), PeerQuery(peer, uid, author.app), partial(self._peer_answered, uid, peer))
+        work.ask_owner(peer, PeerQuery(peer, uid, author.app), partial(self._peer_answered, uid, peer))
         return False
 
     def _peer_answered(self, uid: int, peer: int, reply: Reply) -> None:

@@ -177,7 +177,7 @@ class Posting:
                 later.settle(CallError(reply.refusal, reply.message))
 
         asked = FetchHistory(request.peer, request.uid, request.before, request.limit)
-        work.ask(work.shard_of(request.peer), asked, answer)
+        work.ask_owner(request.peer, asked, answer)
         return later
 
     def unread(self, request: ListUnread) -> list[Unread]:

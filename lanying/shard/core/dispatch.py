@@ -34,6 +34,7 @@ from lanying.bus.messages import (
     decode_request,
     encode,
 )
+from lanying.shard.core.forwarding import Forwarding
 from lanying.shard.core.later import Later
 from lanying.shard.core.outbox import Outbox
 from lanying.shard.core.work import Work
@@ -51,7 +52,10 @@ def bound(owner: W, handlers: Mapping[type[Message], Callable[[W, Any], object]]
 
 
 class Dispatcher:
-    """The tables of one shard, and the three ways in."""
+    """The tables of one shard, and the three ways in.
+
+    :ivar apply: applies a link message for this shard
+    """
 
     def __init__(self, work: Work, outbox: Outbox) -> None:
         self._work = work
@@ -67,6 +71,7 @@ class Dispatcher:
             GroupDeliver: lambda message: work.event(self.apply, message),
             GroupPost: lambda message: work.event(self.apply, message),
         }
+        self.apply: Callable[[LinkMessage], None] = self._apply
         work.apply = self.apply
 
     def add(self, table: dict[type[Message], Handler], handlers: Handlers) -> None:
@@ -116,9 +121,9 @@ class Dispatcher:
         """Another shard has committed what we sent."""
         self._outbox.acknowledged(self._work.tick, message.source, message.number, message.rewind)
 
-    def apply(self, message: LinkMessage) -> None:
-        """What a link message changes here."""
-        self.links[type(message)](message)
+    def forward(self) -> None:
+        """Slots have left this shard: look from now on whom each link message is for. Until then nothing pays for that."""
+        self.apply = self._work.apply = Forwarding(self._work, self._apply).apply
 
     def call(self, message: Call) -> None:
         """A request; its reply leaves after this tick's commit."""
@@ -152,6 +157,9 @@ class Dispatcher:
         if handler is None:
             raise CallError(Refusal.NOT_OFFERED, f"this shard does not answer {type(request).__name__}")
         return handler(request)
+
+    def _apply(self, message: LinkMessage) -> None:
+        self.links[type(message)](message)
 
     def _reply(self, message: Call, result: bytes | CallError) -> None:
         if isinstance(result, CallError):

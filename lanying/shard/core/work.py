@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 Answered = Callable[[Reply], None]
 Ask = Callable[[int, Request[object], Answered], None]
-"""Calls a shard; the reply comes back as an event."""
+"""Calls the shard that owns a user or group, whichever that is by now; the reply comes back as an event."""
 CAUSES_LOGGED: Final = 200
 """A failure is logged with its traceback once per place and kind, up to so many; later ones are counted."""
 
@@ -60,7 +60,7 @@ class Kick(Protocol):
 class Work:
     """One shard as its parts see it.
 
-    :param ask: calls another shard and brings back its reply
+    :param ask: calls the shard of a user or group and brings back its reply
     :ivar store: reads; they see everything that was put, by this event too
     :ivar put: family, key, value: set with this tick's commit, which is durable before any answer
     :ivar delete: family and key: removed with this tick's commit
@@ -231,8 +231,16 @@ class Work:
         """Is a user or group of this shard?"""
         return self._slots[entity_id % len(self._slots)] == self.index
 
+    def remap(self, shard_map: ShardMap) -> None:
+        """Slots have other owners from now on. There are links to the shards that there were at the start, and to no others."""
+        assert shard_map.shards == self.shards, "another number of shards needs another start"
+        self._slots = shard_map.slots
+
     def link(self, entity_id: int, message: LinkMessage) -> None:
-        """Tell the shard that owns a user or group, exactly once and in order; the own shard gets it at the end of this event."""
+        """Tell the shard that owns a user or group, exactly once and in order; the own shard gets it at the end of this event.
+
+        If the entity has moved meanwhile the shard it left hands the message on (:mod:`lanying.shard.core.forwarding`).
+        """
         prepare = self.prepare.get(type(message))
         if prepare is not None:
             prepare(message)
@@ -251,13 +259,13 @@ class Work:
         """Hand a message for connected devices to another shard: unnumbered, it may get lost."""
         self.tick.envelopes.append((shard_name(shard), message))
 
-    def ask(self, shard: int, request: Request[object], done: Answered) -> None:
-        """Call another shard; ``done`` runs as an event of a later tick."""
+    def ask_owner(self, entity_id: int, request: Request[object], done: Answered) -> None:
+        """Call the shard of a user or group; ``done`` runs as an event of a later tick."""
 
         def answered(reply: Reply) -> None:
             self.event(done, reply)
 
-        self._ask(shard, request, answered)
+        self._ask(entity_id, request, answered)
 
     def notice(self, uid: int, sender: int, ns: int, payload: bytes) -> None:
         """A GroupNotice or RosterNotice (``ns`` says which) for queue 0 of ``uid``, on whichever shard they live."""

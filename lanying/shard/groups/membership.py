@@ -205,7 +205,7 @@ class Memberships:
                 found = Fetched(first, _decode_entries(reply.body))
                 work.tick.pulls.append((session, head.peer, key, found))
 
-        work.ask(work.shard_of(head.peer), FetchEntries(head.peer, first, limits.BATCH_METAS), answered)
+        work.ask_owner(head.peer, FetchEntries(head.peer, first, limits.BATCH_METAS), answered)
         return True
 
     def page(self, session: Session, head: Conversation, key: int, amount: int) -> None:
@@ -226,7 +226,7 @@ class Memberships:
             if not session.left:
                 send(_decode_page(reply.body) if reply.refusal is None else HistoryPage([], key))
 
-        work.ask(work.shard_of(gid), request, answered)
+        work.ask_owner(gid, request, answered)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

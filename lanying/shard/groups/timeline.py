@@ -201,6 +201,10 @@ class Timelines:
             else:
                 work.tell(index, message)
 
+    def recount(self) -> None:
+        """Members may live on other shards now."""
+        self._audiences.clear()
+
     def _audience(self, gid: int) -> Counter[int]:
         """Members of a group of this shard, by the shards they live on."""
         found = self._audiences.get(gid)

@@ -52,7 +52,9 @@ def found() -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
 
 def test_nothing_but_the_tick_writes_and_what_is_local_is_named() -> None:
     writes, local = found()
-    assert writes == set(ALLOWED), "put it into the tick (Work.put); local_write if another copy of the shard must not have it"
+    assert writes == set(ALLOWED), (
+        "put it into the tick (Work.put); local_write if another copy of the shard must not have it"
+    )
     assert local == set(LOCAL)
 
 
