@@ -1,4 +1,4 @@
-"""Is there a wheel for aarch64 of everything a Pi installs? Exit code 1 and the names when not.
+"""Is there a wheel for aarch64 of everything a Pi installs, also for files in a bucket? Exit code 1 and the names when not.
 
 Asks pip to resolve the requirements of ``pyproject.toml`` for aarch64 and CPython 3.11, 3.12 and 3.13, without installing anything. The
 benchmark's histogram library has no such wheel: on a Pi it is compiled (``apt install gcc python3-dev``).
@@ -37,7 +37,10 @@ def resolve(version: str, requirements: list[str]) -> tuple[str, list[str], str]
 def main() -> int:
     """Print one line per version."""
     printed = subprocess.run(
-        [sys.executable, Path(__file__).with_name("requirements.py")], capture_output=True, text=True, check=True
+        [sys.executable, Path(__file__).with_name("requirements.py"), "--extras", "s3"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     requirements = printed.stdout.splitlines()
     failed = False

@@ -19,7 +19,7 @@ from lanying.base.errors import ConfigError, DataDirectoryError
 from lanying.cluster.runtime import RunDirectory
 from lanying.config import apps
 from lanying.config.notifiers import Notifiers
-from lanying.config.schema import Config, Sms
+from lanying.config.schema import Config, Files, Sms
 from lanying.supervisor import control, machine
 from lanying.supervisor.datadir import read_map
 
@@ -32,14 +32,21 @@ def check_settings(config: Config) -> None:
     machine.raise_descriptor_limit(config.max_connections)
     if config.policy.words_file:
         words.read(config.policy.words_file)
-    if config.files.store == "s3" and not config.files.s3_bucket:
-        raise ConfigError("files.store = 's3' needs files.s3_bucket; set it, or files.store to 'local'")
-    if config.files.store == "s3" and importlib.util.find_spec("boto3") is None:
-        raise ConfigError("files.store = 's3' needs boto3: pip install 'lanying[s3]'")
+    if config.files.store == "s3":
+        _check_bucket(config.files)
     if config.sms.provider == "http":
         _check_sms(config.sms)
     if config.admin.listen and not is_running(config):
         _check_admin(config.admin.listen)
+
+
+def _check_bucket(files: Files) -> None:
+    if not files.s3_bucket:
+        raise ConfigError("files.store = 's3' needs files.s3_bucket; set it, or files.store to 'local'")
+    if files.s3_prefix.startswith("/") or "//" in files.s3_prefix:
+        raise ConfigError("files.s3_prefix begins with / or has // in it: write it like lanying/files/")
+    if importlib.util.find_spec("obstore") is None:
+        raise ConfigError("files.store = 's3' needs obstore: pip install 'lanying[s3]'")
 
 
 def check_machine(config: Config) -> None:

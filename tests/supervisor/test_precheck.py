@@ -52,6 +52,7 @@ REFUSED: dict[str, Callable[[Path], dict[str, Any]]] = {
     "no word list": lambda place: {"policy": {"words_file": str(place / "words")}},
     "an empty word list": lambda place: {"policy": {"words_file": _written(place / "words", "# none\n")}},
     "a bucket without a name": lambda place: {"files": {"store": "s3"}},
+    "a bucket's prefix with a slash": lambda place: {"files": {"store": "s3", "s3_bucket": "b", "s3_prefix": "/x/"}},
     "more descriptors than there are": lambda place: {"max_connections": 1 << 40},
     "data of somebody else": lambda place: {"data": str(Path(_written(place / "thesis.doc", "x")).parent)},
     "data that is a file": lambda place: {"data": _written(place / "file", "x")},

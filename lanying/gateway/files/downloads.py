@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from starlette.responses import Response, StreamingResponse
 
-from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import FileRecord
@@ -109,31 +108,29 @@ async def _made(
     store = context.services.files
     objects, key = store.objects, f"{original}.{mark}"
 
-    def build() -> None:
+    async def build() -> None:
         target = store.scratch(key)
         try:
-            with objects.local(original) as source:
-                if make(source, target):
-                    objects.put(key, target)
+            async with objects.local(original) as source:
+                if await asyncio.to_thread(make, source, target):
+                    await objects.put(key, target)
         finally:
             target.unlink(missing_ok=True)
 
-    size = await asyncio.to_thread(objects.size, key)
+    size = await objects.size(key)
     if size is None:
         async with store.converting:
-            size = await asyncio.to_thread(objects.size, key)
+            size = await objects.size(key)
             if size is None:
                 try:
-                    await asyncio.to_thread(build)
-                    size = await asyncio.to_thread(objects.size, key)
+                    await build()
+                    size = await objects.size(key)
                 except OSError:
                     size = None
     if size is None:
         return None
     if not kind:
-        reader = await asyncio.to_thread(objects.open, key, 0, 16)
-        kind = media.kind_of(await asyncio.to_thread(reader.read, 16))
-        reader.close()
+        kind = media.kind_of(b"".join([piece async for piece in await objects.open(key, 0, 16)]))
     return Shown(key, size, kind, mark)
 
 
@@ -160,18 +157,11 @@ async def _response(context: RequestContext, record: FileRecord, shown: Shown) -
     if context.request.method == "HEAD":
         return Response(status_code=status, headers=headers)
     try:
-        reader = await asyncio.to_thread(context.services.files.objects.open, shown.key, first, length)
+        pieces = await context.services.files.objects.open(shown.key, first, length)
     except OSError as error:
         raise CallError(Refusal.NOT_OFFERED, "the file does not exist; it may have been deleted") from error
 
-    async def pieces() -> AsyncIterator[bytes]:
-        try:
-            while piece := await asyncio.to_thread(reader.read, limits.DOWNLOAD_CHUNK_BYTES):
-                yield piece
-        finally:
-            reader.close()
-
-    return StreamingResponse(pieces(), status, headers)
+    return StreamingResponse(pieces, status, headers)
 
 
 def _headers(record: FileRecord, shown: Shown, etag: str) -> dict[str, str]:

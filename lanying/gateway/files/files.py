@@ -125,7 +125,7 @@ async def _keep(context: RequestContext, record: FileRecord, key: str, part: Pat
     services = context.services
     await ask(services.shards, record.owner, AddFile(record, quota))
     try:
-        await asyncio.to_thread(services.files.objects.put, key, part)
+        await services.files.objects.put(key, part)
     except OSError:
         await ask(services.shards, record.owner, RemoveFiles([(record.owner, record.number)]))
         raise

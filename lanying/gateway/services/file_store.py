@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Final
 
 from lanying.base import limits
-from lanying.base.errors import CallError
+from lanying.base.errors import CallError, ConfigError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import FileRecord, GetFile, ListFileUsage, ListOldFiles, RemoveFiles
 from lanying.bus.shards import Shards, ask, ask_shard
 from lanying.cluster.runtime import INCOMING, OBJECTS
+from lanying.config import schema
 from lanying.config.runtime import RuntimeSettings
 from lanying.gateway.services import media
-from lanying.gateway.services.objects import make
+from lanying.gateway.services.objects import LocalObjects, Objects
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class FileStore:
         self._settings = settings
         self._shards = shards
         self._now_ms = now_ms
-        self.objects = make(settings.config.files, data / OBJECTS)
+        self.objects = object_store(settings.config.files, data / OBJECTS)
         self._directory = data / INCOMING
         self._last = 0
         self._receiving: Counter[str] = Counter()
@@ -124,8 +125,8 @@ class FileStore:
                 record = await self._record(owner, number)
                 key = path.name.partition(".")[0]
                 whole = record is not None and record.size == path.stat().st_size
-                if whole and await asyncio.to_thread(self.objects.size, key) is None:
-                    await asyncio.to_thread(self.objects.put, key, path)
+                if whole and await self.objects.size(key) is None:
+                    await self.objects.put(key, path)
             path.unlink(missing_ok=True)
 
     async def count(self) -> None:
@@ -153,18 +154,29 @@ class FileStore:
         while place is not None:
             found = await ask_shard(self._shards, shard, ListOldFiles(place, before_ms))
             for owner, number in found.keys:
-                await asyncio.to_thread(self.forget, object_key(owner, number))
+                await self.forget(object_key(owner, number))
             if found.keys:
                 await ask_shard(self._shards, shard, RemoveFiles(found.keys))
             place = found.next
 
-    def forget(self, key: str) -> None:
-        """Delete a file's bytes and all that was made of them. Blocking."""
+    async def forget(self, key: str) -> None:
+        """Delete a file's bytes and all that was made of them."""
         for made in (*variants(key), key):
-            self.objects.delete(made)
+            await self.objects.delete(made)
 
     async def _record(self, owner: int, number: int) -> FileRecord | None:
         return await ask(self._shards, owner, GetFile(owner, number))
+
+
+def object_store(settings: schema.Files, directory: Path) -> Objects:
+    """The store that the configuration names. :raises ConfigError: it cannot be"""
+    if settings.store != "s3":
+        return LocalObjects(directory)
+    try:
+        from lanying.gateway.services import bucket
+    except ImportError as error:
+        raise ConfigError("files.store = 's3' needs obstore: pip install 'lanying[s3]'") from error
+    return bucket.s3(settings.s3_bucket, settings.s3_prefix, settings.s3_endpoint)
 
 
 def object_key(owner: int, number: int) -> str:

@@ -379,7 +379,7 @@ def test_a_crash_between_record_and_bytes(gateway: Gateway, alice: Person) -> No
 def test_bytes_that_could_not_be_kept_leave_no_record(
     gateway: Gateway, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(key: str, file: Path) -> None:
+    async def fail(key: str, file: Path) -> None:
         raise OSError("no room")
 
     monkeypatch.setattr(gateway.services.files.objects, "put", fail)
