@@ -154,14 +154,13 @@ class PullLoop:
         """Nothing outstanding: the loop can be dropped and made again from its cursor."""
         return self.state is IDLE and self.cursor == self.sent
 
-    def ready_for(self, first: int) -> bool:
-        """The device is up to date: entries from ``first`` on may be pushed to it."""
-        return self.sent == first - 1 and (self.state is IDLE or self.state is OWED)
-
-    def pushed(self, last: int, now: float) -> None:
-        """Entries up to ``last`` were pushed."""
+    def share(self, first: int, last: int, now: float) -> bool:
+        """Entries in a frame that other devices get too. False: it is not for this one, :meth:`offer` them."""
+        if self.sent != first - 1 or (self.state is not IDLE and self.state is not OWED):
+            return False
         self.sent, self.since = last, now
         self.state = self.state.on[_SHARED][1]
+        return True
 
     def wants(self, key: int, head: Conversation) -> int | None:
         """Position a pull with this key has to read from the store, None when there is nothing or it is kept here."""

@@ -258,8 +258,7 @@ class Memberships:
                 try:
                     congested = len(session.unsent) > limits.OUT_SOFT_BYTES
                     loop = session.loops.get(gid) or self._pulls.loop(session, mailboxes.refresh(head))
-                    if simple and not congested and loop.ready_for(first):
-                        loop.pushed(last, tick.now)
+                    if simple and not congested and loop.share(first, last, tick.now):
                         tick.send_wrapped(session, wires[session.wrap], shared)
                         work.deliveries += 1
                         continue

@@ -108,8 +108,7 @@ def happen(event: Event, queue: Queue, loop: PullLoop, phone: Phone) -> Answer:
         return phone.read(offer(queue, loop, [queue.add()]))
     if event is Event.SHARED:
         first = queue.add().seq
-        assert loop.ready_for(first)
-        loop.pushed(first, 1.0)
+        assert loop.share(first, first, 1.0)
         return Answer.NONE
     if event is Event.LAST_KEY:
         loop.sent = head.last_seq = max(head.last_seq, 1)
@@ -150,9 +149,8 @@ def test_an_end_that_is_not_owed_is_a_defect(state):
 def test_a_frame_for_all_is_not_pushed_to_a_device_that_has_to_ask(state):
     queue, loop, _ = in_state(state)
     first = queue.add().seq
-    assert not loop.ready_for(first)
-    with pytest.raises(UnexpectedEvent, match=f"SHARED in state {state.name}"):
-        loop.pushed(first, 1.0)
+    assert not loop.share(first, first, 1.0)
+    assert loop.state is state and (state, Event.SHARED) not in TRANSITIONS
 
 
 @pytest.mark.parametrize("state", [IDLE, OWED])
@@ -203,8 +201,7 @@ def test_whatever_happens_a_device_shows_every_entry_in_order(actions):
             sender, sn = (UID, SN if mine else OTHER_SN) if action in ("own", "other device") else (PEER, 1)
             entries = [queue.add(sender, sn) for _ in range(count)]
             wanted += [entry.seq for entry in entries if not mine]
-            if action == "shared" and loop.ready_for(entries[0].seq):
-                loop.pushed(entries[-1].seq, 1.0)
+            if action == "shared" and loop.share(entries[0].seq, entries[-1].seq, 1.0):
                 phone.read(frame.batch(PEER, [entry.meta for entry in entries], entries[-1].seq, eager=True))
             elif action != "lost":
                 phone.read(offer(queue, loop, entries, congested=flag))
