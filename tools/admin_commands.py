@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lanying.admin.commands.table import TABLE
-from lanying.admin.visit import Command
+from lanying.admin.context import Command
 
 PAGE = Path(__file__).parents[1] / "docs/admin.md"
 BEGIN, END = "<!-- commands -->\n", "<!-- end of commands -->\n"

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 import zmq
 
-from lanying.admin.visit import Role
+from lanying.admin.context import Role
 from lanying.base import texts
 from lanying.base.errors import ConfigError
 from lanying.base.private import write_private

@@ -11,8 +11,8 @@ import pytest
 
 from lanying.admin.commands.table import COMMANDS, TABLE
 from lanying.admin.console.client import Address, Console
+from lanying.admin.context import Role
 from lanying.admin.errors import CommandError
-from lanying.admin.visit import Role
 from lanying.client import Client, LoggedOut, Message, outgoing
 from lanying.testing.poll import until
 
@@ -501,4 +501,4 @@ def test_every_command_explains_itself(command):
 )
 def test_every_command_that_changes_something_has_a_dry_run(command):
     """Without `will` it would be done when only asked what it would do."""
-    assert "visit.will(" in inspect.getsource(command.handler)
+    assert "context.will(" in inspect.getsource(command.handler)

@@ -17,13 +17,13 @@ from lanying.admin.audit import Audit
 from lanying.admin.commands.jobs import cancel
 from lanying.admin.commands.table import COMMANDS
 from lanying.admin.console.client import Address, Console
-from lanying.admin.endpoint import Endpoint, bounded
+from lanying.admin.context import Command, CommandContext, Role
+from lanying.admin.endpoint import Endpoint
 from lanying.admin.errors import CommandError, WouldDo
 from lanying.admin.followers import Followers
 from lanying.admin.jobs import Jobs
 from lanying.admin.keys import Ring, new_pair
 from lanying.admin.messages import Alive, Ask, Cancel, Done, Failed, decode_answer, decode_event, encode
-from lanying.admin.visit import Command, Role, Visit
 from lanying.base import limits
 from lanying.base.clock import monotonic
 from lanying.cluster.runtime import RunDirectory
@@ -51,7 +51,7 @@ class Stage:
         self.endpoint.listen_local()
         self.context = zmq.Context()
 
-    async def wait(self, visit):
+    async def wait(self, context):
         self.running += 1
         try:
             await asyncio.Event().wait()
@@ -59,7 +59,7 @@ class Stage:
             self.cancelled += 1
             raise
 
-    async def restart_me(self, visit):
+    async def restart_me(self, context):
         self.running += 1
         await self.go.wait()
         return "ok"
@@ -244,8 +244,8 @@ def test_a_job_that_runs_is_cancelled_after_the_question():
         jobs = Jobs(lambda *_: None, lambda: 1)
         server = SimpleNamespace(now_ms=lambda: 1, publish=lambda *_: None, jobs=jobs)
 
-        def visit(dry=False):
-            return Visit(server, "local", Role.ADMIN, {"job": "1"}, dry)
+        def context(dry=False):
+            return CommandContext(server, "local", Role.ADMIN, {"job": "1"}, dry)
 
         def work(job):
             job.stop.wait(WITHIN_S)
@@ -253,18 +253,12 @@ def test_a_job_that_runs_is_cancelled_after_the_question():
 
         job = jobs.start("local", "long", work)
         with pytest.raises(WouldDo, match="cancel job 1: long"):
-            await cancel(visit(dry=True))
-        assert job.state == "running" and "ends" in await cancel(visit())
+            await cancel(context(dry=True))
+        assert job.state == "running" and "ends" in await cancel(context())
         await job.ended.wait()
         assert job.state == "cancelled"
 
     asyncio.run(act())
-
-
-def test_long_arguments_are_cut_for_the_audit_log():
-    assert bounded("short") == "short" and bounded(7) == 7
-    assert bounded("x" * 100_000) == "x" * limits.AUDIT_CHARS + "… 100000 characters in all"
-    assert bounded(["a"] * 1000) == ["a"] * limits.AUDIT_ITEMS + ["… 1000 in all"]
 
 
 def test_an_address_that_was_taken_while_keys_are_shown_again_is_waited_for(monkeypatch, caplog):

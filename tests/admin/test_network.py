@@ -16,9 +16,9 @@ import zmq
 from lanying.admin import keys
 from lanying.admin.commands import backups
 from lanying.admin.console.client import Address, Console
+from lanying.admin.context import CommandContext, Role
 from lanying.admin.errors import CommandError
 from lanying.admin.messages import Ask, encode
-from lanying.admin.visit import Role, Visit
 from lanying.base.errors import ConfigError
 from lanying.config.schema import Config
 from lanying.testing.poll import until
@@ -75,7 +75,7 @@ def test_the_role_operate_backs_up_below_the_configured_directory_alone(server, 
 def test_without_a_configured_directory_the_role_operate_makes_no_backups():
     server = SimpleNamespace(config=Config())
     with pytest.raises(CommandError, match=r"needs the role admin, or storage\.backup_path"):
-        asyncio.run(backups.create(Visit(server, "night", Role.OPERATE, {"destination": "/tmp"})))
+        asyncio.run(backups.create(CommandContext(server, "night", Role.OPERATE, {"destination": "/tmp"})))
 
 
 def test_a_read_key_that_tries_to_ban_is_refused_and_recorded(server, address):

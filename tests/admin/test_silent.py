@@ -7,15 +7,15 @@ from types import SimpleNamespace
 import pytest
 
 from lanying.admin.commands import jobs, trace
+from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
 from lanying.admin.server import Server
-from lanying.admin.visit import Visit
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import BroadcastInfo, Slow
 
 
-def visit(answer, tmp_path, refusal=Refusal.UNAVAILABLE, **arguments):
+def context(answer, tmp_path, refusal=Refusal.UNAVAILABLE, **arguments):
     """Shard 0 answers, shard 1 is down."""
 
     async def ask_shard(shard, request):
@@ -28,26 +28,28 @@ def visit(answer, tmp_path, refusal=Refusal.UNAVAILABLE, **arguments):
         map=SimpleNamespace(shards=2, peers=[0, 1]), ask_shard=ask_shard, jobs=none, data=tmp_path, now_ms=lambda: 9
     )
     server.ask_all = partial(Server.ask_all, server)
-    return Visit(server, "local", 1, arguments)
+    return CommandContext(server, "local", 1, arguments)
 
 
 def test_broadcasts_of_the_others_are_listed_and_the_silent_shard_is_named(tmp_path):
-    unknown, row = asyncio.run(jobs.list_all(visit([BroadcastInfo(7, "lanying", 5, 3, "running", "night")], tmp_path)))
+    unknown, row = asyncio.run(
+        jobs.list_all(context([BroadcastInfo(7, "lanying", 5, 3, "running", "night")], tmp_path))
+    )
     assert (unknown["what"], unknown["state"]) == ("shard-1", "unknown") and "does not answer" in unknown["now"]
     assert (row["job"], row["now"], row["who"]) == ("b7", "3 sent", "night")
 
 
 def test_a_broadcast_is_not_called_stopped_while_a_shard_may_go_on(tmp_path):
     with pytest.raises(CommandError, match="shard-1 did not answer and may go on") as caught:
-        asyncio.run(jobs.cancel(visit(True, tmp_path, job="b7")))
+        asyncio.run(jobs.cancel(context(True, tmp_path, job="b7")))
     assert caught.value.code == 503
 
 
 def test_the_slowlog_of_the_others_is_shown_and_the_silent_shard_is_named(tmp_path):
-    rows = asyncio.run(trace.slowlog(visit([Slow(5, "commit", 120.0, "")], tmp_path)))
+    rows = asyncio.run(trace.slowlog(context([Slow(5, "commit", 120.0, "")], tmp_path)))
     assert [(row["shard"], row["what"]) for row in rows] == [(0, "commit"), (1, "does not answer")]
 
 
 def test_other_errors_are_errors(tmp_path):
     with pytest.raises(CallError):
-        asyncio.run(trace.slowlog(visit([], tmp_path, refusal=Refusal.INVALID_PARAMETER)))
+        asyncio.run(trace.slowlog(context([], tmp_path, refusal=Refusal.INVALID_PARAMETER)))

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from lanying.admin.commands.why import why
+from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
 from lanying.admin.server import Server
-from lanying.admin.visit import Visit
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import MessageTrace, MessageTraces
@@ -27,7 +27,7 @@ def asked(refusal, traces):
         map=SimpleNamespace(shards=2, peers=[0, 1], shard_of=lambda uid: uid % 2), ask_shard=ask_shard
     )
     server.ask_all = partial(Server.ask_all, server)
-    return asyncio.run(why(Visit(server, "local", 1, {"message_id": 7})))
+    return asyncio.run(why(CommandContext(server, "local", 1, {"message_id": 7})))
 
 
 def test_what_is_owed_to_a_shard_that_is_down_is_told():

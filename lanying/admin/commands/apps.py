@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
-from lanying.admin.visit import Visit
 from lanying.base import limits
 from lanying.base.errors import CallError, ConfigError
 from lanying.bus.messages import AddApp
@@ -21,63 +21,63 @@ TAKE_OVER_S = 20.0
 RETRY_S = 0.2
 
 
-async def list_all(visit: Visit) -> object:
+async def list_all(context: CommandContext) -> object:
     """Every app with what differs for it."""
-    return [_row(visit, app) for app in visit.server.apps.values()]
+    return [_row(context, app) for app in context.server.apps.values()]
 
 
-async def show(visit: Visit) -> object:
+async def show(context: CommandContext) -> object:
     """What an app runs with."""
-    server = visit.server
-    app = server.app(visit.text("app"))
+    server = context.server
+    app = server.app(context.text("app"))
     accounts, discovery = server.config.accounts_of(app.app_id), server.config.discovery_of(app.app_id)
-    return {**_row(visit, app), "max_users": accounts.max_users, **msgspec.structs.asdict(discovery)}
+    return {**_row(context, app), "max_users": accounts.max_users, **msgspec.structs.asdict(discovery)}
 
 
-async def add(visit: Visit) -> object:
+async def add(context: CommandContext) -> object:
     """Add an app to the running server: key and admin token are made, every process takes it over, restarts keep it."""
-    server = visit.server
-    own = _own(visit)
+    server = context.server
+    own = _own(context)
     try:
-        app = apps.new(visit.text("app_id"), own.name, own)
+        app = apps.new(context.text("app_id"), own.name, own)
         if app.app_id in server.apps:
             raise ConfigError(f"there is an app {app.app_id} already; `apps show {app.app_id}` describes it")
-        visit.will(f"add the app {app.app_id}; it cannot be removed again")
+        context.will(f"add the app {app.app_id}; it cannot be removed again")
         server.apps.add(app)
     except ConfigError as error:
         raise CommandError(10002, str(error)) from error
     known = server.app(app.app_id)  # reads the file, which puts its settings into the configuration
     settings = server.config.apps[known.app_id]
-    late = await asyncio.gather(*(_tell(visit, shard, AddApp(app.app_id, settings)) for shard in server.map.peers))
-    server.publish("config", {"app": app.app_id, "who": visit.who})
+    late = await asyncio.gather(*(_tell(context, shard, AddApp(app.app_id, settings)) for shard in server.map.peers))
+    server.publish("config", {"app": app.app_id, "who": context.who})
     return {
-        **_row(visit, server.app(app.app_id)),
+        **_row(context, server.app(app.app_id)),
         "until_restart": [f"shard-{n}" for n, told in enumerate(late) if not told],
     }
 
 
-async def _tell(visit: Visit, shard: int, message: AddApp) -> bool:
+async def _tell(context: CommandContext, shard: int, message: AddApp) -> bool:
     """Has the shard taken the app over? One that starts at this moment is asked again."""
     try:
         async with asyncio.timeout(TAKE_OVER_S):
             while True:
                 try:
-                    return await visit.server.ask_shard(shard, message)
+                    return await context.server.ask_shard(shard, message)
                 except CallError:
                     await asyncio.sleep(RETRY_S)
     except TimeoutError:
         return False
 
 
-def _own(visit: Visit) -> AppOverrides:
+def _own(context: CommandContext) -> AppOverrides:
     """The options as settings. :raises CommandError: a bad value"""
     given: dict[str, Any] = {
-        name: visit.arguments[name] for name in AppOverrides.__struct_fields__ if name in visit.arguments
+        name: context.arguments[name] for name in AppOverrides.__struct_fields__ if name in context.arguments
     }
     for name in ("open_registration", "strangers_may_chat"):
         if name in given:
             given[name] = given[name] == "yes"
-    if len(visit.text("name")) > limits.NAME_FIELD_CHARS:
+    if len(context.text("name")) > limits.NAME_FIELD_CHARS:
         raise CommandError(10002, f"--name has at most {limits.NAME_FIELD_CHARS} characters")
     try:
         return msgspec.convert(given, AppOverrides)
@@ -85,8 +85,8 @@ def _own(visit: Visit) -> AppOverrides:
         raise CommandError(10002, f"{error}; `apps add --help` says what is allowed") from error
 
 
-def _row(visit: Visit, app: App) -> dict[str, Any]:
-    server = visit.server
+def _row(context: CommandContext, app: App) -> dict[str, Any]:
+    server = context.server
     accounts = server.config.accounts_of(app.app_id)
     first = app.app_id == server.config.app_id
     return {

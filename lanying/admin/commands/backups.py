@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lanying.admin.context import CommandContext, Role
 from lanying.admin.errors import CommandError
 from lanying.admin.jobs import Job
-from lanying.admin.visit import Role, Visit
 from lanying.cluster.runtime import cold_path
 
 if TYPE_CHECKING:  # the engine and its tools are loaded when a backup is made: 15 MB most servers never need here
@@ -37,17 +37,17 @@ class _Progress:
         return advance
 
 
-def _destination(visit: Visit) -> Path:
+def _destination(context: CommandContext) -> Path:
     """Where the backup is or will be; links and ``..`` count as what they lead to.
 
     :raises CommandError: not from the root on, or not for this role: who may name any directory may write wherever the server may
     """
-    path = Path(visit.text("destination"))
+    path = Path(context.text("destination"))
     if not path.is_absolute():
         raise CommandError(10002, f"{path}: give a path from the root on, it is one of the server's machine")
     path = Path(os.path.realpath(path))
-    if visit.role < Role.ADMIN:
-        allowed = visit.server.config.storage.backup_path
+    if context.role < Role.ADMIN:
+        allowed = context.server.config.storage.backup_path
         if not allowed:
             raise CommandError(
                 402, f"{path}: needs the role admin, or storage.backup_path in the configuration for backups below it"
@@ -59,9 +59,9 @@ def _destination(visit: Visit) -> Path:
     return path
 
 
-def start(visit: Visit, destination: Path) -> Job:
+def start(context: CommandContext, destination: Path) -> Job:
     """Begin to back the running server up into ``destination``."""
-    server = visit.server
+    server = context.server
 
     def work(job: Job) -> dict[str, object]:
         from lanying.storage.backup import Backup
@@ -70,26 +70,26 @@ def start(visit: Visit, destination: Path) -> Job:
         backup = Backup(server.data, destination, cold_path=cold, progress=_Progress(job))
         return dict(backup.run(server.now_ms())._asdict())
 
-    return server.jobs.start(visit.who, f"{BACKUP}{destination}", work)
+    return server.jobs.start(context.who, f"{BACKUP}{destination}", work)
 
 
-async def create(visit: Visit) -> object:
+async def create(context: CommandContext) -> object:
     """Back the running server up into a directory of its machine; again into the same one only what is new is copied."""
-    server, destination = visit.server, _destination(visit)
-    visit.will(f"back up {server.data} into {destination}")
-    job = start(visit, destination)
-    return job.row() if visit.flag("background") else await server.jobs.follow(job, visit.progress)
+    server, destination = context.server, _destination(context)
+    context.will(f"back up {server.data} into {destination}")
+    job = start(context, destination)
+    return job.row() if context.flag("background") else await server.jobs.follow(job, context.progress)
 
 
-async def verify(visit: Visit) -> object:
+async def verify(context: CommandContext) -> object:
     """Read all of a backup: hashes, databases and their invariants."""
-    server, destination = visit.server, _destination(visit)
-    visit.will(f"read all of {destination}")
+    server, destination = context.server, _destination(context)
+    context.will(f"read all of {destination}")
 
     def work(job: Job) -> dict[str, object]:
         from lanying.storage.check import check
 
         return dict(check(destination, _Progress(job))._asdict())
 
-    job = server.jobs.start(visit.who, f"verify {destination}", work)
-    return job.row() if visit.flag("background") else await server.jobs.follow(job, visit.progress)
+    job = server.jobs.start(context.who, f"verify {destination}", work)
+    return job.row() if context.flag("background") else await server.jobs.follow(job, context.progress)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from lanying.admin.context import CommandContext
 from lanying.admin.jobs import Job
-from lanying.admin.visit import Visit
 from lanying.base.limits import HEARTBEAT_INTERVAL_S
 from lanying.bus.messages import Compact
 from lanying.cluster.runtime import shard_name
@@ -13,11 +13,11 @@ from lanying.supervisor import control
 from lanying.supervisor.requests import StatusRequest
 
 
-async def compact(visit: Visit) -> object:
+async def compact(context: CommandContext) -> object:
     """Rewrite the databases of all shards, one after the other; the server goes on."""
-    server, shards = visit.server, visit.server.map.shards
-    visit.will(f"rewrite the databases of {shards} shards: reads and writes go on, the disk is busy meanwhile")
-    before = await _disk_bytes(visit)
+    server, shards = context.server, context.server.map.shards
+    context.will(f"rewrite the databases of {shards} shards: reads and writes go on, the disk is busy meanwhile")
+    before = await _disk_bytes(context)
 
     def work(job: Job) -> None:
         for shard in range(shards):
@@ -29,11 +29,11 @@ async def compact(visit: Visit) -> object:
                 time.sleep(HEARTBEAT_INTERVAL_S / 2)
             job.tell(shard + 1, shards, f"compacted {shard_name(shard)}")
 
-    job = server.jobs.start(visit.who, "compact", work)
-    if visit.flag("background"):
+    job = server.jobs.start(context.who, "compact", work)
+    if context.flag("background"):
         return job.row()
-    await server.jobs.follow(job, visit.progress)
-    return {"before_bytes": before, "after_bytes": await _disk_bytes(visit)}
+    await server.jobs.follow(job, context.progress)
+    return {"before_bytes": before, "after_bytes": await _disk_bytes(context)}
 
 
 def _compacting(status: dict[str, object], name: str) -> bool:
@@ -42,6 +42,6 @@ def _compacting(status: dict[str, object], name: str) -> bool:
     return any(row["name"] == name and row["figures"].get("compacting") for row in processes)
 
 
-async def _disk_bytes(visit: Visit) -> int:
-    found = await visit.server.control(StatusRequest())
+async def _disk_bytes(context: CommandContext) -> int:
+    found = await context.server.control(StatusRequest())
     return int(sum(row["figures"].get("disk_bytes", 0) for row in found["processes"]))

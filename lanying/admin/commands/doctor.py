@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lanying.admin.visit import Visit
+from lanying.admin.context import CommandContext
 from lanying.base import limits
 from lanying.base.figures import of_row
 from lanying.cluster.runtime import PUSH
@@ -319,9 +319,9 @@ def measure_flushes(directory: Path, times: int = FLUSHES) -> list[float]:
         file.unlink()
 
 
-async def doctor(visit: Visit) -> object:
+async def doctor(context: CommandContext) -> object:
     """Every check, the worst first."""
-    server = visit.server
+    server = context.server
     status = await server.control(StatusRequest())
     flushes = await asyncio.to_thread(measure_flushes, server.data)
     patient = Patient(Path("/"), server.config, server.data, status, flushes, server.now_ms() / 1000)

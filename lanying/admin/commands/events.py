@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+from lanying.admin.context import CommandContext
 from lanying.admin.messages import Event
-from lanying.admin.visit import Visit
 
 
-async def events(visit: Visit) -> AsyncIterator[dict[str, Any]]:
+async def events(context: CommandContext) -> AsyncIterator[dict[str, Any]]:
     """Events as they come, of all topics or one; a console that does not read loses the newest."""
-    only = visit.text("topic")
-    with visit.server.followers.queue(Event) as queue:
+    only = context.text("topic")
+    with context.server.followers.queue(Event) as queue:
         while True:
             event = await queue.get()
             if only in ("", event.topic):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lanying.admin.context import CommandContext, ResultPage
 from lanying.admin.errors import CommandError
-from lanying.admin.visit import Page, Visit
 from lanying.base.ids import typed_id
 from lanying.bus.messages import (
     BanGroup,
@@ -38,37 +38,37 @@ def shown(info: GroupInfo) -> dict[str, Any]:
     }
 
 
-async def _group(visit: Visit) -> GroupInfo:
-    app, text = visit.server.app(visit.text("app")), visit.text("group")
+async def _group(context: CommandContext) -> GroupInfo:
+    app, text = context.server.app(context.text("app")), context.text("group")
     gid = typed_id(text)
-    found = await visit.server.ask(gid, GetGroups(0, app.app_id, [gid])) if gid else []
+    found = await context.server.ask(gid, GetGroups(0, app.app_id, [gid])) if gid else []
     if not found:
         raise CommandError(20001, f"there is no group {text} in app {app.app_id}; `groups list` shows them")
     return found[0].info
 
 
-async def list_all(visit: Visit) -> object:
+async def list_all(context: CommandContext) -> object:
     """Groups of an app, page by page, by shard and id."""
-    server, app = visit.server, visit.server.app(visit.text("app"))
-    shard, after = (int(part) for part in (visit.cursor or "0:0").split(":"))
+    server, app = context.server, context.server.app(context.text("app"))
+    shard, after = (int(part) for part in (context.cursor or "0:0").split(":"))
     rows: list[dict[str, Any]] = []
-    while shard < server.map.shards and len(rows) < visit.limit:
-        page = await server.ask_shard(shard, ListGroups(app.app_id, after, visit.limit - len(rows)))
+    while shard < server.map.shards and len(rows) < context.limit:
+        page = await server.ask_shard(shard, ListGroups(app.app_id, after, context.limit - len(rows)))
         rows += map(shown, page.groups)
         shard, after = (shard, page.next) if page.next else (shard + 1, 0)
-    return Page(rows, f"{shard}:{after}" if shard < server.map.shards else "")
+    return ResultPage(rows, f"{shard}:{after}" if shard < server.map.shards else "")
 
 
-async def show(visit: Visit) -> object:
+async def show(context: CommandContext) -> object:
     """A group and its settings."""
-    return shown(await _group(visit))
+    return shown(await _group(context))
 
 
-async def members(visit: Visit) -> object:
+async def members(context: CommandContext) -> object:
     """Members of a group, page by page."""
-    info = await _group(visit)
-    request = ListMembers(info.gid, info.owner, info.app, ADMIN_RIGHTS, int(visit.cursor or 0), visit.limit)
-    page = await visit.server.ask(info.gid, request)
+    info = await _group(context)
+    request = ListMembers(info.gid, info.owner, info.app, ADMIN_RIGHTS, int(context.cursor or 0), context.limit)
+    page = await context.server.ask(info.gid, request)
     rows = [
         {
             "uid": row.uid,
@@ -78,35 +78,35 @@ async def members(visit: Visit) -> object:
         }
         for row in page.rows
     ]
-    return Page(rows, str(page.rows[-1].uid) if len(page.rows) == visit.limit else "")
+    return ResultPage(rows, str(page.rows[-1].uid) if len(page.rows) == context.limit else "")
 
 
-async def mute(visit: Visit) -> object:
+async def mute(context: CommandContext) -> object:
     """Only admins of the group may write for some minutes."""
-    info, minutes = await _group(visit), visit.number("minutes", -1)
-    visit.will(
+    info, minutes = await _group(context), context.number("minutes", -1)
+    context.will(
         f"let only admins write in {info.name} ({info.gid}) "
         + (f"for {minutes} minutes" if minutes >= 0 else "for ever")
     )
-    until = await visit.server.ask(info.gid, BanGroup(info.gid, info.owner, info.app, ADMIN_RIGHTS, minutes))
+    until = await context.server.ask(info.gid, BanGroup(info.gid, info.owner, info.app, ADMIN_RIGHTS, minutes))
     return {"gid": info.gid, "muted_until_ms": until}
 
 
-async def unmute(visit: Visit) -> object:
+async def unmute(context: CommandContext) -> object:
     """Everybody may write again."""
-    info = await _group(visit)
-    visit.will(f"let everybody write in {info.name} ({info.gid})")
-    await visit.server.ask(info.gid, BanGroup(info.gid, info.owner, info.app, ADMIN_RIGHTS, 0))
+    info = await _group(context)
+    context.will(f"let everybody write in {info.name} ({info.gid})")
+    await context.server.ask(info.gid, BanGroup(info.gid, info.owner, info.app, ADMIN_RIGHTS, 0))
     return f"everybody may write in {info.name} ({info.gid})"
 
 
-async def kick(visit: Visit) -> object:
+async def kick(context: CommandContext) -> object:
     """Remove members from a group."""
-    info = await _group(visit)
-    users = [await visit.server.user(visit.server.app(info.app), who) for who in visit.many("users")]
-    visit.will(f"remove {', '.join(user.username for user in users)} from {info.name} ({info.gid})")
+    info = await _group(context)
+    users = [await context.server.user(context.server.app(info.app), who) for who in context.many("users")]
+    context.will(f"remove {', '.join(user.username for user in users)} from {info.name} ({info.gid})")
     request = KickMembers(info.gid, info.owner, info.app, ADMIN_RIGHTS, [user.uid for user in users])
-    found = await visit.server.ask(info.gid, request)
+    found = await context.server.ask(info.gid, request)
     owner = "owns the group: let them hand it over first, or `groups destroy` it"
     return [
         {"uid": row.id, "removed": row.refusal is None, "reason": owner if row.id == info.owner else row.reason}
@@ -114,9 +114,9 @@ async def kick(visit: Visit) -> object:
     ]
 
 
-async def destroy(visit: Visit) -> object:
+async def destroy(context: CommandContext) -> object:
     """End a group for all its members."""
-    info = await _group(visit)
-    visit.will(f"destroy the group {info.name} ({info.gid}) of {info.count} members, for good")
-    await visit.server.ask(info.gid, DestroyGroup(info.gid, info.owner, info.app, ADMIN_RIGHTS))
+    info = await _group(context)
+    context.will(f"destroy the group {info.name} ({info.gid}) of {info.count} members, for good")
+    await context.server.ask(info.gid, DestroyGroup(info.gid, info.owner, info.app, ADMIN_RIGHTS))
     return f"{info.name} ({info.gid}) is destroyed"

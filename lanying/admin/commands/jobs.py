@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
 from lanying.admin.jobs import RUNNING
-from lanying.admin.visit import Visit
 from lanying.bus.messages import CancelBroadcast, ListBroadcasts
 from lanying.supervisor.move import Move
 
@@ -14,35 +14,35 @@ BROADCAST: Final = "b"
 """Before the number of a broadcast, to tell it from a job's."""
 
 
-async def list_all(visit: Visit) -> list[dict[str, Any]]:
+async def list_all(context: CommandContext) -> list[dict[str, Any]]:
     """Jobs, the latest first; broadcasts are the shards' own work and survive a restart; of moves of slots the last."""
-    last = Move.load(visit.server.data)
-    return [*visit.server.jobs.rows(), *await _broadcasts(visit), *([last.row()] if last is not None else [])]
+    last = Move.load(context.server.data)
+    return [*context.server.jobs.rows(), *await _broadcasts(context), *([last.row()] if last is not None else [])]
 
 
-async def cancel(visit: Visit) -> object:
+async def cancel(context: CommandContext) -> object:
     """End a job as soon as it can stop cleanly."""
-    text = visit.text("job")
+    text = context.text("job")
     if text.startswith(BROADCAST) and text[1:].isdecimal():
-        visit.will(f"stop broadcast {text[1:]}: who has it keeps it")
-        stopped, silent = await visit.server.ask_all(CancelBroadcast(int(text[1:])))
+        context.will(f"stop broadcast {text[1:]}: who has it keeps it")
+        stopped, silent = await context.server.ask_all(CancelBroadcast(int(text[1:])))
         if silent:
             names = ", ".join(f"shard-{shard}" for shard in silent)
             raise CommandError(503, f"{names} did not answer and may go on with {text}: cancel it again")
         if not any(stopped.values()):
             raise CommandError(404, f"no broadcast {text} is running; `jobs list` shows them")
         return f"broadcast {text[1:]} is stopped"
-    job = visit.server.jobs.get(int(text) if text.isdecimal() else 0)
+    job = context.server.jobs.get(int(text) if text.isdecimal() else 0)
     if job.state != "running":
         raise CommandError(10010, f"job {job.id} has ended: {job.state}")
-    visit.will(f"cancel job {job.id}: {job.title}")
+    context.will(f"cancel job {job.id}: {job.title}")
     job.stop.set()
     return f"job {job.id} ends as soon as it can"
 
 
-async def _broadcasts(visit: Visit) -> list[dict[str, Any]]:
+async def _broadcasts(context: CommandContext) -> list[dict[str, Any]]:
     """The shards' parts of each broadcast as one row; a row for each shard that does not answer."""
-    answers, silent = await visit.server.ask_all(ListBroadcasts())
+    answers, silent = await context.server.ask_all(ListBroadcasts())
     rows: dict[int, dict[str, Any]] = {}
     for part in [one for parts in answers.values() for one in parts]:
         what = f"broadcast in {part.app}"

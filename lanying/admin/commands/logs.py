@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import lanying
+from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
-from lanying.admin.visit import Visit
 from lanying.base import limits, watched
 from lanying.base.clock import monotonic
 from lanying.base.logs import LEVELS
@@ -24,14 +24,14 @@ RENEW_S = 30.0
 OURS: Final = Path(lanying.__file__).parent
 
 
-async def tail(visit: Visit) -> AsyncIterator[dict[str, Any]]:
+async def tail(context: CommandContext) -> AsyncIterator[dict[str, Any]]:
     """Log lines of all processes as they are written; ``--process``, ``--level`` and ``--user`` narrow it down."""
-    server = visit.server
-    least = LEVELS.index(visit.text("level", "debug"))
-    only, user = visit.text("process"), visit.text("user")
+    server = context.server
+    least = LEVELS.index(context.text("level", "debug"))
+    only, user = context.text("process"), context.text("user")
     if user:
-        user = f"uid={(await server.user(server.app(visit.text('app')), user)).uid}"
-    names = await _processes(visit)
+        user = f"uid={(await server.user(server.app(context.text('app')), user)).uid}"
+    names = await _processes(context)
     with server.followers.queue(LogLine) as lines:
         while True:
             for name in names:
@@ -56,17 +56,17 @@ async def tail(visit: Visit) -> AsyncIterator[dict[str, Any]]:
                 continue
 
 
-async def level(visit: Visit) -> object:
+async def level(context: CommandContext) -> object:
     """Set how much is logged, of everything or one module, in all processes or one, until they start again; about one user for a while."""
-    module, wanted = visit.text("module"), visit.text("level")
-    chosen = await _processes(visit)
-    if visit.text("user"):
-        return await _level_of_user(visit, wanted, chosen)
+    module, wanted = context.text("module"), context.text("level")
+    chosen = await _processes(context)
+    if context.text("user"):
+        return await _level_of_user(context, wanted, chosen)
     if module:
         _check_module(module)
-    visit.will(f"log {module or 'everything'} at level {wanted} in {', '.join(chosen)}")
+    context.will(f"log {module or 'everything'} at level {wanted} in {', '.join(chosen)}")
     for name in chosen:
-        visit.server.send(name, LogControl(module, wanted))
+        context.server.send(name, LogControl(module, wanted))
     return {"module": module or "(all)", "level": wanted, "processes": chosen}
 
 
@@ -86,13 +86,13 @@ def _check_module(module: str) -> None:
         raise CommandError(404, f"no process has a module {module}; there are: {near}")
 
 
-async def _level_of_user(visit: Visit, wanted: str, chosen: list[str]) -> object:
-    server, minutes, most = visit.server, visit.number("minutes"), int(limits.WATCH_S / 60)
-    if visit.text("module"):
+async def _level_of_user(context: CommandContext, wanted: str, chosen: list[str]) -> object:
+    server, minutes, most = context.server, context.number("minutes"), int(limits.WATCH_S / 60)
+    if context.text("module"):
         raise CommandError(10002, "--user and --module exclude each other: one is about a user, the other about code")
     if not 0 <= minutes <= most:
         raise CommandError(10002, f"--minutes is 1 to {most}, or 0 to end it")
-    info = await server.user(server.app(visit.text("app")), visit.text("user"))
+    info = await server.user(server.app(context.text("app")), context.text("user"))
     watched.active(monotonic())
     if minutes and info.uid not in watched.users and len(watched.users) >= limits.WATCHED_USERS:
         others = ", ".join(map(str, watched.users))
@@ -100,17 +100,17 @@ async def _level_of_user(visit: Visit, wanted: str, chosen: list[str]) -> object
             10010, f"{limits.WATCHED_USERS} users have a level already ({others}): end one with --minutes 0"
         )
     how = f"for {minutes} minutes" if minutes else "no more"
-    visit.will(f"log lines about {info.username} ({info.uid}) at level {wanted} {how} in {', '.join(chosen)}")
+    context.will(f"log lines about {info.username} ({info.uid}) at level {wanted} {how} in {', '.join(chosen)}")
     watched.watch(info.uid, wanted, minutes * 60, monotonic())  # ours is the list of all who have one
     for name in chosen:
         server.send(name, LogControl(level=wanted, uid=info.uid, watch_s=minutes * 60))
     return {"uid": info.uid, "level": wanted, "minutes": minutes, "processes": chosen}
 
 
-async def _processes(visit: Visit) -> list[str]:
+async def _processes(context: CommandContext) -> list[str]:
     """The process that was named, or all. :raises CommandError: there is none of that name"""
-    names = [row["name"] for row in (await visit.server.control(StatusRequest()))["processes"]]
-    only = visit.text("process")
+    names = [row["name"] for row in (await context.server.control(StatusRequest()))["processes"]]
+    only = context.text("process")
     if only and only not in names:
         raise CommandError(404, f"there is no process {only}; there are: {', '.join(names)}")
     return [only] if only else names

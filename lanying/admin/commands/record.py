@@ -6,16 +6,16 @@ import asyncio
 from itertools import islice
 
 from lanying.admin import audit
+from lanying.admin.context import CommandContext, ResultPage
 from lanying.admin.errors import CommandError
-from lanying.admin.visit import Page, Visit
 
 
-async def list_all(visit: Visit) -> object:
+async def list_all(context: CommandContext) -> object:
     """Entries from the first on, page by page."""
-    path, start = visit.server.data / "audit.log", int(visit.cursor or 0)
+    path, start = context.server.data / "audit.log", int(context.cursor or 0)
 
     def page() -> list[dict[str, object]]:
-        found = islice(audit.read(path), start, start + visit.limit)
+        found = islice(audit.read(path), start, start + context.limit)
         return [
             {
                 "line": number,
@@ -30,13 +30,13 @@ async def list_all(visit: Visit) -> object:
         ]
 
     rows = await asyncio.to_thread(page)
-    return Page(rows, str(start + len(rows)) if len(rows) == visit.limit else "")
+    return ResultPage(rows, str(start + len(rows)) if len(rows) == context.limit else "")
 
 
-async def verify(visit: Visit) -> object:
+async def verify(context: CommandContext) -> object:
     """Is the chain of hashes whole?"""
-    log = visit.server.audit
-    good, last, wrong = await asyncio.to_thread(audit.verify, visit.server.data / "audit.log", log.last)
+    log = context.server.audit
+    good, last, wrong = await asyncio.to_thread(audit.verify, context.server.data / "audit.log", log.last)
     if wrong:
         raise CommandError(500, f"{good} entries are good, then: {wrong}")
     return {"entries": good, "last_hash": last, "whole": True}

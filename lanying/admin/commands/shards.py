@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from lanying.admin.commands import jobs
+from lanying.admin.context import AfterRestart, CommandContext
 from lanying.admin.errors import CommandError
 from lanying.admin.jobs import RUNNING
 from lanying.admin.server import Server
-from lanying.admin.visit import Later, Visit
 from lanying.base.errors import ReshardError
 from lanying.base.ids import SLOTS
 from lanying.cluster.runtime import shard_name
@@ -27,11 +27,11 @@ RESTART_S: Final = 60.0
 POLL_S: Final = 0.1
 
 
-async def list_all(visit: Visit) -> object:
+async def list_all(context: CommandContext) -> object:
     """Every shard with its slots, sessions, memory, disk and what it owes others."""
-    found = await visit.server.control(StatusRequest())
+    found = await context.server.control(StatusRequest())
     await asyncio.to_thread(report.measure, found["processes"])
-    slots = visit.server.map.slots
+    slots = context.server.map.slots
     rows = []
     for row in found["processes"]:
         if not row["name"].startswith("shard-"):
@@ -54,48 +54,48 @@ async def list_all(visit: Visit) -> object:
     return rows
 
 
-async def restart(visit: Visit) -> object:
+async def restart(context: CommandContext) -> object:
     """Drain a shard and start it again: its clients connect again by themselves."""
-    name = _name(visit)
-    before = _row(await visit.server.control(StatusRequest()), name)
-    visit.will(f"restart {name}: {int(before['figures'].get('sessions', 0))} clients connect again, nothing is lost")
-    await visit.server.control(RestartRequest(name))
-    visit.progress(0, 0, f"{name} drains and starts")
+    name = _name(context)
+    before = _row(await context.server.control(StatusRequest()), name)
+    context.will(f"restart {name}: {int(before['figures'].get('sessions', 0))} clients connect again, nothing is lost")
+    await context.server.control(RestartRequest(name))
+    context.progress(0, 0, f"{name} drains and starts")
     async with asyncio.timeout(RESTART_S):
         while True:
-            row = _row(await visit.server.control(StatusRequest()), name)
+            row = _row(await context.server.control(StatusRequest()), name)
             if row["restarts"] > before["restarts"] and row["state"] == "ready":
                 return {"shard": name, "pid": row["pid"], "restarts": row["restarts"]}
             await asyncio.sleep(POLL_S)
 
 
-async def move(visit: Visit) -> object:
+async def move(context: CommandContext) -> object:
     """Another number of shards, or some slots to a shard."""
-    given = visit.arguments
+    given = context.arguments
     if "shards" in given:
         title = f"move to {given['shards']} shard{'' if given['shards'] == 1 else 's'}"
     else:
-        title = f"move slots {visit.text('slots')[:40]} to shard {visit.text('to')}"
+        title = f"move slots {context.text('slots')[:40]} to shard {context.text('to')}"
 
     def choose(now: ShardMap) -> ShardMap | None:
         return wanted_map(now, given.get("shards"), given.get("slots"), given.get("to"))
 
-    plan = await _plan(visit, "shards move", title, choose)
-    visit.will(plan.would)
-    return await _begin(visit, plan)
+    plan = await _plan(context, "shards move", title, choose)
+    context.will(plan.would)
+    return await _begin(context, plan)
 
 
-async def drain(visit: Visit) -> object:
+async def drain(context: CommandContext) -> object:
     """All slots of a shard to the others."""
-    shard = visit.number("shard")
-    plan = await _plan(visit, "shards drain", f"drain shard {shard}", lambda now: now.drained(shard))
-    visit.will(plan.would)
-    return await _begin(visit, plan)
+    shard = context.number("shard")
+    plan = await _plan(context, "shards drain", f"drain shard {shard}", lambda now: now.drained(shard))
+    context.will(plan.would)
+    return await _begin(context, plan)
 
 
-async def outcome(visit: Visit) -> object:
+async def outcome(context: CommandContext) -> object:
     """How the last move ended. :raises CommandError: not well; 503: not yet"""
-    last = Move.load(visit.server.data)
+    last = Move.load(context.server.data)
     if last is None:
         raise CommandError(404, "no slots were moved by `shards move` or `shards drain` here")
     if not last.ended or not last.back_ms:
@@ -108,7 +108,7 @@ async def outcome(visit: Visit) -> object:
         "result": last.text,
         "moving_seconds": (last.ended_ms - last.began_ms) / 1000,
         "away_seconds": (last.back_ms - last.asked_ms) / 1000,
-        "shard_map_version": visit.server.map.version,
+        "shard_map_version": context.server.map.version,
     }
 
 
@@ -138,9 +138,11 @@ class _Plan(NamedTuple):
     would: str
 
 
-async def _plan(visit: Visit, command: str, title: str, choose: Callable[[ShardMap], ShardMap | None]) -> _Plan:
+async def _plan(
+    context: CommandContext, command: str, title: str, choose: Callable[[ShardMap], ShardMap | None]
+) -> _Plan:
     """:raises CommandError: it would not come to its end"""
-    server, now = visit.server, visit.server.map
+    server, now = context.server, context.server.map
     try:
         wanted = choose(now)
     except ReshardError as error:
@@ -150,10 +152,10 @@ async def _plan(visit: Visit, command: str, title: str, choose: Callable[[ShardM
     moving = now.differences(wanted)
     if (wanted.shards, wanted.slots) == (now.shards, now.slots):
         raise CommandError(10010, f"every slot is there already, on {now.shards} shards")
-    sessions = await _need_quiet(visit)
+    sessions = await _need_quiet(context)
     size = await asyncio.to_thread(_need_room, server)
     seconds, measured = estimate(Move.load(server.data), size)
-    asked = Move(title, visit.who, command, wanted.shards, wanted.slots, moving, size, server.now_ms())
+    asked = Move(title, context.who, command, wanted.shards, wanted.slots, moving, size, server.now_ms())
     try:
         await server.control(MoveRequest(asked, dry=True))
     except CommandError as error:
@@ -166,19 +168,19 @@ async def _plan(visit: Visit, command: str, title: str, choose: Callable[[ShardM
     return _Plan(asked, seconds, would)
 
 
-async def _begin(visit: Visit, plan: _Plan) -> Later:
-    await visit.server.control(MoveRequest(plan.asked, dry=False))
-    return Later("shards outcome", plan.asked.title, plan.seconds)
+async def _begin(context: CommandContext, plan: _Plan) -> AfterRestart:
+    await context.server.control(MoveRequest(plan.asked, dry=False))
+    return AfterRestart("shards outcome", plan.asked.title, plan.seconds)
 
 
-async def _need_quiet(visit: Visit) -> int:
+async def _need_quiet(context: CommandContext) -> int:
     """Nothing runs that a move would cut off or wait for; the number of sessions. :raises CommandError: something does"""
-    for row in await jobs.list_all(visit):
+    for row in await jobs.list_all(context):
         if row["state"] == RUNNING:
             raise CommandError(
                 10010, f"{row['what']} is running; wait for it, or end it with `jobs cancel {row['job']}`"
             )
-    status = await visit.server.control(StatusRequest())
+    status = await context.server.control(StatusRequest())
     if any(row["figures"].get("cold_missing") for row in status["processes"]):
         raise CommandError(
             10010, "the disk of the cold stores is not there (storage.cold_path): mount it, it has to move too"
@@ -195,10 +197,10 @@ def _need_room(server: Server) -> int:
         raise CommandError(10010, str(error)) from error
 
 
-def _name(visit: Visit) -> str:
-    index = visit.number("shard")
-    if not 0 <= index < visit.server.map.shards:
-        raise CommandError(404, f"there is no shard {index}; there are 0 to {visit.server.map.shards - 1}")
+def _name(context: CommandContext) -> str:
+    index = context.number("shard")
+    if not 0 <= index < context.server.map.shards:
+        raise CommandError(404, f"there is no shard {index}; there are 0 to {context.server.map.shards - 1}")
     return shard_name(index)
 
 

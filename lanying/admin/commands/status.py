@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from lanying.admin.visit import Visit
+from lanying.admin.context import CommandContext
 from lanying.supervisor import report
 from lanying.supervisor.requests import StatusRequest
 
 
-async def status(visit: Visit) -> object:
+async def status(context: CommandContext) -> object:
     """Every process with its state, CPU, memory and figures."""
-    found = await visit.server.control(StatusRequest())
+    found = await context.server.control(StatusRequest())
     await asyncio.to_thread(report.measure, found["processes"])
     return found

@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lanying.admin.visit import Visit
+from lanying.admin.context import CommandContext
 from lanying.base.clock import monotonic
 from lanying.base.figures import Figure, of_row, totals
 from lanying.base.histogram import quantile
@@ -49,13 +49,13 @@ HEADINGS: Final = (
 T = TypeVar("T")
 
 
-async def top(visit: Visit) -> AsyncIterator[dict[str, Any]]:
+async def top(context: CommandContext) -> AsyncIterator[dict[str, Any]]:
     """A sample every two seconds: per process CPU, memory, sessions, ``per_s`` of its counters, ``latency_ms`` and what it owes;
     besides who reads slowly and what took long lately.
     """
     before: deque[tuple[float, dict[str, list[Figure]]]] = deque(maxlen=WINDOW)
     while True:
-        found = await visit.server.control(StatusRequest())
+        found = await context.server.control(StatusRequest())
         rows = found["processes"]
         await asyncio.to_thread(report.measure, rows)
         now = monotonic()
@@ -63,9 +63,9 @@ async def top(visit: Visit) -> AsyncIterator[dict[str, Any]]:
         for row in rows:
             row |= compared(of_row(row), old.get(row["name"], []), now - at)
         before.append((now, {row["name"]: of_row(row) for row in rows}))
-        readers, slow = await asyncio.gather(_all(visit, ListSlowReaders(SHOWN)), _all(visit, ListSlow()))
+        readers, slow = await asyncio.gather(_all(context, ListSlowReaders(SHOWN)), _all(context, ListSlow()))
         yield found | {
-            "time_ms": visit.server.now_ms(),
+            "time_ms": context.server.now_ms(),
             "slow_readers": [
                 {"uid": one.uid, "device_sn": one.sn, "unsent_bytes": one.unsent}
                 for one in sorted(readers, key=lambda one: -one.unsent)[:SHOWN]
@@ -78,9 +78,9 @@ async def top(visit: Visit) -> AsyncIterator[dict[str, Any]]:
         await asyncio.sleep(TOP_S)
 
 
-async def _all(visit: Visit, request: Request[list[T]]) -> list[T]:
+async def _all(context: CommandContext, request: Request[list[T]]) -> list[T]:
     """What the shards answer, those that are up."""
-    answers, _ = await visit.server.ask_all(request)
+    answers, _ = await context.server.ask_all(request)
     return list(chain(*answers.values()))
 
 

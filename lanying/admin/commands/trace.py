@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from lanying.admin.visit import Visit
+from lanying.admin.context import CommandContext
 from lanying.bus.messages import ListSlow, Traced, TraceUser
 from lanying.cluster.runtime import ADMIN
 
 RENEW_S = 30.0
 
 
-async def trace(visit: Visit) -> AsyncIterator[dict[str, Any]]:
+async def trace(context: CommandContext) -> AsyncIterator[dict[str, Any]]:
     """Frames of a user's devices: kind, ids and size; never what people wrote."""
-    server = visit.server
-    info = await server.user(server.app(visit.text("app")), visit.text("user"))
+    server = context.server
+    info = await server.user(server.app(context.text("app")), context.text("user"))
     with server.followers.queue(Traced) as frames:
         try:
             while True:
@@ -40,9 +40,9 @@ async def trace(visit: Visit) -> AsyncIterator[dict[str, Any]]:
                 await asyncio.shield(server.ask(info.uid, TraceUser(info.uid, 0, ADMIN)))
 
 
-async def slowlog(visit: Visit) -> object:
+async def slowlog(context: CommandContext) -> object:
     """Turns, flushes and wake-ups of shards that took longer than 0.1 s, the latest last."""
-    found, silent = await visit.server.ask_all(ListSlow())
+    found, silent = await context.server.ask_all(ListSlow())
     rows: list[dict[str, Any]] = [
         {
             "time_ms": slow.time_ms,
@@ -55,5 +55,5 @@ async def slowlog(visit: Visit) -> object:
         for slow in entries
     ]
     unknown = {"what": "does not answer", "milliseconds": None, "detail": "what it has is missing here"}
-    rows += [{"time_ms": visit.server.now_ms(), "shard": shard, **unknown} for shard in silent]
-    return sorted(rows, key=lambda row: row["time_ms"])[-visit.limit :]
+    rows += [{"time_ms": context.server.now_ms(), "shard": shard, **unknown} for shard in silent]
+    return sorted(rows, key=lambda row: row["time_ms"])[-context.limit :]

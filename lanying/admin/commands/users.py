@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from lanying.admin.context import CommandContext, ResultPage
 from lanying.admin.errors import CommandError
-from lanying.admin.visit import Page, Visit
 from lanying.base.names import compared
 from lanying.bus.messages import (
     STATE_BANNED,
@@ -46,59 +46,59 @@ def shown(info: AccountInfo) -> dict[str, Any]:
     }
 
 
-async def _user(visit: Visit) -> AccountInfo:
-    return await visit.server.user(visit.server.app(visit.text("app")), visit.text("user"))
+async def _user(context: CommandContext) -> AccountInfo:
+    return await context.server.user(context.server.app(context.text("app")), context.text("user"))
 
 
-async def create(visit: Visit) -> object:
+async def create(context: CommandContext) -> object:
     """Create an account."""
-    server, name = visit.server, visit.text("username")
-    app = server.app(visit.text("app"))
-    password = visit.text("password")
+    server, name = context.server, context.text("username")
+    app = server.app(context.text("app"))
+    password = context.text("password")
     server.passwords.check_new(password)
-    visit.will(f"create the user {name} in app {app.app_id}")
+    context.will(f"create the user {name} in app {app.app_id}")
     request = ClaimAccount(app.app_id, name, await server.passwords.hash(password))
     uid = await ask_name(server.shards, app.app_id, name, request)
     return {"uid": uid, "username": name, "app": app.app_id}
 
 
-async def show(visit: Visit) -> object:
+async def show(context: CommandContext) -> object:
     """A user with their devices."""
-    info = await _user(visit)
+    info = await _user(context)
     gone = info.state == STATE_DELETED
-    devices = [] if gone else await visit.server.ask(info.uid, ListDevices(info.uid))
+    devices = [] if gone else await context.server.ask(info.uid, ListDevices(info.uid))
     return shown(info) | {"devices": len(devices), "online": sum(device.online for device in devices)}
 
 
-async def list_all(visit: Visit) -> object:
+async def list_all(context: CommandContext) -> object:
     """Users of an app, page by page, by shard and id; with ``text`` those whose name or nickname contains it."""
-    server, app, wanted = visit.server, visit.server.app(visit.text("app")), compared(visit.text("text"))
-    shard, after = (int(part) for part in (visit.cursor or "0:0").split(":"))
+    server, app, wanted = context.server, context.server.app(context.text("app")), compared(context.text("text"))
+    shard, after = (int(part) for part in (context.cursor or "0:0").split(":"))
     rows: list[dict[str, Any]] = []
     for _ in range(PAGES_LOOKED_AT):
-        if shard >= server.map.shards or len(rows) >= visit.limit:
+        if shard >= server.map.shards or len(rows) >= context.limit:
             break
-        page = await server.ask_shard(shard, ListAccounts(app.app_id, after, 0, visit.limit - len(rows)))
+        page = await server.ask_shard(shard, ListAccounts(app.app_id, after, 0, context.limit - len(rows)))
         rows += [
             shown(info)
             for info in page.accounts
             if wanted in compared(info.username) or wanted in compared(info.nick_name)
         ]
         shard, after = (shard + 1, 0) if page.end else (shard, page.last)
-    return Page(rows, f"{shard}:{after}" if shard < server.map.shards else "")
+    return ResultPage(rows, f"{shard}:{after}" if shard < server.map.shards else "")
 
 
-async def sessions(visit: Visit) -> object:
+async def sessions(context: CommandContext) -> object:
     """Devices of a user that are connected now."""
-    rows = await devices(visit)
+    rows = await devices(context)
     assert isinstance(rows, list)
     return [row for row in rows if row["online"]]
 
 
-async def devices(visit: Visit) -> object:
+async def devices(context: CommandContext) -> object:
     """Devices of a user, online ones first."""
-    info = await _user(visit)
-    rows = await visit.server.ask(info.uid, ListDevices(info.uid))
+    info = await _user(context)
+    rows = await context.server.ask(info.uid, ListDevices(info.uid))
     return [
         {
             "device_sn": row.device_sn,
@@ -111,12 +111,12 @@ async def devices(visit: Visit) -> object:
     ]
 
 
-async def set_password(visit: Visit) -> object:
+async def set_password(context: CommandContext) -> object:
     """Give a user a new password; their devices are logged out."""
-    server, info = visit.server, await _user(visit)
-    password = visit.text("password")
+    server, info = context.server, await _user(context)
+    password = context.text("password")
     server.passwords.check_new(password)
-    visit.will(f"give {info.username} ({info.uid}) a new password and log all their devices out")
+    context.will(f"give {info.username} ({info.uid}) a new password and log all their devices out")
     old = await server.ask(info.uid, GetCredentials(info.app, info.uid))
     await server.ask(
         info.uid,
@@ -125,26 +125,26 @@ async def set_password(visit: Visit) -> object:
     return f"{info.username} has a new password"
 
 
-async def kick(visit: Visit) -> object:
+async def kick(context: CommandContext) -> object:
     """Log a user's devices out: one, or all with their tokens."""
-    info = await _user(visit)
-    sn = visit.number("device")
-    if sn and sn not in [row.device_sn for row in await visit.server.ask(info.uid, ListDevices(info.uid))]:
+    info = await _user(context)
+    sn = context.number("device")
+    if sn and sn not in [row.device_sn for row in await context.server.ask(info.uid, ListDevices(info.uid))]:
         raise CommandError(404, f"{info.username} ({info.uid}) has no device {sn}; `users devices` lists them")
-    visit.will(f"log {f'device {sn}' if sn else 'all devices'} of {info.username} ({info.uid}) out")
-    closed = await visit.server.ask(info.uid, Kick(info.uid, sn, UserNotice.KICKED_BY_OTHER_DEVICE))
+    context.will(f"log {f'device {sn}' if sn else 'all devices'} of {info.username} ({info.uid}) out")
+    closed = await context.server.ask(info.uid, Kick(info.uid, sn, UserNotice.KICKED_BY_OTHER_DEVICE))
     return {"uid": info.uid, "sessions_closed": closed}
 
 
 def changes_state(state: int, verb: str, means: str) -> Any:
     """The handler of a command that sets an account's state."""
 
-    async def handler(visit: Visit) -> object:
-        info = await _user(visit)
+    async def handler(context: CommandContext) -> object:
+        info = await _user(context)
         if info.state == STATE_DELETED:
             raise CommandError(10010, f"{info.username} ({info.uid}) is deleted, for good: create another account")
-        visit.will(f"{verb} {info.username} ({info.uid}): {means}")
-        await visit.server.ask(info.uid, SetState(info.uid, state))
+        context.will(f"{verb} {info.username} ({info.uid}): {means}")
+        await context.server.ask(info.uid, SetState(info.uid, state))
         return {"uid": info.uid, "username": info.username, "state": STATES[state]}
 
     return handler

@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 
 from lanying.admin.commands import backups
+from lanying.admin.context import CommandContext, Role
 from lanying.admin.errors import CommandError
 from lanying.admin.server import Server
-from lanying.admin.visit import Role, Visit
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import Call, JobInfo, Reply, StartBackup, decode_admin_request
 
@@ -47,6 +47,6 @@ def _start(server: Server, request: StartBackup) -> JobInfo:
         if running.what.startswith(backups.BACKUP):
             return running
     given = {"destination": destination, "address": request.address}
-    job = backups.start(Visit(server, WHO, Role.OPERATE, given), Path(destination))
+    job = backups.start(CommandContext(server, WHO, Role.OPERATE, given), Path(destination))
     server.record(WHO, "backup create", given, "started")
     return JobInfo(**job.row())

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
-from lanying.admin.visit import Visit
 from lanying.base.ids import message_time_ms, typed_id
 from lanying.bus.messages import ExplainMessage, GetReached, MessageTrace, PushTold
 
 
-async def why(visit: Visit) -> object:
+async def why(context: CommandContext) -> object:
     """Every mailbox that has a message, and how far each device there is with it."""
-    server, mid = visit.server, visit.number("message_id")
-    user, group = await _user(visit), _group(visit)
+    server, mid = context.server, context.number("message_id")
+    user, group = await _user(context), _group(context)
     answers, silent = await server.ask_all(ExplainMessage(mid))
     found = {(trace.owner, trace.peer): trace for answer in answers.values() for trace in answer.traces}
     for owner in filter(None, (user, group)):
-        found |= await _look_through(visit, owner)
+        found |= await _look_through(context, owner)
     # Of a 1:1 conversation the other side is known once one is found.
     for owner, peer in list(found):
         if owner != peer and peer and (peer, owner) not in found and server.map.shard_of(peer) not in silent:
@@ -50,26 +50,26 @@ async def why(visit: Visit) -> object:
     }
 
 
-async def _look_through(visit: Visit, owner: int) -> dict[tuple[int, int], MessageTrace]:
+async def _look_through(context: CommandContext, owner: int) -> dict[tuple[int, int], MessageTrace]:
     """All conversations of somebody, a bounded number with every question to their shard."""
     found: dict[tuple[int, int], MessageTrace] = {}
     after = 0
     while True:
-        answer = await visit.server.ask(owner, ExplainMessage(visit.number("message_id"), owner, after=after))
+        answer = await context.server.ask(owner, ExplainMessage(context.number("message_id"), owner, after=after))
         found |= {(trace.owner, trace.peer): trace for trace in answer.traces}
         after = answer.next
         if not after:
             return found
 
 
-async def _user(visit: Visit) -> int:
-    if not visit.text("user"):
+async def _user(context: CommandContext) -> int:
+    if not context.text("user"):
         return 0
-    return (await visit.server.user(visit.server.app(visit.text("app")), visit.text("user"))).uid
+    return (await context.server.user(context.server.app(context.text("app")), context.text("user"))).uid
 
 
-def _group(visit: Visit) -> int:
-    text = visit.text("group")
+def _group(context: CommandContext) -> int:
+    text = context.text("group")
     if text and not typed_id(text):
         raise CommandError(10002, f"--group is a group id, not {text!r}; `groups list` shows them")
     return typed_id(text)

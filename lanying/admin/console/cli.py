@@ -21,8 +21,8 @@ from lanying.admin.commands.table import TABLE
 from lanying.admin.console import contexts, local, render
 from lanying.admin.console.client import Console, Result
 from lanying.admin.console.session import Session, Target
+from lanying.admin.context import Argument, Command, Kind
 from lanying.admin.errors import CommandError
-from lanying.admin.visit import Argument, Command, Kind
 from lanying.base import limits, paths
 from lanying.base.errors import LanyingError
 

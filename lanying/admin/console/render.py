@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lanying.admin.commands import top
-from lanying.admin.visit import Command
+from lanying.admin.context import Command
 from lanying.supervisor import report
 
 

@@ -55,7 +55,7 @@ class Argument:
 
     @property
     def key(self) -> str:
-        """Its name in :attr:`Visit.arguments`."""
+        """Its name in :attr:`CommandContext.arguments`."""
         return self.name.removeprefix("--").replace("-", "_")
 
     @property
@@ -65,7 +65,7 @@ class Argument:
 
 
 @dataclass(slots=True)
-class Page:
+class ResultPage:
     """A result with more behind it."""
 
     rows: list[dict[str, Any]]
@@ -73,7 +73,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class AfterRestart:
     """The result comes after a restart of the server: who asked asks ``command`` for it then, in about ``seconds``.
 
     :ivar text: what goes on meanwhile
@@ -85,7 +85,7 @@ class Later:
 
 
 @dataclass(slots=True)
-class Visit:
+class CommandContext:
     """One asked command.
 
     :ivar who: name of the key, ``local`` on the ipc socket
@@ -128,8 +128,8 @@ class Visit:
             raise WouldDo(what)
 
 
-Handler = Callable[[Visit], Awaitable[object]] | Callable[[Visit], AsyncIterator[dict[str, Any]]]
-"""Answers with a map, a list of maps, a :class:`Page`, a text or :class:`Later`; or, for a stream, yields maps until it is cancelled."""
+Handler = Callable[[CommandContext], Awaitable[object]] | Callable[[CommandContext], AsyncIterator[dict[str, Any]]]
+"""Answers with a map, a list of maps, a :class:`ResultPage`, a text or :class:`AfterRestart`; a stream yields maps until cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Command:
     """A row of the table.
 
     :ivar name: words, for example ``users show``
-    :ivar destructive: the console asks first, showing what :meth:`Visit.will` says
+    :ivar destructive: the console asks first, showing what :meth:`CommandContext.will` says
     :ivar streams: the handler is an asynchronous generator
     :ivar columns: order of a table's columns; others are shown with ``--json`` only
     :ivar judges: a row with the state ``bad`` in its result makes the exit code 1
