@@ -130,7 +130,7 @@ def found_group(url: str, token: str, app_id: str, name: str, members: Sequence[
     if data["count"] != len(members) + 1:
         raise SeedError(
             f"{url}: the group has {data['count']} members instead of {len(members) + 1}; "
-            "raise policy_group_members, or use accounts that need not be asked"
+            "raise policy.group_members, and set accounts.strangers_may_add_to_groups"
         )
     return int(data["group_id"])
 

@@ -59,6 +59,25 @@ DEVICE_RECORDS_PER_USER: Final = 200
 """Remembered devices of one user; the longest unseen is forgotten."""
 SENDS_PER_S: Final = 2000
 """Messages one user may send per second, unless configured; and one group may take."""
+SEND_BYTES_PER_S: Final = 4 * 1024 * 1024
+SEND_BYTES_PER_DAY: Final = 1 << 30
+"""Of one user, unless configured: a second full of large messages, and five million short ones on one day."""
+GROUP_BYTES_PER_S: Final = 256 * 1024 * 1024
+"""Of one group, times its members: what a shard's loop copies into sockets in half a second."""
+SHORT_BYTES: Final = 512
+"""A message up to here counts as one, whatever the number of its copies."""
+USERS_COUNTED: Final = 20_000
+"""Users whose budgets are remembered, of each kind; with more the one used longest ago begins anew."""
+GROUPS_FOUNDED_PER_DAY: Final = 100
+INVITATIONS_PER_DAY: Final = 2000
+FRIEND_REQUESTS_PER_DAY: Final = 100
+"""Of one user, per shard that is asked. What administrators do in a user's name does not count."""
+PROFILES_PER_HOUR: Final = 60
+"""Changes of one profile that friends hear of."""
+REQUEST_NOTICE_MS: Final = 86_400_000
+"""Who asks the same again within a day is listed with what they say now, and nobody is told again."""
+REASON_CHARS: Final = 256
+"""What is said with a request or an invitation."""
 GROUP_RATES: Final = 10_000
 """Groups whose rate is counted at a time; with more the one used longest ago begins anew."""
 MESSAGE_BYTES: Final = 64 * 1024

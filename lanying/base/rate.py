@@ -72,12 +72,12 @@ class RateLimiter:
         """Keys remembered."""
         return len(self._buckets)
 
-    def take(self, key: Hashable, now: float, keep: float = 0.0) -> bool:
-        """Use one token of this key; False: there is none, :meth:`wait_s` says when there will be."""
+    def take(self, key: Hashable, now: float, keep: float = 0.0, tokens: float = 1.0) -> bool:
+        """Use one token of this key, or what something costs; False: there is none, :meth:`wait_s` says when there will be."""
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = Bucket()
-        if not self.rate.take(bucket, now, keep):
+        if not self.rate.take(bucket, now, keep, tokens):
             return False
         self._buckets[key] = bucket
         self._buckets.move_to_end(key)

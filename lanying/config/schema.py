@@ -55,6 +55,8 @@ class Accounts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     open_registration: bool = False
     strangers_may_chat: bool = True
     """False: only friends may send messages to each other."""
+    strangers_may_add_to_groups: bool = False
+    """False: only friends take each other into groups, others are invited and agree."""
     max_users: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Accounts of an app that may log in; 0: any number."""
     token_lifetime_s: Positive = limits.TOKEN_LIFETIME_S
@@ -77,6 +79,8 @@ class Policy(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Largest message; the content of a message and what clients add to it."""
     user_messages_per_s: Positive = limits.SENDS_PER_S
     group_messages_per_s: Positive = limits.SENDS_PER_S
+    user_bytes_per_s: Annotated[int, msgspec.Meta(ge=limits.MAX_MESSAGE_BYTES)] = limits.SEND_BYTES_PER_S
+    user_bytes_per_day: Annotated[int, msgspec.Meta(ge=limits.MAX_MESSAGE_BYTES)] = limits.SEND_BYTES_PER_DAY
     """More are refused with RATE_LIMIT_EXCEEDED."""
     words_file: str = ""
     """A text file of words that messages must not have, one per line; empty: none."""

@@ -21,7 +21,12 @@ from lanying.testing.poll import until
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 40.0
 LOG_TAIL_CHARS = 8000
-CHEAP = {"accounts_argon2_memory_kib": "64", "accounts_argon2_passes": "1", "accounts_open_registration": "true"}
+CHEAP = {
+    "accounts_argon2_memory_kib": "64",
+    "accounts_argon2_passes": "1",
+    "accounts_open_registration": "true",
+    "accounts_strangers_may_add_to_groups": "true",
+}
 CHEAP |= {"accounts_registrations_per_minute": "0", "rest_call_timeout_ms": "5000"}
 """Settings of every test server: anybody may register, hashing a password costs nothing, and a busy machine is no dead shard."""
 COMMAND = (sys.executable, "-m", "lanying.cli")

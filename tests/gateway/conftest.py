@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from lanying.base.tokens import ROLE_ADMIN, ROLE_USER, Identity, issue
@@ -23,6 +24,7 @@ from lanying.testing.simulation import Simulation
 
 APPS = (App("app", "Our School", "11" * 32, admin_epoch=2), App("other", "Another", "22" * 32))
 ACCOUNTS = Accounts(open_registration=True, registrations_per_minute=0, argon2_memory_kib=64, argon2_passes=1)
+ACCOUNTS = msgspec.structs.replace(ACCOUNTS, strangers_may_add_to_groups=True)
 
 
 class LocalShards:

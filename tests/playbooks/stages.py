@@ -50,7 +50,9 @@ class SimulatedStage:
     """Four shards, the memory store, no clock."""
 
     def __init__(self, config: Config | None = None) -> None:
-        accounts = Accounts(open_registration=True, argon2_memory_kib=64, argon2_passes=1)
+        accounts = Accounts(
+            open_registration=True, strangers_may_add_to_groups=True, argon2_memory_kib=64, argon2_passes=1
+        )
         config = config or Config(accounts=accounts)
         self.simulation = Simulation(4, config, now_ms=2_000_000_000_000)
         shards = SimulatedShards(self.simulation)

@@ -9,7 +9,7 @@ from lanying.bus.messages.base import R, Request
 
 
 class Invitee(msgspec.Struct, array_like=True, frozen=True):
-    """A user to add to a group. ``confirm``: their account asks for an invitation first (``group_confirm``)."""
+    """A user to add to a group. ``confirm``: they are asked first, as strangers are, and who wants to be (``group_confirm``)."""
 
     uid: int
     confirm: bool
@@ -70,7 +70,7 @@ class GroupView(msgspec.Struct, array_like=True, frozen=True):
 
 
 class CreateGroup(Request[GroupView], tag=110):
-    """``uid`` founds a group, in the slot of ``uid``. Sent to the shard of ``uid``."""
+    """``uid`` founds a group, in the slot of ``uid``. Sent to the shard of ``uid``. ``by_admin``: in their name."""
 
     uid: int
     app: str
@@ -80,6 +80,7 @@ class CreateGroup(Request[GroupView], tag=110):
     avatar: str
     invitees: list[Invitee]
     capacity: int
+    by_admin: bool = False
 
 
 class GetGroups(Request[list[GroupView]], tag=111):

@@ -30,6 +30,7 @@ class ApplyFriend(Request[bool], tag=64):
     Errors: 10000, 10005 friends already, 10006 blocked, 10012 refused. Sent to the shard of ``uid``.
 
     :ivar alias: remark the applicant wants for ``uid``
+    :ivar by_admin: an administrator does it in the applicant's name, who has no budget for that
     """
 
     uid: int
@@ -38,6 +39,7 @@ class ApplyFriend(Request[bool], tag=64):
     reason: str = ""
     alias: str = ""
     answer: str = ""
+    by_admin: bool = False
 
 
 class AnswerApplication(Request[bool], tag=65):

@@ -10,7 +10,17 @@ from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
 from lanying.base.refusals import Refusal
-from lanying.bus.messages import STATE_DELETED, GroupRequest, GroupView, Invitee, Joined, MemberInfo, Outcome
+from lanying.bus.messages import (
+    STATE_DELETED,
+    GroupRequest,
+    GroupView,
+    Invitee,
+    Joined,
+    MemberInfo,
+    Outcome,
+    PeerQuery,
+    PeerState,
+)
 from lanying.bus.messages.base import R
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.http.endpoint import Page, RequestContext
@@ -71,10 +81,15 @@ async def need_place(context: RequestContext, uid: int) -> None:
 
 
 async def invitees(context: RequestContext, uids: list[int]) -> tuple[list[Invitee], dict[int, Outcome]]:
-    """Users to bring in, and why others cannot be."""
+    """Users to bring in, and why others cannot be. Who is no friend of the caller is asked first."""
     confirms = await known(context, uids)
     refused = {uid: Outcome(uid, Refusal.NO_SUCH_USER, "there is no such user") for uid in uids if uid not in confirms}
-    direct = [uid for uid in uids if confirms.get(uid) is False]
+    if not context.admin and not context.services.config.accounts.strangers_may_add_to_groups:
+        for uid, state in (await _relations(context, [uid for uid in uids if uid in confirms])).items():
+            confirms[uid] = confirms[uid] or not state.friend
+            if state.barred:
+                refused[uid] = Outcome(uid, Refusal.BLOCKED_BY_USER, "has blocked you")
+    direct = [uid for uid in uids if confirms.get(uid) is False and uid not in refused]
     for start in range(0, len(direct), AT_ONCE):
         part = direct[start : start + AT_ONCE]
         counts = await asyncio.gather(*(joined(context, uid) for uid in part))
@@ -82,6 +97,16 @@ async def invitees(context: RequestContext, uids: list[int]) -> tuple[list[Invit
             if len(gids) >= limits.GROUPS_PER_USER:
                 refused[uid] = Outcome(uid, Refusal.TOO_MANY_GROUPS, "is in too many groups already")
     return [Invitee(uid, confirms[uid]) for uid in uids if uid not in refused], refused
+
+
+async def _relations(context: RequestContext, uids: list[int]) -> dict[int, PeerState]:
+    """What users say about the caller."""
+    found: dict[int, PeerState] = {}
+    for start in range(0, len(uids), AT_ONCE):
+        part = uids[start : start + AT_ONCE]
+        asked = (ask(context.shards, uid, PeerQuery(uid, context.uid, context.app.app_id)) for uid in part)
+        found.update(zip(part, await asyncio.gather(*asked), strict=True))
+    return found
 
 
 def row(outcome: Outcome, name: str = "user_id") -> dict[str, Any]:

@@ -101,7 +101,9 @@ async def create(context: RequestContext) -> object:
     asked = [uid for uid in params.entities("user_list") if 0 < uid <= MAX_ENTITY_ID and uid != context.uid]
     wanted, _ = await invitees(context, asked)
     capacity = context.services.config.policy.group_members
-    request = CreateGroup(context.uid, context.app.app_id, kind, name, description, avatar, wanted, capacity)
+    request = CreateGroup(
+        context.uid, context.app.app_id, kind, name, description, avatar, wanted, capacity, context.admin
+    )
     return details_of(await ask(context.shards, context.uid, request))
 
 

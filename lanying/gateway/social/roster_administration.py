@@ -77,7 +77,7 @@ async def friends(context: RequestContext) -> object:
 
 async def _befriend(context: RequestContext, uid: int, reason: str, alias: str) -> int:
     shards = context.shards
-    request = ApplyFriend(uid, context.uid, context.app.app_id, reason=reason, alias=alias)
+    request = ApplyFriend(uid, context.uid, context.app.app_id, reason=reason, alias=alias, by_admin=context.admin)
     friends_now = await ask(shards, uid, request)
     if not friends_now and context.admin:
         await ask(shards, uid, AnswerApplication(uid, context.uid, accept=True))

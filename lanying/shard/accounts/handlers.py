@@ -8,6 +8,7 @@ from typing import Any, Final
 from lanying.bus import messages as m
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import accounts, devices, files, one_time_codes, push_tokens, roster
+from lanying.shard.core.budgets import charge
 from lanying.shard.core.work import Work
 
 
@@ -25,6 +26,7 @@ def _tell_of(work: Work, uid: int, changed: dict[str, Any]) -> None:
 
 
 def _update_account(work: Work, request: m.UpdateAccount) -> m.AccountInfo:
+    charge(work.budgets.profiles, request.uid, work.tick.now, "changes of your profile")
     info, changed = accounts.update(work, request.uid, request.changes)
     _tell_of(work, request.uid, changed)
     return info
@@ -138,7 +140,9 @@ HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
     m.SetPassword: _set_password,
     m.SetState: _set_state,
     m.ForgetDevice: lambda work, r: devices.remove(work, r.uid, r.device_sn),
-    m.ApplyFriend: lambda work, r: roster.apply(work, r.uid, r.applicant, r.app, r.reason, r.alias, r.answer),
+    m.ApplyFriend: lambda work, r: roster.apply(
+        work, r.uid, r.applicant, r.app, r.reason, r.alias, r.answer, r.by_admin
+    ),
     m.AnswerApplication: _answer,
     m.DeleteFriend: lambda work, r: roster.delete(work, r.uid, r.other),
     m.SetRelation: _set_relation,

@@ -22,6 +22,7 @@ from lanying.base.refusals import Refusal
 from lanying.bus.messages import STATE_DELETED, ApplicationInfo, Barred, PeerState, RelationInfo, RosterChange
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import accounts
+from lanying.shard.core.budgets import charge
 from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
@@ -166,18 +167,25 @@ def remember_peer(work: Work, uid: int, peer: int, state: PeerState) -> PeerStat
 # --- requests --------------------------------------------------------------------------------------------------
 
 
-def apply(work: Work, uid: int, applicant: int, app: str, reason: str, alias: str, answer: str) -> bool:
-    """``applicant`` asks ``uid`` of this shard. True: they are friends now, False: ``uid`` has to decide."""
+def apply(
+    work: Work, uid: int, applicant: int, app: str, reason: str, alias: str, answer: str, by_admin: bool = False
+) -> bool:
+    """``applicant`` asks ``uid`` of this shard. True: they are friends now, False: ``uid`` has to decide.
+
+    :param by_admin: an administrator does, in the applicant's name
+    """
     info = accounts.need(work.store, uid, app).info
     if uid == applicant:
         raise CallError(Refusal.INVALID_PARAMETER, "users cannot befriend themselves; give another user_id")
-    _check_text("reason", reason, limits.TEXT_FIELD_CHARS)
+    _check_text("reason", reason, limits.REASON_CHARS)
     _check_text("alias", alias, limits.NAME_FIELD_CHARS)
     row = relation(work.store, uid, applicant)
     if row.blocked:
         raise CallError(Refusal.BLOCKED_BY_USER, "this user has blocked you")
     if row.relation == FRIEND:
         raise CallError(Refusal.ALREADY_FRIENDS, "you are friends already")
+    if not by_admin:
+        charge(work.budgets.requests, applicant, work.tick.now, "friend requests today")
     if info.auth_mode == CLOSED:
         raise CallError(Refusal.TAKES_NO_REQUESTS, "this user takes no friend requests")
     if info.auth_mode == QUESTION and (not info.auth_answer or answer.strip() != info.auth_answer.strip()):
@@ -188,12 +196,13 @@ def apply(work: Work, uid: int, applicant: int, app: str, reason: str, alias: st
         _befriend(work, uid, applicant, pb.RosterNotice.ADDED, alias)
         return True
     found = _application(work.store, uid, applicant)
-    repeated = found is not None and found.open_at(work.now_ms) and found.reason == reason
+    told = found is not None and work.now_ms - found.created_ms < limits.REQUEST_NOTICE_MS
     if found is None:
         _make_room(work, uid)
     expires = work.now_ms + limits.APPLICATION_LIFETIME_MS
-    _save_application(work, uid, applicant, Application(WAITING, reason, alias, work.now_ms, expires))
-    if not repeated:
+    since_ms = found.created_ms if found is not None and told else work.now_ms
+    _save_application(work, uid, applicant, Application(WAITING, reason, alias, since_ms, expires))
+    if not told:
         work.notice(uid, applicant, _NS, notice(pb.RosterNotice.APPLIED, applicant, uid, reason))
     return False
 
@@ -267,9 +276,13 @@ def block(work: Work, uid: int, other: int, bar: bool) -> None:
 
 def tell_friends(work: Work, uid: int, changed: dict[str, Any]) -> None:
     """INFO_UPDATED to every friend, of those changes friends may see."""
-    shown = {name: value for name, value in changed.items() if name in accounts.SHOWN_TO_FRIENDS}
-    if not shown:
-        return
+    shown = {
+        name: value
+        for name, value in changed.items()
+        if name in accounts.SHOWN_TO_FRIENDS and (not isinstance(value, str) or len(value) <= limits.NAME_FIELD_CHARS)
+    }
+    if not shown and accounts.SHOWN_TO_FRIENDS.isdisjoint(changed):
+        return  # what is too long for a copy per friend is not in the notice: clients ask for it
     content = _json(shown)
     for friend in friends(work.store, uid):
         work.notice(friend, uid, _NS, notice(pb.RosterNotice.INFO_UPDATED, uid, friend, content))

@@ -70,13 +70,12 @@ class Delivery:
         try:
             if not mid:
                 raise Refused(Refusal.INVALID_PARAMETER, "a sent meta needs an id")
-            if mid > door.LARGEST_ID or meta.to.uid > door.LARGEST_ID:
+            if mid > door.LARGEST_ID:
                 raise Refused(Refusal.INVALID_PARAMETER, f"ids are at most {door.LARGEST_ID}")
             sender = getattr(meta, "from").uid
             if sender and sender != session.uid:
                 raise Refused(Refusal.INVALID_PARAMETER, "from is not the logged-in user")
-            if not policy.user_rate.take(session.sends, work.tick.now):
-                raise policy.too_many()
+            policy.budgets.send(session.sends, work.tick.now, len(meta.payload))
             if work.full:
                 raise Refused(Refusal.DISK_FULL)
             if meta.ns != NS_MESSAGE:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from lanying.base import limits, words
+from lanying.base import words
 from lanying.base.errors import Refused
-from lanying.base.rate import Rate, RateLimiter
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import AddApp, PeerState
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.shard.accounts import accounts, roster
+from lanying.shard.core.budgets import Spent
 from lanying.shard.core.work import Work
 
 _decode_peer = msgspec.msgpack.Decoder(PeerState).decode
@@ -20,7 +20,7 @@ class Policy:
     """Rules of this server over the relations its shard knows.
 
     :ivar words: the word filter, None without one
-    :ivar user_rate: of what one user sends
+    :ivar budgets: of what users send
     """
 
     def __init__(self, work: Work) -> None:
@@ -28,9 +28,8 @@ class Policy:
         self._settings = work.settings
         rules = work.config.policy
         self._anybody = self._everywhere_anybody()
-        self.user_rate = Rate(rules.user_messages_per_s)
+        self.budgets = work.budgets
         self._per_group = rules.group_messages_per_s
-        self._groups = RateLimiter(Rate(self._per_group), limits.GROUP_RATES)
         self._mask = rules.mask_words
         file = rules.words_file
         self.words = words.WordFilter(words.read(file)) if file else None
@@ -47,23 +46,32 @@ class Policy:
             config.accounts_of(app).strangers_may_chat for app in config.apps
         )
 
-    def too_many(self) -> Refused:
-        """A user sends more than ``user_rate``."""
-        most = self.user_rate.burst
-        return Refused(Refusal.TOO_MANY_MESSAGES, f"more than {most:g} messages in a second")
+    def spent(self, uid: int) -> Spent:
+        """What a user has taken of their budget, over sockets and REST alike."""
+        sessions = self._work.registry.sessions(uid)
+        return sessions[0].sends if sessions else self.budgets.of(uid)
 
     def charge(self, uid: int, tokens: int) -> None:
         """Work that a user causes counts as so many messages more. :raises Refused: too much in this second"""
-        sessions = self._work.registry.sessions(uid)
-        if sessions and tokens and not self.user_rate.take(sessions[0].sends, self._work.tick.now, tokens=tokens):
-            raise self.too_many()
+        budgets = self.budgets
+        if tokens and not budgets.messages.take(self.spent(uid), self._work.tick.now, tokens=tokens):
+            raise budgets.too_many()
 
-    def count_group(self, gid: int, now: float, priority: int) -> bool:
+    def count_group(self, gid: int, now: float, priority: int, size: int) -> bool:
         """Something for a group of this shard. False: it may be dropped (``priority`` above 0) and has to be.
+
+        :param size: bytes, of all copies
 
         Messages that may be dropped get half of the group's rate. :raises Refused: too much in this second
         """
-        if self._groups.take(gid, now, keep=self._per_group - self._per_group // 2 if priority else 0):
+        budgets, most = self.budgets, self._per_group
+        keep = most - most // 2 if priority else 0
+        tokens = size * budgets.group_tokens_per_byte
+        if tokens < 1.0:
+            tokens = 1.0
+        elif tokens > most - keep:
+            tokens = most - keep
+        if budgets.group.take(gid, now, keep, tokens):
             return True
         if priority:
             return False

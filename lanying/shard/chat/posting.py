@@ -81,6 +81,10 @@ class Posting:
             if request.ns != Meta.MESSAGE:
                 answer(self._delivery.other_namespace(author, meta))
             else:
+                if not request.system:
+                    self._policy.budgets.send(
+                        self._policy.spent(request.uid), self._work.tick.now, len(request.payload)
+                    )
                 body = self._checked(meta, system=request.system)
                 self._delivery.post(author, meta, body, answer)
         except Refused as refused:

@@ -7,6 +7,7 @@
 - ``session``: logged-in devices, alone and by user
 - ``conversation`` ``mailbox``: the head of a queue, and all queues of the shard
 - ``outbox``: what other shards are owed
+- ``budgets``: how much of everything one user may cause
 - ``later``: an answer that another shard has to give first
 - ``recent``: what happened lately, for operators
 """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lanying.base import limits
-from lanying.base.rate import Bucket
 from lanying.protocol.connection import WRAPPERS, Connection
+from lanying.shard.core.budgets import Spent
 from lanying.shard.core.ports import Loop
 
 LOOPS_KEPT = 32
@@ -22,7 +22,7 @@ class Session:
     :ivar loops: pull loops by queue, only of queues that moved
     :ivar highest_client_mid: a send with a larger client id cannot be a repetition
     :ivar listed: the unread list was asked for since the login
-    :ivar sends: how much of the user's rate is taken, shared by all sessions of a user
+    :ivar sends: how much of the user's budget is taken, shared by all sessions of a user
     :ivar wrap: a frame as this connection carries it
     :ivar left: closing, nothing is accepted any more: why, in a word; empty before
     """
@@ -62,7 +62,7 @@ class Session:
         self.listed = False
         self.left = ""
         self.parked = 0
-        self.sends = Bucket()
+        self.sends = Spent()
 
     def forget_idle_loops(self) -> None:
         """Drop loops that have nothing outstanding; their cursors are in the store."""

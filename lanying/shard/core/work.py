@@ -33,6 +33,7 @@ from lanying.cluster.shardmap import ShardMap
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config
 from lanying.protocol import frame
+from lanying.shard.core.budgets import Budgets
 from lanying.shard.core.conversation import Conversation
 from lanying.shard.core.mailbox import Mailboxes
 from lanying.shard.core.recent import Recent
@@ -70,6 +71,7 @@ class Work:
     :ivar kinds: what was accepted, by kind
     :ivar refusals: refused uploads by Status code
     :ivar local: link messages of this event for this very shard
+    :ivar budgets: what users may cause
     :ivar marks_counted: rows of ``marks`` by conversation, at least as many as there are
     :ivar between: what waits for the tick's write, see :meth:`between_ticks`
     :ivar stored_id: newest id given out that the store knows of
@@ -104,6 +106,7 @@ class Work:
         self.prepare: dict[type[Message], Callable[[Any], None]] = {}
         self._slots = shard_map.slots
         self._ask = ask
+        self.budgets = Budgets(config.policy)
         self.marks_counted: dict[bytes, int] = {}
         self.local: deque[LinkMessage] = deque()
         self.between: list[Callable[[], None]] = []

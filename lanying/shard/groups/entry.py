@@ -9,6 +9,7 @@ from lanying.base.refusals import Refusal
 from lanying.bus.messages import CreateGroup, GroupInfo, GroupRequest, GroupView, Invitee, Outcome
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import accounts
+from lanying.shard.core.budgets import charge
 from lanying.shard.core.work import Work
 from lanying.shard.groups import applications, invitations, members, records
 from lanying.shard.groups import notices as tell
@@ -29,6 +30,8 @@ def create(work: Work, request: CreateGroup) -> GroupView:
     if not 1 <= request.capacity <= limits.GROUP_MEMBERS_MAX:
         raise CallError(Refusal.INVALID_PARAMETER, f"a group holds 1 to {limits.GROUP_MEMBERS_MAX} members")
     uid = request.uid
+    if not request.by_admin:
+        charge(work.budgets.founded, uid, work.tick.now, "groups founded today")
     others = list({it.uid: it for it in request.invitees if it.uid != uid}.values())
     if len(others) >= request.capacity:
         raise _full(request.capacity)
@@ -57,7 +60,10 @@ def create(work: Work, request: CreateGroup) -> GroupView:
 def invite(work: Work, request: GroupRequest[object], invitees: list[Invitee], reason: str) -> list[Outcome]:
     """Bring users in: at once, or when they have agreed."""
     group, own = records.need(work, request, MEMBER)
-    records.check_text("reason", reason, limits.TEXT_FIELD_CHARS)
+    records.check_text("reason", reason, limits.REASON_CHARS)
+    if not request.rights:
+        for _ in invitees:
+            charge(work.budgets.invited, request.uid, work.tick.now, "invitations today")
     if not _may_invite(group, own):
         raise records.refusal(ADMIN)
     gid = group.info.gid
@@ -105,7 +111,7 @@ def answer_invitation(work: Work, request: GroupRequest[object], accept: bool) -
 def apply(work: Work, request: GroupRequest[object], reason: str) -> bool:
     """The caller wants in. Are they a member now?"""
     group, _ = records.need(work, request)
-    records.check_text("reason", reason, limits.TEXT_FIELD_CHARS)
+    records.check_text("reason", reason, limits.REASON_CHARS)
     gid, uid = group.info.gid, request.uid
     _check_entry(work, gid, uid)
     if group.info.apply_approval == records.CLOSED:
@@ -115,12 +121,13 @@ def apply(work: Work, request: GroupRequest[object], reason: str) -> bool:
         records.save(work, members.admit(work, group, [uid]))
         return True
     found = applications.load(work.store, gid, uid)
-    repeated = found is not None and found.open_at(work.now_ms) and found.reason == reason
+    told = found is not None and work.now_ms - found.created_ms < limits.REQUEST_NOTICE_MS
     if found is None:
         applications.make_room(work, gid)
     expires_ms = work.now_ms + limits.INVITATION_LIFETIME_MS
-    applications.save(work, gid, uid, Application(WAITING, reason, work.now_ms, expires_ms))
-    if not repeated:
+    since_ms = found.created_ms if found is not None and told else work.now_ms
+    applications.save(work, gid, uid, Application(WAITING, reason, since_ms, expires_ms))
+    if not told:
         payload = tell.notice(N.APPLYED, gid, uid, (), reason)
         tell.each(work, [group.info.owner, *group.admins], uid, payload)
     return False

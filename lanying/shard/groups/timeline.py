@@ -86,7 +86,12 @@ class Timelines:
         if refusal is not None:
             raise refusal
         head = work.mailboxes.head(gid, gid)
+        size = len(request.payload)
+        if size > limits.SHORT_BYTES:  # of short ones the number is what costs
+            size *= self._audience(gid).total()
         if request.live:
+            if not self._policy.count_group(gid, work.tick.now, request.priority or 1, size):
+                return Posted(work.next_mid(), now_ms)
             work.kinds[message_kinds.LIVE] += 1
             mid = request.ticket or work.next_mid()
             stored = frame.meta(mid, uid, request.sn, gid, now_ms, Meta.MESSAGE, request.payload)
@@ -97,7 +102,7 @@ class Timelines:
         if mid:
             work.tick.awaits_flush = True
             return Posted(mid, now_ms)
-        if not self._policy.count_group(gid, work.tick.now, request.priority):
+        if not self._policy.count_group(gid, work.tick.now, request.priority, size):
             return Posted(work.next_mid(), now_ms)  # a message that may be dropped, and is
         posted = self._operate(request, head) if request.operation else self._keep(request, head)
         if request.client_mid:

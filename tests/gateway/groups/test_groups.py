@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lanying.base import limits
-from lanying.config.schema import Policy
+from lanying.config.schema import Accounts, Policy
 from lanying.gateway.app import ENDPOINTS
 from lanying.gateway.groups.codes import Code, write
 from lanying.protocol.schema import xsync_pb2 as pb
@@ -538,3 +538,45 @@ def test_contents_of_notices(town: Town) -> None:
     town.post("adam", "/group/ban", user_list=[town.ids["mary"]], duration=-1)
     contents = {it.content for it in town.gateway.cluster.take_group_notices()}
     assert contents == {json.dumps({"property": "name", "name": "new"}, separators=(",", ":")), "-1"}
+
+
+def befriend(town: Town, one: str, other: str) -> None:
+    town.post(one, "/roster/apply", {"user_id": town.ids[other], "reason": ""})
+    town.post(other, "/roster/accept", {"user_id": town.ids[one]})
+
+
+@pytest.fixture
+def careful(make: Callable[..., Gateway]) -> Town:
+    """Alice and mary are friends, nobody else is."""
+    town = Town.__new__(Town)
+    town.gateway = make(accounts=Accounts(open_registration=True, argon2_memory_kib=64, argon2_passes=1))
+    town.ids, town.tokens = {}, {"": ""}
+    for name in ("alice", "mary", "nora"):
+        town.add(name)
+    befriend(town, "alice", "mary")
+    town.told()
+    return town
+
+
+def test_strangers_are_asked_and_friends_are_in(careful: Town) -> None:
+    body = {"name": "club", "user_list": [careful.ids["mary"], careful.ids["nora"]]}
+    founded = careful.post("alice", "/group/create", body)
+    careful.gid = founded["group_id"]
+    assert founded["count"] == 2
+    assert careful.members() == {careful.ids["alice"], careful.ids["mary"]}
+    assert careful.told()[N.INVITED] == ["alice", "nora"]
+    [row] = careful.get("nora", "/group/invitation_list")
+    assert row["inviter_id"] == careful.ids["alice"]
+    careful.post("nora", "/group/invite/handle", user_id=careful.ids["alice"], approval=True)
+    assert careful.ids["nora"] in careful.members()
+
+
+def test_who_has_blocked_somebody_is_not_even_asked(careful: Town) -> None:
+    careful.post("nora", "/roster/block", {"user_id": careful.ids["alice"]})
+    careful.gid = careful.post("alice", "/group/create", {"name": "club", "user_list": [careful.ids["nora"]]})[
+        "group_id"
+    ]
+    [row] = careful.post("alice", "/group/invite", user_list=[careful.ids["nora"]])
+    assert (row["result"], row["reason"]) == ("fail", "has blocked you")
+    assert careful.get("nora", "/group/invitation_list") == []
+    assert careful.members() == {careful.ids["alice"]}

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.rate import Rate, RateLimiter
+from lanying.base.refusals import Refusal
 from lanying.bus import messages as m
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import roster
@@ -27,7 +30,7 @@ class World(NotingSimulation):
         answer = self.call(self.map.shard_of_name(app, name), m.ClaimAccount(app, name, "hash"))
         return msgspec.msgpack.decode(answer, type=int)
 
-    def apply(self, applicant: int, uid: int, **more: str) -> bool:
+    def apply(self, applicant: int, uid: int, **more: Any) -> bool:
         return self.ask(uid, m.ApplyFriend(uid, applicant, "app", **more)) is True
 
     def befriend(self) -> None:
@@ -90,6 +93,9 @@ def test_decline(world: World) -> None:
     assert world.refusal(bob, m.AnswerApplication(bob, alice, True)) == 10007
     assert world.ask(bob, m.ListApplications(bob))[0][1] == 2  # type: ignore[index]
     world.apply(alice, bob)
+    assert not world.told()  # within a day nobody is told again
+    world.now_ms += limits.REQUEST_NOTICE_MS
+    world.apply(alice, bob)
     assert len(world.told()) == 1
 
 
@@ -103,7 +109,50 @@ def test_an_application_expires(world: World) -> None:
 def test_the_same_application_twice_is_told_once(world: World) -> None:
     for reason in ("a", "a", "b"):
         world.apply(world.alice, world.bob, reason=reason)
-    assert [told[4] for told in world.told()] == ["a", "b"]
+    assert [told[4] for told in world.told()] == ["a"]
+    assert world.ask(world.bob, m.ListApplications(world.bob))[0][2] == "b"  # type: ignore[index]
+    world.now_ms += limits.REQUEST_NOTICE_MS
+    world.apply(world.alice, world.bob, reason="c")
+    assert [told[4] for told in world.told()] == ["c"]
+
+
+def test_friend_requests_have_a_budget_and_an_administrator_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = [world.bob, *(world.register(f"target{n}") for n in range(5))]
+    for shard in world.shards:
+        monkeypatch.setattr(shard.work.budgets, "requests", RateLimiter(Rate(2, 86_400.0), 100))
+    refused = 0
+    for target in targets:
+        try:
+            world.apply(world.alice, target)
+        except CallError as error:
+            refused += error.refusal is Refusal.TOO_MANY_REQUESTS
+    assert refused == len(targets) - sum(
+        min(2, sum(world.map.shard_of(uid) == index for uid in targets)) for index in range(len(world.shards))
+    )
+    for target in targets:
+        world.apply(world.alice, target, by_admin=True)
+    world.take_notices()
+    assert world.refusal(world.bob, m.ApplyFriend(world.bob, targets[1], "app", "x" * 257)) == 10002
+
+
+def test_a_long_text_is_not_copied_to_every_friend(world: World) -> None:
+    alice, bob = world.alice, world.bob
+    world.apply(alice, bob)
+    world.ask(bob, m.AnswerApplication(bob, alice, True))
+    world.take_notices()
+    world.ask(alice, m.UpdateAccount(alice, {"nick_name": "A", "public_info": "x" * 4000}))
+    [told] = world.told()
+    assert (told[0], "public_info" in told[4], '"A"' in told[4]) == (bob, False, True)
+    world.ask(alice, m.UpdateAccount(alice, {"public_info": "y" * 4000}))
+    [told] = world.told()
+    assert told[4] == "{}"
+
+
+def test_profiles_are_not_changed_without_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.home(world.alice).work.budgets, "profiles", RateLimiter(Rate(3, 3600.0), 100))
+    for n in range(3):
+        world.ask(world.alice, m.UpdateAccount(world.alice, {"nick_name": str(n)}))
+    assert world.refusal(world.alice, m.UpdateAccount(world.alice, {"nick_name": "x"})) == 429
 
 
 def test_open_users_are_friends_at_once(world: World) -> None:

@@ -10,6 +10,7 @@ from lanying.bus.messages import STATE_DELETED
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config, Policy
 from lanying.protocol.schema.xsync_pb2 import GroupNotice, MessageBody, MessageOperation, Meta, Status
+from lanying.shard.core.budgets import Budgets
 from lanying.shard.store import schema
 from lanying.testing.simulation import Device, Simulation
 from tests.shard.groups.test_life import Club
@@ -165,7 +166,8 @@ def test_an_admin_recalls_messages_of_others_at_any_age() -> None:
 def test_a_group_has_a_rate_and_drops_what_may_be_dropped_first() -> None:
     it = Club()
     for shard in it.sim.shards:
-        shard.work.settings = RuntimeSettings(Config(policy=Policy(group_messages_per_s=6)))
+        config = Config(policy=Policy(group_messages_per_s=6))
+        shard.work.settings, shard.work.budgets = RuntimeSettings(config), Budgets(config.policy)
         shard.timelines._policy = type(shard.policy)(shard.work)
     alice = it.devices["alice"]
     low = [alice.send(it.gid, f"low{n}", type=MessageBody.GROUPCHAT, priority=5) for n in range(5)]

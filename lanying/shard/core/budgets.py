@@ -1,0 +1,92 @@
+"""How much of everything one user may cause on this shard: messages, bytes, groups, invitations, requests, profiles. Pure.
+
+Messages and bytes are one bucket: a message takes a token, a large one as many as its share of the bytes, so nobody pays twice. What
+is taken is in memory: a shard that starts again begins anew.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from lanying.base import limits
+from lanying.base.errors import CallError, Refused
+from lanying.base.rate import Bucket, Rate, RateLimiter
+from lanying.base.refusals import Refusal
+from lanying.config.schema import Policy as Rules
+
+DAY_S: Final = 86_400.0
+
+
+class Spent(Bucket):
+    """What one user has taken: messages in this second, bytes of this day.
+
+    :ivar day_at: when all bytes of a day will be there again
+    """
+
+    __slots__ = ("day_at",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.day_at = 0.0
+
+
+class Budgets:
+    """Of all users.
+
+    :ivar messages: of one user; ``tokens_per_byte`` of it a byte costs
+    :ivar group: the same of one group, whose bytes count once for each member
+    :ivar founded: groups founded, ``invited`` users invited into groups, ``requests`` friend requests, by who does it
+    :ivar profiles: changes of one's profile, each of which all friends hear of
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self.messages = Rate(rules.user_messages_per_s)
+        self.tokens_per_byte = rules.user_messages_per_s / rules.user_bytes_per_s
+        self._interval_s, self._ahead_s = self.messages.interval_s, self.messages.most_ahead_s
+        self._per_day, self._byte_s = rules.user_bytes_per_day, DAY_S / rules.user_bytes_per_day
+        self.group = RateLimiter(Rate(rules.group_messages_per_s), limits.GROUP_RATES)
+        self.group_tokens_per_byte = rules.group_messages_per_s / limits.GROUP_BYTES_PER_S
+        self.founded = _daily(limits.GROUPS_FOUNDED_PER_DAY)
+        self.invited = _daily(limits.INVITATIONS_PER_DAY)
+        self.requests = _daily(limits.FRIEND_REQUESTS_PER_DAY)
+        self.profiles = RateLimiter(Rate(limits.PROFILES_PER_HOUR, 3600.0), limits.USERS_COUNTED)
+        self._users: OrderedDict[int, Spent] = OrderedDict()
+
+    def of(self, uid: int) -> Spent:
+        """What a user has taken who may have no session."""
+        spent = self._users.get(uid)
+        if spent is None:
+            spent = self._users[uid] = Spent()
+            if len(self._users) > limits.USERS_COUNTED:
+                self._users.popitem(last=False)
+        else:
+            self._users.move_to_end(uid)
+        return spent
+
+    def send(self, spent: Spent, now: float, size: int) -> None:
+        """A message of ``size`` bytes. :raises Refused: too much in this second, or on this day"""
+        # Per message, so both rates are here and not two calls: see Rate.take.
+        tokens = size * self.tokens_per_byte
+        full_at = (spent.full_at if spent.full_at > now else now) + self._interval_s * (tokens if tokens > 1.0 else 1.0)
+        if full_at - now > self._ahead_s:
+            raise self.too_many()
+        day_at = (spent.day_at if spent.day_at > now else now) + self._byte_s * size
+        if day_at - now > DAY_S:
+            raise Refused(Refusal.TOO_MANY_MESSAGES, f"more than {self._per_day} bytes in a day; come back tomorrow")
+        spent.full_at, spent.day_at = full_at, day_at
+
+    def too_many(self) -> Refused:
+        """A user sends more than they may."""
+        return Refused(Refusal.TOO_MANY_MESSAGES, f"more than {self.messages.burst:g} messages in a second")
+
+
+def charge(budget: RateLimiter, uid: int, now: float, what: str) -> None:
+    """One of what there is a budget for. :raises CallError: 429 there is nothing left of it, and when there will be"""
+    if uid and not budget.take(uid, now):
+        minutes = int(budget.wait_s(uid, now) / 60) + 1
+        raise CallError(Refusal.TOO_MANY_REQUESTS, f"too many {what}; try again in {minutes} minutes")
+
+
+def _daily(burst: int) -> RateLimiter:
+    return RateLimiter(Rate(burst, DAY_S), limits.USERS_COUNTED)
