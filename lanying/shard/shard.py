@@ -177,6 +177,7 @@ class Shard:
         """
         work, pulls = self.work, self.pulls
         tick = work.tick
+        assert not work.local, "what an event has to tell its own shard it has told"
         batch = tick.batch
         if batch.operations or tick.links or tick.awaits_flush or work.mailboxes.hurried:
             if work.ids.last != work.stored_id:

@@ -189,6 +189,7 @@ class Ticker:
         return tick
 
     def _append(self, tick: Tick, done: Done) -> None:
+        assert self._in_flight is None and tick is not self._shard.tick, "one sealed tick at a time"
         self._in_flight = tick
         try:
             self._log.append(tick, done)

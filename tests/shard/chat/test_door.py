@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -202,7 +203,9 @@ def test_in_a_group_too(hostile: list[bytes]) -> None:
     head = home.work.mailboxes.head(gid, gid)
     for payload in hostile:
         mid = home.work.next_mid()
-        home.timelines.put(head, mid, stored(payload, sim, alice.uid, gid, mid), listed=True, author=alice.uid, sn=1)
+        entry = stored(payload, sim, alice.uid, gid, mid)
+        put = partial(home.timelines.put, head, mid, entry, listed=True, author=alice.uid, sn=1)
+        assert home.work.event(put)
     sim.run()
     a = alice.device()
     a.send(gid, "behind", type=MessageBody.GROUPCHAT)
