@@ -3,7 +3,7 @@
 - ``commands``: the table, and a module of handlers for each noun
 - ``context``: what a handler gets; the types of the table
 - ``errors``: how a command ends without a result
-- ``server``: the port of the handlers to shards, supervisor and data directory
+- ``server`` ``files``: the port of the handlers to shards and supervisor; and to the data directory
 - ``jobs``: commands that go on after their answer
 - ``endpoint``: the ZeroMQ sockets: who asks, who has gone, keys that change
 - ``asks`` ``arguments``: one ask from the table to its last answer; its arguments, checked and as the audit log keeps them

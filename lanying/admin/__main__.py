@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from functools import partial
 from pathlib import Path
 
 import msgspec
 import zmq
 
-from lanying.admin import keys
 from lanying.admin.commands import shards, web
 from lanying.admin.endpoint import Endpoint
+from lanying.admin.files import ServerFiles
 from lanying.admin.server import Server
 from lanying.base.errors import ConfigError
 from lanying.bus.messages import Call, Envelope, LogLine, Message, ProcessEvent, Traced
@@ -32,11 +31,11 @@ class AdminProcess(Process):
     def __init__(self, launch: Launch, directory: Directory, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(launch, directory, loop)
         self._last_words: asyncio.Task[None] | None = None
-        data = Path(launch.data)
+        files = ServerFiles(Path(launch.data))
         settings = RuntimeSettings(launch.config)
         shards_ = BusShards(self.calls, directory)
-        self.server = Server(settings, launch.app_list(settings), shards_, data, self._send)
-        self.endpoint = Endpoint(self.server, partial(keys.load, data))
+        self.server = Server(settings, launch.app_list(settings), shards_, files, self._send)
+        self.endpoint = Endpoint(self.server, files.ring)
         self.server.publish = self.endpoint.publish
 
     async def start(self) -> None:

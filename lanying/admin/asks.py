@@ -11,8 +11,9 @@ from typing import Any
 
 from lanying.admin.arguments import audited, bounded, checked
 from lanying.admin.commands.table import COMMANDS
-from lanying.admin.context import AfterRestart, Command, CommandContext, ResultPage, Role
+from lanying.admin.context import AfterRestart, Command, CommandContext, ResultPage
 from lanying.admin.errors import CommandError, WouldDo
+from lanying.admin.keys import Role
 from lanying.admin.messages import Again, Answer, Ask, Done, Failed, Progress, Rows
 from lanying.admin.server import Server
 from lanying.base import limits

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Any
 
 from lanying.admin.errors import WouldDo
+from lanying.admin.keys import Role
 from lanying.admin.server import Server
 from lanying.base import limits
-
-
-class Role(IntEnum):
-    """What a key may do; each includes those before it."""
-
-    READ = 1
-    OPERATE = 2
-    ADMIN = 3
 
 
 class Kind(StrEnum):

@@ -9,8 +9,7 @@ from typing import Final
 import zmq.asyncio
 from zmq.auth.asyncio import AsyncioAuthenticator
 
-from lanying.admin.context import Role
-from lanying.admin.keys import Console, Ring
+from lanying.admin.keys import Console, Ring, Role
 from lanying.base import limits
 from lanying.base.clock import monotonic
 from lanying.base.errors import LanyingError

@@ -21,10 +21,9 @@ from lanying.admin import keys
 from lanying.admin.arguments import bounded
 from lanying.admin.asks import Asks
 from lanying.admin.commands.table import COMMANDS
-from lanying.admin.context import Role
 from lanying.admin.curve import Authenticator, CurveKeys, registered
 from lanying.admin.doors import DOMAIN, Door, Place, Running
-from lanying.admin.keys import Ring
+from lanying.admin.keys import Ring, Role
 from lanying.admin.messages import (
     Alive,
     Answer,
@@ -67,9 +66,9 @@ class Endpoint:
 
     def listen_local(self) -> None:
         """Open the ipc sockets."""
-        run = self._server.run
+        run = self._server.files.run
         self._open(run.admin, run.admin_events, None)
-        self._own(self._watch_keys(keys.Watch(self._server.data)), "admin-keys")
+        self._own(self._watch_keys(self._server.files.watch_keys()), "admin-keys")
 
     def listen_tcp(self, host: str, port: int) -> None:
         """Open the CURVE sockets: commands on ``port``, events on the next one. :raises zmq.ZMQError: taken"""

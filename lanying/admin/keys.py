@@ -10,19 +10,27 @@ server runs gets there too.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import zmq
 
-from lanying.admin.context import Role
 from lanying.base import texts
 from lanying.base.errors import ConfigError
 from lanying.base.private import write_private
 
 FILE: Final = "admin-keys.json"
 SEEN: Final = "admin-keys.seen"
+
+
+class Role(IntEnum):
+    """What a key may do; each includes those before it."""
+
+    READ = 1
+    OPERATE = 2
+    ADMIN = 3
 
 
 class Pair(msgspec.Struct, frozen=True):

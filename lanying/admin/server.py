@@ -1,17 +1,16 @@
-"""The port of all commands to the server: shards over the bus, the supervisor over its control socket, the data directory."""
+"""The port of all commands to the server: shards over the bus, the supervisor over its control socket, its files."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from lanying.admin.audit import Audit
 from lanying.admin.errors import CommandError
+from lanying.admin.files import ServerFiles
 from lanying.admin.followers import Followers
 from lanying.admin.jobs import Jobs
 from lanying.base.clock import wall_ms
@@ -22,7 +21,6 @@ from lanying.base.refusals import Refusal
 from lanying.bus.messages import AccountInfo, FindName, Message, Request
 from lanying.bus.messages.base import R
 from lanying.bus.shards import Shards, accounts, ask, ask_name, ask_shard
-from lanying.cluster.runtime import RunDirectory
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App, Apps
 from lanying.config.runtime import RuntimeSettings
@@ -46,7 +44,7 @@ class Server:
         settings: RuntimeSettings,
         apps: Apps,
         shards: Shards,
-        data: Path,
+        files: ServerFiles,
         send: Callable[[str, Message], None],
         publish: Callable[[str, dict[str, Any]], None] = lambda topic, what: None,
         now_ms: Callable[[], int] = wall_ms,
@@ -54,9 +52,7 @@ class Server:
         self.settings = settings
         self.apps = apps
         self.shards = shards
-        self.data = data
-        self.run = RunDirectory(data)
-        self.audit = Audit(data / "audit.log")
+        self.files = files
         self.passwords = Passwords(settings.config.accounts)
         self.send = send
         self.publish = publish
@@ -76,8 +72,12 @@ class Server:
 
     async def control(self, request: ControlRequest) -> dict[str, Any]:
         """Ask the supervisor. :raises CommandError: it refuses, or does not answer"""
+        return await asyncio.to_thread(self.ask_supervisor, request)
+
+    def ask_supervisor(self, request: ControlRequest) -> dict[str, Any]:
+        """The same from a thread: blocks. :raises CommandError: it refuses, or does not answer"""
         try:
-            return await asyncio.to_thread(control.ask, self.run, request)
+            return control.ask(self.files.run, request)
         except (control.NotRunning, control.NoAnswer) as error:
             raise CommandError(503, str(error)) from error
 
@@ -129,7 +129,7 @@ class Server:
     def record(self, who: str, command: str, arguments: dict[str, Any], outcome: str) -> None:
         """Write a line of the audit log and tell who listens."""
         try:
-            entry = self.audit.append(self.now_ms(), who, command, arguments, outcome)
+            entry = self.files.audit.append(self.now_ms(), who, command, arguments, outcome)
         except OSError:
             log.exception("event=audit_failed command=%r who=%s", command, who)
             return
@@ -139,4 +139,4 @@ class Server:
         """Release everything."""
         self.jobs.close()
         self.passwords.close()
-        self.audit.close()
+        self.files.audit.close()

@@ -9,8 +9,9 @@ import pytest
 
 from lanying.admin.asks import Asks
 from lanying.admin.commands.table import COMMANDS
-from lanying.admin.context import AfterRestart, Argument, Command, CommandContext, Kind, ResultPage, Role
+from lanying.admin.context import AfterRestart, Argument, Command, CommandContext, Kind, ResultPage
 from lanying.admin.errors import CommandError
+from lanying.admin.keys import Role
 from lanying.admin.messages import Again, Answer, Ask, Done, Failed, Rows
 from lanying.base.errors import CallError, LanyingError
 from lanying.base.refusals import Refusal

@@ -11,8 +11,8 @@ import pytest
 
 from lanying.admin.commands.table import COMMANDS, TABLE
 from lanying.admin.console.client import Address, Console
-from lanying.admin.context import Role
 from lanying.admin.errors import CommandError
+from lanying.admin.keys import Role
 from lanying.client import Client, LoggedOut, Message, outgoing
 from lanying.testing.poll import until
 

@@ -13,16 +13,16 @@ import zmq
 import zmq.asyncio
 
 from lanying.admin import doors, keys
-from lanying.admin.audit import Audit
 from lanying.admin.commands.jobs import cancel
 from lanying.admin.commands.table import COMMANDS
 from lanying.admin.console.client import Address, Console
-from lanying.admin.context import Command, CommandContext, Role
+from lanying.admin.context import Command, CommandContext
 from lanying.admin.endpoint import Endpoint
 from lanying.admin.errors import CommandError, WouldDo
+from lanying.admin.files import ServerFiles
 from lanying.admin.followers import Followers
 from lanying.admin.jobs import Jobs
-from lanying.admin.keys import Ring, new_pair
+from lanying.admin.keys import Ring, Role, new_pair
 from lanying.admin.messages import Alive, Ask, Cancel, Done, Failed, decode_answer, decode_event, encode
 from lanying.base import limits
 from lanying.base.clock import monotonic
@@ -43,9 +43,9 @@ class Stage:
         monkeypatch.setitem(COMMANDS, "wait", Command("wait", "wait", self.wait, role=Role.OPERATE))
         monkeypatch.setitem(COMMANDS, "restart me", Command("restart me", "restart", self.restart_me))
         self.go = asyncio.Event()
-        self.audit = Audit(self.data / "audit.log")
+        self.files = ServerFiles(self.data)
         self.recorded = []
-        server = SimpleNamespace(run=run, data=self.data, audit=self.audit, now_ms=lambda: 1, followers=Followers())
+        server = SimpleNamespace(files=self.files, now_ms=lambda: 1, followers=Followers())
         server.record = lambda *entry: self.recorded.append(entry)
         self.endpoint = Endpoint(server, lambda: Ring(new_pair()))
         self.endpoint.listen_local()
@@ -66,13 +66,13 @@ class Stage:
 
     def console(self):
         socket = self.context.socket(zmq.DEALER)
-        socket.connect(self.endpoint._server.run.admin)
+        socket.connect(self.endpoint._server.files.run.admin)
         return socket
 
     def close(self):
         self.context.destroy(linger=0)
         self.endpoint.close()
-        self.audit.close()
+        self.files.audit.close()
         shutil.rmtree(self.data)
 
 
@@ -188,7 +188,7 @@ def test_who_does_not_read_events_is_not_waited_for(scene):
         for socket in (lazy, eager):
             socket.setsockopt(zmq.RCVHWM, 10)
             socket.setsockopt_string(zmq.SUBSCRIBE, "")
-            socket.connect(stage.endpoint._server.run.admin_events)
+            socket.connect(stage.endpoint._server.files.run.admin_events)
         heard = []
 
         def both_are_there():

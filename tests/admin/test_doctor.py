@@ -1,10 +1,9 @@
 """What the doctor finds on machines that are ill, each with a remedy."""
 
-from pathlib import Path
-
 import pytest
 
-from lanying.admin.commands.doctor import Patient, examine, measure_flushes
+from lanying.admin.commands.doctor import Patient, examine
+from lanying.admin.files import ServerFiles
 from lanying.base.figures import Figure, to_row
 from lanying.config.load import load
 from lanying.config.notifiers import Notifiers, Secret
@@ -23,7 +22,7 @@ def patient(tmp_path):
             process or {}
         )
         status = {"processes": [row], "shards": 1}
-        return Patient(root, load(environment=environment or {}), Path(tmp_path), status, list(flushes), now)
+        return Patient(root, load(environment=environment or {}), ServerFiles(tmp_path), status, list(flushes), now)
 
     return make
 
@@ -92,11 +91,6 @@ def test_the_worst_comes_first(patient):
     assert states == sorted(states, key=["bad", "warn", "ok"].index)
 
 
-def test_flushes_are_measured_beside_the_data(tmp_path):
-    took = measure_flushes(tmp_path, 3)
-    assert len(took) == 3 and all(value > 0 for value in took) and list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     ("state", "text", "process"),
     [
@@ -106,10 +100,10 @@ def test_flushes_are_measured_beside_the_data(tmp_path):
         ("warn", "7 were dropped", {"name": "push", "figures": {"pushes_dropped": 7.0}}),
     ],
 )
-def test_pushes_are_looked_at_where_there_is_a_notifier(patient, state, text, process):
+def test_pushes_are_looked_at_where_there_is_a_notifier(patient, tmp_path, state, text, process):
     ill = patient(process=process)
     assert all(finding.check != "pushes" for finding in examine(ill))
-    Notifiers(ill.data).put("lanying", "google", 7, 1, "", Secret())
+    Notifiers(tmp_path).put("lanying", "google", 7, 1, "", Secret())
     finding = found(ill, "pushes")
     assert finding.state == state and text in finding.found
     assert finding.remedy or state == "ok"

@@ -16,8 +16,9 @@ import zmq
 from lanying.admin import keys
 from lanying.admin.commands import backups
 from lanying.admin.console.client import Address, Console
-from lanying.admin.context import CommandContext, Role
+from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
+from lanying.admin.keys import Role
 from lanying.admin.messages import Ask, encode
 from lanying.base.errors import ConfigError
 from lanying.config.schema import Config

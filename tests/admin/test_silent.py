@@ -9,6 +9,7 @@ import pytest
 from lanying.admin.commands import jobs, trace
 from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
+from lanying.admin.files import ServerFiles
 from lanying.admin.server import Server
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
@@ -25,7 +26,11 @@ def context(answer, tmp_path, refusal=Refusal.UNAVAILABLE, **arguments):
 
     none = SimpleNamespace(rows=list)
     server = SimpleNamespace(
-        map=SimpleNamespace(shards=2, peers=[0, 1]), ask_shard=ask_shard, jobs=none, data=tmp_path, now_ms=lambda: 9
+        map=SimpleNamespace(shards=2, peers=[0, 1]),
+        ask_shard=ask_shard,
+        jobs=none,
+        files=ServerFiles(tmp_path),
+        now_ms=lambda: 9,
     )
     server.ask_all = partial(Server.ask_all, server)
     return CommandContext(server, "local", 1, arguments)

@@ -9,6 +9,7 @@ import pytest
 
 from lanying.admin import audit
 from lanying.admin.commands import web
+from lanying.admin.files import ServerFiles
 from lanying.admin.server import Server
 from lanying.bus.messages import Call, JobInfo, ListJobs, StartBackup, encode
 from lanying.cluster.runtime import COLD_FILE
@@ -64,7 +65,9 @@ def test_the_mark_of_a_whole_backup_is_its_manifest():
 
 @pytest.fixture
 def bare(tmp_path):
-    found = Server(RuntimeSettings(Config()), (), None, tmp_path, lambda process, message: None, now_ms=lambda: 1000)
+    found = Server(
+        RuntimeSettings(Config()), (), None, ServerFiles(tmp_path), lambda process, message: None, now_ms=lambda: 1000
+    )
     yield found
     found.close()
 

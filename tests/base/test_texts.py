@@ -13,7 +13,7 @@ import lanying
 from lanying.admin import keys
 from lanying.admin.console import contexts
 from lanying.admin.console.client import read_ticket
-from lanying.admin.context import Role
+from lanying.admin.keys import Role
 from lanying.base import texts, words
 from lanying.base.errors import ConfigError
 from lanying.config import apps

@@ -18,8 +18,8 @@ import pytest
 
 from lanying.admin import keys
 from lanying.admin.console.client import Address, Console
-from lanying.admin.context import Role
 from lanying.admin.errors import CommandError
+from lanying.admin.keys import Role
 from lanying.base import failpoints
 from lanying.cluster.shardmap import ShardMap
 from lanying.storage import directory

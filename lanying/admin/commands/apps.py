@@ -94,5 +94,5 @@ def _row(context: CommandContext, app: App) -> dict[str, Any]:
         "name": app.name,
         "open_registration": accounts.open_registration,
         "strangers_may_chat": accounts.strangers_may_chat,
-        "admin_token": str(apps.token_file(server.data, app, first)),
+        "admin_token": str(server.files.token_file(app, first=first)),
     }

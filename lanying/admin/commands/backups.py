@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lanying.admin.context import CommandContext, Role
+from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
 from lanying.admin.jobs import Job
-from lanying.cluster.runtime import cold_path
+from lanying.admin.keys import Role
 
 if TYPE_CHECKING:  # the engine and its tools are loaded when a backup is made: 15 MB most servers never need here
     from lanying.storage.progress import Advance
@@ -64,11 +64,7 @@ def start(context: CommandContext, destination: Path) -> Job:
     server = context.server
 
     def work(job: Job) -> dict[str, object]:
-        from lanying.storage.backup import Backup
-
-        cold = cold_path(server.data, server.config.storage.cold_path)
-        backup = Backup(server.data, destination, cold_path=cold, progress=_Progress(job))
-        return dict(backup.run(server.now_ms())._asdict())
+        return server.files.back_up(destination, server.config, _Progress(job), server.now_ms())
 
     return server.jobs.start(context.who, f"{BACKUP}{destination}", work)
 
@@ -76,7 +72,7 @@ def start(context: CommandContext, destination: Path) -> Job:
 async def create(context: CommandContext) -> object:
     """Back the running server up into a directory of its machine; again into the same one only what is new is copied."""
     server, destination = context.server, _destination(context)
-    context.will(f"back up {server.data} into {destination}")
+    context.will(f"back up {server.files} into {destination}")
     job = start(context, destination)
     return job.row() if context.flag("background") else await server.jobs.follow(job, context.progress)
 

@@ -9,7 +9,6 @@ from lanying.admin.jobs import Job
 from lanying.base.limits import HEARTBEAT_INTERVAL_S
 from lanying.bus.messages import Compact
 from lanying.cluster.runtime import shard_name
-from lanying.supervisor import control
 from lanying.supervisor.requests import StatusRequest
 
 
@@ -24,7 +23,7 @@ async def compact(context: CommandContext) -> object:
             server.send(shard_name(shard), Compact())
             # Its heartbeat says when it has begun and when it is done.
             time.sleep(2 * HEARTBEAT_INTERVAL_S)
-            while _compacting(control.ask(server.run, StatusRequest()), shard_name(shard)):
+            while _compacting(server.ask_supervisor(StatusRequest()), shard_name(shard)):
                 job.tell(shard, shards, f"compacting {shard_name(shard)}")
                 time.sleep(HEARTBEAT_INTERVAL_S / 2)
             job.tell(shard + 1, shards, f"compacted {shard_name(shard)}")

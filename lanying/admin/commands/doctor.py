@@ -6,8 +6,6 @@ Looks at files and figures only; the one thing it does is 20 small flushes besid
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -16,15 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from lanying.admin.context import CommandContext
+from lanying.admin.files import ServerFiles
 from lanying.base import limits
 from lanying.base.figures import of_row
 from lanying.cluster.runtime import PUSH
-from lanying.config.notifiers import Notifiers
 from lanying.config.schema import Config
 from lanying.supervisor import machine
 from lanying.supervisor.requests import StatusRequest
 
-FLUSHES: Final = 20
 CLOCK_BEHIND_S: Final = 30.0
 """Ids run ahead of the clock by milliseconds when many are given out at once, by more only when the clock was set back."""
 SLOW_FLUSH_MS: Final = 30.0
@@ -65,7 +62,7 @@ class Patient:
 
     root: Path
     config: Config
-    data: Path
+    files: ServerFiles
     status: dict[str, Any]
     flushes_ms: list[float]
     now_s: float
@@ -163,12 +160,12 @@ def _span(seconds: float) -> str:
 
 def disk(patient: Patient) -> Iterable[Finding]:
     """Room and speed of the data's disk."""
-    usage = shutil.disk_usage(patient.data)
+    total, _, free = patient.files.disk_usage()
     reserve = patient.config.storage.min_free_bytes
-    shown = f"{usage.free / 1e9:.1f} of {usage.total / 1e9:.1f} GB free"
-    if usage.free < reserve:
+    shown = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB free"
+    if free < reserve:
         yield Finding("disk space", "bad", f"{shown}: messages are refused", "make room, or set storage.retention_days")
-    elif usage.free < 4 * reserve or usage.free < usage.total / 20:
+    elif free < 4 * reserve or free < total / 20:
         yield Finding("disk space", "warn", shown, "make room, or set storage.retention_days")
     else:
         yield Finding("disk space", "ok", shown)
@@ -270,7 +267,7 @@ def settings(patient: Patient) -> Iterable[Finding]:
 
 def pushes(patient: Patient) -> Iterable[Finding]:
     """Do phones hear of messages, where there is a notifier?"""
-    if not Notifiers(patient.data).any():
+    if not patient.files.has_notifier():
         return
     figures = {row["name"]: row["figures"] for row in patient.status["processes"]}
     if PUSH not in figures:
@@ -302,27 +299,10 @@ def examine(patient: Patient) -> list[Finding]:
     return sorted(found, key=lambda finding: order[finding.state])
 
 
-def measure_flushes(directory: Path, times: int = FLUSHES) -> list[float]:
-    """Milliseconds of small flushes in a file of ours."""
-    file = directory / "doctor.tmp"
-    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        took = []
-        for _ in range(times):
-            os.write(fd, bytes(512))
-            began = time.perf_counter()
-            os.fdatasync(fd)
-            took.append((time.perf_counter() - began) * 1000)
-        return took
-    finally:
-        os.close(fd)
-        file.unlink()
-
-
 async def doctor(context: CommandContext) -> object:
     """Every check, the worst first."""
     server = context.server
     status = await server.control(StatusRequest())
-    flushes = await asyncio.to_thread(measure_flushes, server.data)
-    patient = Patient(Path("/"), server.config, server.data, status, flushes, server.now_ms() / 1000)
+    flushes = await asyncio.to_thread(server.files.measure_flushes)
+    patient = Patient(Path("/"), server.config, server.files, status, flushes, server.now_ms() / 1000)
     return [finding.row() for finding in await asyncio.to_thread(examine, patient)]

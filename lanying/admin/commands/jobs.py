@@ -8,7 +8,6 @@ from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
 from lanying.admin.jobs import RUNNING
 from lanying.bus.messages import CancelBroadcast, ListBroadcasts
-from lanying.supervisor.move import Move
 
 BROADCAST: Final = "b"
 """Before the number of a broadcast, to tell it from a job's."""
@@ -16,7 +15,7 @@ BROADCAST: Final = "b"
 
 async def list_all(context: CommandContext) -> list[dict[str, Any]]:
     """Jobs, the latest first; broadcasts are the shards' own work and survive a restart; of moves of slots the last."""
-    last = Move.load(context.server.data)
+    last = context.server.files.last_move()
     return [*context.server.jobs.rows(), *await _broadcasts(context), *([last.row()] if last is not None else [])]
 
 

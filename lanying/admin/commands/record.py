@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import islice
 
-from lanying.admin import audit
 from lanying.admin.context import CommandContext, ResultPage
 from lanying.admin.errors import CommandError
 
 
 async def list_all(context: CommandContext) -> object:
     """Entries from the first on, page by page."""
-    path, start = context.server.data / "audit.log", int(context.cursor or 0)
+    start = int(context.cursor or 0)
 
     def page() -> list[dict[str, object]]:
-        found = islice(audit.read(path), start, start + context.limit)
+        found = context.server.files.entries(start, context.limit)
         return [
             {
                 "line": number,
@@ -35,8 +33,7 @@ async def list_all(context: CommandContext) -> object:
 
 async def verify(context: CommandContext) -> object:
     """Is the chain of hashes whole?"""
-    log = context.server.audit
-    good, last, wrong = await asyncio.to_thread(audit.verify, context.server.data / "audit.log", log.last)
+    good, last, wrong = await asyncio.to_thread(context.server.files.verify_audit)
     if wrong:
         raise CommandError(500, f"{good} entries are good, then: {wrong}")
     return {"entries": good, "last_hash": last, "whole": True}

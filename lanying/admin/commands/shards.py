@@ -95,7 +95,7 @@ async def drain(context: CommandContext) -> object:
 
 async def outcome(context: CommandContext) -> object:
     """How the last move ended. :raises CommandError: not well; 503: not yet"""
-    last = Move.load(context.server.data)
+    last = context.server.files.last_move()
     if last is None:
         raise CommandError(404, "no slots were moved by `shards move` or `shards drain` here")
     if not last.ended or not last.back_ms:
@@ -114,13 +114,13 @@ async def outcome(context: CommandContext) -> object:
 
 async def tell_outcome(server: Server) -> None:
     """Once the server is ready again: how the move ended for which it was stopped, for the audit log and whoever waits."""
-    last = Move.load(server.data)
+    last = server.files.last_move()
     if last is None or not last.ended or last.back_ms:
         return
     while not await _is_ready(server):  # noqa: ASYNC110 - another process decides that
         await asyncio.sleep(POLL_S)
     server.record(last.who, last.command, {"what": last.title}, f"{last.state}: {last.text}")
-    last.become(last.state, last.text, back_ms=server.now_ms()).save(server.data)
+    server.files.keep_move(last.become(last.state, last.text, back_ms=server.now_ms()))
 
 
 async def _is_ready(server: Server) -> bool:
@@ -154,7 +154,7 @@ async def _plan(
         raise CommandError(10010, f"every slot is there already, on {now.shards} shards")
     sessions = await _need_quiet(context)
     size = await asyncio.to_thread(_need_room, server)
-    seconds, measured = estimate(Move.load(server.data), size)
+    seconds, measured = estimate(server.files.last_move(), size)
     asked = Move(title, context.who, command, wanted.shards, wanted.slots, moving, size, server.now_ms())
     try:
         await server.control(MoveRequest(asked, dry=True))
@@ -189,10 +189,8 @@ async def _need_quiet(context: CommandContext) -> int:
 
 
 def _need_room(server: Server) -> int:
-    from lanying.storage.reshard import need_room
-
     try:
-        return need_room(server.data, server.map.shards, server.config)
+        return server.files.need_room(server.map.shards, server.config)
     except ReshardError as error:
         raise CommandError(10010, str(error)) from error
 

@@ -24,7 +24,8 @@ from lanying.admin.commands import (
     users,
     why,
 )
-from lanying.admin.context import Argument, Command, Kind, Role
+from lanying.admin.context import Argument, Command, Kind
+from lanying.admin.keys import Role
 from lanying.admin.messages import TOPICS
 from lanying.base import limits
 from lanying.config.runtime import AT_RUN_TIME

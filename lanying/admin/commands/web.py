@@ -9,8 +9,9 @@ from typing import Final
 import msgspec
 
 from lanying.admin.commands import backups
-from lanying.admin.context import CommandContext, Role
+from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
+from lanying.admin.keys import Role
 from lanying.admin.server import Server
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import Call, JobInfo, Reply, StartBackup, decode_admin_request

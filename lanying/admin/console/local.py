@@ -12,7 +12,7 @@ from lanying.admin import keys
 from lanying.admin.console import contexts
 from lanying.admin.console.client import read_ticket
 from lanying.admin.console.session import Session
-from lanying.admin.context import Role
+from lanying.admin.keys import Role
 from lanying.base.errors import ConfigError
 from lanying.base.private import write_private
 
