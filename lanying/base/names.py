@@ -8,6 +8,13 @@ from typing import Final
 
 from lanying.base import limits
 
+_NO_LINE: Final = frozenset(("Cc", "Cs", "Zl", "Zp"))
+_UNSEEN: Final = frozenset(("Cf", "Mn", "Zs", "Cn"))
+"""Categories: control and line separators; what alone shows nothing."""
+_DIRECTIONS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They turn round what follows the name, too."""
+_BLANKS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and signs that are drawn as nothing."""
 _PATTERN: Final = re.compile(r"(?!mta|maxim)[a-zA-Z0-9_\u4e00-\u9fa5]+")
 
 _NARROW: Final = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}
@@ -28,3 +35,19 @@ def username_error(name: str) -> str | None:
     if name.isdigit():
         return "a username does not consist of digits only; add a letter"
     return None
+
+
+def display_name(name: str) -> str:
+    """A name people see, as it is kept: composed (NFC), without space around it. Empty: none.
+
+    :raises ValueError: it has a second line, control or direction characters, or nothing that can be seen; the text has the remedy
+    """
+    found = unicodedata.normalize("NFC", name).strip()
+    if not found:
+        return ""
+    kinds = {unicodedata.category(char) for char in found}
+    if kinds & _NO_LINE or not _DIRECTIONS.isdisjoint(found):
+        raise ValueError("is one line without control or direction characters; type it anew")
+    if kinds <= _UNSEEN or all(char in _BLANKS or unicodedata.category(char) in _UNSEEN for char in found):
+        raise ValueError("has nothing in it that can be seen; add a letter")
+    return found

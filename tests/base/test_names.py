@@ -3,7 +3,7 @@
 import pytest
 
 from lanying.base import limits
-from lanying.base.names import compared, username_error
+from lanying.base.names import compared, display_name, username_error
 from lanying.cluster.shardmap import slot_of_name
 
 
@@ -47,3 +47,39 @@ def test_ways_of_writing_one_name(one, other):
 
 def test_names_that_differ():
     assert len({compared(name) for name in ("e", "\u00e9", "\u00eb", "ee", "\u30a2", "\u3042")}) == 6
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("", ""),
+        ("  ", ""),
+        (" Ann ", "Ann"),
+        ("e\u0301", "é"),
+        ("张 三", "张 三"),
+        ("👩\u200d💻", "👩\u200d💻"),
+        ("سارة", "سارة"),
+        ("❤\ufe0f", "❤\ufe0f"),
+    ],
+)
+def test_what_people_are_called_is_kept_composed_and_without_space_around(typed, kept):
+    assert display_name(typed) == kept
+
+
+@pytest.mark.parametrize(
+    ("typed", "remedy"),
+    [
+        ("a\nb", "one line"),
+        ("a\u2028b", "one line"),
+        ("a\x00b", "one line"),
+        ("admin\u202etxt", "direction"),
+        ("\u2067a", "direction"),
+        ("\u200b", "add a letter"),
+        ("\u3164\u3164", "add a letter"),
+        ("\u2800", "add a letter"),
+        ("\u0301", "add a letter"),
+    ],
+)
+def test_names_nobody_can_read_are_refused(typed, remedy):
+    with pytest.raises(ValueError, match=remedy):
+        display_name(typed)

@@ -15,7 +15,7 @@ import msgspec
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.ids import FIRST_COUNTER, MAX_ENTITY_ID, entity_id
-from lanying.base.names import username_error
+from lanying.base.names import display_name, username_error
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import STATE_DELETED, STATE_NORMAL, AccountInfo, AccountPage, Credentials, Extras
 from lanying.cluster.shardmap import slot_of_name
@@ -53,6 +53,7 @@ NUMBERS: Final[dict[str, int]] = {
     "silence_end_time": 23,
 }
 """Fields of numbers from 0, with their highest value."""
+NAMES: Final = frozenset(("nick_name", "push_nick_name"))
 SHOWN_TO_FRIENDS: Final = frozenset(("username", "nick_name", "avatar", "description", "public_info"))
 
 
@@ -198,6 +199,7 @@ def update(work: Work, uid: int, changes: dict[str, Any]) -> tuple[AccountInfo, 
     """Set fields; the new account and what of it is different now. :raises CallError: 10002 names the bad field"""
     for name, value in changes.items():
         _check(name, value)
+    changes = {name: _shown(name, value) if name in NAMES else value for name, value in changes.items()}
     account = need(work.store, uid)
     changed = {name: value for name, value in changes.items() if getattr(account.info, name) != value}
     if not changed:
@@ -299,6 +301,13 @@ def _save_extras(work: Work, account: Account, **changes: Any) -> None:
 
 def _save(work: Work, account: Account) -> None:
     work.put(schema.ACCOUNTS, schema.pack_u64(account.info.uid), _encode(account))
+
+
+def _shown(name: str, value: str) -> str:
+    try:
+        return display_name(value)
+    except ValueError as error:
+        raise CallError(Refusal.INVALID_PARAMETER, f"{name} {error}") from error
 
 
 def _check(name: str, value: object) -> None:

@@ -23,8 +23,9 @@ N = pb.GroupNotice
 def create(work: Work, request: CreateGroup) -> GroupView:
     """Found a group in the slot of its founder, who is on this shard."""
     accounts.need(work.store, request.uid, request.app)
-    for name in ("name", "description", "avatar"):
-        records.check_text(name, getattr(request, name), TEXTS[name])
+    for field in ("description", "avatar"):
+        records.check_text(field, getattr(request, field), TEXTS[field])
+    name = records.name_of("name", request.name, TEXTS["name"])
     if not 0 <= request.kind <= records.TYPES:
         raise CallError(Refusal.INVALID_PARAMETER, "type is 0 private, 1 public, 2 chat room or 3 temporary")
     if not 1 <= request.capacity <= limits.GROUP_MEMBERS_MAX:
@@ -45,7 +46,7 @@ def create(work: Work, request: CreateGroup) -> GroupView:
     now_ms = work.now_ms
     info = GroupInfo(
         gid, request.app, uid, request.kind, request.capacity, now_ms, now_ms,
-        count=1, name=request.name, description=request.description, avatar=request.avatar,
+        count=1, name=name, description=request.description, avatar=request.avatar,
     )  # fmt: skip
     founder = Member(now_ms)
     records.save_member(work, gid, uid, founder)

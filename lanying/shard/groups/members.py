@@ -241,8 +241,7 @@ def set_own(work: Work, request: SetMember) -> None:
         raise records.refusal(MEMBER)
     changes: dict[str, Any] = {}
     if request.display_name is not None:
-        records.check_text("value", request.display_name, limits.NAME_FIELD_CHARS)
-        changes["display_name"] = request.display_name
+        changes["display_name"] = records.name_of("value", request.display_name, limits.NAME_FIELD_CHARS)
     if request.mute_mode is not None:
         if not 0 <= request.mute_mode <= MUTE_MODES:
             raise CallError(Refusal.INVALID_PARAMETER, "msg_mute_mode is 0 none, 1 no alert or 2 do not deliver")

@@ -22,6 +22,7 @@ import msgspec
 from lanying.base import limits
 from lanying.base.errors import CallError, Refused
 from lanying.base.ids import MAX_ENTITY_ID
+from lanying.base.names import display_name
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import GroupInfo, GroupPage, GroupRequest, GroupView, MemberInfo, Outcome, PublicPage
 from lanying.shard.core.work import Work
@@ -295,6 +296,15 @@ def check_text(name: str, value: object, most: int) -> None:
     """:raises CallError: 10002"""
     if not isinstance(value, str) or len(value) > most:
         raise CallError(Refusal.INVALID_PARAMETER, f"{name} is a text of at most {most} characters")
+
+
+def name_of(name: str, value: object, most: int) -> str:
+    """A name people see, as it is kept. :raises CallError: 10002"""
+    check_text(name, value, most)
+    try:
+        return display_name(str(value))
+    except ValueError as error:
+        raise CallError(Refusal.INVALID_PARAMETER, f"{name} {error}") from error
 
 
 def _until(until_ms: int, now_ms: int) -> str:

@@ -31,6 +31,8 @@ def edit(work: Work, request: GroupRequest[object], name: str, value: object) ->
     """Set a property. Is it different now?"""
     group, own = records.need(work, request, records.MEMBER)
     _check(name, value)
+    if name == "name":
+        value = records.name_of(name, value, TEXTS[name])
     if own < records.ADMIN and not (name in TEXTS and group.info.member_modify):
         raise records.refusal(records.ADMIN)
     if getattr(group.info, name) == value:

@@ -183,3 +183,10 @@ def test_a_request_nobody_knows(cluster: NotingSimulation) -> None:
     shard = cluster.shards[0]
     shard.dispatch.call(m.Call(1, "gateway", 1000, b"\x91\xcd\x03\xe7"))
     assert shard.tick.envelopes[-1][1].code == 404  # type: ignore[attr-defined]
+
+
+def test_a_nick_name_is_a_name(cluster: NotingSimulation) -> None:
+    uid = claim(cluster, "alice")
+    cluster.ask(uid, m.UpdateAccount(uid, {"nick_name": " Zoe\u0301 "}))
+    assert accounts.need(cluster.home(uid).work.store, uid).info.nick_name == "Zoé"
+    assert code(cluster, uid, m.UpdateAccount(uid, {"nick_name": "a\u202eb"})) == 10002

@@ -643,3 +643,11 @@ def test_strangers_see_the_name_of_a_private_group_and_no_more(world: World, kin
         told = {name for name in m.GroupInfo.__struct_fields__ if getattr(stranger, name) == getattr(member, name)}
         assert {"gid", "name", "avatar", "type"} <= told
         assert not told & {"owner", "count", "capacity", "description", "created_ms"}
+
+
+def test_groups_and_members_have_names_that_can_be_read(world: World) -> None:
+    assert world.code(m.EditGroup, world.alice, "name", "club\u202e") == 10002
+    world.ask_in(m.EditGroup, world.alice, "name", " Cafe\u0301 ")
+    assert world.view(world.mary).info.name == "Café"
+    with pytest.raises(CallError):
+        world.create(world.alice, name="a\nb")
