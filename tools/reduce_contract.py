@@ -22,6 +22,8 @@ ASKED_LESS = {
     "GET /app/captcha/image": {"app_id"},
 }
 """Parameters called required that clients leave out, come as a header too, or mean nothing here."""
+ASKED_MORE = {"POST /app/secret_info": "user"}
+"""Who may call, where this server wants to know: what is kept for anybody fills up."""
 LIMITS = ("enum", "minimum", "maximum", "default", "pattern")
 
 
@@ -34,7 +36,7 @@ class Reducer:
     def call(self, endpoint: dict[str, Any]) -> dict[str, Any]:
         """One entry."""
         found: dict[str, Any] = {"path": endpoint["path"], "methods": [endpoint["method"]], "area": endpoint["area"]}
-        found["auth"] = endpoint["auth"]
+        found["auth"] = ASKED_MORE.get(f"{endpoint['method']} {endpoint['path']}", endpoint["auth"])
         less = ASKED_LESS.get(f"{endpoint['method']} {endpoint['path']}", set())
         if endpoint["query"]:
             found["query"] = {q["name"]: self.shape(q) for q in endpoint["query"]}

@@ -287,6 +287,8 @@ REST_AT_ONCE: Final = 20
 """Rows of a batch that are worked on at the same time."""
 REST_IDS_PER_CALL: Final = 500
 """Ids asked of a shard in one go: a larger answer would stall its tick for milliseconds."""
+FILE_TOKEN_LIFETIME_S: Final = 3600
+"""A token in addresses of files. Pages ask for a new one after half of it."""
 SMS_TIMEOUT_S: Final = 10.0
 """A sender of SMS takes the code within this time, or the person is asked to try again."""
 PASSWORD_THREADS: Final = 2

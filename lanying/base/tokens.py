@@ -17,6 +17,8 @@ from lanying.base.errors import TokenError
 
 ROLE_USER: Final = 1
 ROLE_ADMIN: Final = 2
+ROLE_FILES: Final = 3
+"""May download what its user may, for an hour: it stands in addresses, which end up in histories, logs and screenshots."""
 REMEMBERED: Final = 2048
 """Tokens whose signature need not be checked again: clients that reconnect all at once come with the same ones."""
 
@@ -26,7 +28,7 @@ class Identity(msgspec.Struct, frozen=True):
 
     :ivar app: app id
     :ivar uid: user id, 0 for an admin token
-    :ivar role: ``ROLE_USER`` or ``ROLE_ADMIN``
+    :ivar role: ``ROLE_USER``, ``ROLE_ADMIN`` or ``ROLE_FILES``
     :ivar epoch: revocation epoch of the account when the token was made
     :ivar expires: seconds since 1970, 0 for never
     """

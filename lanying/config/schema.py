@@ -108,6 +108,8 @@ class Files(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Files older than this are deleted; 0: kept for ever."""
     link_days: Annotated[int, msgspec.Meta(ge=0)] = 0
     """A download address is good for this long; 0: as long as the file is there."""
+    account_tokens: bool = True
+    """The token of an account may stand in an address of a file, as other clients have it; false: only tokens made for files."""
     store: Literal["local", "s3"] = "local"
     s3_bucket: str = ""
     s3_prefix: str = ""

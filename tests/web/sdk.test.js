@@ -70,7 +70,8 @@ test('numbers up to 2^53, negative ones, unknown fields and text survive', () =>
 
 test('the token goes into addresses of the files of this server and no other', () => {
   const client = new Client('http://chat.example:8480', { storage: new Map() });
-  client.rest.token = 'TOKEN';
+  client.rest.token = 'ACCOUNT';
+  client.rest.fileToken = 'TOKEN';
   const file = 'http://chat.example:8480/file/download/chat?file_sign=abc';
   assert.equal(client.fileUrl(file, { image_type: 2 }), `${file}&access-token=TOKEN&app_id=lanying&image_type=2`);
   assert.equal(client.fileUrl('AbC-_12='), 'http://chat.example:8480/file/download/avatar?object_name=AbC-_12%3D&access-token=TOKEN&app_id=lanying');
@@ -162,6 +163,19 @@ test('a group: created, written to, left', live, async () => {
   await until('bob is out', () => !bob.directory.joined.has(gid));
   alice.close();
   bob.close();
+});
+
+test('a file is downloaded with a token of its own, also after a new password', live, async () => {
+  const alice = await user('alice');
+  const bytes = Uint8Array.from({ length: 100 }, (_, i) => i);
+  const address = await alice.upload(alice.uid, false, new Blob([bytes]), { name: 'a.bin', fileType: 100 });
+  for (const change of [() => {}, () => alice.changePassword('secret 123', 'secret 456')]) {
+    await change();
+    const url = alice.fileUrl(address);
+    assert.ok(!url.includes(alice.rest.token));
+    assert.deepEqual(new Uint8Array(await (await fetch(url)).arrayBuffer()), bytes);
+  }
+  alice.close();
 });
 
 test('a refused message says why and can be tried again; a wrong password has its code', live, async () => {

@@ -66,7 +66,10 @@ async def check_password(context: RequestContext, uid: int, password: str) -> Cr
 def was_here(context: RequestContext, uid: int) -> bool:
     """Does the caller show a token of this user's, from an earlier login? Revoked ones count: it is who they were that is asked."""
     try:
-        return bool(context.token) and identify(context).uid == uid
+        if not context.token:
+            return False
+        identity = identify(context)
+        return identity.role == ROLE_USER and identity.uid == uid
     except CallError:
         return False
 

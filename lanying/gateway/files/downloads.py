@@ -20,10 +20,11 @@ from starlette.responses import Response, StreamingResponse
 
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
+from lanying.base.tokens import ROLE_FILES, ROLE_USER
 from lanying.bus.messages import FileRecord
 from lanying.gateway.files.file_signs import DOWNLOAD
 from lanying.gateway.files.files import record_of, signed
-from lanying.gateway.http.auth import authenticate, is_admin
+from lanying.gateway.http.auth import authenticate, identify, is_admin
 from lanying.gateway.http.endpoint import Endpoint, RequestContext
 from lanying.gateway.services import media
 from lanying.gateway.services.file_store import object_key
@@ -54,8 +55,7 @@ async def avatar(context: RequestContext) -> object:
 
 
 async def _download(context: RequestContext, parameter: str) -> object:
-    if not is_admin(context):
-        await authenticate(context)
+    await _known(context)
     params = context.params
     text = params.text(parameter)
     image_type = params.number("image_type", params.number("imgage_type", 1, most=9), most=9)
@@ -63,6 +63,19 @@ async def _download(context: RequestContext, parameter: str) -> object:
     record = await record_of(context, signed(context, text, DOWNLOAD))
     shown = await _shown(context, record, image_type, box, params.text("format", ""))
     return await _response(context, record, shown)
+
+
+async def _known(context: RequestContext) -> None:
+    """Who downloads shows a token of this app: of an account, or made for files (:data:`lanying.base.tokens.ROLE_FILES`)."""
+    if is_admin(context):
+        return
+    role = identify(context).role if context.token else ROLE_USER
+    in_address = "access-token" not in context.request.headers
+    if role == ROLE_USER and context.token and in_address and not context.services.config.files.account_tokens:
+        raise CallError(
+            Refusal.TOKEN_REJECTED, "this server takes no account's token in an address; get one at /file/token"
+        )
+    await authenticate(context, role=ROLE_FILES if role == ROLE_FILES else ROLE_USER)
 
 
 def _pixels(context: RequestContext, name: str) -> int:

@@ -15,7 +15,8 @@ from typing import Any, Final
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
-from lanying.bus.messages import AddFile, CheckFile, FileRecord, GetFile, GetGroups, RemoveFiles
+from lanying.base.tokens import ROLE_FILES, Identity, issue
+from lanying.bus.messages import AddFile, CheckFile, FileRecord, GetCredentials, GetFile, GetGroups, RemoveFiles
 from lanying.bus.shards import ask
 from lanying.gateway.files import file_signs
 from lanying.gateway.files.file_signs import DOWNLOAD, UPLOAD, Sign
@@ -65,6 +66,15 @@ async def forward(context: RequestContext) -> object:
     sign = signed(context, text, DOWNLOAD)
     await record_of(context, sign)
     return address(context, sign._replace(to_type=to_type, to_id=to_id))
+
+
+async def token(context: RequestContext) -> object:
+    """A token for the addresses of files, which ends with the caller's other tokens."""
+    app = context.app
+    found = await ask(context.shards, context.uid, GetCredentials(app.app_id, context.uid))
+    expires = context.services.now_ms() // 1000 + limits.FILE_TOKEN_LIFETIME_S
+    text = issue(app.token_key, Identity(app.app_id, context.uid, ROLE_FILES, found.epoch, expires))
+    return {"token": text, "expire": expires}
 
 
 async def upload(context: RequestContext) -> object:
@@ -171,6 +181,7 @@ async def record_of(context: RequestContext, sign: Sign) -> FileRecord:
 
 
 ENDPOINTS: Final = (
+    Endpoint(GET, "/file/token", token),
     Endpoint(GET, "/file/upload/avatar/user", user_avatar, url_token=True),
     Endpoint(GET, "/file/upload/avatar/group", group_avatar, url_token=True),
     Endpoint(GET, "/file/upload/chat", chat, url_token=True),

@@ -18,8 +18,13 @@ from lanying.gateway.http.first_call import FirstCall
 from lanying.gateway.http.params import Params
 
 
-async def authenticate(context: RequestContext, *, admin: bool = False) -> None:
-    """Set ``context.uid`` and ``context.admin``. ``admin``: no user may call this. :raises CallError: see above"""
+async def authenticate(context: RequestContext, *, admin: bool = False, role: int = ROLE_USER) -> None:
+    """Set ``context.uid`` and ``context.admin``.
+
+    :param admin: no user may call this
+    :param role: what a token that is no admin's has to be made for
+    :raises CallError: see above
+    """
     if not context.token:
         raise CallError(Refusal.NO_TOKEN)
     identity = identify(context)
@@ -30,7 +35,7 @@ async def authenticate(context: RequestContext, *, admin: bool = False) -> None:
         if context.acting_for or not admin:
             context.uid = await _acting_for(context)
         return
-    if identity.role != ROLE_USER or identity.uid <= 0:
+    if identity.role != role or identity.uid <= 0:
         raise CallError(Refusal.TOKEN_REJECTED)
     context.shards = FirstCall(context.shards, CheckToken(identity.app, identity.uid, identity.epoch))
     if admin:

@@ -25,6 +25,10 @@ const OBJECT_NAME = /^[\w./=-]+$/;
 const INFO_UPDATED = ENUMS.UserNoticeType.INFO_UPDATED;
 
 export class Client extends Emitter {
+  /** @type {any} */
+  #fileTimer;
+  #fileTokenDue = 0;
+
   /**
    * @param {string} url of the server
    * @param {{appId?: string, WebSocket?: any, guid?: string, info?: string, storage?: Storage | Map<string, string>, cache?: boolean}} [options]
@@ -79,6 +83,7 @@ export class Client extends Emitter {
       await this.rest.post('/user/change_password', { old_password: before, new_password: after, device_sn: this.session.sn });
       const { token } = await this.rest.post('/token/id', { user_id: this.uid, password: after });
       this.rest.token = this.session.login.token = token;
+      await this.#renewFileToken();
       this.#remember('login', JSON.stringify({ uid: this.uid, token }));
       if (this.session.state === 'ended') await this.#start(this.uid, token);
     } finally {
@@ -93,12 +98,14 @@ export class Client extends Emitter {
     this.#remember('login', '');
     await this.store.clear();
     this.uid = 0;
-    this.rest.token = '';
+    this.rest.token = this.rest.fileToken = '';
+    clearTimeout(this.#fileTimer);
   }
 
   /** Disconnect and keep everything for the next visit. */
   close() {
     this.session?.close();
+    clearTimeout(this.#fileTimer);
   }
 
   typing(peer, active) {
@@ -140,7 +147,7 @@ export class Client extends Emitter {
     if (!address) return '';
     if (address.origin !== files.origin) return address.href;
     if (!address.pathname.startsWith(files.pathname) || !FILE_KIND.test(address.pathname.slice(files.pathname.length))) return '';
-    for (const [key, value] of Object.entries({ 'access-token': this.rest.token, app_id: this.rest.appId, ...more })) {
+    for (const [key, value] of Object.entries({ 'access-token': this.rest.fileToken, app_id: this.rest.appId, ...more })) {
       address.searchParams.set(key, String(value));
     }
     return address.href;
@@ -153,6 +160,7 @@ export class Client extends Emitter {
       if (error.code) throw error;
       return null;
     });
+    await this.#renewFileToken();
     const address = found?.messages ?? `${this.rest.url.replace(/^http/, 'ws')}/xsync`;
     if (this.options.cache !== false) this.store = await openStore(`lanying-${new URL(this.rest.url).host}-${uid}`);
     this.session = new Session(
@@ -172,8 +180,22 @@ export class Client extends Emitter {
     this.session.start();
   }
 
+  /** Another token for addresses of files, and again when half of its time is over. Without one files are not shown. */
+  async #renewFileToken() {
+    clearTimeout(this.#fileTimer);
+    const account = this.rest.token;
+    const found = await this.rest.get('/file/token').catch(() => null);
+    if (!found || account !== this.rest.token) return;
+    this.rest.fileToken = found.token;
+    const half = Math.max(0, found.expire * 1000 - Date.now()) / 2;
+    this.#fileTokenDue = Date.now() + half;
+    this.#fileTimer = setTimeout(() => this.#renewFileToken(), half);
+    this.#fileTimer.unref?.(); // Node would wait for it
+  }
+
   async #online() {
     for (const conversation of this.conversations.all.values()) conversation.asked = false;
+    if (Date.now() >= this.#fileTokenDue) await this.#renewFileToken(); // the server was away, or this machine asleep
     try {
       await this.directory.load();
     } catch (error) {

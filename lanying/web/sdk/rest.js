@@ -21,6 +21,8 @@ export class Rest {
     this.url = url.replace(/\/$/, '');
     this.appId = appId;
     this.token = '';
+    /** For addresses of files, which are seen by more than the server. */
+    this.fileToken = '';
     /** Called when a token is not good any more. @type {() => void} */
     this.onExpired = () => {};
   }

@@ -17,6 +17,7 @@ from PIL import Image
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.tokens import ROLE_FILES, Identity, issue
 from lanying.bus.messages import RemoveFiles
 from lanying.config import schema
 from lanying.gateway.files import file_signs
@@ -229,6 +230,33 @@ def test_who_may_download(gateway: Gateway, alice: Person) -> None:
     upload_url = alice.ticket()["upload_url"]
     crossed = "http://im.test:8480/file/download/chat?file_sign=" + upload_url.partition("upload_sign=")[2]
     assert alice.get(crossed).json()["code"] == 402
+
+
+def test_a_token_for_files_downloads_for_an_hour_and_does_nothing_else(make: Callable[..., Gateway]) -> None:
+    gateway = make(files=schema.Files(account_tokens=False))
+    alice = Person(gateway, "alice")
+    url = alice.upload(picture())
+    made = gateway.data("GET", "/file/token", alice.token)
+    assert made["expire"] == 2_000_000_000 + limits.FILE_TOKEN_LIFETIME_S
+    address = f"{url}&app_id=app&access-token="
+    assert gateway.send("GET", address + made["token"]).content == picture()
+    assert gateway.send("GET", url, headers={"app_id": "app", "access-token": made["token"]}).content == picture()
+    assert gateway.send("GET", url, headers={"app_id": "app", "access-token": alice.token}).content == picture()
+    assert gateway.send("GET", address + alice.token).json()["code"] == 402
+    assert gateway.send("GET", address).json()["code"] == 10003
+    for method, path in (
+        ("GET", "/user/profile"),
+        ("GET", "/file/token"),
+        ("GET", "/file/upload/chat"),
+        ("POST", "/user/kick"),
+    ):
+        assert gateway.code(method, path, made["token"]) == 402
+    foreign = gateway.register("eve", app="other")[1]
+    assert gateway.code("GET", "/file/token", foreign) == 402
+    old = issue(APPS[0].token_key, Identity("app", alice.uid, ROLE_FILES, 0, 1))
+    assert gateway.send("GET", address + old).json()["code"] == 402
+    gateway.data("POST", "/user/kick", alice.token)
+    assert gateway.send("GET", address + made["token"]).json()["code"] == 402
 
 
 def test_a_ticket_is_for_one_file_and_expires(gateway: Gateway, alice: Person) -> None:
