@@ -50,6 +50,8 @@ OUT_SOFT_BYTES: Final = 256 * 1024
 """A session that has not read this much gets no more pushes, and what it asks stays in its socket until it reads again."""
 OUT_HARD_BYTES: Final = 1024 * 1024
 """A session that has not read this much is closed."""
+SLOW_FRAMES_S: Final = 0.05
+"""What one client asks at once and what takes longer is logged with its user: everybody else waits meanwhile."""
 OUT_USER_BYTES: Final = 4 * 1024 * 1024
 OUT_ALL_BYTES: Final = 64 * 1024 * 1024
 """What all sessions of one user, and of a shard, have not read together; with more the fullest is closed."""

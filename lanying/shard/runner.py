@@ -233,6 +233,7 @@ class Runner:
             "deliveries": work.deliveries,
             "refused": work.refused,
             "failed_events": work.failed_events,
+            "slow_reads": self.sockets.slow_reads,
             "newest_id_s": work.ids.last_time_s,
             "commits": ticker.commits,
             "turns": ticker.turns,

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import select
+from time import monotonic
 from typing import Final
 
 from lanying.base import limits, logs
@@ -35,7 +36,10 @@ def _fullness(session: Session) -> int:
 
 
 class Sockets:
-    """Reads what is ready into the shard, and writes what its ticks release."""
+    """Reads what is ready into the shard, and writes what its ticks release.
+
+    :ivar slow_reads: reads whose frames took the shard over ``SLOW_FRAMES_S``
+    """
 
     def __init__(self, shard: Shard, ticker: Ticker) -> None:
         self._shard = shard
@@ -44,6 +48,7 @@ class Sockets:
         self._epoll = select.epoll()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsent = 0
+        self.slow_reads = 0
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to read."""
@@ -90,11 +95,19 @@ class Sockets:
                 if data:
                     session.last_read = tick.now
                     tick.gathered_bytes += len(data)
+                    began = monotonic()
                     self._feed(session, data)
+                    if monotonic() - began > limits.SLOW_FRAMES_S:
+                        self._slow(session, monotonic() - began, len(data))
                 else:
                     self.close_session(session, "disconnected")
         failpoint("shard.decided")
         self._ticker.end_turn()
+
+    def _slow(self, session: Session, took: float, size: int) -> None:
+        """The frames of one read have kept everybody else waiting."""
+        self.slow_reads += 1
+        about(session, "event=slow_frames uid=%d sn=%d bytes=%d took_ms=%.0f", session.sn, size, took * 1000)
 
     def write(self, tick: Tick) -> None:
         """Let out what a tick owes: one joined write per socket."""

@@ -118,3 +118,15 @@ def test_all_of_a_shard_have_one_together_and_the_count_is_exact(
         clients.drain(session)
     assert clients.sockets._unsent == 0
     assert all(os.fstat(session.fd) for session in sessions if session.fd >= 0)
+
+
+def test_frames_that_keep_others_waiting_are_counted(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = clients.connect(clients.sim.user("alice"), "phone")
+    clients.far[session].send(b"x")
+    clients.sockets.readable()
+    assert clients.sockets.slow_reads == 0
+    other = clients.connect(clients.sim.user("bob"), "phone")
+    monkeypatch.setattr(limits, "SLOW_FRAMES_S", -1.0)
+    clients.far[other].send(b"x")
+    clients.sockets.readable()
+    assert clients.sockets.slow_reads == 1

@@ -19,6 +19,7 @@ COUNTERS: Final = {
     "deliveries": "Pushes to devices, one for each run of entries.",
     "refused": "Uploads refused, by status.",
     "failed_events": "Requests, frames and link messages the server failed on and took back.",
+    "slow_reads": "Reads from one client whose frames kept a shard over 50 ms.",
     "commits": "Commits that were flushed.",
     "turns": "Turns of the event loop.",
     "requests": "REST requests.",
