@@ -8,6 +8,7 @@
 - ``conversation`` ``mailbox``: the head of a queue, and all queues of the shard
 - ``outbox``: what other shards are owed
 - ``budgets``: how much of everything one user may cause
+- ``forwarding``: link messages whose user or group is on another shard now
 - ``later``: an answer that another shard has to give first
 - ``recent``: what happened lately, for operators
 """
