@@ -77,7 +77,7 @@ FRIEND_REQUESTS_PER_DAY: Final = 100
 PROFILES_PER_HOUR: Final = 60
 """Changes of one profile that friends hear of."""
 REQUEST_NOTICE_MS: Final = 86_400_000
-"""Who asks the same again within a day is listed with what they say now, and nobody is told again."""
+"""Who asks again within a day and has no answer is listed with what they say now, and nobody is notified again."""
 REASON_CHARS: Final = 256
 """What is said with a request or an invitation."""
 GROUP_RATES: Final = 10_000

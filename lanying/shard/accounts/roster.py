@@ -196,7 +196,9 @@ def apply(
         _befriend(work, uid, applicant, pb.RosterNotice.ADDED, alias)
         return True
     found = _application(work.store, uid, applicant)
-    told = found is not None and work.now_ms - found.created_ms < limits.REQUEST_NOTICE_MS
+    told = (
+        found is not None and found.open_at(work.now_ms) and work.now_ms - found.created_ms < limits.REQUEST_NOTICE_MS
+    )
     if found is None:
         _make_room(work, uid)
     expires = work.now_ms + limits.APPLICATION_LIFETIME_MS

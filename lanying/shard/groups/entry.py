@@ -122,7 +122,9 @@ def apply(work: Work, request: GroupRequest[object], reason: str) -> bool:
         records.save(work, members.admit(work, group, [uid]))
         return True
     found = applications.load(work.store, gid, uid)
-    told = found is not None and work.now_ms - found.created_ms < limits.REQUEST_NOTICE_MS
+    told = (
+        found is not None and found.open_at(work.now_ms) and work.now_ms - found.created_ms < limits.REQUEST_NOTICE_MS
+    )
     if found is None:
         applications.make_room(work, gid)
     expires_ms = work.now_ms + limits.INVITATION_LIFETIME_MS

@@ -93,9 +93,6 @@ def test_decline(world: World) -> None:
     assert world.refusal(bob, m.AnswerApplication(bob, alice, True)) == 10007
     assert world.ask(bob, m.ListApplications(bob))[0][1] == 2  # type: ignore[index]
     world.apply(alice, bob)
-    assert not world.told()  # within a day nobody is told again
-    world.now_ms += limits.REQUEST_NOTICE_MS
-    world.apply(alice, bob)
     assert len(world.told()) == 1
 
 
