@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from lanying.base import limits
 from lanying.base.errors import DataDirectoryError, ReshardError
 from lanying.base.ids import SLOTS
 from lanying.cluster.shardmap import FILE_NAME, ShardMap, parse_slots, slot_of_name, wanted_map
@@ -48,9 +49,9 @@ def test_a_damaged_or_newer_file_is_refused(tmp_path, content, remedy):
         ShardMap.load(tmp_path)
 
 
-@pytest.mark.parametrize("shards", [0, -1, 65])
+@pytest.mark.parametrize("shards", [0, -1, limits.MAX_SHARDS + 1])
 def test_a_number_of_shards_has_bounds(shards):
-    with pytest.raises(ReshardError, match="between 1 and 64"):
+    with pytest.raises(ReshardError, match=f"between 1 and {limits.MAX_SHARDS}"):
         ShardMap.even(shards)
 
 

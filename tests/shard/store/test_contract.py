@@ -120,8 +120,8 @@ operation = st.one_of(
 )
 
 
-@pytest.mark.costs(15, "hundreds of sequences, each on a RocksDB of its own")
-@settings(max_examples=60, deadline=None)
+@pytest.mark.costs(40, "hundreds of sequences, each on a RocksDB of its own")
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(operation, max_size=8), max_size=6))
 def test_all_engines_agree(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[str, bytes, bytes]]]
