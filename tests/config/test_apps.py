@@ -29,7 +29,7 @@ def test_an_added_app_is_found_by_who_did_not_know_it(data):
     config = settings.config
     assert config.accounts_of("branch").open_registration and not config.accounts.open_registration
     token = (data / "admin-token.branch").read_text().strip()
-    assert verify(there["branch"].secret, token).role == ROLE_ADMIN
+    assert verify(there["branch"].secret, token, 0).role == ROLE_ADMIN
     assert (data / "apps.json").stat().st_mode & 0o777 == 0o600
 
 
@@ -62,7 +62,7 @@ def test_what_cannot_be_added(data):
 def test_the_token_of_an_app_that_was_lost_is_not_kept(data):
     (data / "admin-token.branch").write_text("signed with a key nobody has any more")
     Apps([FIRST], RuntimeSettings(Config()), data).add(new("branch", ""))
-    assert verify(load(data)[1].secret, (data / "admin-token.branch").read_text().strip()).app == "branch"
+    assert verify(load(data)[1].secret, (data / "admin-token.branch").read_text().strip(), 0).app == "branch"
 
 
 def test_a_damaged_file_takes_no_app_away(data, caplog):

@@ -40,7 +40,7 @@ def test_the_first_start_writes_map_keys_and_token_for_the_owner_only(path):
     shard_map, (app,) = made(path)
     assert shard_map == ShardMap.even(2) == ShardMap.load(path)
     assert (app.app_id, app.name, len(app.secret)) == ("lanying", "Lanying", 32)
-    identity = verify(app.secret, (path / "admin-token").read_text().strip())
+    identity = verify(app.secret, (path / "admin-token").read_text().strip(), 0)
     assert (identity.app, identity.role, identity.uid, identity.expires) == ("lanying", ROLE_ADMIN, 0, 0)
     assert mode(path) == 0o700 and mode(path / "apps.json") == mode(path / "admin-token") == 0o600
 
@@ -205,6 +205,6 @@ def test_a_table_of_the_configuration_makes_another_app(path):
     first, branch = made(path, config)[1]
     assert (branch.app_id, branch.name) == ("branch", "Branch office")
     assert branch.key != first.key
-    assert verify(branch.secret, (path / "admin-token.branch").read_text().strip()).app == "branch"
+    assert verify(branch.secret, (path / "admin-token.branch").read_text().strip(), 0).app == "branch"
     assert [app.app_id for app in made(path)[1]] == ["lanying", "branch"]
     assert made(path, config)[1] == (first, branch)
