@@ -106,7 +106,9 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     place = tmp_path_factory.mktemp("town")
     points = place / "points"
     points.mkdir()
-    with pytest.MonkeyPatch.context() as patch, Cluster(place, shards=2, failpoints=points) as server:
+    # What one user may send in a second is not what these tests are about.
+    generous = {"failpoints": points, "policy_user_bytes_per_s": 1 << 30}
+    with pytest.MonkeyPatch.context() as patch, Cluster(place, shards=2, **generous) as server:
         patch.setattr(limits, "CLIENT_BACKOFF_MAX_S", QUICK_BACKOFF_S)
         found = Town(server, points, Crowd(server.url, 8, devices=2, group_size=4))
         found.run(found.crowd.arrive())

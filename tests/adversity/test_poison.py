@@ -24,6 +24,7 @@ from lanying.protocol.schema.xsync_pb2 import (
     SyncDL,
     SyncUL,
 )
+from lanying.shard.chat import door
 from lanying.testing.simulation import Device, Simulation
 
 EXTREMES = (0, 1, 2, 5, 1 << 31, (1 << 53) - 1, 1 << 53, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
@@ -106,6 +107,8 @@ def is_answered(phone: Device, command: int, payload: bytes, syncs: list[SyncDL]
         asked = SyncUL.FromString(payload)
     except DecodeError:
         return any(sync.status.code == Status.PB_PARSER_ERROR and not sync.client_mid for sync in syncs)
+    if not asked.HasField("meta") and max(asked.key, asked.xid.uid) > door.LARGEST_ID:
+        return any(sync.status.code == Status.INVALID_PARAMETER and not sync.client_mid for sync in syncs)
     if asked.HasField("meta"):  # an acknowledgement or a refusal; only one that names no message can have no number
         return any(
             sync.client_mid == asked.meta.id and (sync.server_mid or sync.status.code != Status.OK) for sync in syncs

@@ -78,7 +78,9 @@ class Budgets:
 
     def too_many(self) -> Refused:
         """A user sends more than they may."""
-        return Refused(Refusal.TOO_MANY_MESSAGES, f"more than {self.messages.burst:g} messages in a second")
+        most = self.messages.burst
+        text = f"more than {most:g} messages or {most / self.tokens_per_byte:.0f} bytes in a second; wait a second"
+        return Refused(Refusal.TOO_MANY_MESSAGES, text)
 
 
 def charge(budget: RateLimiter, uid: int, now: float, what: str) -> None:
