@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx
 
+from lanying.testing.poll import until
+
 USER, GROUP = 1, 2
 TEXT, IMAGE = 0, 1
 CHAT_IMAGE = 102
@@ -61,6 +63,11 @@ class Person:
         page = self.call("GET", "/message/conversation", opposite_id=peer, msg_id_start=0, limit=20)
         return list(page["messages"])
 
+    def arrived(self, peer: int) -> list[dict[str, Any]]:
+        """As :meth:`messages`, when there are some: an acknowledged message is kept, and on its way to another shard."""
+        until(f"a message of {peer} at {self.uid}", lambda: bool(self.messages(peer)))
+        return self.messages(peer)
+
 
 def main(url: str, app_id: str = "lanying") -> list[str]:
     """The story; what happened, a line each."""
@@ -83,7 +90,7 @@ def main(url: str, app_id: str = "lanying") -> list[str]:
     sent = alice.send(bob.uid, IMAGE, attachment=json.dumps(attachment), transaction_id=secrets.randbits(50))
     tell(f"alice has sent a picture of {len(picture)} bytes")
 
-    [received] = bob.messages(alice.uid)
+    [received] = bob.arrived(alice.uid)
     assert (received["msg_id"], received["ctype"]) == (sent, "IMAGE")
     [row] = [row for row in bob.call("GET", "/message/unread") if row["conversation_id"]["uid"] == alice.uid]
     assert row["num"] == 1
@@ -97,18 +104,18 @@ def main(url: str, app_id: str = "lanying") -> list[str]:
     assert len(small.content) > 0 and small.headers["content-type"] == "image/jpeg"
     assert httpx.get(link, headers={"app_id": app_id}, timeout=60).json()["code"] == 10003
     bob.call("GET", "/message/ack", conversation_id=alice.uid, msg_id=sent)
-    assert alice.messages(bob.uid)[0]["status"] == "READ"
+    until("alice knows that it was read", lambda: alice.messages(bob.uid)[0]["status"] == "READ")
     tell("bob has seen it, in full and as a thumbnail, and alice knows")
 
     sign = link.partition("sign=")[2]
     forwarded = bob.call("GET", "/file/upload/forward", file_sign=sign, to_type=USER, to_id=carol.uid)
     bob.send(carol.uid, IMAGE, attachment=json.dumps({**attachment, "url": forwarded}))
-    [copy] = carol.messages(bob.uid)
+    [copy] = carol.arrived(bob.uid)
     assert carol.http.get(json.loads(copy["attachment"])["url"]).content == picture
     tell("bob has forwarded it to carol")
 
     assert alice.call("POST", "/message/recall", {"conversation_id": bob.uid, "msg_id": sent}) is True
-    assert bob.messages(alice.uid) == [] == alice.messages(bob.uid)
+    until("the message is gone for both", lambda: bob.messages(alice.uid) == [] == alice.messages(bob.uid))
     assert len(carol.messages(bob.uid)) == 1
     tell("alice has taken it back")
     return told
