@@ -164,7 +164,7 @@ class PullLoop:
 
     def wants(self, key: int, head: Conversation) -> int | None:
         """Position a pull with this key has to read from the store, None when there is nothing or it is kept here."""
-        cursor = max(self.cursor, min(key, head.last_seq))
+        cursor = max(self.cursor, key if key <= head.last_seq else 0)
         if cursor >= head.last_seq or (self.tail and self.tail[0].seq == cursor + 1):
             return None
         return cursor + 1
@@ -239,11 +239,11 @@ class PullLoop:
     ) -> bytes:
         """The device asks for what is behind ``key`` (its cursor without one) and acknowledges everything up to it.
 
+        A key beyond the end is from before a restore: it acknowledges nothing, so the device gets too much rather than too little.
+
         :param fetched: entries of the queue that are not in this shard's store
         """
-        if key > head.last_seq:
-            key = head.last_seq
-        if key > self.cursor:
+        if self.cursor < key <= head.last_seq:
             self.cursor = key
             mailboxes.move_cursor(head, sn, key)
         metas, scanned = self._next(mailboxes, head, sn, self.cursor, now_ms, fetched)

@@ -223,3 +223,14 @@ def test_whatever_happens_a_device_shows_every_entry_in_order(actions):
             ask(phone.key)
     shown = list(dict.fromkeys(phone.shown))
     assert shown == sorted(shown) == wanted
+
+
+def test_a_key_from_before_a_restore_acknowledges_nothing() -> None:
+    queue, loop, phone = Queue(), PullLoop(0), Phone()
+    for _ in range(3):
+        queue.add()
+    assert loop.wants(80, queue.head) == 1
+    assert phone.read(loop.pull(queue, queue.head, SN, 80, 1.0)) is Answer.BATCH
+    assert (phone.shown, phone.key, queue.cursor) == ([1, 2, 3], 3, 0)
+    assert loop.acknowledge(queue, queue.head, SN, phone.key)
+    assert queue.cursor == 3
