@@ -6,6 +6,7 @@
   ids of users and messages, user names, access tokens, password hashes, files with secrets
 - ``clock`` ``rate`` ``lag`` ``histogram`` ``figures``:
   time, how often something may happen, how late a loop is, durations in buckets, what a process counts
+- ``budgets``: how much of everything one user may cause
 - ``states``: state machines as tables
 - ``logs`` ``log_file`` ``watched`` ``context``:
   the log of every process, users with a level of their own, and the request that a line belongs to

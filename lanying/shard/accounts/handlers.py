@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from lanying.base.budgets import charge
 from lanying.bus import messages as m
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import accounts, devices, files, one_time_codes, push_tokens, roster
-from lanying.shard.core.budgets import charge
 from lanying.shard.core.work import Work
 
 

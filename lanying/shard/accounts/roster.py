@@ -16,13 +16,13 @@ from typing import Any, Final
 import msgspec
 
 from lanying.base import limits
+from lanying.base.budgets import charge
 from lanying.base.errors import CallError
 from lanying.base.ids import MAX_ENTITY_ID
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import STATE_DELETED, ApplicationInfo, Barred, PeerState, RelationInfo, RosterChange
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import accounts
-from lanying.shard.core.budgets import charge
 from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store

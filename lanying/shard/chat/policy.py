@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from lanying.base import words
+from lanying.base.budgets import Spent
 from lanying.base.errors import Refused
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import AddApp, PeerState
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.shard.accounts import accounts, roster
-from lanying.shard.core.budgets import Spent
 from lanying.shard.core.work import Work
 
 _decode_peer = msgspec.msgpack.Decoder(PeerState).decode

@@ -7,7 +7,6 @@
 - ``session``: logged-in devices, alone and by user
 - ``conversation`` ``mailbox``: the head of a queue, and all queues of the shard
 - ``outbox``: what other shards are owed
-- ``budgets``: how much of everything one user may cause
 - ``forwarding``: link messages whose user or group is on another shard now
 - ``later``: an answer that another shard has to give first
 - ``recent``: what happened lately, for operators

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lanying.base import limits
+from lanying.base.budgets import Spent
 from lanying.protocol.connection import WRAPPERS, Connection
-from lanying.shard.core.budgets import Spent
 from lanying.shard.core.ports import Loop
 
 LOOPS_KEPT = 32

@@ -15,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from lanying.base.budgets import Budgets
 from lanying.base.errors import StoreError
 from lanying.base.ids import MessageIds
 from lanying.bus.messages import (
@@ -33,7 +34,6 @@ from lanying.cluster.shardmap import ShardMap
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config
 from lanying.protocol import frame
-from lanying.shard.core.budgets import Budgets
 from lanying.shard.core.conversation import Conversation
 from lanying.shard.core.mailbox import Mailboxes
 from lanying.shard.core.recent import Recent

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from lanying.base import limits
+from lanying.base.budgets import charge
 from lanying.base.errors import CallError
 from lanying.base.ids import slot_of
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import CreateGroup, GroupInfo, GroupRequest, GroupView, Invitee, Outcome
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import accounts
-from lanying.shard.core.budgets import charge
 from lanying.shard.core.work import Work
 from lanying.shard.groups import applications, invitations, members, records
 from lanying.shard.groups import notices as tell

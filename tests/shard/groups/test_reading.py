@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from lanying.base import limits
+from lanying.base.budgets import Budgets
 from lanying.bus import messages as m
 from lanying.bus.messages import STATE_DELETED
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config, Policy
 from lanying.protocol.schema.xsync_pb2 import GroupNotice, MessageBody, MessageOperation, Meta, Status
-from lanying.shard.core.budgets import Budgets
 from lanying.shard.store import schema
 from lanying.testing.simulation import Device, Simulation
 from tests.shard.groups.test_life import Club

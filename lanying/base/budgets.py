@@ -1,4 +1,4 @@
-"""How much of everything one user may cause on this shard: messages, bytes, groups, invitations, requests, profiles. Pure.
+"""How much of everything one user may cause on the shard that owns them: messages, bytes, groups, invitations, requests, profiles. Pure.
 
 Messages and bytes are one bucket: a message takes a token, a large one as many as its share of the bytes, so nobody pays twice. What
 is taken is in memory: a shard that starts again begins anew.
@@ -7,15 +7,27 @@ is taken is in memory: a shard that starts again begins anew.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Final
+from typing import Final, Protocol
 
 from lanying.base import limits
 from lanying.base.errors import CallError, Refused
 from lanying.base.rate import Bucket, Rate, RateLimiter
 from lanying.base.refusals import Refusal
-from lanying.config.schema import Policy as Rules
 
 DAY_S: Final = 86_400.0
+
+
+class Rules(Protocol):
+    """What the configuration says about one user, or one group, and a second or a day."""
+
+    @property
+    def user_messages_per_s(self) -> int: ...
+    @property
+    def user_bytes_per_s(self) -> int: ...
+    @property
+    def user_bytes_per_day(self) -> int: ...
+    @property
+    def group_messages_per_s(self) -> int: ...
 
 
 class Spent(Bucket):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from lanying.base.budgets import Budgets, Spent
 from lanying.base.errors import CallError, Refused
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import Post, PostMany, PostResult, decode_result
 from lanying.config.schema import Config, Policy
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Status
-from lanying.shard.core.budgets import Budgets, Spent
 from lanying.testing.simulation import Simulation
 
 MB = 1 << 20
