@@ -27,8 +27,7 @@ from lanying.base.errors import ReshardError
 from lanying.cluster.runtime import cold_path
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.schema import Config
-from lanying.shard.core.conversation import Conversation
-from lanying.shard.core.mailbox import mend
+from lanying.shard.core.mailbox import Conversation, mend
 from lanying.shard.store import placement, schema
 from lanying.shard.store.base import Store
 from lanying.shard.store.cold import MARK, cold_place

@@ -23,7 +23,7 @@ from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Met
 from lanying.shard.chat import door, message_kinds
 from lanying.shard.chat.author import Answer, Author
 from lanying.shard.chat.policy import Policy
-from lanying.shard.core.conversation import Conversation, Entry
+from lanying.shard.core.mailbox import Conversation, Entry
 from lanying.shard.core.session import Session
 from lanying.shard.core.tick import Mark
 from lanying.shard.core.work import Work

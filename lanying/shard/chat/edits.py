@@ -20,7 +20,7 @@ from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta
 from lanying.shard.chat import door, history, visible
 from lanying.shard.chat.progress import progress
-from lanying.shard.core.conversation import Conversation
+from lanying.shard.core.mailbox import Conversation
 from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 

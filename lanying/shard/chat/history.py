@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from lanying.base import limits
 from lanying.shard.chat import marks, visible
-from lanying.shard.core.conversation import Conversation
+from lanying.shard.core.mailbox import Conversation
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 

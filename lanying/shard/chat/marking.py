@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lanying.base import limits
 from lanying.shard.chat import history, marks
-from lanying.shard.core.conversation import Conversation
+from lanying.shard.core.mailbox import Conversation
 from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 

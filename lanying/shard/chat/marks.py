@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from lanying.base import limits
 from lanying.protocol.schema.xsync_pb2 import MessageBody
-from lanying.shard.core.conversation import Conversation
+from lanying.shard.core.mailbox import Conversation
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 

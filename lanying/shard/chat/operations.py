@@ -34,7 +34,7 @@ from lanying.shard.accounts import devices
 from lanying.shard.chat import door, edits, history, marking, message_kinds
 from lanying.shard.chat.author import Answer, Author
 from lanying.shard.chat.delivery import Delivery, Take
-from lanying.shard.core.conversation import Conversation
+from lanying.shard.core.mailbox import Conversation
 from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 

@@ -39,8 +39,8 @@ from lanying.shard.chat import door, history, marks, message_kinds, visible
 from lanying.shard.chat.author import InName
 from lanying.shard.chat.delivery import Delivery
 from lanying.shard.chat.policy import Policy
-from lanying.shard.core.conversation import Conversation
 from lanying.shard.core.later import Later
+from lanying.shard.core.mailbox import Conversation
 from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lanying.shard.accounts import devices
-from lanying.shard.core.conversation import Conversation
+from lanying.shard.core.mailbox import Conversation
 from lanying.shard.core.work import Work
 
 

@@ -13,7 +13,7 @@ from lanying.protocol import frame
 from lanying.shard.chat import history
 from lanying.shard.chat.sync import IDLE, OWED, PullLoop
 from lanying.shard.chat.unread import unread_list
-from lanying.shard.core.conversation import Conversation, Entry, Fetched
+from lanying.shard.core.mailbox import Conversation, Entry, Fetched
 from lanying.shard.core.ports import Loop
 from lanying.shard.core.session import Session
 from lanying.shard.core.tick import Tick

@@ -21,8 +21,7 @@ from lanying.base import limits
 from lanying.base.states import State, transitions
 from lanying.protocol import frame
 from lanying.shard.chat import visible
-from lanying.shard.core.conversation import Conversation, Entry, Fetched
-from lanying.shard.core.mailbox import Mailboxes
+from lanying.shard.core.mailbox import Conversation, Entry, Fetched, Mailboxes
 
 
 class Event(IntEnum):

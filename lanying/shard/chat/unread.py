@@ -8,7 +8,7 @@ from lanying.base import limits
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import ConversationUnread
 from lanying.shard.chat import marks
-from lanying.shard.core.conversation import Conversation
+from lanying.shard.core.mailbox import Conversation
 from lanying.shard.core.ports import Loop
 from lanying.shard.core.session import Session
 from lanying.shard.core.work import Work

@@ -17,7 +17,7 @@ from lanying.base.errors import StoreError
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.shard.chat import marks
-from lanying.shard.core.conversation import Conversation
+from lanying.shard.core.mailbox import Conversation
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 

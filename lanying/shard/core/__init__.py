@@ -5,7 +5,7 @@
 - ``ports``: what parts need of parts above them, as narrow ports
 - ``dispatch``: who handles what arrives from the bus: one table
 - ``session``: logged-in devices, alone and by user
-- ``conversation`` ``mailbox``: the head of a queue, and all queues of the shard
+- ``mailbox``: queues of users, and their heads
 - ``outbox``: what other shards are owed
 - ``forwarding``: link messages whose user or group is on another shard now
 - ``later``: an answer that another shard has to give first

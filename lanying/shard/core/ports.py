@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from lanying.shard.core.conversation import Conversation, Entry, Fetched
-from lanying.shard.core.mailbox import Mailboxes
+from lanying.shard.core.mailbox import Conversation, Entry, Fetched, Mailboxes
 
 
 class Loop(Protocol):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from lanying.bus.messages import GroupDeliver, Message
-from lanying.shard.core.conversation import Conversation, Entry, Fetched
+from lanying.shard.core.mailbox import Conversation, Entry, Fetched
 from lanying.shard.core.session import Session
 from lanying.shard.store.base import Batch
 

@@ -34,8 +34,7 @@ from lanying.cluster.shardmap import ShardMap
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config
 from lanying.protocol import frame
-from lanying.shard.core.conversation import Conversation
-from lanying.shard.core.mailbox import Mailboxes
+from lanying.shard.core.mailbox import Conversation, Mailboxes
 from lanying.shard.core.recent import Recent
 from lanying.shard.core.session import Registry
 from lanying.shard.core.tick import Mark, Tick

@@ -32,7 +32,7 @@ from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.shard.chat import edits, history, message_kinds, operations
 from lanying.shard.chat.delivery import sent_before
 from lanying.shard.chat.policy import Policy
-from lanying.shard.core.conversation import Conversation
+from lanying.shard.core.mailbox import Conversation
 from lanying.shard.core.work import Work
 from lanying.shard.groups import records
 from lanying.shard.store import schema

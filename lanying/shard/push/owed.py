@@ -44,7 +44,7 @@ from lanying.cluster.runtime import PUSH
 from lanying.shard.accounts import accounts, devices, roster
 from lanying.shard.accounts.logins import Logins
 from lanying.shard.chat import history, visible
-from lanying.shard.core.conversation import Conversation
+from lanying.shard.core.mailbox import Conversation
 from lanying.shard.core.session import Session
 from lanying.shard.core.work import Work
 from lanying.shard.groups import records

@@ -32,7 +32,7 @@ from lanying.protocol.frame import FrameError, parse_frame
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.chat import history, marks
 from lanying.shard.chat.progress import progress
-from lanying.shard.core.conversation import Conversation
+from lanying.shard.core.mailbox import Conversation
 from lanying.shard.core.outbox import Outbox
 from lanying.shard.core.session import Session
 from lanying.shard.core.tick import Tick

@@ -7,7 +7,7 @@ import pytest
 from lanying.base import limits
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation
 from lanying.shard.chat import marking, marks
-from lanying.shard.core.conversation import Conversation
+from lanying.shard.core.mailbox import Conversation
 from lanying.shard.store import schema
 from lanying.testing.simulation import Simulation, User
 
