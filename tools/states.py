@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 PAGE = Path(__file__).parents[1] / "docs/states.md"
-MACHINES = ("lanying.bus.link", "lanying.router.arrival", "lanying.shard.chat.sync")
+MACHINES = ("lanying.shard.core.link_states", "lanying.router.arrival", "lanying.shard.chat.sync")
 """Modules with a table ``TRANSITIONS`` (:mod:`lanying.base.states`)."""
 HEADER = """\
 # State machines

@@ -2,7 +2,6 @@
 
 ``messages``   every bus message by area, one class each; a call's class names its result
 ``transport``  carries blobs: joins what a tick owes a peer, splits what came in
-``link``       numbered, acknowledged, resent from the outbox: for what must not be lost
 ``call``       request and response; a call carries the request it belongs to and the time that one has left
 ``shards``     calls by user, group or name: which shard is asked, and where to ask when the slot has moved
 ``ownership``  what a shard answers to requests for slots it does not own, and how a caller follows

@@ -92,7 +92,7 @@ class Runner:
         self.sockets.start(loop)
         self.bus.start(loop)
         self.turn()
-        self.shard.outbox.greet(self.shard.tick)
+        self.shard.links.greet(self.shard.tick)
         self.end_turn()
         self._every_second()
         if self._interval:
@@ -145,11 +145,11 @@ class Runner:
 
     def _link_batch(self, message: LinkBatch) -> None:
         failpoint("shard.link_received")
-        self.shard.dispatch.link_batch(message)
+        self.shard.links.arrived(message)
         failpoint("shard.link_applied")
 
     def _link_ack(self, message: LinkAck) -> None:
-        self.shard.dispatch.link_ack(message)
+        self.shard.links.confirmed(message)
         if message.rewind:  # the first thing a shard says after its start
             self._calls.again(shard_name(message.source))
         failpoint("shard.link_acknowledged")
@@ -193,7 +193,7 @@ class Runner:
             self.lag_seconds.observe(lag)
             shard.inspection.took("lag", lag)
         self._second_due = now + 1.0
-        shard.outbox.clock(shard.tick)
+        shard.links.clock(shard.tick)
         shard.store_cursors()
         shard.maintain()
         full = self._store.free_bytes() < self.shard.work.config.storage.min_free_bytes
@@ -247,7 +247,7 @@ class Runner:
             *ticker.commit_seconds.figures("commit_seconds"),
             *ticker.tick_seconds.figures("tick_seconds"),
             *self.lag_seconds.figures("lag_seconds"),
-            *shard.outbox.figures(),
+            *shard.links.figures(),
             *shard.pushes.figures(),
             *self._store.figures(),
         ]

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lanying.bus.handoff.records import Login
-from lanying.bus.messages import AddApp, Broadcast, Checked, Deliver, HoldLinks, Joined, NoticeFor
+from lanying.bus.messages import AddApp, Broadcast, Checked, Deliver, HoldLinks, Joined, LinkAck, LinkBatch, NoticeFor
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.schema import Config
 from lanying.protocol.connection import Connection
@@ -31,7 +31,7 @@ from lanying.shard.chat.policy import Policy
 from lanying.shard.chat.posting import Posting
 from lanying.shard.chat.pulls import Pulls
 from lanying.shard.core.dispatch import Dispatcher, Handlers, bound
-from lanying.shard.core.outbox import Outbox
+from lanying.shard.core.links import Links
 from lanying.shard.core.session import Session
 from lanying.shard.core.tick import Tick
 from lanying.shard.core.work import Ask, Work
@@ -70,8 +70,8 @@ class Shard:
         find_cold: Callable[[], Store] | None = None,
     ) -> None:
         work = self.work = Work(index, shard_map, store, config, ask, message_kinds.none_yet())
-        self.outbox = Outbox(work.store, index, work.shards, may_forget=config.storage.durability != "fsync")
-        self.dispatch = Dispatcher(work, self.outbox)
+        self.links = Links(work, may_forget=config.storage.durability != "fsync")
+        self.dispatch = Dispatcher(work)
         self.logins = Logins(work)
         self.policy = Policy(work)
         self.delivery = Delivery(work, self.policy)
@@ -86,7 +86,7 @@ class Shard:
         self.reading = Reading(work, self.delivery, self.policy)
         self.pushes = Pushes(work, self.logins, self.memberships)
         self.push_orders = PushOrders(work, self.pushes)
-        self.inspection = Inspection(work, self.outbox, self.pushes)
+        self.inspection = Inspection(work, self.links, self.pushes)
         self.retention = Retention(work, config.storage.retention_days)
         self.aging = _aging(work, store, config, background, find_cold)
         self.received = self.frames.received
@@ -106,7 +106,7 @@ class Shard:
         own: Handlers = {
             AddApp: self.policy.add_app,
             Checked: self._checked,
-            HoldLinks: lambda request: dispatch.hold_links(request.seconds),
+            HoldLinks: lambda request: self.links.hold(request.seconds),
             Joined: lambda request: work.mailboxes.joined(request.uid),
         }
         for handlers in (
@@ -136,6 +136,7 @@ class Shard:
             self.reading.links,
         ):
             dispatch.add(dispatch.links, links)
+        dispatch.add(dispatch.envelopes, {LinkBatch: self.links.arrived, LinkAck: self.links.confirmed})
 
     def _checked(self, request: Checked) -> object:
         """A request with the token of whoever makes it. :raises CallError: refused, or the token is no good"""
@@ -184,7 +185,7 @@ class Shard:
                 work.store_last_id()
             work.mailboxes.seal()
         if tick.links or tick.acknowledge:
-            self.outbox.seal(tick)
+            self.links.seal(tick)
         rows = len(batch.operations)
         if hold:  # a copy of this shard gets every row, also one that an answer does not wait for
             tick.durable = rows > 0
@@ -206,8 +207,8 @@ class Shard:
             pulls.answer_unread(tick)
         if pulls.owed:
             pulls.end_along(tick)
-        if self.outbox.lagging:
-            self.outbox.resend(tick)
+        if self.links.lagging:
+            self.links.resend(tick)
         assert len(batch.operations) == rows, "nothing is put into a tick that is written"
         self._open(tick)
         work.tick.pulls, work.tick.histories = left_over
@@ -239,7 +240,7 @@ class Shard:
         event(self.broadcasts.step)
         event(self.awaited.step)
         event(self.push_orders.step)
-        if self.aging is not None and not self.dispatch.links_held:  # a backup pictures both tiers then
+        if self.aging is not None and not self.links.held:  # a backup pictures both tiers then
             event(self.aging.step, self.work.now_ms)
 
     def _open(self, sealed: Tick) -> None:

@@ -116,7 +116,7 @@ class Ticker:
         """What the turn decided is on its way, at once or soon."""
         self.turns += 1
         tick = self._shard.tick
-        if tick.empty and not self._shard.outbox.lagging:
+        if tick.empty and not self._shard.links.lagging:
             return
         if self._in_flight is not None:
             if self._reading and tick.gathered_bytes > limits.TICK_BYTES:
@@ -167,7 +167,7 @@ class Ticker:
         took = monotonic() - tick.now
         self.tick_seconds.observe(took)
         self._shard.inspection.took("tick", took)
-        if self._shard.outbox.untold and not self._acknowledge_due:
+        if self._shard.links.untold and not self._acknowledge_due:
             self._acknowledge_due = True
             self._loop.call_later(limits.LINK_ACK_S, self._acknowledge_links)
         if tick.durable and (self._flushes or not self._log.writes_first):
@@ -235,5 +235,5 @@ class Ticker:
     def _acknowledge_links(self) -> None:
         self._acknowledge_due = False
         self.begin_turn()
-        self._shard.outbox.acknowledge(self._shard.tick)
+        self._shard.links.acknowledge(self._shard.tick)
         self.end_turn()

@@ -71,7 +71,7 @@ class _Drain:
         for shard in self._shards.values():
             shard.turn(self._now, self._now_ms)
             shard.pushes.begin()  # what is delivered now is owed a push like everything else
-            shard.outbox.greet(shard.tick)
+            shard.links.greet(shard.tick)
         left, idle = owed, 0
         while left or self._wire or self._calls or any(not shard.tick.empty for shard in self._shards.values()):
             moved = [self._commit(shard) for shard in self._shards.values()]
@@ -80,7 +80,7 @@ class _Drain:
                 process, blob = self._wire.popleft()
                 self._arrive(process, blob)
             before = left
-            left = sum(sender.depth for shard in self._shards.values() for sender in shard.outbox.senders.values())
+            left = sum(sender.depth for shard in self._shards.values() for sender in shard.links.senders.values())
             advance(max(0, before - left))
             idle = 0 if any(moved) else idle + 1
             if idle > IDLE_TURNS:
@@ -94,7 +94,7 @@ class _Drain:
             self._commit(shard)
 
     def _commit(self, shard: Shard) -> bool:
-        if shard.tick.empty and not shard.outbox.lagging:
+        if shard.tick.empty and not shard.links.lagging:
             return False
         tick = shard.seal()
         shard.work.store.flush()
@@ -127,5 +127,5 @@ class _Drain:
         self._now += seconds
         for shard in self._shards.values():
             shard.turn(self._now, self._now_ms)
-            shard.outbox.clock(shard.tick)
-            shard.outbox.acknowledge(shard.tick)
+            shard.links.clock(shard.tick)
+            shard.links.acknowledge(shard.tick)

@@ -78,7 +78,7 @@ class Simulation:
         self.stores = stores or [MemoryStore() for _ in range(shards)]
         self.shards = [self._make(index) for index in range(shards)]
         for shard in self.shards:
-            shard.outbox.greet(shard.tick)
+            shard.links.greet(shard.tick)
         self.run()
 
     def _make(self, index: int) -> Shard:
@@ -115,7 +115,7 @@ class Simulation:
         for shard in self.shards:
             shard.turn(self.now, self.now_ms)
             shard.pulls.end_loops()
-            shard.outbox.clock(shard.tick)
+            shard.links.clock(shard.tick)
         self.run()
 
     def call(self, index: int, request: Request[object]) -> bytes:
@@ -141,7 +141,7 @@ class Simulation:
         self.stores[index] = self.stores[index].crash()
         self._wire = deque((name, blob) for name, blob in self._wire if name != f"shard-{index}")
         self.shards[index] = self._make(index)
-        self.shards[index].outbox.greet(self.shards[index].tick)
+        self.shards[index].links.greet(self.shards[index].tick)
 
     def run(self) -> None:
         """Ticks and envelopes until nothing moves."""
@@ -152,7 +152,7 @@ class Simulation:
             moved = self.carry() or moved
             if not moved:
                 for shard in self.shards:
-                    shard.outbox.acknowledge(shard.tick)
+                    shard.links.acknowledge(shard.tick)
                     moved = self.commit(shard) or moved
             if not moved:
                 return
@@ -160,7 +160,7 @@ class Simulation:
 
     def commit(self, shard: Shard) -> bool:
         """Seal one tick, flush it and let it out. False: there was nothing."""
-        if shard.tick.empty and not shard.outbox.lagging:
+        if shard.tick.empty and not shard.links.lagging:
             return False
         tick = shard.seal()
         if tick.durable:

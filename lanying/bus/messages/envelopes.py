@@ -8,7 +8,7 @@ from lanying.bus.messages.base import Envelope
 
 
 class LinkBatch(Envelope, tag=1):
-    """Shard to shard: a run of bundles (:func:`lanying.bus.link.bundles`), ``items[0]`` has number ``first``.
+    """Shard to shard: a run of bundles (:func:`lanying.shard.core.links.bundles`), ``items[0]`` has number ``first``.
 
     :ivar items: encoded bundles, in order without gap
     :ivar oldest: lowest number the source still keeps

@@ -76,7 +76,7 @@ class Broadcasts:
         """Tell all shards. The broadcast's id."""
         work = self._work
         number = work.next_mid()
-        for index in range(work.shards):
+        for index in work.peers:
             work.tell(index, Broadcast(number, request.app, request.payload, request.who))
         return number
 

@@ -25,18 +25,14 @@ from lanying.bus.messages import (
     Deliver,
     GroupDeliver,
     GroupPost,
-    LinkAck,
-    LinkBatch,
     LinkMessage,
     Message,
     Reply,
-    decode_bundle,
     decode_request,
     encode,
 )
 from lanying.shard.core.forwarding import Forwarding
 from lanying.shard.core.later import Later
-from lanying.shard.core.outbox import Outbox
 from lanying.shard.core.work import Work
 
 log = logging.getLogger(__name__)
@@ -57,16 +53,12 @@ class Dispatcher:
     :ivar apply: applies a link message for this shard
     """
 
-    def __init__(self, work: Work, outbox: Outbox) -> None:
+    def __init__(self, work: Work) -> None:
         self._work = work
-        self._outbox = outbox
-        self._held_until = 0.0
         self.calls: dict[type[Message], Handler] = {}
         self.links: dict[type[Message], Handler] = {}
         self.envelopes: dict[type[Message], Handler] = {
             Call: self.call,
-            LinkBatch: self.link_batch,
-            LinkAck: self.link_ack,
             Deliver: lambda message: work.event(self.apply, message),  # live ones come without a link
             GroupDeliver: lambda message: work.event(self.apply, message),
             GroupPost: lambda message: work.event(self.apply, message),
@@ -85,41 +77,6 @@ class Dispatcher:
         handler = self.envelopes.get(type(message))
         if handler is not None:
             handler(message)
-
-    @property
-    def links_held(self) -> bool:
-        """A backup is being taken: what other shards send is ignored, they send it again."""
-        return self._work.tick.now < self._held_until
-
-    def hold_links(self, seconds: float) -> bool:
-        """See :class:`~lanying.bus.messages.HoldLinks`."""
-        held, tick = self.links_held, self._work.tick
-        self._held_until = tick.now + seconds
-        if not seconds:
-            for peer in self._outbox.receivers:  # what was ignored is sent again at once
-                tick.acknowledge.setdefault(peer, True)
-        return held
-
-    def link_batch(self, message: LinkBatch) -> None:
-        """Link messages of another shard: each applied once, acknowledged after the commit."""
-        work, source = self._work, message.source
-        tick = work.tick
-        self._outbox.acknowledged(tick, source, message.committed, False)
-        if tick.now < self._held_until:
-            return  # they come again
-        skip = self._outbox.receivers[source].fresh(message.first, len(message.items), message.oldest)
-        if skip is None:
-            tick.acknowledge.setdefault(source, True)
-            return
-        for item in message.items[skip:] if skip else message.items:
-            tick.gathered_bytes += len(item)
-            for one in decode_bundle(item):
-                work.event(self.apply, one)
-        tick.acknowledge[source] = False
-
-    def link_ack(self, message: LinkAck) -> None:
-        """Another shard has committed what we sent."""
-        self._outbox.acknowledged(self._work.tick, message.source, message.number, message.rewind)
 
     def forward(self) -> None:
         """Slots have left this shard: look from now on whom each link message is for. Until then nothing pays for that."""

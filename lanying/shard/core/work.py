@@ -66,6 +66,7 @@ class Work:
     :ivar delete: family and key: removed with this tick's commit
     :ivar delete_range: family, first key, key behind the last
     :ivar undo: ``(function, *arguments)`` that puts memory back when this event fails
+    :ivar peers: all shards there are, this one among them
     :ivar full: the disk has no room: messages are refused
     :ivar kinds: what was accepted, by kind
     :ivar refusals: refused uploads by Status code
@@ -91,7 +92,7 @@ class Work:
         self, index: int, shard_map: ShardMap, store: Store, config: Config, ask: Ask, kinds: dict[str, int]
     ) -> None:
         self.index = index
-        self.shards = shard_map.shards
+        self.peers = shard_map.peers
         self.settings = RuntimeSettings(config)
         self.store = Overlay(store)
         self.kinds = kinds
@@ -235,7 +236,7 @@ class Work:
 
     def remap(self, shard_map: ShardMap) -> None:
         """Slots have other owners from now on. There are links to the shards that there were at the start, and to no others."""
-        assert shard_map.shards == self.shards, "another number of shards needs another start"
+        assert shard_map.peers == self.peers, "another number of shards needs another start"
         self._slots = shard_map.slots
 
     def link(self, entity_id: int, message: LinkMessage) -> None:

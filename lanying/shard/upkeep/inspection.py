@@ -32,8 +32,8 @@ from lanying.protocol.frame import FrameError, parse_frame
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.chat import history, marks
 from lanying.shard.chat.progress import progress
+from lanying.shard.core.links import Links
 from lanying.shard.core.mailbox import Conversation
-from lanying.shard.core.outbox import Outbox
 from lanying.shard.core.session import Session
 from lanying.shard.core.tick import Tick
 from lanying.shard.core.work import Work
@@ -59,9 +59,9 @@ class Inspection:
     :ivar watching: somebody is traced, or has a log level of their own: frames of this tick are looked at
     """
 
-    def __init__(self, work: Work, outbox: Outbox, pushes: Pushes) -> None:
+    def __init__(self, work: Work, links: Links, pushes: Pushes) -> None:
         self._work = work
-        self._outbox = outbox
+        self._links = links
         self._pushes = pushes
         self.traced: dict[int, tuple[float, str]] = {}
         self.watching = False
@@ -176,7 +176,7 @@ class Inspection:
             trace.time_ms, trace.edited_ms = meta.timestamp, body.edit_timestamp
         trace.time_ms = trace.time_ms or message_time_ms(mid)
         target = work.shard_of(peer)
-        link = self._outbox.senders.get(target)
+        link = self._links.senders.get(target)
         if link is not None and link.acknowledged < link.last:
             trace.owed_to = [target]
         return trace

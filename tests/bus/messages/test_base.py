@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lanying.bus import messages as m
-from lanying.bus.link import bundles
 from lanying.bus.messages.base import AREAS, kinds, result_type
+from lanying.shard.core.links import bundles
 
 TAGGED = list(dict.fromkeys(kinds(m.Message)))
 STORED = {"Deliver": 20, "NoticeFor": 21, "RosterChange": 22, "Barred": 23, "Seat": 30, "Unseat": 31, "GroupDeliver": 32,

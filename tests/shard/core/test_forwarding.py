@@ -46,7 +46,7 @@ def test_what_arrives_at_the_shard_that_was_left_is_handed_on_once(lost: bool) -
     sim.carry()
     sim.commit(sim.shards[LEFT])
     if lost:
-        sim.shards[LEFT].outbox.acknowledge(sim.shards[LEFT].tick)
+        sim.shards[LEFT].links.acknowledge(sim.shards[LEFT].tick)
         sim.commit(sim.shards[LEFT])
         assert sim.drop(f"shard-{NOW}") and sim.drop(f"shard-{FROM}")
         sim.advance(10)

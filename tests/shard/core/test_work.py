@@ -157,7 +157,7 @@ def test_a_link_message_the_server_fails_on_does_not_stop_the_link(fails: str, m
     assert bob.shard.work.failed_events == 1
     phone.send(bob, "after")
     assert other.texts == ["before", "after"]
-    assert alice.shard.outbox.senders[bob.shard.work.index].depth == 0
+    assert alice.shard.links.senders[bob.shard.work.index].depth == 0
 
 
 def test_a_login_that_fails_leaves_no_session_and_no_device(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -276,10 +276,10 @@ def test_a_post_that_is_taken_back_is_not_awaited(away: Away) -> None:
 
 def test_links_that_are_held_let_a_post_wait(away: Away) -> None:
     phone = away.member.device()
-    away.home.dispatch.hold_links(5)
+    away.home.links.hold(5)
     client_mid = say(phone, away, "hello")
     assert client_mid not in phone.acknowledged and client_mid not in phone.refused
-    away.home.dispatch.hold_links(0)
+    away.home.links.hold(0)
     away.sim.run()
     assert phone.acknowledged[client_mid]
 
@@ -307,13 +307,13 @@ def test_a_rest_post_is_answered_in_time_and_its_repetition_is_the_same_message(
 
 def test_sessions_have_no_deadline(away: Away) -> None:
     phone = away.member.device()
-    away.home.dispatch.hold_links(1000)
+    away.home.links.hold(1000)
     client_mid = say(phone, away, "hello")
     away.sim.advance(60)
     away.shard.maintain()
     away.sim.run()
     assert client_mid not in phone.refused
-    away.home.dispatch.hold_links(0)
+    away.home.links.hold(0)
     away.sim.run()
     assert phone.acknowledged[client_mid]
 

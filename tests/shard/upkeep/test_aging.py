@@ -351,9 +351,9 @@ def test_while_a_backup_is_taken_nothing_moves() -> None:
     sim, store, alice, bob = town()
     alice.device().send(bob, "old")
     later(sim, HOT + 1)
-    sim.shards[0].dispatch.hold_links(20)
+    sim.shards[0].links.hold(20)
     age(sim, 5)
     assert store.moved == 0
-    sim.shards[0].dispatch.hold_links(0)
+    sim.shards[0].links.hold(0)
     age(sim, 5)
     assert store.moved == 2

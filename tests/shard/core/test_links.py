@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lanying.base import limits
-from lanying.bus.link import LinkReceiver, LinkSender, bundles
 from lanying.bus.messages import Barred, Deliver, decode_bundle, encode
 from lanying.config.schema import Config, Storage
+from lanying.shard.core.links import LinkReceiver, LinkSender, bundles
 from lanying.storage.verify import verify_links, verify_store
 from tests.shard.chat.test_chat import pair
 
@@ -85,7 +85,7 @@ def test_an_outbox_longer_than_the_window_drains_from_the_store() -> None:
         a.send(bob, f"{number}", run=False)
         sim.commit(alice.shard)
     sim.run()
-    sender = alice.shard.outbox.senders[bob.shard.work.index]
+    sender = alice.shard.links.senders[bob.shard.work.index]
     assert sender.sent - sender.acknowledged <= limits.LINK_WINDOW
     sim.drop(peer)
     sim.hold.clear()
@@ -164,7 +164,7 @@ def test_a_tick_is_one_row_and_one_number_whatever_it_holds() -> None:
     sim, alice, bob = pair(2)
     a, b = alice.device(), bob.device()
     a.send(bob, "known")
-    sender = alice.shard.outbox.senders[bob.shard.work.index]
+    sender = alice.shard.links.senders[bob.shard.work.index]
     before = sender.last
     for number in range(20):
         a.send(bob, f"{number}", run=False)
@@ -187,14 +187,14 @@ def test_an_acknowledgement_rides_with_a_bundle_the_other_way() -> None:
     a, b = alice.device(), bob.device()
     a.send(bob, "known")
     b.send(alice, "known")
-    there = alice.shard.outbox.senders[bob.shard.work.index]
+    there = alice.shard.links.senders[bob.shard.work.index]
     a.send(bob, "1", run=False)
     b.send(alice, "2", run=False)
     sim.commit(alice.shard)
     assert there.depth == 1
     sim.carry()  # what alice's shard sent arrives at bob's, which has "2" to send in the same tick
     sim.commit(bob.shard)
-    assert bob.shard.outbox.untold == set()
+    assert bob.shard.links.untold == set()
     sim.carry()
     assert there.depth == 0
 
@@ -228,7 +228,7 @@ def test_numbers_lost_with_the_power_are_not_given_out_again(lost: int, made: in
     sim.run()
     alice.device().send(bob, "end")
     assert bob.device("second").history_texts(alice) == [*expected, "end"]
-    assert alice.shard.outbox.senders[peer].depth == 0
+    assert alice.shard.links.senders[peer].depth == 0
 
 
 def test_a_greeting_that_got_lost_is_said_again() -> None:
@@ -251,7 +251,7 @@ def test_a_lost_acknowledgement_is_told_again() -> None:
     sim, alice, bob = pair(2)
     a = alice.device()
     a.send(bob, "known")
-    there = alice.shard.outbox.senders[bob.shard.work.index]
+    there = alice.shard.links.senders[bob.shard.work.index]
     sim.hold.add(f"shard-{alice.shard.work.index}")
     a.send(bob, "1")
     assert sim.drop(f"shard-{alice.shard.work.index}") > 0

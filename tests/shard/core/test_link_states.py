@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from lanying.base import limits
 from lanying.base.errors import UnexpectedEvent
-from lanying.bus.link import HELD, IDLE, LAGGING, MOVING, TRANSITIONS, LinkEvent, LinkReceiver, LinkSender
+from lanying.shard.core.link_states import HELD, IDLE, LAGGING, MOVING, TRANSITIONS, LinkEvent
+from lanying.shard.core.links import LinkReceiver, LinkSender
 
 
 class Sender(RuleBasedStateMachine):
