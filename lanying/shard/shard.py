@@ -25,11 +25,10 @@ from lanying.shard.accounts.logins import Logins
 from lanying.shard.chat import message_kinds
 from lanying.shard.chat.broadcasts import Broadcasts
 from lanying.shard.chat.delivery import Delivery
-from lanying.shard.chat.frames import Frames
+from lanying.shard.chat.frames import Frames, Pulls
 from lanying.shard.chat.operations import Operations
 from lanying.shard.chat.policy import Policy
 from lanying.shard.chat.posting import Posting
-from lanying.shard.chat.pulls import Pulls
 from lanying.shard.core.dispatch import Dispatcher, Handlers, bound
 from lanying.shard.core.links import Links
 from lanying.shard.core.session import Session

@@ -1,10 +1,10 @@
 """A message lives and is read here.
 
-- ``frames``: what a client's frame asks for
+- ``frames``: what clients ask for, and the answers
 - ``author`` ``policy`` ``door``: who writes, whether they may, and what is let in of it
 - ``delivery``: from an upload to everyone who gets it
 - ``message_kinds``: what is counted as what
-- ``sync`` ``pulls`` ``unread``: how devices get it: pull loops, their answers, the unread list
+- ``sync`` ``unread``: how devices get it: pull loops, the unread list
 - ``history`` ``marks`` ``marking`` ``visible`` ``progress``:
   what a conversation shows, what is known about a message, and how far devices have come
 - ``operations`` ``edits``: receipts, recalls, edits

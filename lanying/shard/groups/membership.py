@@ -35,7 +35,7 @@ from lanying.shard.accounts import devices
 from lanying.shard.chat import history
 from lanying.shard.chat.author import Answer, Author
 from lanying.shard.chat.delivery import Delivery
-from lanying.shard.chat.pulls import Pulls
+from lanying.shard.chat.frames import Pulls
 from lanying.shard.core.mailbox import Conversation, Entry, Fetched
 from lanying.shard.core.session import Session
 from lanying.shard.core.work import Work
