@@ -13,6 +13,6 @@ store     rows on disk
 ========  ===========================================================================================================
 
 All of that is pure (no loop, no sockets, ``now`` is an argument); ``shard`` puts it together. Edges:
-``sockets`` reads all that are ready and lets the shard decide, ``ticker`` commits once and only then lets it write, ``commit`` is the log;
+``sockets`` reads all that are ready and lets the shard decide, ``ticker`` commits once, to the log, and only then lets it write;
 ``runner`` has the bus and the clock, ``worker`` the thread that moves old entries to the cold store; ``__main__`` is the process.
 """

@@ -29,12 +29,11 @@ from lanying.cluster.runtime import shard_name
 from lanying.config.schema import Config
 from lanying.protocol.frame import STATUS_NAMES
 from lanying.shard.chat import message_kinds
-from lanying.shard.commit import LocalLog
 from lanying.shard.core.tick import Tick
 from lanying.shard.shard import Shard
 from lanying.shard.sockets import Sockets
 from lanying.shard.store.base import Store
-from lanying.shard.ticker import Ticker
+from lanying.shard.ticker import LocalLog, Ticker
 from lanying.shard.worker import Worker
 
 log = logging.getLogger(__name__)
