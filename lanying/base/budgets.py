@@ -95,10 +95,15 @@ class Budgets:
         return Refused(Refusal.TOO_MANY_MESSAGES, text)
 
 
-def charge(budget: RateLimiter, uid: int, now: float, what: str) -> None:
-    """One of what there is a budget for. :raises CallError: 429 there is nothing left of it, and when there will be"""
-    if uid and not budget.take(uid, now):
-        minutes = int(budget.wait_s(uid, now) / 60) + 1
+def charge(budget: RateLimiter, uid: int, now: float, what: str, count: int = 1) -> None:
+    """So many of what there is a budget for: all or none.
+
+    :raises CallError: 429 there is not so much left of it, and when there will be
+    """
+    if uid and count and not budget.take(uid, now, tokens=count):
+        if count > budget.rate.burst:
+            raise CallError(Refusal.TOO_MANY_REQUESTS, f"too many {what}; at most {budget.rate.burst:g} at once")
+        minutes = int(budget.wait_s(uid, now, count) / 60) + 1
         raise CallError(Refusal.TOO_MANY_REQUESTS, f"too many {what}; try again in {minutes} minutes")
 
 

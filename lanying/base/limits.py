@@ -76,8 +76,11 @@ FRIEND_REQUESTS_PER_DAY: Final = 100
 """Of one user, per shard that is asked. What administrators do in a user's name does not count."""
 PROFILES_PER_HOUR: Final = 60
 """Changes of one profile that friends hear of."""
+NOTICES_REPLACED: Final = 100_000
+"""Notices nobody has seen yet and that a newer one would replace, per shard: some 20 MB. Of users
+beyond that the newer one is a row more."""
 REQUEST_NOTICE_MS: Final = 86_400_000
-"""Who asks again within a day and has no answer is listed with what they say now, and nobody is notified again."""
+"""Who asks or invites again within a day and has no answer is listed with what they say now, and nobody is notified again."""
 REASON_CHARS: Final = 256
 """What is said with a request or an invitation."""
 GROUP_RATES: Final = 10_000
@@ -228,6 +231,8 @@ GROUP_ADMINS: Final = 50
 """Besides the owner; each gets every application."""
 GROUPS_PER_USER: Final = 1000
 """Groups one user is in: each of their devices keeps a cursor in each."""
+GROUPS_UNASKED: Final = 200
+"""Groups others put a user in besides; who is in so many is asked from then on."""
 GROUP_ANNOUNCEMENTS: Final = 100
 """Announcements of one group; the oldest one makes room."""
 GROUP_FILES: Final = 1000
@@ -239,7 +244,7 @@ GROUP_APPLICATIONS: Final = 1000
 GROUP_INVITATIONS: Final = 2000
 """Unanswered invitations into one group."""
 INVITATIONS_PER_USER: Final = 1000
-"""Invitations kept for one user; the oldest one makes room."""
+"""Invitations kept for one user; the oldest one of whoever invited them most makes room."""
 INVITATION_LIFETIME_MS: Final = 7 * 86_400_000
 """An application or invitation not answered for a week has expired (xsync 9.11)."""
 GROUP_KICKS: Final = 3

@@ -50,9 +50,9 @@ class Rate:
         bucket.full_at = full_at
         return True
 
-    def wait_s(self, bucket: Bucket, now: float) -> float:
-        """Seconds until there is a token, 0.0: there is one."""
-        return max(0.0, bucket.full_at - now - (self.burst - 1) * self.interval_s)
+    def wait_s(self, bucket: Bucket, now: float, tokens: float = 1.0) -> float:
+        """Seconds until there is a token, or so many; 0.0: now."""
+        return max(0.0, bucket.full_at - now - (self.burst - tokens) * self.interval_s)
 
 
 class RateLimiter:
@@ -90,10 +90,10 @@ class RateLimiter:
         if bucket is not None:
             bucket.full_at -= self.rate.interval_s
 
-    def wait_s(self, key: Hashable, now: float) -> float:
-        """Seconds until there is a token for this key, 0.0: there is one."""
+    def wait_s(self, key: Hashable, now: float, tokens: float = 1.0) -> float:
+        """Seconds until there is a token for this key, or so many; 0.0: now."""
         bucket = self._buckets.get(key)
-        return 0.0 if bucket is None else self.rate.wait_s(bucket, now)
+        return 0.0 if bucket is None else self.rate.wait_s(bucket, now, tokens)
 
     def _forget(self, now: float) -> None:
         """Drop full buckets from the one used longest ago on, and one too many. What was put in goes once: constant on average."""

@@ -26,6 +26,7 @@ from lanying.shard.chat import message_kinds
 from lanying.shard.chat.broadcasts import Broadcasts
 from lanying.shard.chat.delivery import Delivery
 from lanying.shard.chat.frames import Frames, Pulls
+from lanying.shard.chat.notices import Notices
 from lanying.shard.chat.operations import Operations
 from lanying.shard.chat.policy import Policy
 from lanying.shard.chat.posting import Posting
@@ -75,6 +76,7 @@ class Shard:
         self.policy = Policy(work)
         self.delivery = Delivery(work, self.policy)
         self.operations = Operations(work, self.delivery)
+        self.notices = Notices(work, self.delivery)
         self.pulls = Pulls(work)
         self.posting = Posting(work, self.delivery, self.policy)
         self.broadcasts = Broadcasts(work, self.posting)
@@ -98,6 +100,7 @@ class Shard:
         delivery.kinds[MessageBody.OPER] = self.operations.take
         delivery.kinds[MessageBody.GROUPCHAT] = self.memberships.submit
         delivery.other_namespace = self.operations.other_namespace
+        self.logins.arrived = self.notices.arrived
         self.logins.ended = self.awaited.forget
         delivery.operated = self.operations.apply
         self.operations.in_groups = self.memberships.submit
@@ -122,7 +125,7 @@ class Shard:
             dispatch.add(dispatch.calls, handlers)
         arriving: Handlers = {
             Deliver: delivery.delivered,
-            NoticeFor: delivery.notice,
+            NoticeFor: self.notices.take,
             Broadcast: self.broadcasts.begin,
         }
         for links in (
@@ -224,6 +227,7 @@ class Shard:
         """Slots have other owners from now on; what arrives for those that have left is handed on."""
         self.work.remap(shard_map)
         self.timelines.recount()
+        self.notices.forget()
         self.dispatch.forward()
 
     def store_cursors(self) -> None:

@@ -25,7 +25,7 @@ AREAS: Final[dict[str, tuple[range, ...]]] = {
     "roster": (range(40, 41), range(64, 90)),
     "names": (range(260, 262), range(264, 269), range(270, 273)),
     "messages": (range(100, 103), range(308, 317)),
-    "members": (range(103, 104), range(117, 134)),
+    "members": (range(103, 104), range(117, 134), range(380, 390)),
     "groups": (range(110, 117), range(134, 160)),
     "files": (range(300, 308),),
     "push": (range(269, 270), range(274, 275), range(370, 379)),

@@ -65,11 +65,15 @@ class Barred(LinkMessage, tag=23):
 
 
 class Seat(LinkMessage, tag=30):
-    """``uid`` is a member of group ``gid`` from position ``start`` of its timeline on: kept on the member's shard."""
+    """``uid`` is a member of group ``gid`` from position ``start`` of its timeline on: kept on the member's shard.
+
+    :ivar unasked: somebody put them in
+    """
 
     uid: int
     gid: int
     start: int = 0
+    unasked: bool = False
 
 
 class Unseat(LinkMessage, tag=31):

@@ -15,6 +15,12 @@ class Joined(Request[list[int]], tag=103):
     uid: int
 
 
+class CountGroups(Request[tuple[int, int]], tag=380):
+    """How many groups a user is in because they agreed, and how many others put them in; asked of the shard of ``uid``."""
+
+    uid: int
+
+
 class InviteMembers(GroupRequest[list[Outcome]], tag=117):
     """Bring users in."""
 

@@ -12,6 +12,7 @@ from lanying.base.ids import MAX_ENTITY_ID
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     STATE_DELETED,
+    CountGroups,
     GroupRequest,
     GroupView,
     Invitee,
@@ -75,8 +76,9 @@ async def joined(context: RequestContext, uid: int) -> list[int]:
 
 
 async def need_place(context: RequestContext, uid: int) -> None:
-    """:raises CallError: 20009, a user is in as many groups as they may"""
-    if len(await joined(context, uid)) >= limits.GROUPS_PER_USER:
+    """:raises CallError: 20009, a user is in as many groups as they may; those that others put them in do not count"""
+    agreed, _ = await ask(context.shards, uid, CountGroups(uid))
+    if agreed >= limits.GROUPS_PER_USER:
         raise CallError(Refusal.TOO_MANY_GROUPS)
 
 
@@ -92,10 +94,12 @@ async def invitees(context: RequestContext, uids: list[int]) -> tuple[list[Invit
     direct = [uid for uid in uids if confirms.get(uid) is False and uid not in refused]
     for start in range(0, len(direct), AT_ONCE):
         part = direct[start : start + AT_ONCE]
-        counts = await asyncio.gather(*(joined(context, uid) for uid in part))
-        for uid, gids in zip(part, counts, strict=True):
-            if len(gids) >= limits.GROUPS_PER_USER:
+        counts = await asyncio.gather(*(ask(context.shards, uid, CountGroups(uid)) for uid in part))
+        for uid, (agreed, unasked) in zip(part, counts, strict=True):
+            if agreed >= limits.GROUPS_PER_USER:
                 refused[uid] = Outcome(uid, Refusal.TOO_MANY_GROUPS, "is in too many groups already")
+            elif unasked >= limits.GROUPS_UNASKED and not context.admin:
+                confirms[uid] = True
     return [Invitee(uid, confirms[uid]) for uid in uids if uid not in refused], refused
 
 

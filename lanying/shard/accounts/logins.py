@@ -34,10 +34,12 @@ _CLOSED: dict[int, Refusal] = {STATE_BANNED: Refusal.ACCOUNT_BANNED, STATE_FROZE
 class Logins:
     """Sessions begin and end here.
 
+    :ivar arrived: port of the notices: a device of this user is here
     :ivar ended: port of the groups: nothing is sent to a session any more
     :ivar abandoned: port of the pushes: a session ended by itself, what it has not acknowledged is owed a push
     """
 
+    arrived: Callable[[int], None]
     ended: Callable[[Session], None]
 
     def __init__(self, work: Work) -> None:
@@ -68,6 +70,7 @@ class Logins:
             self._dismiss(oldest, KICKED_BY_OTHER_DEVICE, goodbye(oldest.connection.kind), "too_many_devices")
         work.registry.add(session)
         work.undo((work.registry.remove, session))
+        self.arrived(uid)
         work.logins += 1
         tick.send(session, frame.provision_ok(uid, device.sn))
         return session

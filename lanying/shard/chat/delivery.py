@@ -17,7 +17,7 @@ from typing import Final
 from lanying.base import limits
 from lanying.base.errors import Refused
 from lanying.base.refusals import Refusal
-from lanying.bus.messages import Deliver, NoticeFor, PeerQuery, PeerState, Posted, Reply
+from lanying.bus.messages import Deliver, PeerQuery, PeerState, Posted, Reply
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta
 from lanying.shard.chat import door, message_kinds
@@ -265,14 +265,6 @@ class Delivery:
             for session in sessions:
                 if session.sn != except_sn and not session.unsent:
                     work.tick.send(session, live)
-
-    def notice(self, message: NoticeFor) -> None:
-        """A notice of the server for one of our users, in queue 0."""
-        work = self._work
-        mid = work.next_mid()
-        meta = frame.meta(mid, message.sender, 0, message.uid, work.now_ms, message.ns, message.payload)
-        self.put(work.mailboxes.head(message.uid, 0), mid, meta, listed=False, sn=0)
-        work.kinds[message_kinds.NOTICE] += 1
 
     def _relay(self, author: Author, meta: Meta) -> int:
         """AT_MOST_ONCE: to the peer's connected devices only. The id."""

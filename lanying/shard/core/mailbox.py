@@ -133,6 +133,12 @@ class Mailboxes:
         """Groups one of our users is a member of."""
         return [head.peer for head in self.heads(uid) if head.flags & schema.IS_GROUP]
 
+    def places(self, uid: int) -> tuple[int, int]:
+        """How many groups one of our users is in because they agreed, and how many others put them in."""
+        flags = [head.flags for head in self.heads(uid) if head.flags & schema.IS_GROUP]
+        unasked = sum(1 for one in flags if one & schema.UNASKED)
+        return len(flags) - unasked, unasked
+
     def refresh(self, head: Conversation) -> Conversation:
         """A member's head with the timeline's last position: it is not written per member."""
         if head.flags & schema.IS_GROUP:

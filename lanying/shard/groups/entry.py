@@ -42,6 +42,8 @@ def create(work: Work, request: CreateGroup) -> GroupView:
         raise CallError(
             Refusal.PERMISSION_DENIED, f"invite at most {limits.GROUP_INVITATIONS} users who want to be asked"
         )
+    if not request.by_admin:
+        charge(work.budgets.invited, uid, work.tick.now, "invitations today", len(others))
     gid = accounts.next_id(work, slot_of(uid))
     now_ms = work.now_ms
     info = GroupInfo(
@@ -52,7 +54,7 @@ def create(work: Work, request: CreateGroup) -> GroupView:
     records.save_member(work, gid, uid, founder)
     members.sit(work, gid, uid)
     work.notice(uid, uid, tell.NS, tell.notice(N.CREATED, gid, uid, [uid, *direct]))
-    group = members.admit(work, Group(info), direct, uid)
+    group = members.admit(work, Group(info), direct, uid, unasked=not request.by_admin)
     _invite(work, gid, uid, asked, "")
     records.save(work, group)
     return records.view(group, founder, uid)
@@ -63,8 +65,7 @@ def invite(work: Work, request: GroupRequest[object], invitees: list[Invitee], r
     group, own = records.need(work, request, MEMBER)
     records.check_text("reason", reason, limits.REASON_CHARS)
     if not request.rights:
-        for _ in invitees:
-            charge(work.budgets.invited, request.uid, work.tick.now, "invitations today")
+        charge(work.budgets.invited, request.uid, work.tick.now, "invitations today", len(invitees))
     if not _may_invite(group, own):
         raise records.refusal(ADMIN)
     gid = group.info.gid
@@ -86,7 +87,7 @@ def invite(work: Work, request: GroupRequest[object], invitees: list[Invitee], r
             members.forgive(work, gid, uid)
     _invite(work, gid, request.uid, asked, reason)
     if direct:
-        records.save(work, members.admit(work, group, direct, request.uid))
+        records.save(work, members.admit(work, group, direct, request.uid, unasked=not request.rights))
     return outcomes
 
 
@@ -213,6 +214,9 @@ def _full(capacity: int) -> CallError:
 
 
 def _invite(work: Work, gid: int, inviter: int, uids: list[int], reason: str) -> None:
-    if uids:
-        invitations.offer(work, gid, uids, inviter, reason)
-        tell.each(work, [*uids, inviter], inviter, tell.notice(N.INVITED, gid, inviter, uids, reason))
+    """Each invitee hears of their own invitation, once a day; the inviter of all."""
+    fresh = invitations.offer(work, gid, uids, inviter, reason)
+    for uid in fresh:
+        work.notice(uid, inviter, tell.NS, tell.notice(N.INVITED, gid, inviter, [uid], reason))
+    if fresh:
+        work.notice(inviter, inviter, tell.NS, tell.notice(N.INVITED, gid, inviter, fresh, reason))

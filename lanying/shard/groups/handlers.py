@@ -29,6 +29,7 @@ def _block(work: Work, request: m.BlockUsers) -> list[m.Outcome]:
 HANDLERS: Final[dict[type[m.Message], Handler]] = {
     m.CreateGroup: entry.create,
     m.GetGroups: lambda work, r: records.views(work.store, r.uid, r.app, r.gids),
+    m.CountGroups: lambda work, r: work.mailboxes.places(r.uid),
     m.EditGroup: lambda work, r: settings.edit(work, r, r.name, r.value),
     m.BanGroup: lambda work, r: settings.ban_all(work, r, r.minutes),
     m.DestroyGroup: _done(settings.destroy),

@@ -6,6 +6,7 @@ each with what became of it, for their list; :class:`~lanying.bus.messages.Invit
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
@@ -60,12 +61,21 @@ def need_room(work: Work, gid: int, wanted: int) -> None:
         work.delete(schema.GROUP_ITEMS, key)
 
 
-def offer(work: Work, gid: int, uids: list[int], inviter: int, reason: str) -> None:
-    """Invite users, for whom there is room; an earlier invitation into the same group is replaced."""
+def offer(work: Work, gid: int, uids: list[int], inviter: int, reason: str) -> list[int]:
+    """Invite users, for whom there is room; an earlier invitation into the same group is replaced.
+
+    :returns: those who have not heard of an invitation by the same inviter within a day
+    """
     expires_ms = work.now_ms + limits.INVITATION_LIFETIME_MS
+    fresh: list[int] = []
     for uid in uids:
+        found = waiting(work.store, gid, uid, work.now_ms)
+        if found is not None and found.inviter == inviter and expires_ms - found.expires_ms < limits.REQUEST_NOTICE_MS:
+            continue
+        fresh.append(uid)
         work.put(schema.GROUP_ITEMS, _key(gid, uid), _encode(Invitation(inviter, expires_ms)))
         work.link(uid, Invited(uid, gid, inviter, 0, reason, work.now_ms, expires_ms, work.now_ms))
+    return fresh
 
 
 def close(work: Work, gid: int, uid: int, status: int) -> None:
@@ -105,9 +115,13 @@ def listed(store: Store, uid: int, before: tuple[int, int] | None, limit: int) -
 
 
 def _forget_oldest(work: Work, uid: int) -> None:
+    """Make room for one more: what is over goes first, then the oldest of whoever has invited most, so that nobody crowds out others."""
     kept = list(_copies(work.store, uid))
     if len(kept) >= limits.INVITATIONS_PER_USER:
-        oldest = min(kept, key=lambda it: (it.status == 0 and it.expires_ms > work.now_ms, it.created_ms))
+        by = Counter(it.inviter for it in kept)
+        oldest = min(
+            kept, key=lambda it: (it.status == 0 and it.expires_ms > work.now_ms, -by[it.inviter], it.created_ms)
+        )
         work.delete(schema.INVITATIONS, schema.pack_pair(uid, oldest.gid))
 
 

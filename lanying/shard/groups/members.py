@@ -58,22 +58,25 @@ _decode_kicks = msgspec.msgpack.Decoder(Kicks).decode
 # --- coming and going --------------------------------------------------------------------------------------------
 
 
-def admit(work: Work, group: Group, uids: list[int], inviter: int = 0) -> Group:
-    """Put members in and tell everybody. They are none yet, and there is room. The changed group is not saved."""
+def admit(work: Work, group: Group, uids: list[int], inviter: int = 0, *, unasked: bool = False) -> Group:
+    """Put members in and tell everybody. They are none yet, and there is room. The changed group is not saved.
+
+    :param unasked: they have not agreed to it
+    """
     gid = group.info.gid
     for uid in uids:
         records.save_member(work, gid, uid, Member(work.now_ms, banned_until_ms=_banned_before(work, gid, uid)))
         settle(work, gid, uid, accepted=True)
-        sit(work, gid, uid)
+        sit(work, gid, uid, unasked)
     for uid in uids:
         payload = tell.notice(pb.GroupNotice.JOINED, gid, uid, [inviter] if inviter else [])
         work.group_notice(gid, uid, payload)
     return records.change(group, work.now_ms, count=group.info.count + len(uids))
 
 
-def sit(work: Work, gid: int, uid: int) -> None:
+def sit(work: Work, gid: int, uid: int, unasked: bool = False) -> None:
     """The shard of a new member learns that they are one."""
-    work.link(uid, Seat(uid, gid))
+    work.link(uid, Seat(uid, gid, unasked=unasked))
 
 
 def settle(work: Work, gid: int, uid: int, accepted: bool) -> None:
@@ -334,10 +337,11 @@ def _dismiss(work: Work, group: Group, uids: list[int]) -> Group:
 
 
 def _tell_removed(work: Work, group: Group, actor: int, kind: int, uids: list[int], reason: str = "") -> None:
-    """Who was removed is no member any more and gets the notice, too."""
-    payload = tell.notice(kind, group.info.gid, actor, uids, reason)
-    work.group_notice(group.info.gid, actor, payload)
-    tell.each(work, uids, actor, payload)
+    """Who was removed is no member any more and gets a notice of their own."""
+    gid = group.info.gid
+    work.group_notice(gid, actor, tell.notice(kind, gid, actor, uids, reason))
+    for uid in uids:
+        work.notice(uid, actor, tell.NS, tell.notice(kind, gid, actor, [uid], reason))
 
 
 def _blocked(store: Store, gid: int) -> Iterator[tuple[int, Blocked]]:

@@ -110,7 +110,8 @@ class Memberships:
         uid, gid = message.uid, message.gid
         head, tip = mailboxes.head(uid, gid), mailboxes.head(gid, gid)
         mailboxes.change(head)
-        head.flags = (head.flags | schema.IS_GROUP | schema.KNOWN) & ~(schema.UNLISTED | schema.SILENT)
+        head.flags = (head.flags | schema.IS_GROUP | schema.KNOWN) & ~(schema.UNLISTED | schema.SILENT | schema.UNASKED)
+        head.flags |= schema.UNASKED if message.unasked else 0
         head.last_seq = max(head.last_seq, message.start)
         for device in devices.list_all(work.store, uid):
             mailboxes.move_cursor(head, device.sn, message.start, at_once=True)

@@ -35,7 +35,8 @@ family          key                            value
 ``readers``     gid u64, mid u64, uid u64      u64: when (ms) a member said that they have read a group message
 ``conversations`` uid u64, peer u64            last seq u64, last mid u64, furthest acknowledged seq u64, read mid u64, flags u8
                                                (1 group, 2 removed from the unread list, 4 blocked by the peer, 8 peer known to exist,
-                                               16 group's messages are not delivered, 32 there are ``marks``)
+                                               16 group's messages are not delivered, 32 there are ``marks``,
+                                               64 somebody put them into the group without asking)
 ``cursors``     uid u64, sn u32, peer u64      seq u64: the device has acknowledged everything up to here
 ``sent``        uid u64, sn u32, client mid u64 mid u64, CRC-32 of the payload u32: recognises a repeated send
 ``seats``       gid u64, uid u64               empty: the user, of this shard, is a member of the group
@@ -163,6 +164,7 @@ BARRED: Final = 4
 KNOWN: Final = 8
 SILENT: Final = 16
 NOTED: Final = 32
+UNASKED: Final = 64
 
 GROUP_ANNOUNCEMENT: Final = 1
 GROUP_FILE: Final = 2

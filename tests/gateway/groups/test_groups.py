@@ -492,12 +492,26 @@ def test_public_list(town: Town) -> None:
 
 def test_groups_per_user(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "GROUPS_PER_USER", 1)
+    assert town.code("mary", "/group/create") == 200, (
+        "she was put into the group she is in: that takes no place of hers"
+    )
     assert town.code("mary", "/group/create") == 20009
     other = town.post("nora", "/group/create", {"name": "mine"})["group_id"]
     [row] = town.post("nora", "/group/invite", {"group_id": other, "user_list": [town.ids["mary"]]})
     assert row["result"] == "fail"
     assert town.code("nora", "/group/apply") == 20009
     assert town.code("adam", "/group/apply/handle", user_id=town.ids["nora"], approval=1) == 20009
+
+
+def test_who_was_put_into_many_groups_is_asked_from_then_on(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "GROUPS_UNASKED", 1)
+    other = town.post("nora", "/group/create", {"name": "mine"})["group_id"]
+    [row] = town.post("nora", "/group/invite", {"group_id": other, "user_list": [town.ids["mary"]]})
+    assert row["result"] == "success"
+    assert other not in town.get("mary", "/group/user_joined")
+    assert other in [it["group_id"] for it in town.get("mary", "/group/invitation_list")]
+    assert town.code("mary", "/group/invite/handle", group_id=other, user_id=town.ids["nora"], approval=1) == 200
+    assert other in town.get("mary", "/group/user_joined")
 
 
 def test_an_admin_token_with_a_group(town: Town) -> None:

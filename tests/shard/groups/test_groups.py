@@ -10,6 +10,7 @@ import pytest
 from lanying.base import limits
 from lanying.base.errors import CallError, Refused
 from lanying.base.ids import slot_of
+from lanying.base.rate import Rate, RateLimiter
 from lanying.bus import messages as m
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.groups import records
@@ -212,6 +213,47 @@ def test_too_many_invitations(world: World, monkeypatch: pytest.MonkeyPatch) -> 
     assert [it.gid for it in world.invitations(nina)] == [other]
 
 
+def test_who_invites_most_makes_room_for_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "INVITATIONS_PER_USER", 3)
+    nina = world.register("nina")
+    honest = world.create(world.mary, confirm=[nina]).info.gid
+    for _ in range(5):
+        world.now_ms += 1000
+        latest = world.create(world.alice, confirm=[nina]).info.gid
+    kept = [it.gid for it in world.invitations(nina)]
+    assert (len(kept), honest in kept, latest in kept) == (3, True, True)
+
+
+def test_groups_others_put_a_user_in_are_counted_apart(world: World) -> None:
+    def places() -> object:
+        return world.ask(world.nora, m.CountGroups(world.nora))
+
+    world.ask_in(m.InviteMembers, world.mary, [m.Invitee(world.nora, False)])
+    assert places() == [0, 1]
+    world.ask_in(m.LeaveGroup, world.nora)
+    assert places() == [0, 0]
+    world.ask_in(m.InviteMembers, world.mary, [m.Invitee(world.nora, True)])
+    world.ask_in(m.AnswerInvitation, world.nora, True)
+    assert places() == [1, 0]
+    world.create(world.nora)
+    assert places() == [2, 0]
+    world.create(world.mary, world.nora)
+    assert places() == [2, 1]
+    world.create(world.mary, world.nora, by_admin=True)
+    assert places() == [3, 1], "who administers the app decides for its users"
+
+
+def test_members_at_the_foundation_count_as_invited(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for shard in world.shards:
+        shard.work.budgets.invited = RateLimiter(Rate(2, 3600.0), 10)
+    with pytest.raises(CallError) as refused:
+        world.create(world.alice, world.mary, confirm=[world.max, world.nora])
+    assert (refused.value.code, "at most 2 at once" in refused.value.message) == (429, True)
+    world.create(world.alice, world.mary, world.max)
+    with pytest.raises(CallError, match=r"try again in 3[01] minutes"):
+        world.create(world.alice, world.mary)
+
+
 def test_only_admins_invite_when_members_may_not(world: World) -> None:
     nora = [m.Invitee(world.nora, False)]
     world.ask_in(m.EditGroup, world.adam, "member_invite", False)
@@ -399,7 +441,9 @@ def test_block(world: World) -> None:
     world.forget()
     assert world.code(m.BlockUsers, world.mary, [world.nora], True) == 20012
     assert world.results(m.BlockUsers, world.adam, [world.nora, world.mary, world.alice], True) == [200, 200, 20013]
-    assert world.told() == {N.BLOCKED: line("alice adam max nora mary", "adam", "nora,mary")}
+    told = world.told()
+    assert (told.keys(), told[N.BLOCKED]["who"]) == ({N.BLOCKED}, sorted(["alice", "adam", "max", "nora", "mary"]))
+    assert set(told[N.BLOCKED]["to"]) == {"nora,mary", "nora", "mary"}, "who was removed hears of themselves alone"
     assert world.members() == {"alice", "adam", "max"}
     assert world.code(m.ApplyMember, world.nora) == 20018
     assert world.code(m.AnswerApplicant, world.alice, world.nora, True) == 20014
