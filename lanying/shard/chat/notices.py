@@ -24,7 +24,7 @@ from lanying.shard.chat.delivery import Delivery
 from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 
-CHANGES: Final = {
+CHANGES: Final[dict[tuple[int, int], str]] = {
     (Meta.ROSTER_NOTICE, RosterNotice.INFO_UPDATED): "info",
     (Meta.ROSTER_NOTICE, RosterNotice.BLOCKED): "block",
     (Meta.ROSTER_NOTICE, RosterNotice.UNBLOCKED): "block",
