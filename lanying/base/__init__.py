@@ -10,7 +10,7 @@
 - ``states``: state machines as tables
 - ``logs`` ``log_file`` ``watched`` ``context``:
   the log of every process, users with a level of their own, and the request that a line belongs to
-- ``peers`` ``places``: who a client is by address, and a fair share of connections
+- ``peers`` ``places`` ``fair_queue``: who a client is by address, a fair share of connections, and of work that waits
 - ``texts`` ``jsons`` ``paths`` ``words``: text files, JSON of others, paths, the word filter
 - ``failpoints``: named places where tests let a process die, stall or fail
 """
