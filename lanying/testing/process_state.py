@@ -77,14 +77,13 @@ def _restore_logging(before: tuple[list[logging.Handler], int, int]) -> None:
     logging.disable(before[2])
 
 
-def _collector() -> tuple[tuple[int, int, int], bool, bool]:
-    return gc.get_threshold(), gc.isenabled(), gc.get_freeze_count() > 0
+def _collector() -> tuple[tuple[int, int, int], bool]:
+    return gc.get_threshold(), gc.isenabled()
 
 
-def _restore_collector(before: tuple[tuple[int, int, int], bool, bool]) -> None:
+def _restore_collector(before: tuple[tuple[int, int, int], bool]) -> None:
     gc.set_threshold(*before[0])
     (gc.enable if before[1] else gc.disable)()
-    gc.unfreeze()
 
 
 def _disabled() -> frozenset[str]:

@@ -32,7 +32,7 @@ CHANGES: dict[str, Callable[[], object]] = {
     "signal handlers": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
     "cores": lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
     "limit of open files": fewer_files,
-    "garbage collector": gc.freeze,
+    "garbage collector": gc.disable,
     "root logger": lambda: logging.getLogger().setLevel(logging.DEBUG),
     "disabled loggers": lambda: setattr(logging.getLogger("lanying.some"), "disabled", True),
     "import path": lambda: sys.path.append("/nowhere"),
