@@ -5,7 +5,7 @@
 - ``cluster``: who owns what, and where it is reached
 - ``protocol``: the client wire as values
 - ``bus``: what processes say to each other, and how it gets there
-- ``supervisor`` ``router`` ``shard`` ``gateway`` ``push`` ``admin``: the processes; they meet on the bus alone
+- ``supervisor`` ``router`` ``tls`` ``shard`` ``gateway`` ``push`` ``admin``: the processes; they meet on the bus alone
 - ``storage``: what is done to a data directory as a whole
 - ``cli``: what people type
 - ``client``: the SDK

@@ -9,6 +9,7 @@ client        :class:`Client`: one device on a socket, and the calls of an appli
 session       the state machine: logins, resends, pull loops, time; bytes in, events and bytes out
 outgoing      what can be sent: messages, typing, read marks, recalls, edits
 events        what comes: events, answers, and the errors a session ends with
+trust         which server's certificate is good, and what to do when one is not
 rest          registration, tokens, discovery, any REST call
 ============  =====================================================================================
 

@@ -19,6 +19,7 @@ from lanying.base import limits
 from lanying.base.clock import wall_ms
 from lanying.base.errors import LanyingError
 from lanying.client import outgoing as out
+from lanying.client import trust
 from lanying.client.events import (
     Answer,
     Closed,
@@ -55,6 +56,7 @@ class Client:
     :param transport: ``xsync`` (plain WebSocket) or ``socketio`` (as the web SDK speaks it)
     :param device_guid: names this device; the same name is the same device to the server, also after a restart
     :param store: file that keeps the name of the device; made when it is not there. Without both, a new device each time.
+    :param authority: PEM file of the authority that vouches for an ``https`` server; None: those the system trusts
     """
 
     def __init__(
@@ -64,12 +66,14 @@ class Client:
         transport: Literal["xsync", "socketio"] = "xsync",
         device_guid: str | None = None,
         store: Path | None = None,
+        authority: Path | None = None,
     ) -> None:
         self.guid = device_guid or (_stored_guid(store) if store else _new_guid())
         self.session: Session | None = None
         self._kind = _KINDS[transport]
-        self._rest = Rest(url, app_id)
         self._address = urllib.parse.urlsplit(url)
+        self._tls = trust.context(authority) if self._address.scheme == "https" else None
+        self._rest = Rest(url, app_id, self._tls)
         self._transport: asyncio.Transport | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -292,9 +296,9 @@ class Client:
         host, port = address.hostname or "127.0.0.1", address.port or _PORTS.get(address.scheme, 80)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await loop.create_connection(lambda: _Socket(self), host, port, ssl=secure or None)
+                await loop.create_connection(lambda: _Socket(self), host, port, ssl=self._tls if secure else None)
         except (OSError, TimeoutError) as error:
-            session.lost(f"{host}:{port}: {error or 'no connection'}", loop.time())
+            session.lost(f"{host}:{port}: {trust.explain(error, host) if str(error) else 'no connection'}", loop.time())
         finally:
             self._connecting = None
         self._pump()

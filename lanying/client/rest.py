@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import ssl
 import urllib.parse
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ import msgspec
 from lanying.base import jsons
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
+from lanying.client.trust import explain
 
 TIMEOUT_S: Final = 20.0
 ANSWER_BYTES: Final = 16 * 1024 * 1024
@@ -21,13 +23,15 @@ ANSWER_BYTES: Final = 16 * 1024 * 1024
 class Rest:
     """The REST server at ``url`` for one app.
 
+    :param tls: whom it trusts, for ``https``
     :ivar token: access token, sent when not empty
     """
 
-    def __init__(self, url: str, app_id: str) -> None:
+    def __init__(self, url: str, app_id: str, tls: ssl.SSLContext | None = None) -> None:
         self.url = url.rstrip("/")
         self.app_id = app_id
         self.token = ""
+        self._tls = tls
 
     async def call(self, method: str, path: str, params: dict[str, Any]) -> Any:
         """``data`` of the answer; parameters go into the query of a GET and into the JSON body of a POST.
@@ -52,8 +56,11 @@ class Rest:
 
     def _call(self, method: str, path: str, params: dict[str, Any]) -> Any:
         base = urllib.parse.urlsplit(self.url)
-        make = http.client.HTTPSConnection if base.scheme == "https" else http.client.HTTPConnection
-        connection = make(base.netloc, timeout=TIMEOUT_S)
+        connection = (
+            http.client.HTTPSConnection(base.netloc, timeout=TIMEOUT_S, context=self._tls)
+            if base.scheme == "https"
+            else http.client.HTTPConnection(base.netloc, timeout=TIMEOUT_S)
+        )
         headers = {"app_id": self.app_id, "content-type": "application/json", "connection": "close"}
         if self.token:
             headers["access-token"] = self.token
@@ -67,7 +74,9 @@ class Rest:
             envelope = jsons.read(connection.getresponse().read(ANSWER_BYTES))
             code, message = int(envelope["code"]), str(envelope.get("message") or "")
         except (OSError, http.client.HTTPException) as error:
-            raise CallError(Refusal.UNAVAILABLE, f"{self.url}{path}: {error or type(error).__name__}") from error
+            raise CallError(
+                Refusal.UNAVAILABLE, f"{self.url}{path}: {explain(error, base.hostname or base.netloc)}"
+            ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CallError(Refusal.UNAVAILABLE, f"{self.url}{path}: not an answer of a lanying server") from error
         finally:

@@ -41,6 +41,7 @@ ROUTER = "router"
 GATEWAY = "gateway"
 ADMIN = "admin"
 PUSH = "push"
+TLS = "tls"
 
 OBJECTS = "files/objects"
 INCOMING = "files/incoming"
@@ -75,7 +76,8 @@ class Launch(msgspec.Struct, frozen=True):
     :ivar name: process name (``router``, ``gateway``, ``shard-0`` …)
     :ivar cpu: core to pin to, None for none
     :ivar push: there is a push process, shards note what they owe it
-    :ivar fds: inherited descriptors by name: ``listener`` (router: the public port), ``metrics`` (gateway: loopback listener)
+    :ivar fds: inherited descriptors by name: ``listener`` (router: the public port), ``tls`` (tls: the public port for
+        TLS), ``metrics`` (gateway: loopback listener)
     """
 
     name: str

@@ -5,5 +5,6 @@
 - ``runtime``: what may change while a process runs
 - ``profiles``: settings for small machines
 - ``apps``: the apps of a server, their keys and own settings
+- ``certificates``: what is shown to TLS clients, read again when its files change
 - ``notifiers``: vendor certificates, encrypted
 """

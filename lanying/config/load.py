@@ -98,6 +98,8 @@ def _check(source: str, values: dict[str, Any]) -> None:
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {_explain(source, values, error)}") from error
     _check_listen(source, "listen", checked.listen)
+    if checked.listen_tls:
+        _check_listen(source, "listen_tls", checked.listen_tls)
     if checked.admin.listen:
         _check_listen(source, "admin.listen", checked.admin.listen)
     try:
@@ -166,8 +168,8 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         key = name.removeprefix(PREFIX).lower()
         table = next((t for t in TABLES if key.startswith(t + "_")), None)
-        if key == "listen_proxies":
-            # The only list: with commas.
+        if key in ("listen_proxies", "tls_names"):
+            # The only lists: with commas.
             found[key] = [part.strip() for part in value.split(",") if part.strip()]
         elif table:
             found.setdefault(table, {})[key.removeprefix(table + "_")] = value

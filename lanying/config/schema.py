@@ -155,6 +155,16 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole configuration of a server."""
 
     listen: str = "127.0.0.1:8480"
+    listen_tls: str = ""
+    """Address for TLS, with a port of its own; empty: none."""
+    tls: Literal["", "files", "local"] = ""
+    """Where the certificate is from. files: ``tls_certificate`` and ``tls_key``; local: an authority of this server's own, which people
+    trust once (``http://…/trust``). Empty: files if they are given, else local."""
+    tls_names: tuple[str, ...] = ()
+    """Names and addresses that clients use besides those this machine knows of itself; for the certificate."""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    """PEM files: the server's certificate with those that lead to its authority, and its key. They are read again when they change."""
     listen_proxies: tuple[str, ...] = ()
     """Networks of proxies whose X-Forwarded-For, -Proto, -Host and PROXY headers are believed; none: nobody's."""
     data: str = "./data"
@@ -196,8 +206,23 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of ``listen``; IPv6 hosts are written in brackets."""
-        host, _, port = self.listen.rpartition(":")
-        return host.removeprefix("[").removesuffix("]"), int(port)
+        return host_and_port(self.listen)
+
+    @property
+    def tls_address(self) -> tuple[str, int]:
+        """Host and port of ``listen_tls``, which is not empty."""
+        return host_and_port(self.listen_tls)
+
+    @property
+    def tls_files(self) -> bool:
+        """The certificate is somebody else's, in files."""
+        return self.tls == "files" or (not self.tls and bool(self.tls_certificate or self.tls_key))
+
+
+def host_and_port(listen: str) -> tuple[str, int]:
+    """``[::]:8480`` as ``::``, 8480."""
+    host, _, port = listen.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 TABLES: dict[str, type[msgspec.Struct]] = {

@@ -8,9 +8,7 @@
 ============  =======================================================================================
 arrival       pure: one connection before its login, bytes in, actions out
 login         pure: a login frame to "this shard" or a refusal
-throttle      pure: how fast one peer may open connections
 refusals      pure: which refused logins are a line of the log
-wheel         pure: deadlines of thousands of connections, one second coarse
 listener      the edge: accepts, reads, performs actions; descriptors in one epoll inside the loop
 __main__      the process: wires the listener to hand-off, heartbeats and signals
 ============  =======================================================================================

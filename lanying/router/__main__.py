@@ -10,10 +10,13 @@ import sys
 from lanying.base.clock import wall_ms
 from lanying.base.figures import Figure
 from lanying.base.peers import Proxies
+from lanying.bus.handoff.receiver import Receiver
+from lanying.bus.handoff.records import decode_tunnelled
 from lanying.bus.handoff.sender import Sender
+from lanying.bus.handoff.wire import ACCEPTED, Verdict
 from lanying.bus.process import Process, run, settle_memory
 from lanying.cluster.directory import Directory
-from lanying.cluster.runtime import GATEWAY, Launch
+from lanying.cluster.runtime import GATEWAY, ROUTER, Launch
 from lanying.router.listener import Listener
 from lanying.router.login import Doorkeeper
 
@@ -27,6 +30,7 @@ class RouterProcess(Process):
         super().__init__(launch, directory, loop)
         self._shards = _Senders(directory, loop)
         self._gateway = Sender(directory.handoff(GATEWAY), loop)
+        self._tunnels = Receiver(directory.handoff(ROUTER), self._tunnelled, loop) if launch.config.listen_tls else None
         self._listener = Listener(
             socket.socket(fileno=launch.fds["listener"]),
             Doorkeeper(launch.app_list(), directory, wall_ms),
@@ -45,6 +49,12 @@ class RouterProcess(Process):
         self._gateway.start()
         settle_memory()
         self._listener.start()
+        if self._tunnels is not None:
+            self._tunnels.start()
+
+    def _tunnelled(self, fd: int, record: bytes) -> Verdict:
+        self._listener.welcome(fd, decode_tunnelled(record).address, secure=True)
+        return ACCEPTED
 
     def drain(self, reason: str) -> None:
         """Refuse who comes, finish logins under way."""
@@ -54,6 +64,8 @@ class RouterProcess(Process):
     def close(self) -> None:
         """Release everything but the listening socket's port, which is the supervisor's."""
         self._listener.close()
+        if self._tunnels is not None:
+            self._tunnels.close()
         for sender in (*self._shards.values(), self._gateway):
             sender.close()
         super().close()

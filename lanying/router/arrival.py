@@ -156,6 +156,7 @@ class Arrival:
     """A connection before its login. ``now`` is monotonic seconds.
 
     :param proxies: whose word about their clients is believed
+    :param secure: it came through TLS
     :ivar address: the client's; of a proxy, until it has said whose
     :ivar state: see the module
     :ivar deadline: when :meth:`timed_out` is to be called, unless the state is HANDED or VISITING
@@ -179,12 +180,14 @@ class Arrival:
         "state",
     )
 
-    def __init__(self, doorkeeper: Doorkeeper, address: str, now: float, proxies: Proxies = NOBODY) -> None:
+    def __init__(
+        self, doorkeeper: Doorkeeper, address: str, now: float, proxies: Proxies = NOBODY, *, secure: bool = False
+    ) -> None:
         self._doorkeeper = doorkeeper
         self._proxies = proxies
         self._head = b""
         self._frames = 0
-        self._secure = False
+        self._secure = secure
         self._end = now + limits.ARRIVAL_S
         self._uid = 0
         self._connection: Connection | None = None
@@ -252,7 +255,7 @@ class Arrival:
             if proxied is None:
                 return []
             self.address = proxied.address or self.address
-            self._secure = proxied.secure
+            self._secure = self._secure or proxied.secure
             self._head = head = head[proxied.size :]
         if _NEVER_UPGRADE.match(head):
             return self._visit()

@@ -27,6 +27,8 @@ from lanying.base.failpoints import failpoint
 from lanying.base.figures import Figure, labelled
 from lanying.base.peers import Proxies, peer_key, plain_address
 from lanying.base.places import Places
+from lanying.base.throttle import Throttle
+from lanying.base.wheel import Wheel
 from lanying.bus.handoff.records import Login, Visitor, encode
 from lanying.bus.handoff.sender import Sender
 from lanying.bus.handoff.wire import RESTARTING, Lost, Refused, Result
@@ -49,8 +51,6 @@ from lanying.router.arrival import (
 )
 from lanying.router.login import Doorkeeper
 from lanying.router.refusals import QUIET_S, Refusals
-from lanying.router.throttle import Throttle
-from lanying.router.wheel import Wheel
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +199,6 @@ class Listener:
             self._loop.remove_reader(self._listener.fileno())
 
     def _on_connections(self) -> None:
-        now = self._clock()
         for _ in range(ACCEPTS_PER_TURN):
             try:
                 connection, peer = self._listener.accept()
@@ -215,15 +214,17 @@ class Listener:
                 self._pause()  # resumed when a descriptor is closed, and with every tick
                 return
             connection.setblocking(False)
-            self._welcome(connection.detach(), plain_address(peer[0]), now)
+            self.welcome(connection.detach(), plain_address(peer[0]))
             failpoint("router.accepted")
 
-    def _welcome(self, fd: int, address: str, now: float) -> None:
-        if not self._throttle.admit(address, now):
+    def welcome(self, fd: int, address: str, *, secure: bool = False) -> None:
+        """A connection from this address; ``secure``: it came through TLS, whose process has looked at how fast they come."""
+        now = self._clock()
+        if not secure and not self._throttle.admit(address, now):
             self.counts["turned_away_too_fast"] += 1
             _turn_away(fd, _TOO_FAST)
             return
-        guest = _Guest(fd, Arrival(self._doorkeeper, address, now, self._proxies))
+        guest = _Guest(fd, Arrival(self._doorkeeper, address, now, self._proxies, secure=secure))
         if not self._take_place(guest, self._heads, now):
             self.counts["turned_away_full"] += 1
             _turn_away(fd, _FULL)

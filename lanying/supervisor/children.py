@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from lanying.base import limits
 from lanying.base.figures import Figure, to_row
-from lanying.cluster.runtime import ADMIN, EXIT_CONFIG, GATEWAY, PUSH, ROUTER
+from lanying.cluster.runtime import ADMIN, EXIT_CONFIG, GATEWAY, PUSH, ROUTER, TLS
 
 EXIT_FAILED: Final = 1
 LATE_S: Final = 1.0
@@ -113,8 +113,9 @@ def backoff(delay: float, served_s: float) -> float:
 
 
 def drain_stage(name: str) -> int:
-    """Position in a drain: nobody new, then no requests, then the shards with everything acknowledged on disk."""
-    return {ROUTER: 0, GATEWAY: 1, ADMIN: 1, PUSH: 1}.get(name, 2)
+    """Position in a drain: nobody new, then no requests, then the shards with everything acknowledged on disk, then
+    what carries their last bytes."""
+    return {ROUTER: 0, GATEWAY: 1, ADMIN: 1, PUSH: 1, TLS: 3}.get(name, 2)
 
 
 def explain_exit(status: int) -> str:

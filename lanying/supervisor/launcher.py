@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,14 +48,12 @@ def start(
     :param read_config: reads the configuration; called again before a restart
     :param commands: what runs as shard, gateway and router
     :returns: :data:`RESTART`; any other end leaves with its exit code
-    :raises ConfigError: the start is refused, and the process is as it was
+    :raises ConfigError: the start is refused
     """
-    with contextlib.ExitStack() as undo:
-        undo.callback(os.umask, os.umask(0o077))
-        config = read_config()
-        plan = prepare(config, read_config, commands, hung_after_s)
-        undo.pop_all()
-    url = server_url(plan.config)
+    os.umask(0o077)
+    config = read_config()
+    plan = prepare(config, read_config, commands, hung_after_s)
+    url = machine.url("http", plan.config.address)
     if config.log_format == "text":  # else every line there is an object
         _banner(plan, url)
     report: Callable[[int, str], None] = _print_ready
@@ -73,17 +72,19 @@ def start(
     gc.set_threshold(100_000, 50, 100)
     code = supervisor.run(plan, lambda: report(0, ready_line), lambda reason: report(1, reason))
     if code == RESTART:  # who connects meanwhile waits
-        host, port = config.address
         machine.keep(
             {
-                "listen": (plan.listener, host, port),
+                "listen": (plan.listener, *config.address),
                 "metrics_port": (plan.metrics, "127.0.0.1", config.metrics_port),
             }
+            | ({"listen_tls": (plan.tls, *config.tls_address)} if plan.tls else {})
         )
         plan.data.close()
         return code
     plan.listener.close()
     plan.metrics.close()
+    if plan.tls:
+        plan.tls.close()
     plan.data.close()
     sys.exit(code)
 
@@ -107,13 +108,17 @@ def prepare(
         data.read_map(config.shards)
         host, port = config.address
         listener = undo.enter_context(machine.listen("listen", host, port))
+        tls = undo.enter_context(machine.listen("listen_tls", *config.tls_address)) if config.listen_tls else None
         metrics = undo.enter_context(machine.listen("metrics_port", "127.0.0.1", config.metrics_port))
         push = Notifiers(data.path).any()
         shard_map, apps = data.prepare(config, config.shards or min(len(cores), limits.MAX_SHARDS))
         undo.pop_all()
-    shown = f"[{host}]" if ":" in host else host
     bound = msgspec.structs.replace(
-        config, listen=f"{shown}:{listener.getsockname()[1]}", shards=shard_map.shards, data=str(data.path)
+        config,
+        listen=_bound(host, listener),
+        listen_tls=_bound(config.tls_address[0], tls) if tls else "",
+        shards=shard_map.shards,
+        data=str(data.path),
     )
     return Plan(
         bound,
@@ -127,7 +132,13 @@ def prepare(
         recheck=lambda: _recheck(read_config, config),
         hung_after_s=hung_after_s,
         push=push,
+        tls=tls,
     )
+
+
+def _bound(host: str, listener: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"{shown}:{listener.getsockname()[1]}"
 
 
 def _recheck(read_config: Callable[[], Config], now: Config) -> Config:
@@ -153,12 +164,6 @@ def settle(config: Config, data: DataDirectory, commands: Mapping[str, tuple[str
         )
 
 
-def server_url(config: Config) -> str:
-    """Where people reach the server."""
-    host, port = config.address
-    return f"http://{machine.reachable_host(host)}:{port}"
-
-
 def _print_ready(code: int, line: str) -> None:
     """In the foreground the log has said already why a start failed."""
     if not code:
@@ -174,6 +179,7 @@ def _banner(plan: Plan, url: str) -> None:
     storage = config.storage
     rows = {
         "address": url,
+        **({"with TLS": machine.url("https", config.tls_address)} if config.listen_tls else {}),
         "app id": config.app_id,
         "dnsServer": f"{url}/v2/app_dns",
         "admin token": f"in {plan.data.token_file}",

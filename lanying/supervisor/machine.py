@@ -138,6 +138,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def url(scheme: str, address: tuple[str, int]) -> str:
+    """Where people reach a port of this machine."""
+    return f"{scheme}://{reachable_host(address[0])}:{address[1]}"
+
+
 def reachable_host(host: str) -> str:
     """The host to tell people: for 0.0.0.0 and :: this machine's address in its network; IPv6 in brackets."""
     if host in ("0.0.0.0", "::"):

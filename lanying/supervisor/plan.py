@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from lanying.cluster.runtime import ADMIN, GATEWAY, PUSH, ROUTER, Launch, shard_name
+from lanying.cluster.runtime import ADMIN, GATEWAY, PUSH, ROUTER, TLS, Launch, shard_name
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App
 from lanying.config.schema import Config
@@ -23,7 +23,7 @@ from lanying.supervisor.move import MOVER
 
 SHARD = "shard"
 COMMANDS: Mapping[str, tuple[str, ...]] = {
-    kind: (sys.executable, "-m", f"lanying.{kind}") for kind in (SHARD, GATEWAY, ROUTER, ADMIN, PUSH)
+    kind: (sys.executable, "-m", f"lanying.{kind}") for kind in (SHARD, GATEWAY, ROUTER, ADMIN, PUSH, TLS)
 } | {MOVER: (sys.executable, "-m", "lanying.storage")}
 """What runs, by kind of process."""
 _PR_SET_PDEATHSIG = 1
@@ -35,6 +35,7 @@ class Plan:
     """Everything a supervisor needs, checked and bound before.
 
     :ivar config: with the address that was really bound
+    :ivar tls: listener of the port for TLS; None: there is none
     :ivar push: some app has a notifier, so there is a push process
     :ivar recheck: the configuration as it is now, asked before a restart; raises ConfigError when it would not allow a start
     """
@@ -50,6 +51,7 @@ class Plan:
     recheck: Callable[[], Config] = Config
     hung_after_s: float | None = None
     push: bool = False
+    tls: socket.socket | None = None
 
     @property
     def names(self) -> list[str]:
@@ -59,6 +61,7 @@ class Plan:
             GATEWAY,
             ADMIN,
             *([PUSH] if self.push else []),
+            *([TLS] if self.tls else []),
             ROUTER,
         ]
 
@@ -66,6 +69,8 @@ class Plan:
         """What a child is told."""
         index = int(name.removeprefix("shard-")) if name.startswith("shard-") else -1
         fds = {ROUTER: {"listener": self.listener.fileno()}, GATEWAY: {"metrics": self.metrics.fileno()}}
+        if self.tls:
+            fds[TLS] = {"tls": self.tls.fileno()}
         return Launch(
             name=name,
             config=self.config,

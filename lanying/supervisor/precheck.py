@@ -18,6 +18,7 @@ from lanying.base import texts, words
 from lanying.base.errors import ConfigError, DataDirectoryError
 from lanying.cluster.runtime import RunDirectory
 from lanying.config import apps
+from lanying.config.certificates import server_context
 from lanying.config.notifiers import Notifiers
 from lanying.config.schema import Config, Files, Sms
 from lanying.supervisor import control, machine
@@ -36,8 +37,21 @@ def check_settings(config: Config) -> None:
         _check_bucket(config.files)
     if config.sms.provider == "http":
         _check_sms(config.sms)
+    if config.listen_tls:
+        _check_tls(config)
     if config.admin.listen and not is_running(config):
         _check_admin(config.admin.listen)
+
+
+def _check_tls(config: Config) -> None:
+    if not config.tls_files:
+        return  # the tls process makes it
+    if not (config.tls_certificate and config.tls_key):
+        raise ConfigError(
+            "tls = 'files' needs tls_certificate and tls_key: set both to PEM files, or tls to 'local' for a certificate of the "
+            "server's own"
+        )
+    server_context(Path(config.tls_certificate), Path(config.tls_key))
 
 
 def _check_bucket(files: Files) -> None:
@@ -59,6 +73,8 @@ def check_machine(config: Config) -> None:
     if not is_running(config):
         host, port = config.address
         machine.try_listen("listen", host, port)
+        if config.listen_tls:
+            machine.try_listen("listen_tls", *config.tls_address)
         machine.try_listen("metrics_port", "127.0.0.1", config.metrics_port)
 
 
@@ -71,6 +87,8 @@ def check_restart(config: Config, now: Config) -> None:
     _check_data(config, Path(os.path.realpath(config.data)))
     if config.address != now.address:
         machine.try_listen("listen", *config.address)
+    if config.listen_tls and config.listen_tls != now.listen_tls:
+        machine.try_listen("listen_tls", *config.tls_address)
     if config.metrics_port not in (now.metrics_port, 0):
         machine.try_listen("metrics_port", "127.0.0.1", config.metrics_port)
     if config.admin.listen not in (now.admin.listen, ""):

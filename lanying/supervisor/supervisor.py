@@ -350,7 +350,6 @@ class Supervisor:
         rows = self._children.report(now)
         for row in rows:
             row["core"] = self._plan.launch(row["name"]).cpu
-        host, port = config.address
         metrics_port = self._plan.metrics.getsockname()[1]
         return {
             "state": self._state,
@@ -358,7 +357,8 @@ class Supervisor:
             "pid": os.getpid(),
             "started": self._started,
             "uptime_s": round(now - self._born, 1),
-            "url": f"http://{machine.reachable_host(host)}:{port}",
+            "url": machine.url("http", config.address),
+            "tls_url": machine.url("https", config.tls_address) if config.listen_tls else "",
             "metrics_url": f"http://127.0.0.1:{metrics_port}/metrics",
             "data": str(self._plan.data.path),
             "app_id": config.app_id,

@@ -11,8 +11,12 @@ from lanying.base.context import request_id
 
 
 @pytest.fixture(autouse=True)
-def restored(own_process):
+def restored():
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
     yield
+    root.handlers[:] = before
+    root.setLevel(level)
     logging.getLogger("lanying.some").setLevel(logging.NOTSET)
     watched.users.clear()
 

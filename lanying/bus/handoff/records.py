@@ -50,6 +50,16 @@ class Visitor(msgspec.Struct, frozen=True, array_like=True, tag=2):
     secure: bool = False
 
 
+class Tunnelled(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """For the router: what is inside of a client's TLS connection, one end of a socket pair.
+
+    :ivar address: IP address of the client, without port
+    """
+
+    address: str
+
+
 encode = msgspec.msgpack.Encoder().encode
 decode_login = msgspec.msgpack.Decoder(Login).decode
 decode_visitor = msgspec.msgpack.Decoder(Visitor).decode
+decode_tunnelled = msgspec.msgpack.Decoder(Tunnelled).decode

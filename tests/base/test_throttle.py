@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lanying.base.peers import Proxies
-from lanying.router.throttle import Throttle
+from lanying.base.throttle import Throttle
 
 
 def burst(throttle: Throttle, address: str, now: float, tries: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanying.router.wheel import Wheel
+from lanying.base.wheel import Wheel
 
 
 def test_due_within_a_second_after_the_deadline_and_only_once() -> None:

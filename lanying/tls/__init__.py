@@ -1,0 +1,13 @@
+"""The tls process: takes TLS connections, and gives the router what is inside of each as a socket like any other.
+
+    client ══ TLS ══ terminator ── plain, over a socket pair ── router, then shard or gateway
+
+The other end of the pair is handed to the router (:class:`~lanying.bus.handoff.records.Tunnelled`), which treats it as an accepted
+connection; so it moves on to a shard or to the gateway as every client's socket does, while this process goes on relaying.
+
+- ``tunnel``: one TLS connection as a value: bytes in, bytes out (pure)
+- ``terminator``: the edge: accepts, relays, with both descriptors of a connection in one epoll
+- ``authority``: the server's own certificate authority, a program of its own
+- ``names``: what this machine is called
+- ``__main__``: the process
+"""

@@ -1,0 +1,455 @@
+"""The edge of the tls process: accepts, shakes hands, relays.
+
+Both descriptors of a connection, the client's and our end of the socket pair, are bare integers in one ``select.epoll``, itself one
+descriptor of the loop. What one side cannot take yet is kept, and the other side is not read meanwhile: a connection has at most one
+read's worth in either direction.
+
+Handshakes are the dear part (half a millisecond of CPU each), so they come last in a turn and have :data:`HANDSHAKES_S` of it: what is
+open is relayed first, whoever else comes in. Before its handshake is over a connection has a deadline and a place like every other one
+before its login; after that the router's own deadlines hold, and the router closing its end closes the client's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import select
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from lanying.base import limits
+from lanying.base.clock import monotonic
+from lanying.base.figures import Figure, labelled
+from lanying.base.peers import Proxies, peer_key, plain_address
+from lanying.base.places import Places
+from lanying.base.throttle import Throttle
+from lanying.base.wheel import Wheel
+from lanying.bus.handoff.records import Tunnelled, encode
+from lanying.bus.handoff.sender import Sender
+from lanying.bus.handoff.wire import Refused, Result
+from lanying.protocol.handshake import BadRequest, error_response
+from lanying.protocol.proxy import may_begin, parse_proxy
+from lanying.tls.tunnel import HANDSHAKE, Tunnel
+
+log = logging.getLogger(__name__)
+
+ACCEPTS_PER_TURN: Final = 64
+EVENTS_PER_TURN: Final = 256
+TICK_S: Final = 1.0
+HANDSHAKES_S: Final = 0.01
+"""Of a turn; messages of those who are in wait no longer for those who come."""
+READ_BYTES: Final = 65_536
+
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_NOT_TLS: Final = error_response(400, "this port speaks TLS: write https:// in front of the address")
+_IN: Final = select.EPOLLIN
+_OUT: Final = select.EPOLLOUT
+
+
+class _Side:
+    """One descriptor of a connection.
+
+    :ivar owed: bytes that it does not take yet; while there are any, the other side is not read
+    :ivar ends: nothing follows what is owed
+    """
+
+    __slots__ = ("ends", "owed", "relay", "socket", "watched")
+
+    def __init__(self, relay: Relay, sock: socket.socket) -> None:
+        self.relay = relay
+        self.socket = sock
+        self.owed = b""
+        self.ends = False
+        self.watched = 0
+
+
+class Relay:
+    """A client's connection.
+
+    :ivar inner: our end of the socket pair; None: the handshake is not over
+    """
+
+    __slots__ = ("address", "inner", "outer", "start", "tunnel")
+
+    def __init__(self, client: socket.socket, address: str) -> None:
+        self.address = address
+        self.outer = _Side(self, client)
+        self.inner: _Side | None = None
+        self.tunnel: Tunnel | None = None
+        self.start = b""
+
+
+class Terminator:
+    """Takes TLS connections from a listening socket and gives the router what is inside.
+
+    :param listener: listening TCP socket
+    :param context: what to show a newcomer
+    :param router: hands sockets over to the router
+    :param connections: relayed at most
+    :param proxies: who may say in front of the TLS whom it speaks for (PROXY protocol)
+    :param clock: monotonic seconds
+    :ivar counts: ``accepted``, ``turned_away_…``, ``opened``, ``resumed``, ``closed_…``
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        context: Callable[[], ssl.SSLContext],
+        router: Sender,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        connections: int,
+        proxies: Proxies,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._listener = listener
+        self._context = context
+        self._router = router
+        self._loop = loop
+        self._most = connections
+        self._proxies = proxies
+        self._throttle = Throttle(proxies)
+        self._places: Places[Relay] = Places(limits.PENDING_CONNECTIONS, limits.PENDING_CONNECTIONS_PER_PEER)
+        self._wheel: Wheel[Relay] = Wheel(clock())
+        self._clock = clock
+        self._epoll = select.epoll()
+        self._sides: dict[int, _Side] = {}
+        self._relays: set[Relay] = set()
+        self._accepting = False
+        self._open = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._drained: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        """Accept connections."""
+        self._listener.setblocking(False)
+        self._loop.add_reader(self._epoll.fileno(), self.turn)
+        self._open = True
+        self._resume()
+        self._on_timer()
+
+    def drain(self, done: Callable[[], None]) -> None:
+        """Accept nobody more, relay until the last connection is closed, then call ``done``: the others end first, and say good-bye."""
+        if self._drained is None:
+            self._drained = done
+            self._open = False
+            self._pause()
+            for relay in [relay for relay in self._relays if relay.inner is None]:
+                self._close(relay, "drain")
+            self._check_drained()
+
+    def close(self) -> None:
+        """Close what is left; the listening socket stays open for the next process."""
+        self._open = False
+        self._pause()
+        if self._timer is not None:
+            self._timer.cancel()
+        for relay in [*self._relays]:
+            self._close(relay, "shutdown")
+        if not self._epoll.closed:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+
+    def figures(self) -> list[Figure]:
+        """Counters since the start, and what is relayed and shaking hands now."""
+        return [
+            *labelled("tls", "event", self.counts),
+            Figure("relayed", float(len(self._relays) - len(self._places))),
+            Figure("handshakes", float(len(self._places))),
+        ]
+
+    # --- accepting ---------------------------------------------------------------------------------------------------
+
+    def _resume(self) -> None:
+        if self._open and not self._accepting:
+            self._accepting = True
+            self._loop.add_reader(self._listener.fileno(), self._on_connections)
+
+    def _pause(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            self._loop.remove_reader(self._listener.fileno())
+
+    def _on_connections(self) -> None:
+        now = self._clock()
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                client, peer = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_DESCRIPTORS:
+                    self._pause()  # until a connection is closed, or the next tick
+                    return
+                continue  # the client is gone already
+            client.setblocking(False)
+            self._welcome(client, plain_address(peer[0]), now)
+
+    def _welcome(self, client: socket.socket, address: str, now: float) -> None:
+        if len(self._relays) >= self._most or not self._throttle.admit(address, now):
+            self.counts["turned_away"] += 1
+            client.close()
+            return
+        relay = Relay(client, address)
+        if not self._enter(relay, now):
+            self.counts["turned_away"] += 1
+            client.close()
+            return
+        self.counts["accepted"] += 1
+        self._relays.add(relay)
+        self._wheel.schedule(relay, now + limits.LOGIN_TIMEOUT_S)
+        self._watch(relay.outer, _IN)
+
+    def _enter(self, relay: Relay, now: float) -> bool:
+        """Whether there was a place, or somebody idle who made room."""
+        key = peer_key(relay.address)
+        if self._places.full(key, limited=self._throttle.limited(relay.address)):
+            idlest = self._places.make_room(key, now)
+            if idlest is None:
+                return False
+            self._close(idlest, "displaced")
+        self._places.enter(relay, key, now)
+        return True
+
+    def _on_timer(self) -> None:
+        now = self._clock()
+        for relay in self._wheel.due(now):
+            self._close(relay, "deadline")
+        self._resume()
+        self._timer = self._loop.call_later(TICK_S, self._on_timer)
+
+    # --- a turn ------------------------------------------------------------------------------------------------------
+
+    def turn(self) -> None:
+        """Relay what is there, then go on with handshakes as long as there is time; the others' bytes stay in the kernel."""
+        newcomers: list[Relay] = []
+        for fd, event in self._epoll.poll(0, EVENTS_PER_TURN):
+            side = self._sides.get(fd)
+            if side is None:
+                continue
+            relay = side.relay
+            if event & _OUT:
+                self._flush(side)
+            elif relay.inner is None:
+                newcomers.append(relay)
+            elif side is relay.outer:
+                self._from_client(relay)
+            else:
+                self._to_client(relay)
+        if not newcomers:
+            return
+        stop = self._clock() + HANDSHAKES_S
+        for relay in newcomers:
+            if relay in self._relays:
+                self._shake_hands(relay)
+                if self._clock() > stop:
+                    return
+
+    def _read(self, side: _Side) -> bytes | None:
+        """What there is; empty at the end; None: nothing yet."""
+        try:
+            return side.socket.recv(READ_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    def _shake_hands(self, relay: Relay) -> None:
+        data = self._read(relay.outer)
+        if data is None:
+            return
+        if not data:
+            self._close(relay, "left")
+            return
+        if relay.tunnel is None:
+            begun = self._begin(relay, relay.start + data)
+            if begun is None:
+                return
+            data = begun
+        tunnel = relay.tunnel
+        assert tunnel is not None
+        try:
+            plain = tunnel.receive(data)
+        except ssl.SSLError as error:
+            self._refuse(relay, tunnel.pending(), "handshake")
+            log.debug("event=handshake_failed address=%s error=%r", relay.address, str(error))
+            return
+        self._put(relay.outer, tunnel.pending())
+        if tunnel.open and relay in self._relays:
+            self._opened(relay, plain)
+
+    def _begin(self, relay: Relay, data: bytes) -> bytes | None:
+        """The first bytes, up to the first of TLS; None: more have to come, or it is over."""
+        if relay.address in self._proxies and may_begin(data):
+            try:
+                proxied = parse_proxy(data)
+            except BadRequest as error:
+                self._refuse(relay, error.response(), "garbage")
+                return None
+            if proxied is None:
+                relay.start = data
+                return None
+            relay.address = proxied.address or relay.address
+            data = data[proxied.size :]
+        relay.start = b""
+        if not data:
+            return None
+        if data[0] != HANDSHAKE:
+            self._refuse(relay, _NOT_TLS, "not_tls")
+            return None
+        relay.tunnel = Tunnel(self._context())
+        return data
+
+    def _opened(self, relay: Relay, plain: bytes) -> None:
+        """The handshake is over: the router gets the other end of a pair."""
+        self._places.leave(relay)
+        self._wheel.cancel(relay)
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError:  # no descriptors left
+            self._close(relay, "no_descriptors")
+            return
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        relay.inner = _Side(relay, ours)
+        self.counts["opened"] += 1
+        self._watch(relay.inner, _IN)
+
+        def handed(result: Result) -> None:
+            if isinstance(result, Refused):
+                os.close(fd)
+                self._close(relay, "router_away")
+
+        fd = theirs.detach()
+        self._router.send(fd, encode(Tunnelled(relay.address)), handed)
+        if plain:
+            self._put(relay.inner, plain)
+        tunnel = relay.tunnel
+        if tunnel is not None and tunnel.ended and relay in self._relays:
+            self._end(relay.inner)
+
+    def _from_client(self, relay: Relay) -> None:
+        tunnel, inner = relay.tunnel, relay.inner
+        assert tunnel is not None and inner is not None
+        data = self._read(relay.outer)
+        if data is None:
+            return
+        if not data:
+            self._close(relay, "left")
+            return
+        try:
+            plain = tunnel.receive(data)
+        except ssl.SSLError:
+            self._refuse(relay, tunnel.pending(), "broken")
+            return
+        if plain:
+            self._put(inner, plain)
+        if answer := tunnel.pending():
+            self._put(relay.outer, answer)
+        if tunnel.ended and relay in self._relays:
+            self._end(inner)
+
+    def _to_client(self, relay: Relay) -> None:
+        tunnel, inner = relay.tunnel, relay.inner
+        assert tunnel is not None and inner is not None
+        data = self._read(inner)
+        if data is None:
+            return
+        if not data:
+            tunnel.end()
+            relay.outer.ends = True
+            self._put(relay.outer, tunnel.pending())
+            return
+        tunnel.send(data)
+        self._put(relay.outer, tunnel.pending())
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def _put(self, side: _Side, data: bytes) -> None:
+        """Write, and keep what the kernel does not take. Not before what is kept already."""
+        side.owed += data
+        self._flush(side)
+
+    def _flush(self, side: _Side) -> None:
+        relay = side.relay
+        if side.owed:
+            try:
+                sent = side.socket.send(side.owed)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._close(relay, "left")
+                return
+            side.owed = side.owed[sent:]
+        other = relay.inner if side is relay.outer else relay.outer
+        if side.owed:
+            self._watch(side, side.watched | _OUT)
+            if other is not None:
+                self._watch(other, other.watched & ~_IN)
+            return
+        if side.watched & _OUT:
+            self._watch(side, side.watched & ~_OUT)
+        if side.ends:
+            self._finish(side)
+        elif other is not None and not other.watched & _IN and not other.ends:
+            self._watch(other, other.watched | _IN)
+
+    def _end(self, side: _Side) -> None:
+        """Nothing more comes for this side: close its direction behind what is owed."""
+        side.ends = True
+        if not side.owed:
+            self._finish(side)
+
+    def _finish(self, side: _Side) -> None:
+        relay = side.relay
+        if side is relay.outer:
+            self._close(relay, "ended")
+            return
+        try:
+            side.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(relay, "ended")
+            return
+        self._watch(relay.outer, relay.outer.watched & ~_IN)  # it has said everything; answers may still come
+
+    def _watch(self, side: _Side, events: int) -> None:
+        fd = side.socket.fileno()
+        if fd not in self._sides:
+            self._sides[fd] = side
+            self._epoll.register(fd, events)
+        elif events != side.watched:
+            self._epoll.modify(fd, events)
+        side.watched = events
+
+    def _refuse(self, relay: Relay, last: bytes, why: str) -> None:
+        if last:
+            try:
+                relay.outer.socket.send(last)
+            except OSError:
+                pass
+        self._close(relay, why)
+
+    def _close(self, relay: Relay, why: str) -> None:
+        if relay not in self._relays:
+            return
+        self._relays.discard(relay)
+        self.counts["closed_" + why] += 1
+        self._places.leave(relay)
+        self._wheel.cancel(relay)
+        for side in (relay.outer, relay.inner):
+            if side is not None:
+                self._sides.pop(side.socket.fileno(), None)
+                side.socket.close()  # which takes it out of the epoll: nobody else has this end
+                side.owed = b""
+        self._resume()
+        self._check_drained()
+
+    def _check_drained(self) -> None:
+        if self._drained is not None and not self._relays:
+            self._loop.call_soon(self._drained)

@@ -1,0 +1,115 @@
+"""A real server with TLS: every kind of client through it, and a certificate that is exchanged under those who chat."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import shutil
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+
+from lanying.client import Client, Message
+from lanying.config.certificates import AUTHORITY, DIRECTORY, SERVER, SERVER_KEY
+from lanying.testing.cluster import Cluster
+from lanying.testing.poll import until
+from lanying.tls.authority import ensure
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("tls"), shards=1, listen_tls="127.0.0.1:0") as running:
+        yield running
+
+
+def address(server: Cluster) -> str:
+    return str(server.status()["tls_url"])
+
+
+def trusting(server: Cluster) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=server.data / DIRECTORY / AUTHORITY)
+
+
+def get(server: Cluster, path: str) -> tuple[int, bytes]:
+    host = urlsplit(address(server)).netloc
+    connection = http.client.HTTPSConnection(host, context=trusting(server), timeout=30)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def test_page_rest_and_discovery_are_there_and_say_https(server):
+    assert get(server, "/api/health")[0] == 200
+    assert b"<html" in get(server, "/")[1]
+    found = msgspec.json.decode(get(server, "/v2/app_dns?app_id=lanying")[1])
+    assert b'"protocol":"https"' in msgspec.json.encode(found)
+
+
+@pytest.mark.parametrize("transport", ["xsync", "socketio"])
+def test_two_people_chat(server, transport, monkeypatch):
+    async def chat() -> str:
+        url, authority = address(server), server.data / DIRECTORY / AUTHORITY
+        async with (
+            Client(url, transport=transport, authority=authority) as alice,
+            Client(url, transport=transport, authority=authority) as bob,
+        ):
+            for client, name in ((alice, "alice"), (bob, "bob")):
+                await client.register(f"{name}_{transport}", "correct-horse1")
+                await client.login(f"{name}_{transport}", "correct-horse1")
+            await alice.send_text(bob.uid, "Hello, Bob! " * 3000)
+            async for event in bob:
+                if isinstance(event, Message):
+                    return event.text
+        return ""
+
+    assert asyncio.run(asyncio.wait_for(chat(), 60)) == "Hello, Bob! " * 3000
+
+
+def test_a_new_certificate_is_shown_and_nobody_is_disconnected(server):
+    directory = server.data / DIRECTORY
+    kept = directory / AUTHORITY
+
+    def shown() -> bytes:
+        host, _, port = urlsplit(address(server)).netloc.rpartition(":")
+        return ssl.get_server_certificate((host, int(port)), ca_certs=directory / AUTHORITY).encode()
+
+    async def chat() -> None:
+        async with Client(address(server), authority=kept) as alice:
+            await alice.register("stays", "correct-horse1")
+            await alice.login("stays", "correct-horse1")
+            old = await asyncio.to_thread(shown)
+            (directory / SERVER).unlink()
+            await asyncio.to_thread(ensure, directory, ["127.0.0.1", "localhost"], datetime.now(UTC))
+            await asyncio.to_thread(until, "the new certificate is shown", lambda: shown() != old)
+            assert (await alice.send_text(alice.uid, "still here")).mid
+
+    asyncio.run(asyncio.wait_for(chat(), 90))
+
+
+def test_a_client_that_does_not_trust_it_is_told_what_to_do(server):
+    async def connect() -> None:
+        async with Client(address(server)) as client:
+            await client.register("nobody", "correct-horse1")
+
+    with pytest.raises(Exception, match=r"certificate.*authority"):
+        asyncio.run(connect())
+
+
+def test_files_that_are_no_good_are_refused_before_the_start(tmp_path):
+    for name in ("a", "b"):
+        ensure(tmp_path / name, ["localhost"], datetime.now(UTC))
+    shutil.copy(tmp_path / "b" / SERVER_KEY, tmp_path / "key.pem")
+    cluster = Cluster(
+        Path(tmp_path),
+        shards=1,
+        listen_tls="127.0.0.1:0",
+        tls_certificate=tmp_path / "a" / SERVER,
+        tls_key=tmp_path / "key.pem",
+    )
+    with pytest.raises(AssertionError, match="the key is not the certificate's"):
+        cluster.start()
