@@ -8,6 +8,7 @@
 # gone at the end. About two minutes, quick: one. Needs: root, systemd 247 or later with cgroup v2, overlayfs, iproute2, python3-venv.
 # shellcheck disable=SC2317 # the checks are called by their names
 set -eu
+umask 022 # the caller's may hide the root of the view, and what is installed in it, from the service's user
 
 cannot() {
     echo "test_service.sh: $*" >&2

@@ -96,10 +96,12 @@ class CallError(LanyingError):
 
     :param message: for people, in place of the default of ``refusal``
     :param code: REST code, where a client was answered one that is not in our table
+    :param retry_s: when it is worth trying again, 0: that is not known
     """
 
-    def __init__(self, refusal: Refusal, message: str = "", code: int = 0) -> None:
+    def __init__(self, refusal: Refusal, message: str = "", code: int = 0, retry_s: float = 0.0) -> None:
         self.refusal = refusal
+        self.retry_s = retry_s
         self.code = code or refusal.code
         self.message = message or refusal.message
         super().__init__(self.message)

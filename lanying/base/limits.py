@@ -301,9 +301,13 @@ SMS_TIMEOUT_S: Final = 10.0
 PASSWORD_THREADS: Final = 2
 """Threads that hash passwords: each takes ``argon2_memory_kib`` while it works."""
 NEW_PASSWORD_QUEUE: Final = 50
+NEW_PASSWORD_QUEUE_PER_PEER: Final = 40
 """Passwords of new accounts waiting to be hashed, one at a time, so that logins always have a thread; more are refused with 503."""
 PASSWORD_QUEUE: Final = 200
-"""Password checks waiting for a thread; more are refused with 503."""
+PASSWORD_QUEUE_PER_PEER: Final = 100
+"""Passwords waiting for a thread, in all and of one address (a class logs in at once); addresses take turns. More are refused with 503."""
+PASSWORD_RETRY_S: Final = 5.0
+"""Who is refused is told to come back then: a full queue takes 3 s on a server core, 10 to 20 on a Pi."""
 REQUEST_BURST_S: Final = 10.0
 """So many seconds' worth of requests may come at once: a client that has been away asks for everything."""
 GUESS_KEYS: Final = 20_000
@@ -381,12 +385,24 @@ FILE_NAME_CHARS: Final = 255
 """Kept of a name a client gives; file systems allow no more either."""
 DOWNLOAD_CHUNK_BYTES: Final = 256 * 1024
 """Read by a thread and written to a socket in one go."""
-PICTURE_PIXELS: Final = 24_000_000
-"""Largest picture a thumbnail is made of: 100 MB while it is decoded. Of larger ones the original is served."""
+PICTURE_PIXELS: Final = 9_000_000
+"""Largest picture that is decoded: a 4K screenshot, 80 MB in the child. JPEGs are decoded at up to an eighth of their width and height.
+Of larger ones the original is served."""
+DECODER_MB: Final = 256
+"""Address space of a child that decodes a picture: 100 MB of it are Python and its libraries."""
+FFMPEG_MB: Final = 768
+"""Of ffmpeg: 512 were enough for a video of 1920 × 1080."""
+CONVERSIONS: Final = 1
+CONVERSION_QUEUE: Final = 256
+CONVERSION_QUEUE_PER_PEER: Final = 128
+"""Pictures and recordings worked on at a time, and requests that wait for that, in all and of one address (a class opens a chat); more are
+refused with 503."""
+CONVERSION_RETRY_S: Final = 10.0
+"""Who is refused is told to come back then."""
 AVATAR_BYTES: Final = 8 * 1024 * 1024
 """Largest profile picture: everybody who sees the user loads it."""
-CONVERT_TIMEOUT_S: Final = 20.0
-"""One run of ffmpeg."""
+CONVERT_TIMEOUT_S: Final = 20
+"""One picture or recording, in seconds of time and of CPU."""
 
 # --- processes -------------------------------------------------------------------------------------------------
 HEARTBEAT_INTERVAL_S: Final = 2.0
@@ -528,6 +544,8 @@ assert 2 * HEARTBEAT_INTERVAL_S < HUNG_AFTER_S < START_TIMEOUT_S
 assert SENT_KEPT_MS > PUSH_AGE_MS
 # A part is smaller than the whole.
 assert PUSHES_PER_VENDOR <= PUSHES_AT_ONCE and PUSHES_PER_VENDOR <= VENDOR_REQUESTS
+assert NEW_PASSWORD_QUEUE_PER_PEER <= NEW_PASSWORD_QUEUE and PASSWORD_QUEUE_PER_PEER <= PASSWORD_QUEUE
+assert CONVERSION_QUEUE_PER_PEER <= CONVERSION_QUEUE
 assert UPLOADS_PER_USER < UPLOADS and UPLOAD_IDLE_S < UPLOAD_TIMEOUT_S
 assert GROUP_MEMBERS <= GROUP_MEMBERS_MAX and GROUP_ADMINS < GROUP_MEMBERS
 assert REST_IDS_PER_CALL <= REST_IDS and REST_PAGE <= REST_ROWS and TARGETS_PER_CALL <= MESSAGE_TARGETS

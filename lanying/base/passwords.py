@@ -1,4 +1,4 @@
-"""Argon2id, off the loop: a few threads, a bounded queue before them.
+"""Argon2id, off the loop: a few threads, a bounded queue before them in which addresses take turns.
 
 A password is compared as :func:`prepared` writes it: a Mac types ë as two characters, a phone as one.
 """
@@ -9,16 +9,19 @@ import asyncio
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.fair_queue import FairQueue
 from lanying.base.refusals import Refusal
 
 T = TypeVar("T")
+_NEW: Final = "new accounts"
+"""The peer of all who register."""
 
 
 class PasswordRules(Protocol):
@@ -53,9 +56,25 @@ class Passwords:
         self._hasher = PasswordHasher(config.argon2_passes, config.argon2_memory_kib, parallelism=1)
         self._threads = ThreadPoolExecutor(limits.PASSWORD_THREADS, thread_name_prefix="password")
         self._min_chars = config.password_min_chars
-        self.waiting = 0
-        self._new = asyncio.Semaphore(1)
-        self._new_waiting = 0
+        self._queue = FairQueue(
+            limits.PASSWORD_THREADS,
+            limits.PASSWORD_QUEUE,
+            limits.PASSWORD_QUEUE_PER_PEER,
+            "the server is busy with other passwords",
+            limits.PASSWORD_RETRY_S,
+        )
+        self._new = FairQueue(
+            1,
+            limits.NEW_PASSWORD_QUEUE,
+            limits.NEW_PASSWORD_QUEUE_PER_PEER,
+            "the server is busy with other new accounts",
+            limits.PASSWORD_RETRY_S,
+        )
+
+    @property
+    def waiting(self) -> int:
+        """Passwords that a thread has, and that wait for one."""
+        return len(self._queue)
 
     def check_new(self, password: str) -> None:
         """:raises CallError: 10002, too short or too long for a new password"""
@@ -64,31 +83,29 @@ class Passwords:
                 Refusal.INVALID_PARAMETER, f"a password has {self._min_chars} to {limits.PASSWORD_CHARS} characters"
             )
 
-    async def hash(self, password: str) -> str:
-        """An encoded hash. :raises CallError: 503, too many are waiting"""
-        return await self._run(lambda: self._hasher.hash(prepared(password)))
+    async def hash(self, password: str, peer: str) -> str:
+        """An encoded hash.
 
-    async def hash_new(self, password: str) -> str:
-        """The hash of a new account's password: strangers wait behind each other and never before a login.
+        :param peer: for whom, by address; "": the server itself
+        :raises CallError: 503, too many are waiting
+        """
+        return await self._run(lambda: self._hasher.hash(prepared(password)), peer)
+
+    async def hash_new(self, password: str, peer: str) -> str:
+        """The hash of a new account's password: strangers wait behind each other, and all together take one turn among those who log in.
 
         :raises CallError: 503, too many are waiting
         """
-        if self._new_waiting >= limits.NEW_PASSWORD_QUEUE:
-            raise CallError(Refusal.UNAVAILABLE, "the server is busy with other new accounts, try again in a moment")
-        self._new_waiting += 1
-        try:
-            async with self._new:
-                return await self.hash(password)
-        finally:
-            self._new_waiting -= 1
+        async with self._new.turn(peer):
+            return await self.hash(password, _NEW)
 
-    async def verify(self, encoded: str, password: str) -> bool:
+    async def verify(self, encoded: str, password: str, peer: str) -> bool:
         """Is it the password of this hash? :raises CallError: 503, too many are waiting"""
         ready = prepared(password)
         if len(ready) > limits.PASSWORD_CHARS:
             return False
         ways = dict.fromkeys((ready, password))  # the second: hashes from before passwords were prepared
-        return await self._run(lambda: any(self._matches(encoded, way) for way in ways))
+        return await self._run(lambda: any(self._matches(encoded, way) for way in ways), peer)
 
     def outdated(self, encoded: str) -> bool:
         """Was the hash made with other parameters than today's?"""
@@ -104,11 +121,6 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        if self.waiting >= limits.PASSWORD_QUEUE:
-            raise CallError(Refusal.UNAVAILABLE, "the server is busy with other passwords, try again")
-        self.waiting += 1
-        try:
+    async def _run(self, work: Callable[[], T], peer: str) -> T:
+        async with self._queue.turn(peer):
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        finally:
-            self.waiting -= 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -120,7 +121,10 @@ async def _respond(services: Services, endpoint: Endpoint, request: Request) -> 
         if error.refusal is Refusal.SERVER_FAILED:
             log.error("event=request_failed path=%s why=%r", endpoint.path, error.message)
         own = endpoint.statuses or error.refusal in (Refusal.BODY_TOO_LARGE, Refusal.BODY_TOO_SLOW)
-        return error.code, _failure(error.code, error.message, HTTP_STATUS.get(error.code, 200) if own else 200)
+        response = _failure(error.code, error.message, HTTP_STATUS.get(error.code, 200) if own else 200)
+        if error.retry_s:
+            response.headers["retry-after"] = str(math.ceil(error.retry_s))
+        return error.code, response
     except ClientDisconnect:
         return 0, Response()
     except Exception:
@@ -177,8 +181,9 @@ async def _known(context: RequestContext, endpoint: Endpoint) -> bool:
 def _count(requests: RateLimiter | None, key: str, now: float) -> None:
     """:raises CallError: 429, too many requests"""
     if requests is not None and not requests.take(key, now):
+        wait_s = requests.wait_s(key, now)
         raise CallError(
-            Refusal.TOO_MANY_REQUESTS, f"too many requests; try again in {requests.wait_s(key, now):.1f} seconds"
+            Refusal.TOO_MANY_REQUESTS, f"too many requests; try again in {wait_s:.1f} seconds", retry_s=wait_s
         )
 
 

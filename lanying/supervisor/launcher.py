@@ -48,11 +48,13 @@ def start(
     :param read_config: reads the configuration; called again before a restart
     :param commands: what runs as shard, gateway and router
     :returns: :data:`RESTART`; any other end leaves with its exit code
-    :raises ConfigError: the start is refused
+    :raises ConfigError: the start is refused, and the process is as it was
     """
-    os.umask(0o077)
-    config = read_config()
-    plan = prepare(config, read_config, commands, hung_after_s)
+    with contextlib.ExitStack() as undo:
+        undo.callback(os.umask, os.umask(0o077))
+        config = read_config()
+        plan = prepare(config, read_config, commands, hung_after_s)
+        undo.pop_all()
     url = machine.url("http", plan.config.address)
     if config.log_format == "text":  # else every line there is an object
         _banner(plan, url)

@@ -1,6 +1,7 @@
 """What tests, benchmarks and ``crash-test`` stand on.
 
 - ``poll``: waiting for a named condition
+- ``process_state``: what a test puts back behind itself
 - ``simulation`` ``shards``: shards without processes, sockets or clocks
 - ``screen``: what a device shows
 - ``playbook``: conversations as scripts

@@ -28,17 +28,11 @@ def test_an_id_of_the_client_is_taken() -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_every_line_names_its_request(form: str, capsys: pytest.CaptureFixture[str]) -> None:
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    try:
-        logs.setup("shard-0", "info", form)
-        with serving("rest-1"):
-            logging.getLogger("lanying.x").info("event=done uid=%d", 5)
-        logging.getLogger("lanying.x").info("event=idle")
-    finally:
-        root.handlers[:] = before
-        root.setLevel(level)
+def test_every_line_names_its_request(form: str, capsys: pytest.CaptureFixture[str], own_process: None) -> None:
+    logs.setup("shard-0", "info", form)
+    with serving("rest-1"):
+        logging.getLogger("lanying.x").info("event=done uid=%d", 5)
+    logging.getLogger("lanying.x").info("event=idle")
     first, second = capsys.readouterr().err.splitlines()
     if form == "json":
         assert json.loads(first)["request"] == "rest-1"

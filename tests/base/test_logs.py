@@ -11,12 +11,8 @@ from lanying.base.context import request_id
 
 
 @pytest.fixture(autouse=True)
-def restored():
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
+def restored(own_process):
     yield
-    root.handlers[:] = before
-    root.setLevel(level)
     logging.getLogger("lanying.some").setLevel(logging.NOTSET)
     watched.users.clear()
 

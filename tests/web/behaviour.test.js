@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
-import { befriend, closeAll, founded, launch, offline, online, say, sees, signedIn, until, user } from './world.js';
+import { befriend, closeAll, founded, launch, offline, online, reloaded, say, sees, signedIn, until, user } from './world.js';
 
 const url = process.env.LANYING_URL;
 const FIELD = 'Write a message';
@@ -34,8 +34,7 @@ test('a message that is taken back is not unread any more, before and after a re
   await alice.conversations.recall(mine(alice, bob.uid)[1]); // in the store alone: nothing of it is in memory
   await page.locator(badge).waitFor({ state: 'detached' });
   assert.equal(await page.title(), 'lanying');
-  await page.reload();
-  await page.locator('.banner').waitFor({ state: 'detached' });
+  await reloaded(page);
   assert.equal(await page.locator(badge).count(), 0);
   await page.goto(`${url}/#/chats/u/${alice.uid}`);
   await page.locator('.center-note', { hasText: 'took back' }).first().waitFor();
@@ -59,8 +58,7 @@ test('what is edited or taken back is changed in the cache too', async () => {
   for (const text of ['on Friday', 'at noon']) await alice.conversations.send(bob.uid, false, { text });
   await sees({ page }, 'at noon');
   await page.goto(`${url}/#/contacts`);
-  await page.reload();
-  await page.locator('.banner').waitFor({ state: 'detached' });
+  await reloaded(page);
   await alice.conversations.edit(mine(alice, bob.uid)[0], 'on Monday');
   await alice.conversations.recall(mine(alice, bob.uid)[1]);
   await until('the cache has both', async () => String(await cached({ page })) === 'on Monday,', () => cached({ page }));
@@ -81,8 +79,7 @@ for (const [how, path, by] of [['removed', '/group/kick', 'owner'], ['dissolved'
       assert.equal(await page.getByLabel(FIELD).count(), 0, round);
       await page.locator('.row', { hasText: 'Choir' }).waitFor({ state: 'detached' });
       assert.equal(await page.getByText('welcome').count(), 0, round);
-      await page.reload();
-      await page.locator('.banner').waitFor({ state: 'detached' });
+      await reloaded(page);
     }
     await page.goto(`${url}/#/contacts`);
     await page.getByRole('heading', { name: 'Contacts' }).waitFor();
@@ -90,6 +87,40 @@ for (const [how, path, by] of [['removed', '/group/kick', 'owner'], ['dissolved'
     await context.close();
   });
 }
+
+test('what happens right behind a drawing is drawn: an address, an event', async () => {
+  const { page, context } = await pair();
+  const moved = (drawn, hash) => {
+    const watcher = new MutationObserver(() => {
+      if (!document.querySelector(drawn)) return;
+      watcher.disconnect();
+      location.hash = hash;
+    });
+    watcher.observe(document, { childList: true, subtree: true });
+  };
+  await page.addInitScript(`(${moved})('.shell', '#/contacts')`);
+  await page.reload();
+  await page.getByRole('heading', { name: 'Contacts' }).waitFor();
+  const drawn = await page.evaluate(async () => {
+    const home = /** @type {HTMLScriptElement} */ (document.querySelector('script[type=module]')).src;
+    const [{ html, render }, { ClientContext, useEvents }] = await Promise.all(['view.js', 'hooks.js'].map((name) => import(new URL(name, home).href)));
+    const client = { listeners: [], on: (name, listener) => (client.listeners.push(listener), () => {}), state: 'connecting' };
+    const State = () => html`<p>${useEvents('state').state}</p>`;
+    const box = document.body.appendChild(document.createElement('div'));
+    render(html`<${ClientContext.Provider} value=${client}><${State} /><//>`, box);
+    client.state = 'online';
+    for (const listener of client.listeners) listener();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return box.textContent;
+  });
+  assert.equal(drawn, 'online');
+  await page.goto(`${url}/admin`);
+  await page.evaluate((token) => sessionStorage.setItem('lanying-admin-token', token), process.env.LANYING_ADMIN_TOKEN);
+  await page.addInitScript(`(${moved})('.admin-head', '#users')`);
+  await page.reload();
+  await page.locator('[aria-current=page][href="#users"]').waitFor();
+  await context.close();
+});
 
 test('a file name that turns its direction is shown as it is', async () => {
   const { alice, bob, page, context } = await chat();
@@ -344,8 +375,7 @@ test('a notification goes with the message it is about', async () => {
     };
     localStorage.setItem('lanying-notify', 'on');
   });
-  await page.reload();
-  await page.locator('.banner').waitFor({ state: 'detached' });
+  await reloaded(page);
   await alice.conversations.send(bob.uid, false, { text: 'not for you' });
   await page.waitForFunction(() => globalThis.notes[0]?.body === 'not for you');
   await alice.conversations.recall(mine(alice, bob.uid)[0]);

@@ -38,7 +38,7 @@ def test_the_page(cluster: Cluster, file: str) -> None:
     done = subprocess.run(
         ["node", "--test", "--test-reporter=spec", file],
         cwd=HERE,
-        env={**os.environ, "LANYING_URL": cluster.url},
+        env={**os.environ, "LANYING_URL": cluster.url, "LANYING_ADMIN_TOKEN": cluster.admin_token},
         capture_output=True,
         text=True,
         timeout=LIMIT_S - 5,

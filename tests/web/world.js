@@ -92,15 +92,20 @@ export async function online({ context, network, page }) {
   await page.locator('.banner').waitFor({ state: 'detached' });
 }
 
+/** Loads the page again, until it is drawn and connected: before it is drawn there is no banner either. */
+export async function reloaded(page) {
+  await page.reload();
+  await page.locator('.shell').waitFor();
+  await page.locator('.banner').waitFor({ state: 'detached' });
+}
+
 /** A page in which `client`'s user is signed in, on a device of its own, at `#/hash`. */
 export async function signedIn(browser, client, hash = 'chats', options = DESKTOP) {
   const one = await device(browser, client.username, options);
   const login = JSON.stringify({ uid: client.uid, token: client.rest.token });
   await one.page.goto(`${client.rest.url}/#/${hash}`);
   await one.page.evaluate((value) => localStorage.setItem('lanying-login', value), login);
-  await one.page.reload();
-  await one.page.locator('.shell').waitFor();
-  await one.page.locator('.banner').waitFor({ state: 'detached' });
+  await reloaded(one.page);
   return one;
 }
 

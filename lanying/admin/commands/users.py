@@ -57,7 +57,7 @@ async def create(context: CommandContext) -> object:
     password = context.text("password")
     server.passwords.check_new(password)
     context.will(f"create the user {name} in app {app.app_id}")
-    request = ClaimAccount(app.app_id, name, await server.passwords.hash(password))
+    request = ClaimAccount(app.app_id, name, await server.passwords.hash(password, ""))
     uid = await ask_name(server.shards, app.app_id, name, request)
     return {"uid": uid, "username": name, "app": app.app_id}
 
@@ -120,7 +120,7 @@ async def set_password(context: CommandContext) -> object:
     old = await server.ask(info.uid, GetCredentials(info.app, info.uid))
     await server.ask(
         info.uid,
-        SetPassword(info.uid, await server.passwords.hash(password), expected=old.password_hash, revoke=True),
+        SetPassword(info.uid, await server.passwords.hash(password, ""), expected=old.password_hash, revoke=True),
     )
     return f"{info.username} has a new password"
 

@@ -131,7 +131,9 @@ async def change_password(context: RequestContext) -> object:
     services.passwords.check_new(new)
     await _need_proof(context, proof)
     found = await ask(context.shards, context.uid, GetCredentials(context.app.app_id, context.uid))
-    request = SetPassword(context.uid, await services.passwords.hash(new), found.password_hash, revoke=True)
+    request = SetPassword(
+        context.uid, await services.passwords.hash(new, context.peer), found.password_hash, revoke=True
+    )
     return await ask(context.shards, context.uid, request)
 
 

@@ -82,7 +82,7 @@ async def create(context: RequestContext, name: str, password: str) -> int:
         raise CallError(Refusal.NAME_TAKEN)
     await services.user_cap.take(services.shards, app)
     try:
-        password_hash = await services.passwords.hash_new(password)
+        password_hash = await services.passwords.hash_new(password, context.peer)
         return await ask_name(services.shards, app, name, ClaimAccount(app, name, password_hash))
     except BaseException:
         services.user_cap.give_back(app)

@@ -48,11 +48,11 @@ async def check_password(context: RequestContext, uid: int, password: str) -> Cr
     if late_s:
         await asyncio.sleep(late_s)
     found = await ask(services.shards, uid, GetCredentials(app, uid))
-    if not await services.passwords.verify(found.password_hash, password):
+    if not await services.passwords.verify(found.password_hash, password, context.peer):
         raise CallError(Refusal.WRONG_PASSWORD)
     services.guesses.give_back(peer, (app, uid))
     if services.passwords.outdated(found.password_hash):
-        renewed = await services.passwords.hash(password)
+        renewed = await services.passwords.hash(password, context.peer)
         try:
             await ask(services.shards, uid, SetPassword(uid, renewed, found.password_hash, revoke=False))
         except CallError as error:
@@ -83,7 +83,7 @@ async def change_password(context: RequestContext) -> object:
     context.services.passwords.check_new(new)
     sn = context.params.number("device_sn", 0, most=MAX_SN)
     found = await check_password(context, context.uid, context.params.text("old_password"))
-    password_hash = await context.services.passwords.hash(new)
+    password_hash = await context.services.passwords.hash(new, context.peer)
     request = SetPassword(context.uid, password_hash, found.password_hash, revoke=True, except_sn=sn)
     await ask(context.shards, context.uid, request)
     return True

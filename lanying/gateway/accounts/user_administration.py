@@ -78,7 +78,7 @@ async def set_password(context: RequestContext) -> object:
     password = context.params.text("password")
     services.passwords.check_new(password)
     found = await ask(services.shards, uid, GetCredentials(context.app.app_id, uid))
-    password_hash = await services.passwords.hash(password)
+    password_hash = await services.passwords.hash(password, context.peer)
     return await ask(services.shards, uid, SetPassword(uid, password_hash, found.password_hash, revoke=True))
 
 

@@ -9,9 +9,8 @@ as a download that no browser runs.
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote
@@ -88,53 +87,48 @@ def _pixels(context: RequestContext, name: str) -> int:
 
 async def _shown(context: RequestContext, record: FileRecord, image_type: int, box: int, wanted: str) -> Shown:
     """The original or what is made of it."""
-    original = object_key(record.owner, record.number)
-    if record.kind in media.PICTURES and (image_type == THUMBNAIL or box):
+    original, kind, make = object_key(record.owner, record.number), record.kind, context.services.conversions
+    if kind in media.PICTURES and (image_type == THUMBNAIL or box):
         size = next(side for side in media.BOXES if side >= (box or media.DEFAULT_BOX))
-
-        def shrink(source: Path, target: Path) -> bool:
-            return media.thumbnail(source, record.kind, size, target)
-
-        made = await _made(context, original, f"t{size}", "", shrink)
-    elif record.kind.startswith("video/") and image_type in (THUMBNAIL, COVER):
-        made = await _made(
-            context, original, "cover", "image/jpeg", lambda source, target: media.cover(source, record.kind, target)
-        )
+        key = f"{original}.t{size}"
+        made = await _made(context, original, f"t{size}", "", lambda it, to: make.thumbnail(key, it, kind, size, to))
+    elif kind.startswith("video/") and image_type in (THUMBNAIL, COVER):
+        key = f"{original}.cover"
+        made = await _made(context, original, "cover", "image/jpeg", lambda it, to: make.cover(key, it, kind, to))
         if made is None:
             raise CallError(
                 Refusal.NOT_OFFERED,
                 "no picture of this video: ffmpeg is not installed on the server, or it cannot read the video",
             )
-    elif wanted == "mp3" and record.kind.startswith("audio/") and record.kind != "audio/mpeg":
-        made = await _made(
-            context, original, "mp3", "audio/mpeg", lambda source, target: media.mp3(source, record.kind, target)
-        )
+    elif wanted == "mp3" and kind.startswith("audio/") and kind != "audio/mpeg":
+        key = f"{original}.mp3"
+        made = await _made(context, original, "mp3", "audio/mpeg", lambda it, to: make.mp3(key, it, kind, to))
     else:
         made = None
     return made or Shown(original, record.size, record.kind)
 
 
 async def _made(
-    context: RequestContext, original: str, mark: str, kind: str, make: Callable[[Path, Path], bool]
+    context: RequestContext, original: str, mark: str, kind: str, make: Callable[[Path, Path], Awaitable[bool]]
 ) -> Shown | None:
-    """Something made of a file, made now if it is not there yet. None: it cannot be made."""
-    store = context.services.files
+    """Something made of a file, made now if it is not there yet. None: it cannot be made. :raises CallError: 503 too many wait"""
+    store, conversions = context.services.files, context.services.conversions
     objects, key = store.objects, f"{original}.{mark}"
 
     async def build() -> None:
         target = store.scratch(key)
         try:
             async with objects.local(original) as source:
-                if await asyncio.to_thread(make, source, target):
+                if await make(source, target):
                     await objects.put(key, target)
         finally:
             target.unlink(missing_ok=True)
 
     size = await objects.size(key)
-    if size is None:
-        async with store.converting:
+    if size is None and not conversions.hopeless(key):
+        async with conversions.turn(context.peer):
             size = await objects.size(key)
-            if size is None:
+            if size is None and not conversions.hopeless(key):
                 try:
                     await build()
                     size = await objects.size(key)

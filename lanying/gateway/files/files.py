@@ -6,7 +6,6 @@ the owner's shard, and moves the file into the object store; only then is it con
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 from pathlib import Path
@@ -108,7 +107,7 @@ async def _judged(context: RequestContext, sign: Sign, received: Received, part:
     """The record of what came. :raises CallError: 10002 it is not what the ticket was for, 10009 no room"""
     kind = media.kind_of(received.head)
     if sign.file_type in AVATARS:
-        good = kind in media.PICTURES and await asyncio.to_thread(media.is_picture, part, kind)
+        good = kind in media.PICTURES and await context.services.conversions.is_picture(part, kind, context.peer)
         if not good:
             raise CallError(Refusal.INVALID_PARAMETER, "file is not a JPEG, PNG, GIF, WebP or BMP picture")
     wanted, found = MAJOR.get(sign.file_type), kind.partition("/")[0]

@@ -3,7 +3,9 @@
 ``services``    all of it together
 ``file_store``  uploads under way, room, housekeeping
 ``objects``     where the bytes of files are: the local disk, or a ``bucket``
-``media``       what a file is; thumbnails, covers, other formats
+``media``       what a file is
+``conversions`` thumbnails, covers, other formats: made by children
+``decoder``     such a child
 ``bodies``      room for the bodies of requests
 ``guesses``     how often passwords and codes may be guessed
 ``user_cap``    how many users an app may have

@@ -56,8 +56,6 @@ class FileStore:
         self._receiving: Counter[str] = Counter()
         """Uploads under way by owner."""
         self.used_bytes = 0
-        self.converting = asyncio.Semaphore(1)
-        """One picture or recording at a time: each may take 100 MB."""
 
     @contextmanager
     def incoming(self, key: str, expected: int) -> Iterator[Path]:

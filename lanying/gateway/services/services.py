@@ -21,6 +21,7 @@ from lanying.config.notifiers import Notifiers
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config
 from lanying.gateway.services.bodies import Bodies
+from lanying.gateway.services.conversions import Conversions
 from lanying.gateway.services.file_store import FileStore
 from lanying.gateway.services.guesses import Guesses
 from lanying.gateway.services.registrations import Registrations
@@ -95,6 +96,7 @@ class Services:
         self.data = data
         self.ask_admin = ask_admin
         self.files = FileStore(settings, shards, data, now_ms)
+        self.conversions = Conversions(now)
 
     @property
     def config(self) -> Config:

@@ -1,9 +1,10 @@
 // The admin page: a token, then what the console offers to a person who would rather look.
 
-import { html, render, useEffect, useState } from '../app/view.js';
+import { html, render, useState } from '../app/view.js';
 import { Rest } from '../sdk/rest.js';
 import { language } from '../app/i18n.js';
 import { Guard } from '../app/guard.js';
+import { useRoute } from '../app/hooks.js';
 import { Toasts, toast } from '../app/toast.js';
 import { Groups } from './groups.js';
 import { Overview } from './overview.js';
@@ -25,12 +26,7 @@ function newRest(token) {
 
 function Admin() {
   const [token, setToken] = useState(sessionStorage.getItem(KEY) ?? '');
-  const [tab, setTab] = useState(location.hash.slice(1) || 'overview');
-  useEffect(() => {
-    const changed = () => setTab(location.hash.slice(1) || 'overview');
-    addEventListener('hashchange', changed);
-    return () => removeEventListener('hashchange', changed);
-  }, []);
+  const [tab = 'overview'] = useRoute();
   const keep = (value) => {
     sessionStorage.setItem(KEY, value);
     setToken(value);

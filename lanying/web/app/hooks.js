@@ -1,6 +1,6 @@
 // What components share: the client of this page, redraws on its events, the route in the address.
 
-import { createContext, useContext, useEffect, useState } from './view.js';
+import { createContext, useContext, useEffect, useLayoutEffect, useState } from './view.js';
 
 const MINUTE_MS = 60_000;
 const COMPOSING = 229;
@@ -9,11 +9,17 @@ const COMPOSING = 229;
 export const ClientContext = createContext(null);
 export const useClient = () => useContext(ClientContext);
 
+/**
+ * An effect that begins to listen. It belongs to the drawing itself: between that and an ordinary effect a busy browser lets
+ * seconds pass, and what happened in them would never be drawn.
+ */
+const useListener = useLayoutEffect;
+
 /** The client; the component is drawn again after any of its events, once per turn. */
 export function useEvents(...names) {
   const client = useClient();
   const [, redraw] = useState(0);
-  useEffect(() => {
+  useListener(() => {
     let timer;
     const later = () => {
       timer ??= setTimeout(() => {
@@ -33,7 +39,7 @@ export function useEvents(...names) {
 /** Drawn again when the day has changed, also after a sleep: "Today" is a word about the clock. */
 export function useToday() {
   const [, set] = useState(today);
-  useEffect(() => {
+  useListener(() => {
     const look = () => set(today());
     const timer = setInterval(look, MINUTE_MS);
     document.addEventListener('visibilitychange', look);
@@ -54,7 +60,7 @@ const parts = () => location.hash.replace(/^#\/?/, '').split('/').filter(Boolean
 /** Address `#/chats/u/17` as `['chats', 'u', '17']`: the browser's way back works, also on phones. */
 export function useRoute() {
   const [route, set] = useState(parts);
-  useEffect(() => {
+  useListener(() => {
     const changed = () => set(parts());
     addEventListener('hashchange', changed);
     return () => removeEventListener('hashchange', changed);
