@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import psutil
@@ -23,6 +23,13 @@ MANIFEST: Final = "manifest.json"
 """As in :mod:`lanying.storage.manifest`, which would load the database engine."""
 
 
+class GroupsPage(msgspec.Struct):
+    """A page of the app's groups, behind the ``cursor`` of the one before."""
+
+    page_size: Annotated[int, msgspec.Meta(ge=1, le=limits.REST_PAGE)] = 50
+    cursor: str = ""
+
+
 async def status(context: RequestContext) -> object:
     """What ``lanying-cluster status --json`` says: the supervisor's account of every process, with memory and CPU time."""
     try:
@@ -34,11 +41,10 @@ async def status(context: RequestContext) -> object:
     return {**found, "apps": sorted(context.services.apps), "now": context.services.now_ms()}
 
 
-async def groups(context: RequestContext) -> object:
+async def groups(context: RequestContext, given: GroupsPage) -> object:
     """Groups of the app, by shard and id; ``cursor`` of the answer goes on."""
-    params, shards = context.params, context.shards
-    size = params.number("page_size", 50, least=1, most=limits.REST_PAGE)
-    place, _, after = params.text("cursor", "").partition("-")
+    shards, size = context.shards, given.page_size
+    place, _, after = given.cursor.partition("-")
     shard, behind = (int(place), int(after)) if place.isdecimal() and after.isdecimal() else (0, 0)
     found: list[GroupInfo] = []
     while shard < shards.map.shards and len(found) < size:

@@ -47,7 +47,7 @@ from lanying.gateway.http.error_codes import HTTP_STATUS
 from lanying.gateway.http.first_call import FirstCall
 from lanying.gateway.http.front import Front
 from lanying.gateway.http.metrics import Metrics
-from lanying.gateway.http.params import parse
+from lanying.gateway.http.params import parse, read
 from lanying.gateway.messages import messages, push_tasks
 from lanying.gateway.services.services import Services
 from lanying.gateway.social import roster_administration, rosters
@@ -83,6 +83,13 @@ NO_APP_ID: Final = (
     "the request names no app; send its id in the header app_id (nginx drops it unless underscores_in_headers is on) "
     "or in app-id"
 )
+
+
+class _Head(msgspec.Struct):
+    """Parameters that may stand in for a header."""
+
+    app_id: str = ""
+    access_token: str = msgspec.field(name="access-token", default="")
 
 
 def build(services: Services, metrics: Metrics | None = None) -> ASGIApp:
@@ -160,9 +167,9 @@ async def _handle(services: Services, endpoint: Endpoint, request: Request) -> o
         if body:
             context.params = parse(request.scope["query_string"], body)
         if not named:
-            context.app = _app(services, context.params.text("app_id", ""), endpoint.app)
+            context.app = _app(services, read(_Head, context.params).app_id, endpoint.app)
             await _known(context, endpoint)
-        return await _checked(context, endpoint.handler(context))
+        return await _checked(context, endpoint.answer(context))
     finally:
         services.bodies.release(context.peer, len(body))
 
@@ -191,14 +198,15 @@ def _context(services: Services, request: Request, url_token: bool) -> RequestCo
     """The request as far as its head tells."""
     headers = request.headers
     params = parse(request.scope["query_string"], b"")
-    app_id = headers.get("app_id") or headers.get("app-id") or params.text("app_id", "")
+    given = read(_Head, params)
+    app_id = headers.get("app_id") or headers.get("app-id") or given.app_id
     return RequestContext(
         services=services,
         shards=services.shards,
         params=params,
         app=services.apps.get(app_id, _NO_APP),
         address=request.client.host if request.client else "",
-        token=headers.get("access-token") or (params.text("access-token", "") if url_token else ""),
+        token=headers.get("access-token") or (given.access_token if url_token else ""),
         acting_for=headers.get("user_id") or headers.get("user-id", ""),
         acting_in=headers.get("group_id") or headers.get("group-id", ""),
         scheme=request.url.scheme,

@@ -6,8 +6,10 @@ user's name and a one-time password for ``/token/user``.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final, Literal
 from urllib.parse import quote
+
+import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
@@ -16,9 +18,41 @@ from lanying.base.refusals import Refusal
 from lanying.gateway.accounts import code_book, handles
 from lanying.gateway.accounts.users import me
 from lanying.gateway.http.endpoint import GET, POST, Endpoint, RequestContext
+from lanying.gateway.http.kinds import Positive
 
 _LIFETIME_MS: Final = 3 * 60_000
 _SECRET_MS: Final = limits.CODE_LIFETIME_MS
+
+
+class Shown(msgspec.Struct):
+    """The code a screen shows."""
+
+    qr_code: str
+
+
+class Allowed(Shown):
+    """The code a screen shows, allowed to log in."""
+
+    allow: Literal[1]
+
+
+class NewSecret(msgspec.Struct):
+    """A text to keep for a while."""
+
+    secret_text: Annotated[str, msgspec.Meta(max_length=limits.CODE_CHARS)]
+    expire_seconds: Positive
+
+
+class Secret(msgspec.Struct):
+    """The code of a text that was kept."""
+
+    code: str
+
+
+class Wanted(msgspec.Struct):
+    """A name somebody would like to have."""
+
+    username: str
 
 
 async def new_code(context: RequestContext) -> object:
@@ -29,20 +63,17 @@ async def new_code(context: RequestContext) -> object:
     return {"qr_code": code, "qrcode_id": code, "url": url, "expired": context.services.now_ms() + _LIFETIME_MS}
 
 
-async def allow(context: RequestContext) -> object:
+async def allow(context: RequestContext, given: Allowed) -> object:
     """The caller lets the screen with this code log in as them. :raises CallError: 10002 it has expired"""
-    code = context.params.text("qr_code")
-    if context.params.number("allow") != 1:
-        raise CallError(Refusal.INVALID_PARAMETER, "allow is 1")
-    if await code_book.read(context, code_book.QR_LOGIN, code) != "":
+    if await code_book.read(context, code_book.QR_LOGIN, given.qr_code) != "":
         raise CallError(Refusal.INVALID_PARAMETER, "qr_code has expired or was used, show a new one")
-    await code_book.keep(context, code_book.QR_LOGIN, str(context.uid), _LIFETIME_MS, code)
+    await code_book.keep(context, code_book.QR_LOGIN, str(context.uid), _LIFETIME_MS, given.qr_code)
     return (await me(context)).username
 
 
-async def poll(context: RequestContext) -> object:
+async def poll(context: RequestContext, given: Shown) -> object:
     """Has somebody allowed it? Empty texts until then; the answer comes once."""
-    code = context.params.text("qr_code")
+    code = given.qr_code
     found = await code_book.read(context, code_book.QR_LOGIN, code)
     if found is None:
         raise CallError(Refusal.INVALID_PARAMETER, "qr_code has expired or was used, ask for a new one")
@@ -55,25 +86,24 @@ async def poll(context: RequestContext) -> object:
     }
 
 
-async def keep_secret(context: RequestContext) -> object:
+async def keep_secret(context: RequestContext, given: NewSecret) -> object:
     """Keep a text of the caller's for somebody who knows the code, for ten minutes at most."""
     _throttle(context)
-    text = context.params.text("secret_text", most=limits.CODE_CHARS)
-    lifetime_ms = min(context.params.number("expire_seconds", least=1) * 1000, _SECRET_MS)
-    return {"code": await code_book.keep(context, code_book.SECRET, text, lifetime_ms)}
+    lifetime_ms = min(given.expire_seconds * 1000, _SECRET_MS)
+    return {"code": await code_book.keep(context, code_book.SECRET, given.secret_text, lifetime_ms)}
 
 
-async def read_secret(context: RequestContext) -> object:
+async def read_secret(context: RequestContext, given: Secret) -> object:
     """The text under a code, once."""
-    found = await code_book.read(context, code_book.SECRET, context.params.text("code"), take=True)
+    found = await code_book.read(context, code_book.SECRET, given.code, take=True)
     if found is None:
         raise CallError(Refusal.INVALID_PARAMETER, "code has expired or was used, ask for a new one")
     return {"secret_text": found}
 
 
-async def name_taken(context: RequestContext) -> object:
+async def name_taken(context: RequestContext, given: Wanted) -> object:
     """Is there a user of this name? A name nobody can have is refused."""
-    name = context.params.text("username")
+    name = given.username
     reason = username_error(name)
     if reason is not None:
         raise CallError(Refusal.INVALID_PARAMETER, f"username: {reason}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit
 
+import msgspec
+
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.gateway.http.endpoint import GET, HOST, Endpoint, RequestContext
@@ -16,9 +18,15 @@ APP_CONFIG: Final = {
 }
 
 
-async def app_dns(context: RequestContext) -> object:
+class Which(msgspec.Struct):
+    """An app."""
+
+    app_id: str = ""
+
+
+async def app_dns(context: RequestContext, given: Which) -> object:
     """REST, message and call servers of an app; this server is all of them unless the configuration says otherwise."""
-    app = context.services.apps.get(context.params.text("app_id", "") or context.app.app_id)
+    app = context.services.apps.get(given.app_id or context.app.app_id)
     if app is None:
         raise CallError(Refusal.APP_NOT_SERVED)
     config = context.services.config

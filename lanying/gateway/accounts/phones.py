@@ -10,7 +10,8 @@ import asyncio
 import secrets
 from typing import Final
 
-from lanying.base import limits
+import msgspec
+
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import GetCredentials, SetPassword, UpdateAccount
@@ -20,6 +21,7 @@ from lanying.gateway.accounts.sign_in import check_password
 from lanying.gateway.accounts.users import me
 from lanying.gateway.http.auth import authenticate
 from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Raw, RequestContext
+from lanying.gateway.http.kinds import Name
 from lanying.gateway.services.sms import SmsProvider
 
 _CAPTCHA: Final = "ABCDEFGHJKLMNPRSTUVWXY3456789"
@@ -31,6 +33,66 @@ _SMS_ATTEMPTS: Final = 5
 _NOT_OFFERED: Final = "this server sends no SMS: feature not supported"
 
 
+class Picture(msgspec.Struct):
+    """A picture that was asked for."""
+
+    image_id: str
+
+
+class Phone(msgspec.Struct):
+    """A phone number."""
+
+    mobile: Name
+
+    def number(self) -> str:
+        """As it is kept. :raises CallError: 10002, it is none"""
+        found = self.mobile.replace(" ", "")
+        if not handles.is_mobile(found):
+            raise CallError(
+                Refusal.INVALID_PARAMETER, "mobile is a phone number: +country code and number, or 11 digits"
+            )
+        return found
+
+
+class ReadPicture(Phone):
+    """A number, and what is written on a picture."""
+
+    image_id: str
+    captcha: str
+
+
+class SmsCode(Phone):
+    """A number and the code sent to it."""
+
+    captcha: str
+
+
+class ProvenPhone(Phone):
+    """A number, and as ``sign`` the proof that its code was known."""
+
+    sign: str
+
+
+class ProvenCode(SmsCode):
+    """A number, the code sent to it, and as ``sign`` a proof of who is asking."""
+
+    sign: str
+
+
+class Password(msgspec.Struct):
+    """The caller's password."""
+
+    password: str
+
+
+class NewPassword(msgspec.Struct):
+    """A password, twice, and as ``sign`` a proof of who is asking."""
+
+    sign: str
+    new_password: str
+    new_password_check: str
+
+
 async def new_captcha(context: RequestContext) -> object:
     """The id of a new picture."""
     if not context.services.code_requests.take(context.peer, context.services.now()):
@@ -39,34 +101,34 @@ async def new_captcha(context: RequestContext) -> object:
     return await code_book.keep(context, code_book.CAPTCHA, text, _CAPTCHA_LIFETIME_MS)
 
 
-async def captcha_picture(context: RequestContext) -> object:
+async def captcha_picture(context: RequestContext, given: Picture) -> object:
     """The picture, drawn anew each time. :raises CallError: 11014 there is none"""
     if not context.services.code_requests.take(context.peer, context.services.now()):
         raise CallError(Refusal.TOO_MANY_FAILURES)
-    text = await code_book.read(context, code_book.CAPTCHA, context.params.text("image_id"))
+    text = await code_book.read(context, code_book.CAPTCHA, given.image_id)
     if text is None:
         raise CallError(Refusal.WRONG_CAPTCHA, "this picture has expired, ask for a new one")
     return Raw(await asyncio.to_thread(_draw, text), "image/png")
 
 
-async def send_code_after_captcha(context: RequestContext) -> object:
+async def send_code_after_captcha(context: RequestContext, given: ReadPicture) -> object:
     """Send an SMS code to who reads the picture."""
     provider = _provider(context)
-    image, answer, mobile = context.params.text("image_id"), context.params.text("captcha"), _mobile(context)
-    if not await code_book.check(context, code_book.CAPTCHA, image, answer.strip().upper()):
+    mobile = given.number()
+    if not await code_book.check(context, code_book.CAPTCHA, given.image_id, given.captcha.strip().upper()):
         raise CallError(Refusal.WRONG_CAPTCHA)
     return await _send(context, provider, mobile)
 
 
-async def send_code(context: RequestContext) -> object:
+async def send_code(context: RequestContext, given: Phone) -> object:
     """Send an SMS code; native apps have no picture, so an address gets few."""
-    return await _send(context, _provider(context), _mobile(context))
+    return await _send(context, _provider(context), given.number())
 
 
-async def log_in(context: RequestContext) -> object:
+async def log_in(context: RequestContext, given: SmsCode) -> object:
     """With an SMS code: name and one-time password of the number's account, or a proof to bind the number with."""
     _provider(context)
-    mobile = await _confirmed(context)
+    mobile = await _confirmed(context, given)
     uid = await handles.find(context, handles.TEL + mobile)
     if not uid:
         return {"sign": await _proof(context, mobile)}
@@ -74,62 +136,60 @@ async def log_in(context: RequestContext) -> object:
     return {"username": info.username, "password": await code_book.one_time_password(context, uid)}
 
 
-async def bind(context: RequestContext) -> object:
+async def bind(context: RequestContext, given: SmsCode) -> object:
     """Bind a number to the caller with an SMS code."""
     _provider(context)
-    return await bind_phone(context, await _confirmed(context))
+    return await bind_phone(context, await _confirmed(context, given))
 
 
-async def bind_with_proof(context: RequestContext) -> object:
+async def bind_with_proof(context: RequestContext, given: ProvenPhone) -> object:
     """Bind a number with the proof of :func:`log_in`, which needs the caller's token all the same."""
     _provider(context)
-    mobile, proof = _mobile(context), context.params.text("sign")
+    mobile = given.number()
     await authenticate(context)
-    if not await code_book.check(context, code_book.PROOF, proof, mobile):
+    if not await code_book.check(context, code_book.PROOF, given.sign, mobile):
         raise CallError(Refusal.WRONG_CODE, "sign is no proof for this number, or it was used or has expired")
     return await bind_phone(context, mobile)
 
 
-async def prove_by_password(context: RequestContext) -> object:
+async def prove_by_password(context: RequestContext, given: Password) -> object:
     """A proof that the caller knows their password."""
-    await check_password(context, context.uid, context.params.text("password"))
+    await check_password(context, context.uid, given.password)
     return {"sign": await _proof(context, str(context.uid))}
 
 
-async def prove_by_phone(context: RequestContext) -> object:
+async def prove_by_phone(context: RequestContext, given: SmsCode) -> object:
     """A proof that the caller has the phone that is bound."""
     _provider(context)
-    mobile = await _confirmed(context)
+    mobile = await _confirmed(context, given)
     if (await me(context)).mobile != mobile:
         raise CallError(Refusal.PERMISSION_DENIED, "this is not the number of this account")
     return {"sign": await _proof(context, str(context.uid))}
 
 
-async def change(context: RequestContext) -> object:
+async def change(context: RequestContext, given: ProvenCode) -> object:
     """Bind another number, with a proof of who is asking and a code sent to the new one."""
     _provider(context)
-    proof = context.params.text("sign")
-    mobile = await _confirmed(context)
-    await _need_proof(context, proof)
+    mobile = await _confirmed(context, given)
+    await _need_proof(context, given.sign)
     return await bind_phone(context, mobile)
 
 
-async def update(context: RequestContext) -> object:
+async def update(context: RequestContext, given: Phone) -> object:
     """Set the number without a code: for admins, and for users where no SMS are sent."""
-    mobile = _mobile(context)
+    mobile = given.number()
     if context.services.sms is not None and not context.admin:
         raise CallError(Refusal.PERMISSION_DENIED, "bind a number with the code sent to it (/app/user/mobile_bind)")
     return await bind_phone(context, mobile)
 
 
-async def change_password(context: RequestContext) -> object:
+async def change_password(context: RequestContext, given: NewPassword) -> object:
     """Set the password with a proof of who is asking; tokens and sessions end."""
-    params, services = context.params, context.services
-    new, again, proof = params.text("new_password"), params.text("new_password_check"), params.text("sign")
-    if new != again:
+    services, new = context.services, given.new_password
+    if new != given.new_password_check:
         raise CallError(Refusal.INVALID_PARAMETER, "new_password and new_password_check differ")
     services.passwords.check_new(new)
-    await _need_proof(context, proof)
+    await _need_proof(context, given.sign)
     found = await ask(context.shards, context.uid, GetCredentials(context.app.app_id, context.uid))
     request = SetPassword(
         context.uid, await services.passwords.hash(new, context.peer), found.password_hash, revoke=True
@@ -156,13 +216,6 @@ async def bind_phone(context: RequestContext, mobile: str) -> bool:
     return True
 
 
-def _mobile(context: RequestContext) -> str:
-    found = context.params.text("mobile", most=limits.NAME_FIELD_CHARS).replace(" ", "")
-    if not handles.is_mobile(found):
-        raise CallError(Refusal.INVALID_PARAMETER, "mobile is a phone number: +country code and number, or 11 digits")
-    return found
-
-
 def _provider(context: RequestContext) -> SmsProvider:
     if context.services.sms is None:
         raise CallError(Refusal.NOT_OFFERED, _NOT_OFFERED)
@@ -184,10 +237,10 @@ async def _send(context: RequestContext, provider: SmsProvider, mobile: str) -> 
     return True
 
 
-async def _confirmed(context: RequestContext) -> str:
+async def _confirmed(context: RequestContext, given: SmsCode) -> str:
     """The number whose SMS code the caller knows. :raises CallError: 10001"""
-    code, mobile = context.params.text("captcha"), _mobile(context)
-    if not await code_book.check(context, code_book.SMS, mobile, code.strip()):
+    mobile = given.number()
+    if not await code_book.check(context, code_book.SMS, mobile, given.captcha.strip()):
         raise CallError(Refusal.WRONG_CODE)
     return mobile
 

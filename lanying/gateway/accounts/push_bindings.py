@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
@@ -12,36 +14,66 @@ from lanying.bus.messages import BindPush, EditTags, GetExtras, SetBadge, SetPus
 from lanying.bus.shards import ask
 from lanying.gateway.accounts import handles
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, RequestContext
+from lanying.gateway.http.kinds import DeviceSn, Name
+from lanying.gateway.http.params import Also
 
-MAX_SN: Final = (1 << 31) - 1
-MOST_BADGE: Final = 99_999
+Tag = Annotated[str, msgspec.Meta(max_length=limits.PUSH_TAG_CHARS)]
 
 
-async def bind(context: RequestContext) -> object:
+class Binding(msgspec.Struct):
+    """A vendor's token for a device."""
+
+    device_sn: DeviceSn
+    device_token: str
+    notifier_name: Name
+
+
+class Unbinding(msgspec.Struct):
+    """A device; its parameter is written ``deviceSn``."""
+
+    device_sn: Annotated[DeviceSn, Also("device_sn")] = msgspec.field(name="deviceSn")
+
+
+class Alias(msgspec.Struct):
+    """A push alias, empty for none."""
+
+    alias: Tag
+    push_token: str | None = None
+
+
+class Tags(msgspec.Struct):
+    """Some push tags."""
+
+    tags: Annotated[list[Tag], msgspec.Meta(max_length=limits.PUSH_TAGS)]
+
+
+class Badge(msgspec.Struct):
+    """The number at an app's icon."""
+
+    badge: Annotated[int, msgspec.Meta(ge=0, le=99_999)]
+
+
+async def bind(context: RequestContext, given: Binding) -> object:
     """Pushes for one of the caller's devices go to this vendor token from now on."""
-    params = context.params
-    sn = params.number("device_sn", least=1, most=MAX_SN)
-    token, notifier = params.text("device_token"), params.text("notifier_name", most=limits.NAME_FIELD_CHARS)
-    if not (token and notifier):
+    if not (given.device_token and given.notifier_name):
         raise CallError(Refusal.INVALID_PARAMETER, "device_token and notifier_name are texts that are not empty")
-    await ask(context.shards, context.uid, BindPush(context.uid, sn, notifier, token))
+    await ask(
+        context.shards, context.uid, BindPush(context.uid, given.device_sn, given.notifier_name, given.device_token)
+    )
     return True
 
 
-async def unbind(context: RequestContext) -> object:
-    """No more pushes for a device; the parameter is written ``deviceSn``."""
-    name = "device_sn" if "device_sn" in context.params else "deviceSn"
-    sn = context.params.number(name, least=1, most=MAX_SN)
-    await ask(context.shards, context.uid, BindPush(context.uid, sn, "", ""))
+async def unbind(context: RequestContext, given: Unbinding) -> object:
+    """No more pushes for a device."""
+    await ask(context.shards, context.uid, BindPush(context.uid, given.device_sn, "", ""))
     return {}
 
 
-async def set_alias(context: RequestContext) -> object:
+async def set_alias(context: RequestContext, given: Alias) -> object:
     """Give the caller a push alias nobody else of the app has; an empty one takes it away."""
-    await bind_alias(context, context.uid, context.params.text("alias", most=limits.PUSH_TAG_CHARS))
-    if "push_token" in context.params:
-        change = UpdateAccount(context.uid, {"push_token": context.params.text("push_token")})
-        await ask(context.shards, context.uid, change)
+    await bind_alias(context, context.uid, given.alias)
+    if given.push_token is not None:
+        await ask(context.shards, context.uid, UpdateAccount(context.uid, {"push_token": given.push_token}))
     return True
 
 
@@ -59,14 +91,14 @@ async def tags(context: RequestContext) -> object:
     return (await ask(context.shards, context.uid, GetExtras(context.uid))).tags
 
 
-async def add_tags(context: RequestContext) -> object:
+async def add_tags(context: RequestContext, given: Tags) -> object:
     """Give the caller push tags."""
-    return await ask(context.shards, context.uid, EditTags(context.uid, add=_tags(context)))
+    return await ask(context.shards, context.uid, EditTags(context.uid, add=given.tags))
 
 
-async def remove_tags(context: RequestContext) -> object:
+async def remove_tags(context: RequestContext, given: Tags) -> object:
     """Take push tags away."""
-    return await ask(context.shards, context.uid, EditTags(context.uid, remove=_tags(context)))
+    return await ask(context.shards, context.uid, EditTags(context.uid, remove=given.tags))
 
 
 async def clear_tags(context: RequestContext) -> object:
@@ -74,14 +106,9 @@ async def clear_tags(context: RequestContext) -> object:
     return await ask(context.shards, context.uid, EditTags(context.uid, clear=True))
 
 
-async def set_badge(context: RequestContext) -> object:
+async def set_badge(context: RequestContext, given: Badge) -> object:
     """The number the app shows at its icon now; pushes count on from it."""
-    badge = context.params.number("badge", most=MOST_BADGE)
-    return await ask(context.shards, context.uid, SetBadge(context.uid, badge))
-
-
-def _tags(context: RequestContext) -> list[str]:
-    return context.params.texts("tags", most=limits.PUSH_TAGS, chars=limits.PUSH_TAG_CHARS)
+    return await ask(context.shards, context.uid, SetBadge(context.uid, given.badge))
 
 
 ENDPOINTS: Final = (

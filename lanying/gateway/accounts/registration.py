@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from typing import Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
@@ -17,57 +19,76 @@ from lanying.gateway.accounts.users import settings_of
 from lanying.gateway.http.auth import is_admin
 from lanying.gateway.http.batch import each
 from lanying.gateway.http.endpoint import POST, Endpoint, RequestContext
-from lanying.gateway.http.params import Params
+from lanying.gateway.http.params import peek, read
 
 _TAIL: Final = "abcdefghijkmnpqrstuvwxyz23456789"
 """Without characters that look like others."""
 
 
-async def register(context: RequestContext) -> object:
+class NewAccount(msgspec.Struct):
+    """An account to create."""
+
+    username: str
+    password: str
+
+
+class NewPushAccount(NewAccount):
+    """An account to create, and where its pushes go."""
+
+    push_token: str | None = None
+    alias: Annotated[str, msgspec.Meta(max_length=limits.PUSH_TAG_CHARS)] | None = None
+
+
+class NewAccounts(msgspec.Struct):
+    """Accounts to create: each a :class:`NewAccount`."""
+
+    rows: list[dict[str, Any]] = msgspec.field(name="list")
+
+
+async def register(context: RequestContext, given: NewAccount) -> object:
     """Create an account; the answer is its settings. Closed registration is open to admin tokens."""
     _need_open(context)
-    uid = await create(context, context.params.text("username"), context.params.text("password"))
+    uid = await create(context, given.username, given.password)
     return settings_of(await _account(context, uid))
 
 
-async def register_anonymous(context: RequestContext) -> object:
+async def register_anonymous(context: RequestContext, given: NewAccount) -> object:
     """Create a throw-away user, whose name begins with the given one."""
     _need_open(context)
-    prefix, password = context.params.text("username"), context.params.text("password")
     while True:
-        name = prefix + "".join(secrets.choice(_TAIL) for _ in range(limits.ANONYMOUS_TAIL))
+        name = given.username + "".join(secrets.choice(_TAIL) for _ in range(limits.ANONYMOUS_TAIL))
         try:
-            return {"user_id": await create(context, name, password), "username": name}
+            return {"user_id": await create(context, name, given.password), "username": name}
         except CallError as error:
             if error.refusal is not Refusal.NAME_TAKEN:
                 raise
 
 
-async def register_for_push(context: RequestContext) -> object:
+async def register_for_push(context: RequestContext, given: NewPushAccount) -> object:
     """Create an account with a push token and alias; it can log in like any other."""
     _need_open(context)
-    params = context.params
-    uid = await create(context, params.text("username"), params.text("password"))
-    if "push_token" in params:
-        change = UpdateAccount(uid, {"push_token": params.text("push_token")})
-        await ask(context.shards, uid, change)
-    if "alias" in params:
-        await bind_alias(context, uid, params.text("alias", most=limits.PUSH_TAG_CHARS))
+    uid = await create(context, given.username, given.password)
+    if given.push_token is not None:
+        await ask(context.shards, uid, UpdateAccount(uid, {"push_token": given.push_token}))
+    if given.alias is not None:
+        await bind_alias(context, uid, given.alias)
     return settings_of(await _account(context, uid))
 
 
-async def register_many(context: RequestContext) -> object:
+async def register_many(context: RequestContext, given: NewAccounts) -> object:
     """Create accounts, each on its own."""
-    rows = context.params.rows()
 
-    async def one(row: Params) -> int:
-        return await create(context, row.text("username"), row.text("password"))
+    async def one(row: dict[str, Any]) -> int:
+        wanted = read(NewAccount, row)
+        return await create(context, wanted.username, wanted.password)
 
+    found = await each(given.rows, one)
+    names = (peek(row, "username", str, "") for row in given.rows)
     return [
-        {"username": row.text("username", ""), "success": True, "user_id": found, "reason": ""}
-        if isinstance(found, int)
-        else {"username": row.text("username", ""), "success": False, "reason": found.message}
-        for row, found in zip(rows, await each(rows, one), strict=True)
+        {"username": name, "success": True, "user_id": uid, "reason": ""}
+        if isinstance(uid, int)
+        else {"username": name, "success": False, "reason": uid.message}
+        for name, uid in zip(names, found, strict=True)
     ]
 
 

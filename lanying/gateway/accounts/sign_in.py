@@ -3,36 +3,68 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
-from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.base.tokens import ROLE_USER, Identity, issue
 from lanying.bus.messages import STATE_NORMAL, Credentials, GetCredentials, SetPassword
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.accounts import code_book, handles
-from lanying.gateway.accounts.users import MAX_SN
 from lanying.gateway.http.auth import identify
 from lanying.gateway.http.endpoint import POST, Endpoint, RequestContext
+from lanying.gateway.http.kinds import AnyDevice, EntityId, Name
+from lanying.gateway.http.params import Also
 
 
-async def by_name(context: RequestContext) -> object:
-    """A token for a user name, or the number in ``mobile``, and password."""
-    params = context.params
-    return await _by_name(context, "mobile" if "mobile" in params and "name" not in params else "name")
+class SignIn(msgspec.Struct):
+    """A password; with ``device_guid`` the answer has the push token."""
+
+    password: str
+    device_guid: str = ""
 
 
-async def by_login_name(context: RequestContext) -> object:
+class ByName(SignIn, kw_only=True):
+    """With a user name or a phone number."""
+
+    name: Annotated[Name, Also("mobile")]
+
+
+class ByLoginName(SignIn, kw_only=True):
+    """The same under another name."""
+
+    name: Name = msgspec.field(name="login_name")
+
+
+class ById(SignIn, kw_only=True):
+    """With a user id."""
+
+    user_id: EntityId
+
+
+class NewPassword(msgspec.Struct):
+    """The caller's password and the next; ``device_sn`` is the device whose session stays."""
+
+    old_password: str
+    new_password: str
+    device_sn: AnyDevice = 0
+
+
+async def by_name(context: RequestContext, given: ByName) -> object:
     """A token for a user name or phone number and password; mail addresses are not login names here."""
-    return await _by_name(context, "login_name")
+    return await _by_name(context, given.name, given)
 
 
-async def by_id(context: RequestContext) -> object:
+async def by_login_name(context: RequestContext, given: ByLoginName) -> object:
+    """As :func:`by_name`."""
+    return await _by_name(context, given.name, given)
+
+
+async def by_id(context: RequestContext, given: ById) -> object:
     """A token for a user id and password."""
-    return await _token(context, context.params.entity("user_id"))
+    return await _token(context, given.user_id, given)
 
 
 async def check_password(context: RequestContext, uid: int, password: str) -> Credentials:
@@ -74,23 +106,20 @@ def was_here(context: RequestContext, uid: int) -> bool:
         return False
 
 
-async def change_password(context: RequestContext) -> object:
+async def change_password(context: RequestContext, given: NewPassword) -> object:
     """Replace the caller's password and end their tokens and sessions.
 
     A token does not say which device it is on, so the caller's own session is kept only if ``device_sn`` names it.
     """
-    new = context.params.text("new_password")
-    context.services.passwords.check_new(new)
-    sn = context.params.number("device_sn", 0, most=MAX_SN)
-    found = await check_password(context, context.uid, context.params.text("old_password"))
-    password_hash = await context.services.passwords.hash(new, context.peer)
-    request = SetPassword(context.uid, password_hash, found.password_hash, revoke=True, except_sn=sn)
+    context.services.passwords.check_new(given.new_password)
+    found = await check_password(context, context.uid, given.old_password)
+    password_hash = await context.services.passwords.hash(given.new_password, context.peer)
+    request = SetPassword(context.uid, password_hash, found.password_hash, revoke=True, except_sn=given.device_sn)
     await ask(context.shards, context.uid, request)
     return True
 
 
-async def _by_name(context: RequestContext, parameter: str) -> object:
-    name = context.params.text(parameter, most=limits.NAME_FIELD_CHARS)
+async def _by_name(context: RequestContext, name: str, given: SignIn) -> object:
     uid = await handles.find(context, name)
     if not uid and handles.is_mobile(name):
         uid = await handles.find(context, handles.TEL + name)
@@ -98,15 +127,14 @@ async def _by_name(context: RequestContext, parameter: str) -> object:
         if not context.services.guesses.take(context.peer, context.services.now()):
             raise CallError(Refusal.TOO_MANY_FAILURES)
         raise CallError(Refusal.NO_SUCH_USER, "there is no user of this name")
-    return await _token(context, uid)
+    return await _token(context, uid, given)
 
 
-async def _token(context: RequestContext, uid: int) -> dict[str, Any]:
-    password = context.params.text("password")
-    if await code_book.is_one_time_password(context, uid, password):
+async def _token(context: RequestContext, uid: int, given: SignIn) -> dict[str, Any]:
+    if await code_book.is_one_time_password(context, uid, given.password):
         found = await ask(context.shards, uid, GetCredentials(context.app.app_id, uid))
     else:
-        found = await check_password(context, uid, password)
+        found = await check_password(context, uid, given.password)
     if found.state != STATE_NORMAL:
         raise CallError(Refusal.PERMISSION_DENIED, "this account is banned or frozen, ask the administrator")
     expires = context.services.now_ms() // 1000 + context.services.config.accounts.token_lifetime_s
@@ -119,7 +147,7 @@ async def _token(context: RequestContext, uid: int) -> dict[str, Any]:
         "encrypt_type": 0,
         "access_key_secret": "",
         "store_token": "",
-        "push_token": await _push_token(context, uid) if context.params.text("device_guid", "") else "",
+        "push_token": await _push_token(context, uid) if given.device_guid else "",
     }
 
 

@@ -8,7 +8,9 @@ keep it in their list, marked as closed (10021).
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
@@ -37,18 +39,64 @@ from lanying.gateway.accounts import handles
 from lanying.gateway.accounts.phones import bind_phone
 from lanying.gateway.accounts.push_bindings import bind_alias
 from lanying.gateway.accounts.sign_in import check_password
-from lanying.gateway.accounts.users import PROFILE_TEXTS, me
+from lanying.gateway.accounts.users import Avatar, ProfileChange, changes, me
 from lanying.gateway.http.batch import each
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Page, RequestContext
-from lanying.gateway.http.params import Params
+from lanying.gateway.http.kinds import EntityId, Positive
+from lanying.gateway.http.params import peek, read
 
 
-async def users(context: RequestContext) -> object:
+class UsersPage(msgspec.Struct):
+    """A page of the app's users, by number or behind the ``cursor`` of the one before."""
+
+    page_size: Annotated[int, msgspec.Meta(ge=1, le=limits.REST_PAGE)] = 50
+    page_num: Positive = 1
+    cursor: str = ""
+
+
+class SomeUsers(msgspec.Struct):
+    """Some users."""
+
+    uids: list[EntityId] = msgspec.field(name="list")
+
+
+class Rows(msgspec.Struct):
+    """Changes to users, each on its own: :class:`AvatarRow` or :class:`ProfileRow`."""
+
+    rows: list[dict[str, Any]] = msgspec.field(name="list")
+
+
+class AvatarRow(Avatar, kw_only=True):
+    user_id: EntityId
+
+
+class ProfileRow(ProfileChange, kw_only=True):
+    user_id: EntityId
+
+
+class Password(msgspec.Struct):
+    """A new password."""
+
+    password: str
+
+
+class UserName(msgspec.Struct):
+    """A new name."""
+
+    username: str
+
+
+class Confirmation(msgspec.Struct):
+    """The caller's password; an admin need not give one."""
+
+    password: str | None = None
+
+
+async def users(context: RequestContext, given: UsersPage) -> object:
     """Users of the app, by shard and id: page ``page_num`` of ``page_size``, or what comes behind ``cursor``."""
-    params, shards = context.params, context.shards
-    size = params.number("page_size", 50, least=1, most=limits.REST_PAGE)
-    skip = (params.number("page_num", 1, least=1) - 1) * size
-    shard, after = _place(params.text("cursor", ""))
+    shards, size = context.shards, given.page_size
+    skip = (given.page_num - 1) * size
+    shard, after = _place(given.cursor)
     if shard or after:
         skip = 0
     found: list[AccountInfo] = []
@@ -62,39 +110,38 @@ async def users(context: RequestContext) -> object:
     return Page(rows, {"cursor": f"{shard}-{after}"} if shard < shards.map.shards else {})
 
 
-async def disable(context: RequestContext) -> object:
+async def disable(context: RequestContext, given: SomeUsers) -> object:
     """Ban users: their tokens and sessions end."""
-    return await _set_states(context, STATE_BANNED)
+    return await _set_states(context, given.uids, STATE_BANNED)
 
 
-async def enable(context: RequestContext) -> object:
+async def enable(context: RequestContext, given: SomeUsers) -> object:
     """Lift the ban of users; they log in again."""
-    return await _set_states(context, STATE_NORMAL)
+    return await _set_states(context, given.uids, STATE_NORMAL)
 
 
-async def set_password(context: RequestContext) -> object:
+async def set_password(context: RequestContext, given: Password) -> object:
     """Give a user a password; their tokens and sessions end."""
     uid, services = _whom(context), context.services
-    password = context.params.text("password")
-    services.passwords.check_new(password)
+    services.passwords.check_new(given.password)
     found = await ask(services.shards, uid, GetCredentials(context.app.app_id, uid))
-    password_hash = await services.passwords.hash(password, context.peer)
+    password_hash = await services.passwords.hash(given.password, context.peer)
     return await ask(services.shards, uid, SetPassword(uid, password_hash, found.password_hash, revoke=True))
 
 
-async def set_avatars(context: RequestContext) -> object:
+async def set_avatars(context: RequestContext, given: Rows) -> object:
     """Set avatars, each on its own."""
-    return await _update_many(context, lambda row: {"avatar": row.text("avatar")})
+    return await _update_many(context, given.rows, AvatarRow)
 
 
-async def set_profiles(context: RequestContext) -> object:
+async def set_profiles(context: RequestContext, given: Rows) -> object:
     """Set profiles, each on its own; what is not given stays."""
-    return await _update_many(context, lambda row: {name: row.text(name) for name in PROFILE_TEXTS if name in row})
+    return await _update_many(context, given.rows, ProfileRow)
 
 
-async def rename(context: RequestContext) -> object:
+async def rename(context: RequestContext, given: UserName) -> object:
     """Change the user name: claim the new one, then free the old one, so that the account can always be found."""
-    name = context.params.text("username")
+    name = given.username
     reason = username_error(name)
     if reason is not None:
         raise CallError(Refusal.INVALID_PARAMETER, f"username: {reason}")
@@ -106,10 +153,12 @@ async def rename(context: RequestContext) -> object:
     return True
 
 
-async def delete(context: RequestContext) -> object:
+async def delete(context: RequestContext, given: Confirmation) -> object:
     """End an account. A user confirms with their password, an admin need not. After a failure half-way it can be called again."""
     if not context.admin:
-        await check_password(context, context.uid, context.params.text("password"))
+        if given.password is None:
+            raise CallError(Refusal.INVALID_PARAMETER, "password is missing; it is the account's own")
+        await check_password(context, context.uid, given.password)
     shards, uid = context.shards, context.uid
     for gid in await ask(shards, uid, Joined(uid)):
         await _leave(context, gid)
@@ -135,45 +184,44 @@ async def _leave(context: RequestContext, gid: int) -> None:
         await ask(shards, gid, LeaveGroup(gid, uid, app, 0))
 
 
-async def _set_states(context: RequestContext, state: int) -> bool:
-    shards, uids = context.shards, context.params.some_entities("list")
+async def _set_states(context: RequestContext, uids: list[int], state: int) -> bool:
+    shards = context.shards
     found = await accounts(shards, context.app.app_id, uids)
     for uid in uids:
         if uid not in found or found[uid].state == STATE_DELETED:
             raise CallError(Refusal.NO_SUCH_USER, f"there is no user {uid}; nothing was changed")
-    changes = [uid for uid in uids if (found[uid].state == STATE_NORMAL) != (state == STATE_NORMAL)]
-    for outcome in await each(changes, lambda uid: ask(shards, uid, SetState(uid, state))):
+    wanted = [uid for uid in uids if (found[uid].state == STATE_NORMAL) != (state == STATE_NORMAL)]
+    for outcome in await each(wanted, lambda uid: ask(shards, uid, SetState(uid, state))):
         if isinstance(outcome, CallError):
             raise outcome
     return True
 
 
-async def _update_many(context: RequestContext, changes: Any) -> list[dict[str, Any]]:
-    shards, rows = context.shards, context.params.rows()
-    known = await accounts(shards, context.app.app_id, [uid for row in rows if (uid := _uid(row))])
+async def _update_many(
+    context: RequestContext, rows: list[dict[str, Any]], kind: type[AvatarRow] | type[ProfileRow]
+) -> list[dict[str, Any]]:
+    shards = context.shards
+    uids = [peek(row, "user_id", EntityId, 0) for row in rows]
+    known = await accounts(shards, context.app.app_id, [uid for uid in uids if uid])
 
-    async def one(row: Params) -> AccountInfo:
-        uid = row.entity("user_id")
+    async def one(row: dict[str, Any]) -> AccountInfo:
+        given: AvatarRow | ProfileRow = read(kind, row)
+        uid = given.user_id
         if uid not in known or known[uid].state == STATE_DELETED:
             raise CallError(Refusal.NO_SUCH_USER)
-        return await ask(shards, uid, UpdateAccount(uid, changes(row)))
+        wanted = changes(given)
+        del wanted["user_id"]
+        return await ask(shards, uid, UpdateAccount(uid, wanted))
 
     outcomes = await each(rows, one)
     return [
         {
-            "user_id": _uid(row),
+            "user_id": uid,
             "success": not isinstance(outcome, CallError),
             "reason": outcome.message if isinstance(outcome, CallError) else "",
         }
-        for row, outcome in zip(rows, outcomes, strict=True)
+        for uid, outcome in zip(uids, outcomes, strict=True)
     ]
-
-
-def _uid(row: Params) -> int:
-    try:
-        return row.entity("user_id")
-    except CallError:
-        return 0
 
 
 def _whom(context: RequestContext) -> int:

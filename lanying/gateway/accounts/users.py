@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
@@ -18,21 +20,116 @@ from lanying.bus.messages import (
 )
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.http.endpoint import GET, REMOVE, UPDATE, Endpoint, Handler, Page, RequestContext
+from lanying.gateway.http.kinds import AnyDevice, DeviceSn, EntityId
+from lanying.gateway.http.params import Also
 from lanying.protocol.schema.xsync_pb2 import UserNotice
 
-MAX_SN: Final = (1 << 31) - 1
+Hour = Annotated[int, msgspec.Meta(ge=0, le=23)]
+AuthMode = Annotated[int, msgspec.Meta(ge=0, le=3)]
+"""How others become friends."""
 
-PROFILE_TEXTS: Final = ("nick_name", "description", "public_info", "private_info")
-SETTING_TEXTS: Final = ("auth_question", "auth_answer", "push_nick_name", "push_token")
-SETTING_SWITCHES: Final = ("auto_download", "group_confirm", "no_push", "no_push_detail", "no_sounds", "vibratory")
-SETTING_HOURS: Final = ("no_push_start_hour", "no_push_end_hour", "silence_start_time", "silence_end_time")
-AUTH_MODES: Final = 3
+
+class ProfileChange(msgspec.Struct):
+    """What is given of the profile; each attribute is one of :class:`AccountInfo`, as in all changes here."""
+
+    nick_name: str | None = None
+    description: str | None = None
+    public_info: str | None = None
+    private_info: str | None = None
+
+
+class SettingsChange(msgspec.Struct):
+    """What is given of the settings."""
+
+    auth_mode: AuthMode | None = None
+    auth_question: str | None = None
+    auth_answer: str | None = None
+    push_nick_name: str | None = None
+    push_token: str | None = None
+    auto_download: bool | None = None
+    group_confirm: bool | None = None
+    no_push: bool | None = None
+    no_push_detail: bool | None = None
+    no_sounds: bool | None = None
+    vibratory: bool | None = None
+    no_push_start_hour: Hour | None = None
+    no_push_end_hour: Hour | None = None
+    silence_start_time: Hour | None = None
+    silence_end_time: Hour | None = None
+
+
+class NickName(msgspec.Struct):
+    nick_name: str
+
+
+class Avatar(msgspec.Struct):
+    avatar: str
+
+
+class PublicInfo(msgspec.Struct):
+    public_info: Annotated[str, Also("public_info")] = msgspec.field(name="value")
+
+
+class PrivateInfo(msgspec.Struct):
+    private_info: Annotated[str, Also("private_info")] = msgspec.field(name="value")
+
+
+class PushName(msgspec.Struct):
+    push_nick_name: Annotated[str, Also("push_nick_name")] = msgspec.field(name="value")
+
+
+class AutoDownload(msgspec.Struct):
+    auto_download: bool = msgspec.field(name="value")
+
+
+class NoPush(msgspec.Struct):
+    no_push: bool = msgspec.field(name="value")
+
+
+class NoPushDetail(msgspec.Struct):
+    no_push_detail: bool = msgspec.field(name="value")
+
+
+class NoSounds(msgspec.Struct):
+    no_sounds: bool = msgspec.field(name="value")
+
+
+class Vibratory(msgspec.Struct):
+    vibratory: bool = msgspec.field(name="value")
+
+
+class NewAuthMode(msgspec.Struct):
+    auth_mode: AuthMode = msgspec.field(name="value")
+
+
+class QuietHours(msgspec.Struct):
+    """From when to when nothing is pushed: hours of the server's clock; the same hour twice ends it."""
+
+    no_push_start_hour: Hour
+    no_push_end_hour: Hour
+
+
+class Pinned(msgspec.Struct):
+    """A conversation."""
+
+    conversation_id: EntityId
+
+
+class Devices(msgspec.Struct):
+    """One device, or all."""
+
+    device_sn: AnyDevice = 0
+
+
+class OneDevice(msgspec.Struct):
+    """One device."""
+
+    device_sn: DeviceSn
 
 
 def settings_of(info: AccountInfo) -> dict[str, Any]:
     """UserSettings of the REST reference."""
-    names = ("auth_mode", *SETTING_TEXTS, *SETTING_SWITCHES, *SETTING_HOURS)
-    return {"id": info.uid, "user_id": info.uid, **{name: getattr(info, name) for name in names}}
+    return {"id": info.uid, "user_id": info.uid, **{it: getattr(info, it) for it in SettingsChange.__struct_fields__}}
 
 
 async def me(context: RequestContext) -> AccountInfo:
@@ -46,13 +143,8 @@ async def me(context: RequestContext) -> AccountInfo:
 async def profile(context: RequestContext) -> object:
     """The caller's profile."""
     info = await me(context)
-    names = ("username", "avatar", "email", "mobile", "alias", *PROFILE_TEXTS)
+    names = ("username", "avatar", "email", "mobile", "alias", *ProfileChange.__struct_fields__)
     return {"user_id": info.uid, **{name: getattr(info, name) for name in names}}
-
-
-async def set_profile(context: RequestContext) -> object:
-    """Change what is given of the profile."""
-    return await _update(context, {name: context.params.text(name) for name in PROFILE_TEXTS if name in context.params})
 
 
 async def settings(context: RequestContext) -> object:
@@ -60,45 +152,16 @@ async def settings(context: RequestContext) -> object:
     return settings_of(await me(context))
 
 
-async def set_settings(context: RequestContext) -> object:
-    """Change what is given of the settings; ``user_id`` and ``id`` in the body name nobody else."""
-    params = context.params
-    changes: dict[str, Any] = {name: params.text(name) for name in SETTING_TEXTS if name in params}
-    changes |= {name: params.switch(name) for name in SETTING_SWITCHES if name in params}
-    changes |= {name: params.number(name, most=23) for name in SETTING_HOURS if name in params}
-    if "auth_mode" in params:
-        changes["auth_mode"] = params.number("auth_mode", most=AUTH_MODES)
-    return await _update(context, changes)
+def changes(given: msgspec.Struct) -> dict[str, Any]:
+    """What is given of the caller's account, by attribute."""
+    return {name: value for name, value in msgspec.structs.asdict(given).items() if value is not None}
 
 
-async def set_auth_mode(context: RequestContext) -> object:
-    """Change how others become friends."""
-    return await _update(context, {"auth_mode": context.params.number("value", most=AUTH_MODES)})
-
-
-def text(name: str, parameter: str = "") -> Handler:
-    """A handler that sets one text, sent under its name or as ``parameter``."""
-
-    async def handler(context: RequestContext) -> object:
-        given = name if name in context.params else parameter or name
-        return await _update(context, {name: context.params.text(given)})
-
-    return handler
-
-
-def switch(name: str) -> Handler:
-    """A handler that sets one switch from ``value``."""
-
-    async def handler(context: RequestContext) -> object:
-        return await _update(context, {name: context.params.switch("value")})
-
-    return handler
-
-
-async def set_quiet_hours(context: RequestContext) -> object:
-    """From when to when nothing is pushed: hours of the server's clock; the same hour twice ends it."""
-    names = ("no_push_start_hour", "no_push_end_hour")
-    return await _update(context, {name: context.params.number(name, most=23) for name in names})
+async def change(context: RequestContext, given: msgspec.Struct) -> object:
+    """Change what is given of the caller's account; ``user_id`` and ``id`` in the body name nobody else."""
+    if wanted := changes(given):
+        await ask(context.shards, context.uid, UpdateAccount(context.uid, wanted))
+    return True
 
 
 async def online_status(context: RequestContext) -> object:
@@ -115,9 +178,8 @@ async def pins(context: RequestContext) -> object:
 def pin(*, pinned: bool) -> Handler:
     """A handler that pins or unpins a conversation."""
 
-    async def handler(context: RequestContext) -> object:
-        request = Pin(context.uid, context.params.entity("conversation_id"), pinned)
-        return await ask(context.shards, context.uid, request)
+    async def handler(context: RequestContext, given: Pinned) -> object:
+        return await ask(context.shards, context.uid, Pin(context.uid, given.conversation_id, pinned))
 
     return handler
 
@@ -139,48 +201,40 @@ async def devices(context: RequestContext) -> object:
     return Page(data, {"version": 0})
 
 
-async def kick(context: RequestContext) -> object:
+async def kick(context: RequestContext, given: Devices) -> object:
     """Log one device out, or all without ``device_sn``; all also ends the caller's tokens."""
-    sn = context.params.number("device_sn", 0, most=MAX_SN)
-    request = Kick(context.uid, sn, UserNotice.KICKED_BY_OTHER_DEVICE)
+    request = Kick(context.uid, given.device_sn, UserNotice.KICKED_BY_OTHER_DEVICE)
     await ask(context.shards, context.uid, request)
     return True
 
 
-async def remove_device(context: RequestContext) -> object:
+async def remove_device(context: RequestContext, given: OneDevice) -> object:
     """Log a device out and forget it."""
-    sn = context.params.number("device_sn", least=1, most=MAX_SN)
-    await ask(context.shards, context.uid, ForgetDevice(context.uid, sn))
-    return True
-
-
-async def _update(context: RequestContext, changes: dict[str, Any]) -> bool:
-    if changes:
-        await ask(context.shards, context.uid, UpdateAccount(context.uid, changes))
+    await ask(context.shards, context.uid, ForgetDevice(context.uid, given.device_sn))
     return True
 
 
 ENDPOINTS: Final = (
     Endpoint(GET, "/user/profile", profile),
-    Endpoint(UPDATE, "/user/profile", set_profile),
-    Endpoint(UPDATE, "/user/nickname", text("nick_name")),
-    Endpoint(UPDATE, "/user/avatar", text("avatar")),
-    Endpoint(UPDATE, "/user/public", text("public_info", "value")),
-    Endpoint(UPDATE, "/user/private", text("private_info", "value")),
-    Endpoint(UPDATE, "/user/download", switch("auto_download")),
-    Endpoint(UPDATE, "/user/push", switch("no_push")),
-    Endpoint(UPDATE, "/user/push/detail", switch("no_push_detail")),
-    Endpoint(UPDATE, "/user/push/limit", set_quiet_hours),
-    Endpoint(UPDATE, "/user/push/nickname", text("push_nick_name", "value")),
-    Endpoint(UPDATE, "/user/sounds", switch("no_sounds")),
-    Endpoint(UPDATE, "/user/vibratory", switch("vibratory")),
+    Endpoint(UPDATE, "/user/profile", change, takes=ProfileChange),
+    Endpoint(UPDATE, "/user/nickname", change, takes=NickName),
+    Endpoint(UPDATE, "/user/avatar", change, takes=Avatar),
+    Endpoint(UPDATE, "/user/public", change, takes=PublicInfo),
+    Endpoint(UPDATE, "/user/private", change, takes=PrivateInfo),
+    Endpoint(UPDATE, "/user/download", change, takes=AutoDownload),
+    Endpoint(UPDATE, "/user/push", change, takes=NoPush),
+    Endpoint(UPDATE, "/user/push/detail", change, takes=NoPushDetail),
+    Endpoint(UPDATE, "/user/push/limit", change, takes=QuietHours),
+    Endpoint(UPDATE, "/user/push/nickname", change, takes=PushName),
+    Endpoint(UPDATE, "/user/sounds", change, takes=NoSounds),
+    Endpoint(UPDATE, "/user/vibratory", change, takes=Vibratory),
     Endpoint(GET, "/user/online_status", online_status),
     Endpoint(UPDATE, "/user/conversation/pin", pin(pinned=True)),
     Endpoint(UPDATE, "/user/conversation/unpin", pin(pinned=False)),
     Endpoint(GET, "/user/conversation/pin_list", pins),
     Endpoint(GET, "/user/settings", settings),
-    Endpoint(UPDATE, "/user/settings", set_settings),
-    Endpoint(UPDATE, "/user/authmode", set_auth_mode),
+    Endpoint(UPDATE, "/user/settings", change, takes=SettingsChange),
+    Endpoint(UPDATE, "/user/authmode", change, takes=NewAuthMode),
     Endpoint(GET, "/user/device/list", devices),
     Endpoint(REMOVE, "/user/device/remove", remove_device),
     Endpoint(UPDATE, "/user/kick", kick),

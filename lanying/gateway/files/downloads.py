@@ -12,9 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 from urllib.parse import quote
 
+import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from lanying.base.errors import CallError
@@ -25,6 +26,7 @@ from lanying.gateway.files.file_signs import DOWNLOAD
 from lanying.gateway.files.files import record_of, signed
 from lanying.gateway.http.auth import authenticate, identify, is_admin
 from lanying.gateway.http.endpoint import Endpoint, RequestContext
+from lanying.gateway.http.params import Also
 from lanying.gateway.services import media
 from lanying.gateway.services.file_store import object_key
 
@@ -43,24 +45,39 @@ class Shown(NamedTuple):
     mark: str = ""
 
 
+class Download(msgspec.Struct):
+    """A profile picture, and what of it is wanted; ``w`` and ``h`` are pixels."""
+
+    sign: str = msgspec.field(name="object_name")
+    image_type: Annotated[int, msgspec.Meta(ge=0, le=9), Also("imgage_type")] = 1
+    w: float = 0
+    h: float = 0
+
+
+class ChatDownload(Download, kw_only=True):
+    """The same of a file of a message or a shared one."""
+
+    sign: str = msgspec.field(name="file_sign")
+    format: str = ""
+
+
 async def chat(context: RequestContext) -> object:
     """A file of a message or a shared one."""
-    return await _download(context, "file_sign")
+    await _known(context)
+    given = context.read(ChatDownload)
+    return await _download(context, given, given.format)
 
 
 async def avatar(context: RequestContext) -> object:
     """A profile picture."""
-    return await _download(context, "object_name")
-
-
-async def _download(context: RequestContext, parameter: str) -> object:
     await _known(context)
-    params = context.params
-    text = params.text(parameter)
-    image_type = params.number("image_type", params.number("imgage_type", 1, most=9), most=9)
-    box = max(_pixels(context, "w"), _pixels(context, "h"))
-    record = await record_of(context, signed(context, text, DOWNLOAD))
-    shown = await _shown(context, record, image_type, box, params.text("format", ""))
+    return await _download(context, context.read(Download))
+
+
+async def _download(context: RequestContext, given: Download, wanted: str = "") -> object:
+    box = int(max(0, min(max(given.w, given.h), media.BOXES[-1])))
+    record = await record_of(context, signed(context, given.sign, DOWNLOAD))
+    shown = await _shown(context, record, given.image_type, box, wanted)
     return await _response(context, record, shown)
 
 
@@ -75,14 +92,6 @@ async def _known(context: RequestContext) -> None:
             Refusal.TOKEN_REJECTED, "this server takes no account's token in an address; get one at /file/token"
         )
     await authenticate(context, role=ROLE_FILES if role == ROLE_FILES else ROLE_USER)
-
-
-def _pixels(context: RequestContext, name: str) -> int:
-    """A side in pixels, published as a floating-point number."""
-    try:
-        return max(0, min(int(float(context.params.text(name, "0") or 0)), media.BOXES[-1]))
-    except (ValueError, OverflowError) as error:
-        raise CallError(Refusal.INVALID_PARAMETER, f"{name} is a number of pixels") from error
 
 
 async def _shown(context: RequestContext, record: FileRecord, image_type: int, box: int, wanted: str) -> Shown:
@@ -188,6 +197,6 @@ def _headers(record: FileRecord, shown: Shown, etag: str) -> dict[str, str]:
 
 
 ENDPOINTS: Final = (
-    Endpoint(_GET, "/file/download/chat", chat, token=False, url_token=True, statuses=True),
-    Endpoint(_GET, "/file/download/avatar", avatar, token=False, url_token=True, statuses=True),
+    Endpoint(_GET, "/file/download/chat", chat, token=False, url_token=True, statuses=True, takes=ChatDownload),
+    Endpoint(_GET, "/file/download/avatar", avatar, token=False, url_token=True, statuses=True, takes=Download),
 )

@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import secrets
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
@@ -21,6 +23,7 @@ from lanying.gateway.files import file_signs
 from lanying.gateway.files.file_signs import DOWNLOAD, UPLOAD, Sign
 from lanying.gateway.files.receiving import Received, receive
 from lanying.gateway.http.endpoint import GET, Endpoint, RequestContext
+from lanying.gateway.http.kinds import EntityId
 from lanying.gateway.services import media
 from lanying.gateway.services.file_store import object_key
 
@@ -37,34 +40,60 @@ MAJOR: Final = {102: "image", 202: "image", 103: "video", 203: "video", 101: "au
 """What a file has to be when it was announced as such and its type is known; audio and video share their containers."""
 
 
+class OfGroup(msgspec.Struct):
+    """A file for a group."""
+
+    group_id: EntityId
+
+
+ToType = Annotated[int, msgspec.Meta(ge=TO_USER, le=TO_GROUP)]
+
+
+class ChatFile(msgspec.Struct):
+    """A file to upload for a user or a group."""
+
+    file_type: Annotated[int, msgspec.Meta(ge=FILE_TYPES[0], le=FILE_TYPES[-1])]
+    to_id: EntityId
+    to_type: ToType = TO_USER
+
+
+class Forwarded(msgspec.Struct):
+    """A file that is there, for somebody else."""
+
+    file_sign: str
+    to_id: EntityId
+    to_type: ToType = TO_USER
+
+
+class Upload(msgspec.Struct):
+    """What a ticket's address has."""
+
+    upload_sign: str
+
+
 async def user_avatar(context: RequestContext) -> object:
     """A ticket for the caller's avatar."""
     return _ticket(context, USER_AVATAR, TO_USER, context.uid)
 
 
-async def group_avatar(context: RequestContext) -> object:
+async def group_avatar(context: RequestContext, given: OfGroup) -> object:
     """A ticket for a group's avatar; the right to set it is asked when it is set."""
-    gid = context.params.entity("group_id")
+    gid = given.group_id
     if not await ask(context.shards, gid, GetGroups(context.uid, context.app.app_id, [gid])):
         raise CallError(Refusal.NO_SUCH_GROUP)
     return _ticket(context, GROUP_AVATAR, TO_GROUP, gid)
 
 
-async def chat(context: RequestContext) -> object:
+async def chat(context: RequestContext, given: ChatFile) -> object:
     """A ticket for something to send or to share."""
-    file_type = context.params.number("file_type", least=FILE_TYPES[0], most=FILE_TYPES[-1])
-    to_id = context.params.entity("to_id")
-    return _ticket(context, file_type, context.params.number("to_type", TO_USER, least=TO_USER, most=TO_GROUP), to_id)
+    return _ticket(context, given.file_type, given.to_type, given.to_id)
 
 
-async def forward(context: RequestContext) -> object:
+async def forward(context: RequestContext, given: Forwarded) -> object:
     """A new address of a file for somebody else; its bytes are not copied."""
-    text = context.params.text("file_sign", most=limits.TEXT_FIELD_CHARS)
-    to_id = context.params.entity("to_id")
-    to_type = context.params.number("to_type", TO_USER, least=TO_USER, most=TO_GROUP)
-    sign = signed(context, text, DOWNLOAD)
+    sign = signed(context, given.file_sign, DOWNLOAD)
     await record_of(context, sign)
-    return address(context, sign._replace(to_type=to_type, to_id=to_id))
+    return address(context, sign._replace(to_type=given.to_type, to_id=given.to_id))
 
 
 async def token(context: RequestContext) -> object:
@@ -76,9 +105,9 @@ async def token(context: RequestContext) -> object:
     return {"token": text, "expire": expires}
 
 
-async def upload(context: RequestContext) -> object:
+async def upload(context: RequestContext, given: Upload) -> object:
     """The bytes. The address authorises itself."""
-    sign = signed(context, context.params.text("upload_sign"), UPLOAD)
+    sign = signed(context, given.upload_sign, UPLOAD)
     services, settings = context.services, context.services.config.files
     store = services.files
     most = limits.AVATAR_BYTES if sign.file_type in AVATARS else settings.max_mb << 20

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
@@ -25,6 +27,7 @@ from lanying.bus.messages import (
 from lanying.bus.messages.base import R
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.http.endpoint import Page, RequestContext
+from lanying.gateway.http.kinds import EntityId
 
 ADMIN: Final = 2
 PAGE: Final = 1 << 31
@@ -34,34 +37,61 @@ AT_ONCE: Final = 50
 MOST_MINUTES: Final = limits.GROUP_BAN_MINUTES
 
 
-def group_of(context: RequestContext) -> int:
-    """The group a call is about; an admin's header stands in for the parameter. :raises CallError: 10002"""
-    if "group_id" not in context.params and context.admin_of:
-        return context.admin_of
-    return context.params.entity("group_id")
+Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE)]
+Minutes = Annotated[int, msgspec.Meta(ge=-1, le=MOST_MINUTES)]
+"""How long somebody may not write; -1: for ever."""
 
 
-async def ask_group(context: RequestContext, request: type[GroupRequest[R]], *values: Any) -> R:
+class OfGroup(msgspec.Struct):
+    """A call about a group."""
+
+    group_id: EntityId
+
+
+class OfUsers(OfGroup):
+    """A call about users and a group."""
+
+    user_list: list[EntityId]
+
+
+class GroupPage(OfGroup):
+    """A page of a group's rows: ``cursor`` is the last id seen."""
+
+    cursor: Annotated[int, msgspec.Meta(ge=0, le=MAX_ENTITY_ID)] = 0
+    limit: Limit = PAGE
+
+
+class TimePage(msgspec.Struct):
+    """A page ordered by time: ``cursor`` has the numbers of the row before it."""
+
+    cursor: str = ""
+    limit: Limit = PAGE
+
+
+class TextValue(OfGroup):
+    """A text for a group."""
+
+    value: str
+
+
+class SwitchValue(OfGroup):
+    """True or false for a group."""
+
+    value: bool
+
+
+async def ask_group(context: RequestContext, gid: int, request: type[GroupRequest[R]], *values: Any) -> R:
     """Ask the group's shard in the caller's name. :raises CallError: refused or 503"""
-    gid = group_of(context)
     rights = ADMIN if context.admin_of == gid else 0
     body = request(gid, context.uid, context.app.app_id, rights, *values)
     return await ask(context.shards, gid, body)
 
 
-def users_of(context: RequestContext, name: str = "user_list") -> list[int]:
-    """A list of ids that has to be there. :raises CallError: 10002"""
-    if name not in context.params:
-        raise CallError(Refusal.INVALID_PARAMETER, f"{name} is missing")
-    return [uid for uid in context.params.entities(name) if 0 < uid <= MAX_ENTITY_ID]
-
-
-def minutes_of(context: RequestContext) -> int:
-    """How long somebody may not write. :raises CallError: 10002"""
-    found = context.params.number("duration", least=-1, most=MOST_MINUTES)
-    if not found:
+def check_minutes(duration: int) -> int:
+    """:raises CallError: 10002, no minutes at all"""
+    if not duration:
         raise CallError(Refusal.INVALID_PARAMETER, f"duration is 1 to {MOST_MINUTES} minutes, or -1 for ever")
-    return found
+    return duration
 
 
 async def known(context: RequestContext, uids: list[int]) -> dict[int, bool]:
@@ -158,12 +188,6 @@ def member_row(info: MemberInfo) -> dict[str, Any]:
     }
 
 
-def page_of(context: RequestContext) -> tuple[int, int]:
-    """``cursor`` (the last id seen) and ``limit``."""
-    after = context.params.number("cursor", 0, most=MAX_ENTITY_ID)
-    return after, context.params.number("limit", PAGE, least=1, most=PAGE)
-
-
 def page(data: list[Any], limit: int, cursor: str, total: int | None = None) -> Page:
     """A list with its paging members."""
     extra: dict[str, Any] = {"version": 0}
@@ -174,9 +198,8 @@ def page(data: list[Any], limit: int, cursor: str, total: int | None = None) -> 
     return Page(data, extra)
 
 
-def place_of(context: RequestContext, parts: int) -> tuple[int, ...] | None:
+def place_of(cursor: str, parts: int) -> tuple[int, ...] | None:
     """Where a page begins that is ordered by time: the numbers of the row before it. :raises CallError: 10002"""
-    cursor = context.params.text("cursor", "")
     if not cursor:
         return None
     numbers = cursor.split("-")

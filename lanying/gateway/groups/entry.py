@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
@@ -22,43 +24,71 @@ from lanying.bus.shards import ask, ask_owners
 from lanying.gateway.groups.codes import Code, read, write
 from lanying.gateway.groups.context import (
     ADMIN,
-    PAGE,
+    OfGroup,
+    OfUsers,
+    TimePage,
     ask_group,
     date_time,
-    group_of,
     invitees,
     known,
     need_place,
     page,
     place_of,
     row,
-    users_of,
 )
 from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, RequestContext
+from lanying.gateway.http.kinds import EntityId
 
 
-async def invite(context: RequestContext) -> object:
+class Invitation(OfUsers):
+    """Users to bring in."""
+
+    reason: str = ""
+
+
+class Answer(OfGroup):
+    """To an invitation or an application; ``user_id`` is the applicant's."""
+
+    user_id: EntityId
+    approval: bool
+
+
+class Application(OfGroup):
+    """Why the caller wants to be in a group."""
+
+    reason: str = ""
+
+
+class Applications(TimePage, kw_only=True):
+    """A page of applications to these groups."""
+
+    group_list: list[EntityId]
+
+
+class QrText(msgspec.Struct):
+    """A QR text into a group."""
+
+    qr_info: str
+
+
+async def invite(context: RequestContext, given: Invitation) -> object:
     """Bring users in, at once or when they agree."""
-    uids, reason = users_of(context), context.params.text("reason", "")
-    wanted, outcomes = await invitees(context, uids)
-    for it in await ask_group(context, InviteMembers, wanted, reason):
+    wanted, outcomes = await invitees(context, given.user_list)
+    for it in await ask_group(context, given.group_id, InviteMembers, wanted, given.reason):
         outcomes[it.id] = it
-    return [row(outcomes[uid]) for uid in uids]
+    return [row(outcomes[uid]) for uid in given.user_list]
 
 
-async def answer_invitation(context: RequestContext) -> object:
+async def answer_invitation(context: RequestContext, given: Answer) -> object:
     """Accept or decline; who ``user_id`` means differs between clients, the caller has one invitation into a group."""
-    context.params.entity("user_id")
-    accept = context.params.switch("approval")
-    if accept:
+    if given.approval:
         await need_place(context, context.uid)
-    return await ask_group(context, AnswerInvitation, accept)
+    return await ask_group(context, given.group_id, AnswerInvitation, given.approval)
 
 
-async def invitations(context: RequestContext) -> object:
+async def invitations(context: RequestContext, given: TimePage) -> object:
     """Invitations the caller has received, latest first."""
-    limit = context.params.number("limit", PAGE, least=1, most=PAGE)
-    request = ListInvitations(context.uid, place_of(context, 2), limit)  # type: ignore[arg-type]
+    request = ListInvitations(context.uid, place_of(given.cursor, 2), given.limit)  # type: ignore[arg-type]
     found = await ask(context.shards, context.uid, request)
     rows = [
         {
@@ -72,39 +102,36 @@ async def invitations(context: RequestContext) -> object:
         }
         for it in found
     ]
-    return page(rows, limit, f"{found[-1].created_ms}-{found[-1].gid}" if found else "")
+    return page(rows, given.limit, f"{found[-1].created_ms}-{found[-1].gid}" if found else "")
 
 
-async def apply(context: RequestContext) -> object:
+async def apply(context: RequestContext, given: Application) -> object:
     """Ask to join."""
-    reason = context.params.text("reason", "")
     await need_place(context, context.uid)
-    await ask_group(context, ApplyMember, reason)
+    await ask_group(context, given.group_id, ApplyMember, given.reason)
     return row(Outcome(context.uid))
 
 
-async def answer_application(context: RequestContext) -> object:
+async def answer_application(context: RequestContext, given: Answer) -> object:
     """Accept or decline an application."""
-    applicant, accept = context.params.entity("user_id"), context.params.switch("approval")
-    if accept:
+    applicant = given.user_id
+    if given.approval:
         if applicant not in await known(context, [applicant]):
             raise CallError(Refusal.NO_SUCH_USER)
         await need_place(context, applicant)
-    await ask_group(context, AnswerApplicant, applicant, accept)
+    await ask_group(context, given.group_id, AnswerApplicant, applicant, given.approval)
     return row(Outcome(applicant))
 
 
-async def applications(context: RequestContext) -> object:
+async def applications(context: RequestContext, given: Applications) -> object:
     """Applications to those of the groups the caller administers, latest first; the others are passed over."""
-    shards, gids = context.shards, users_of(context, "group_list")
-    limit = context.params.number("limit", PAGE, least=1, most=PAGE)
-    before: Any = place_of(context, 3)
+    limit, before = given.limit, place_of(given.cursor, 3)
     rights = ADMIN if context.admin_of else 0
 
     def request(some: list[int]) -> ListApplicants:
-        return ListApplicants(context.uid, context.app.app_id, some, before, limit, rights, context.admin_of)
+        return ListApplicants(context.uid, context.app.app_id, some, before, limit, rights, context.admin_of)  # type: ignore[arg-type]
 
-    found = await ask_owners(shards, gids, request)
+    found = await ask_owners(context.shards, given.group_list, request)
     found.sort(key=lambda it: (it.created_ms, it.gid, it.uid), reverse=True)
     found = found[:limit]
     rows = [
@@ -120,27 +147,26 @@ async def applications(context: RequestContext) -> object:
     return page(rows, limit, f"{found[-1].created_ms}-{found[-1].gid}-{found[-1].uid}" if found else "")
 
 
-async def sign(context: RequestContext) -> object:
+async def sign(context: RequestContext, given: OfGroup) -> object:
     """A QR text into a group, from somebody who may invite."""
-    gid = group_of(context)
-    await ask_group(context, MayInvite)
+    await ask_group(context, given.group_id, MayInvite)
     now_ms = context.services.now_ms()
     expires_ms = now_ms + limits.GROUP_CODE_LIFETIME_MS
-    text = write(context.app.secret, Code(gid, context.uid, expires_ms))
+    text = write(context.app.secret, Code(given.group_id, context.uid, expires_ms))
     return {"qr_info": text, "create_at": now_ms, "expire_at": expires_ms, "expired": expires_ms}
 
 
-async def scan(context: RequestContext) -> object:
+async def scan(context: RequestContext, given: QrText) -> object:
     """Join with a QR text."""
-    code = read(context.app.secret, context.params.text("qr_info"), context.services.now_ms())
+    code = read(context.app.secret, given.qr_info, context.services.now_ms())
     await need_place(context, context.uid)
     request = JoinByCode(code.gid, context.uid, context.app.app_id, 0, code.inviter)
     return await ask(context.shards, code.gid, request)
 
 
-async def scan_for_object(context: RequestContext) -> object:
+async def scan_for_object(context: RequestContext, given: QrText) -> object:
     """As :func:`scan`; this path answers an object."""
-    await scan(context)
+    await scan(context, given)
     return {}
 
 

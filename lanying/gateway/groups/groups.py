@@ -1,16 +1,17 @@
 """Groups: reading, founding, properties, ownership, the end (xsync 2.6).
 
-``group_members`` ``group_entry`` ``group_items`` have the rest of the area, ``group_visit`` what all share.
+``members`` ``entry`` ``items`` have the rest of the area, ``context`` what all share.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
-from lanying.base.ids import MAX_ENTITY_ID
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     BanGroup,
@@ -26,21 +27,55 @@ from lanying.bus.messages import (
 from lanying.bus.shards import ask, ask_owners, ask_shard
 from lanying.gateway.groups import entry, items, members
 from lanying.gateway.groups.context import (
+    Minutes,
+    OfGroup,
+    OfUsers,
+    SwitchValue,
+    TextValue,
     ask_group,
+    check_minutes,
     details_of,
-    group_of,
     invitees,
     joined,
-    minutes_of,
     need_place,
     row,
-    users_of,
 )
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Handler, RequestContext
-from lanying.gateway.http.params import Params
+from lanying.gateway.http.kinds import EntityId, OrSwitch
 
-TYPES: Final = 3
-APPROVALS: Final = 2
+
+class Groups(msgspec.Struct):
+    """Some groups."""
+
+    group_list: list[EntityId]
+
+
+class NewGroup(msgspec.Struct):
+    """A group to found."""
+
+    name: str = ""
+    description: str = ""
+    avatar: str = ""
+    type: Annotated[int, msgspec.Meta(ge=0, le=3)] = 0
+    user_list: list[EntityId] = []
+
+
+class NewOwner(OfGroup):
+    """Who gets a group."""
+
+    new_owner: EntityId
+
+
+class Approval(OfGroup):
+    """Who applies is let in (0), judged (1) or refused (2); clients send false for 0 (xsync 2.6)."""
+
+    apply_approval: Annotated[int, msgspec.Meta(ge=0, le=2), OrSwitch()]
+
+
+class Ban(OfGroup):
+    """How long only admins may write."""
+
+    duration: Minutes
 
 
 # --- reading ---------------------------------------------------------------------------------------------------
@@ -51,19 +86,18 @@ async def joined_ids(context: RequestContext) -> object:
     return await joined(context, context.uid)
 
 
-async def info(context: RequestContext) -> object:
+async def info(context: RequestContext, given: OfGroup) -> object:
     """One group, for members and others."""
-    gid = group_of(context)
-    request = GetGroups(_viewer(context), context.app.app_id, [gid])
-    found = await ask(context.shards, gid, request)
+    request = GetGroups(_viewer(context), context.app.app_id, [given.group_id])
+    found = await ask(context.shards, given.group_id, request)
     if not found:
         raise CallError(Refusal.NO_SUCH_GROUP)
     return details_of(found[0])
 
 
-async def details(context: RequestContext) -> object:
+async def details(context: RequestContext, given: Groups) -> object:
     """Those of the groups asked for that exist, in their order."""
-    shards, wanted = context.shards, users_of(context, "group_list")
+    shards, wanted = context.shards, given.group_list
     views = await ask_owners(shards, wanted, partial(GetGroups, _viewer(context), context.app.app_id))
     found = {view.info.gid: view for view in views}
     return [details_of(found[gid]) for gid in wanted if gid in found]
@@ -92,38 +126,40 @@ async def public(context: RequestContext) -> object:
 # --- founding and ending -----------------------------------------------------------------------------------------
 
 
-async def create(context: RequestContext) -> object:
+async def create(context: RequestContext, given: NewGroup) -> object:
     """Found a group; users of the list are in at once, or invited when they want to be asked. Unknown ones are left out."""
-    params = context.params
-    kind = params.number("type", 0, most=TYPES)
-    name, description, avatar = (params.text(it, "") for it in ("name", "description", "avatar"))
     await need_place(context, context.uid)
-    asked = [uid for uid in params.entities("user_list") if 0 < uid <= MAX_ENTITY_ID and uid != context.uid]
-    wanted, _ = await invitees(context, asked)
-    capacity = context.services.config.policy.group_members
+    wanted, _ = await invitees(context, [uid for uid in given.user_list if uid != context.uid])
     request = CreateGroup(
-        context.uid, context.app.app_id, kind, name, description, avatar, wanted, capacity, context.admin
+        context.uid,
+        context.app.app_id,
+        given.type,
+        given.name,
+        given.description,
+        given.avatar,
+        wanted,
+        context.services.config.policy.group_members,
+        context.admin,
     )
     return details_of(await ask(context.shards, context.uid, request))
 
 
-async def transfer(context: RequestContext) -> object:
+async def transfer(context: RequestContext, given: NewOwner) -> object:
     """Hand the group to a member."""
-    new_owner = context.params.entity("new_owner")
-    await ask_group(context, TransferGroup, new_owner)
-    return row(Outcome(new_owner))
+    await ask_group(context, given.group_id, TransferGroup, given.new_owner)
+    return row(Outcome(given.new_owner))
 
 
-async def destroy(context: RequestContext) -> object:
+async def destroy(context: RequestContext, given: OfGroup) -> object:
     """End the group."""
-    return await ask_group(context, DestroyGroup)
+    return await ask_group(context, given.group_id, DestroyGroup)
 
 
 def admins(granted: bool) -> Handler:
     """Make members admins, or plain members again."""
 
-    async def handler(context: RequestContext) -> object:
-        return [row(it) for it in await ask_group(context, SetAdmins, users_of(context), granted)]
+    async def handler(context: RequestContext, given: OfUsers) -> object:
+        return [row(it) for it in await ask_group(context, given.group_id, SetAdmins, given.user_list, granted)]
 
     return handler
 
@@ -134,8 +170,8 @@ def admins(granted: bool) -> Handler:
 def text(name: str) -> Handler:
     """Set a property of text."""
 
-    async def handler(context: RequestContext) -> object:
-        await ask_group(context, EditGroup, name, context.params.text("value"))
+    async def handler(context: RequestContext, given: TextValue) -> object:
+        await ask_group(context, given.group_id, EditGroup, name, given.value)
         return True
 
     return handler
@@ -144,42 +180,29 @@ def text(name: str) -> Handler:
 def switch(name: str) -> Handler:
     """Set a property that is true or false."""
 
-    async def handler(context: RequestContext) -> object:
-        await ask_group(context, EditGroup, name, context.params.switch("value"))
+    async def handler(context: RequestContext, given: SwitchValue) -> object:
+        await ask_group(context, given.group_id, EditGroup, name, given.value)
         return True
 
     return handler
 
 
-async def set_approval(context: RequestContext) -> object:
+async def set_approval(context: RequestContext, given: Approval) -> object:
     """Who applies is let in, judged or refused."""
-    await ask_group(context, EditGroup, "apply_approval", _approval(context.params))
+    await ask_group(context, given.group_id, EditGroup, "apply_approval", given.apply_approval)
     return True
 
 
-async def ban_all(context: RequestContext) -> object:
+async def ban_all(context: RequestContext, given: Ban) -> object:
     """Let only admins write for a while."""
-    until_ms = await ask_group(context, BanGroup, minutes_of(context))
+    until_ms = await ask_group(context, given.group_id, BanGroup, check_minutes(given.duration))
     return {"ban_expire_time": until_ms // 1000 if until_ms > 0 else until_ms}
 
 
-async def unban_all(context: RequestContext) -> object:
+async def unban_all(context: RequestContext, given: OfGroup) -> object:
     """Let everybody write."""
-    await ask_group(context, BanGroup, 0)
+    await ask_group(context, given.group_id, BanGroup, 0)
     return True
-
-
-def _approval(params: Params) -> int:
-    """A falsy value keeps whatever type the caller gave it (xsync 2.6): false is 0 here."""
-    try:
-        return params.number("apply_approval", most=APPROVALS)
-    except CallError as error:
-        if "apply_approval" not in params:
-            raise
-        try:
-            return int(params.switch("apply_approval"))
-        except CallError:
-            raise error from None
 
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
@@ -18,8 +17,49 @@ from lanying.bus.messages import (
     SharedFile,
     ShareFile,
 )
-from lanying.gateway.groups.context import ask_group, group_of, row, users_of
+from lanying.gateway.groups.context import OfGroup, ask_group, row
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, RequestContext
+from lanying.gateway.http.kinds import EntityId, Name
+
+
+class OneAnnouncement(OfGroup):
+    """An announcement of a group."""
+
+    announcement_id: EntityId
+
+
+class NewAnnouncement(OfGroup):
+    """An announcement to publish."""
+
+    title: Name
+    content: str
+
+
+class OneFile(OfGroup):
+    """A shared file of a group."""
+
+    file_id: EntityId
+
+
+class NewFile(OfGroup):
+    """An uploaded file to share."""
+
+    name: str
+    url: str
+    size: int
+    type: str = ""
+
+
+class NewName(OneFile):
+    """Another name for a shared file."""
+
+    name: str
+
+
+class Files(OfGroup):
+    """Some shared files."""
+
+    file_list: list[EntityId]
 
 
 def announcement_row(gid: int, it: Announcement) -> dict[str, Any]:
@@ -49,76 +89,68 @@ def file_row(gid: int, it: SharedFile) -> dict[str, Any]:
     }
 
 
-async def announcements(context: RequestContext) -> object:
+async def announcements(context: RequestContext, given: OfGroup) -> object:
     """Oldest first."""
-    gid = group_of(context)
-    return [announcement_row(gid, it) for it in await ask_group(context, ListAnnouncements)]
+    gid = given.group_id
+    return [announcement_row(gid, it) for it in await ask_group(context, gid, ListAnnouncements)]
 
 
-async def announcement(context: RequestContext) -> object:
+async def announcement(context: RequestContext, given: OneAnnouncement) -> object:
     """One of them."""
-    gid, wanted = group_of(context), context.params.entity("announcement_id")
-    for it in await ask_group(context, ListAnnouncements):
-        if it.id == wanted:
-            return announcement_row(gid, it)
+    for it in await ask_group(context, given.group_id, ListAnnouncements):
+        if it.id == given.announcement_id:
+            return announcement_row(given.group_id, it)
     raise CallError(Refusal.NO_SUCH_ANNOUNCEMENT)
 
 
-async def last_announcement(context: RequestContext) -> object:
+async def last_announcement(context: RequestContext, given: OfGroup) -> object:
     """The newest."""
-    found = await ask_group(context, ListAnnouncements)
+    found = await ask_group(context, given.group_id, ListAnnouncements)
     if not found:
         raise CallError(Refusal.NO_SUCH_ANNOUNCEMENT)
-    return announcement_row(group_of(context), found[-1])
+    return announcement_row(given.group_id, found[-1])
 
 
-async def publish(context: RequestContext) -> object:
+async def publish(context: RequestContext, given: NewAnnouncement) -> object:
     """A new announcement."""
-    title = context.params.text("title", most=limits.NAME_FIELD_CHARS)
-    content = context.params.text("content")
-    made = await ask_group(context, PublishAnnouncement, title, content)
-    return announcement_row(group_of(context), made)
+    made = await ask_group(context, given.group_id, PublishAnnouncement, given.title, given.content)
+    return announcement_row(given.group_id, made)
 
 
-async def withdraw(context: RequestContext) -> object:
+async def withdraw(context: RequestContext, given: OneAnnouncement) -> object:
     """Delete an announcement."""
-    await ask_group(context, DeleteAnnouncement, context.params.entity("announcement_id"))
+    await ask_group(context, given.group_id, DeleteAnnouncement, given.announcement_id)
     return {}
 
 
-async def files(context: RequestContext) -> object:
+async def files(context: RequestContext, given: OfGroup) -> object:
     """Shared files, oldest first."""
-    gid = group_of(context)
-    return [file_row(gid, it) for it in await ask_group(context, ListFiles)]
+    gid = given.group_id
+    return [file_row(gid, it) for it in await ask_group(context, gid, ListFiles)]
 
 
-async def file(context: RequestContext) -> object:
+async def file(context: RequestContext, given: OneFile) -> object:
     """One of them."""
-    gid, wanted = group_of(context), context.params.entity("file_id")
-    for it in await ask_group(context, ListFiles):
-        if it.id == wanted:
-            return file_row(gid, it)
+    for it in await ask_group(context, given.group_id, ListFiles):
+        if it.id == given.file_id:
+            return file_row(given.group_id, it)
     raise CallError(Refusal.NO_SUCH_SHARED_FILE)
 
 
-async def share(context: RequestContext) -> object:
+async def share(context: RequestContext, given: NewFile) -> object:
     """Note an uploaded file."""
-    params = context.params
-    name, url = params.text("name"), params.text("url")
-    made = await ask_group(context, ShareFile, name, params.number("size"), params.text("type", ""), url)
-    return file_row(group_of(context), made)
+    made = await ask_group(context, given.group_id, ShareFile, given.name, given.size, given.type, given.url)
+    return file_row(given.group_id, made)
 
 
-async def rename(context: RequestContext) -> object:
+async def rename(context: RequestContext, given: NewName) -> object:
     """Give a shared file another name."""
-    number, name = context.params.entity("file_id"), context.params.text("name")
-    return await ask_group(context, RenameFile, number, name)
+    return await ask_group(context, given.group_id, RenameFile, given.file_id, given.name)
 
 
-async def unshare(context: RequestContext) -> object:
+async def unshare(context: RequestContext, given: Files) -> object:
     """Delete shared files."""
-    numbers = users_of(context, "file_list")
-    return [row(it, "file_id") for it in await ask_group(context, DeleteFiles, numbers)]
+    return [row(it, "file_id") for it in await ask_group(context, given.group_id, DeleteFiles, given.file_list)]
 
 
 ENDPOINTS: Final = (

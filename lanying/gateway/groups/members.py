@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from lanying.base import limits
 from lanying.base.refusals import Refusal
@@ -20,16 +22,19 @@ from lanying.bus.messages import (
     SetMember,
 )
 from lanying.gateway.groups.context import (
+    GroupPage,
+    Minutes,
+    OfGroup,
+    OfUsers,
+    SwitchValue,
+    TextValue,
     ask_group,
+    check_minutes,
     date_time,
-    group_of,
     known,
     member_row,
-    minutes_of,
     page,
-    page_of,
     row,
-    users_of,
 )
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Handler, RequestContext
 
@@ -39,98 +44,118 @@ MODES: Final = 1000
 """Push modes are judged by the shard, which has a code of its own for them."""
 
 
+class Removal(OfUsers):
+    """Members to remove."""
+
+    reason: str = ""
+
+
+class Ban(OfUsers):
+    """How long members may not write."""
+
+    duration: Minutes
+
+
+class MuteMode(OfGroup):
+    """How the caller hears of messages."""
+
+    msg_mute_mode: Annotated[int, msgspec.Meta(ge=0, le=MUTE_MODES)]
+
+
+class PushMode(OfGroup):
+    """What the caller is pushed."""
+
+    msg_push_mode: Annotated[int, msgspec.Meta(ge=0, le=MODES)]
+
+
 def members(banned: bool) -> Handler:
     """Members by page, or those of them who may not write."""
 
-    async def handler(context: RequestContext) -> object:
-        after, limit = page_of(context)
-        found = await ask_group(context, ListMembers, after, limit, banned)
-        return page([member_row(it) for it in found.rows], limit, _last(found), found.total)
+    async def handler(context: RequestContext, given: GroupPage) -> object:
+        found = await ask_group(context, given.group_id, ListMembers, given.cursor, given.limit, banned)
+        return page([member_row(it) for it in found.rows], given.limit, _last(found), found.total)
 
     return handler
 
 
-async def admins(context: RequestContext) -> object:
+async def admins(context: RequestContext, given: OfGroup) -> object:
     """The admins, without the owner."""
-    return [member_row(it) for it in await ask_group(context, ListAdmins)]
+    return [member_row(it) for it in await ask_group(context, given.group_id, ListAdmins)]
 
 
-async def name_cards(context: RequestContext) -> object:
+async def name_cards(context: RequestContext, given: OfUsers) -> object:
     """A row for every id asked."""
-    uids = users_of(context)
+    uids = given.user_list
     found: list[dict[str, Any]] = []
     for start in range(0, max(1, len(uids)), limits.REST_IDS_PER_CALL):
         part = uids[start : start + limits.REST_IDS_PER_CALL]
-        found += [member_row(it) for it in await ask_group(context, GetMembers, part)]
+        found += [member_row(it) for it in await ask_group(context, given.group_id, GetMembers, part)]
     return found
 
 
-async def blocked(context: RequestContext) -> object:
+async def blocked(context: RequestContext, given: GroupPage) -> object:
     """The block list."""
-    after, limit = page_of(context)
-    found = await ask_group(context, ListGroupBlocked, after, limit)
-    gid = group_of(context)
+    gid = given.group_id
+    found = await ask_group(context, gid, ListGroupBlocked, given.cursor, given.limit)
     rows = [{"user_id": it.uid, "group_id": gid, "created_at": date_time(it.joined_ms)} for it in found.rows]
-    return page(rows, limit, _last(found), found.total)
+    return page(rows, given.limit, _last(found), found.total)
 
 
-async def kick(context: RequestContext) -> object:
+async def kick(context: RequestContext, given: Removal) -> object:
     """Remove members."""
-    uids, reason = users_of(context), context.params.text("reason", "")
-    return [row(it) for it in await ask_group(context, KickMembers, uids, reason)]
+    return [row(it) for it in await ask_group(context, given.group_id, KickMembers, given.user_list, given.reason)]
 
 
-async def leave(context: RequestContext) -> object:
+async def leave(context: RequestContext, given: OfGroup) -> object:
     """Leave."""
-    return await ask_group(context, LeaveGroup)
+    return await ask_group(context, given.group_id, LeaveGroup)
 
 
-async def block(context: RequestContext) -> object:
+async def block(context: RequestContext, given: OfUsers) -> object:
     """Put users on the block list."""
-    uids = users_of(context)
+    uids = given.user_list
     found = await known(context, uids)
-    rows = await ask_group(context, BlockUsers, [uid for uid in uids if uid in found], True)
+    rows = await ask_group(context, given.group_id, BlockUsers, [uid for uid in uids if uid in found], True)
     outcomes = {it.id: it for it in rows}
     return [row(outcomes.get(uid) or Outcome(uid, Refusal.NO_SUCH_USER, "there is no such user")) for uid in uids]
 
 
-async def unblock(context: RequestContext) -> object:
+async def unblock(context: RequestContext, given: OfUsers) -> object:
     """Take users off the block list."""
-    return [row(it) for it in await ask_group(context, BlockUsers, users_of(context), False)]
+    return [row(it) for it in await ask_group(context, given.group_id, BlockUsers, given.user_list, False)]
 
 
-async def ban(context: RequestContext) -> object:
+async def ban(context: RequestContext, given: Ban) -> object:
     """Members may not write for a while."""
-    uids, minutes = users_of(context), minutes_of(context)
-    return [row(it) for it in await ask_group(context, BanMembers, uids, minutes)]
+    minutes = check_minutes(given.duration)
+    return [row(it) for it in await ask_group(context, given.group_id, BanMembers, given.user_list, minutes)]
 
 
-async def unban(context: RequestContext) -> object:
+async def unban(context: RequestContext, given: OfUsers) -> object:
     """Members may write again."""
-    return [row(it) for it in await ask_group(context, BanMembers, users_of(context), 0)]
+    return [row(it) for it in await ask_group(context, given.group_id, BanMembers, given.user_list, 0)]
 
 
-async def set_name(context: RequestContext) -> object:
+async def set_name(context: RequestContext, given: TextValue) -> object:
     """The caller's name card."""
-    return await ask_group(context, SetMember, context.params.text("value"))
+    return await ask_group(context, given.group_id, SetMember, given.value)
 
 
-async def set_mute_mode(context: RequestContext) -> object:
+async def set_mute_mode(context: RequestContext, given: MuteMode) -> object:
     """How the caller hears of messages."""
-    await ask_group(context, SetMember, None, context.params.number("msg_mute_mode", most=MUTE_MODES))
+    await ask_group(context, given.group_id, SetMember, None, given.msg_mute_mode)
     return {}
 
 
-async def set_push_mode(context: RequestContext) -> object:
+async def set_push_mode(context: RequestContext, given: PushMode) -> object:
     """What the caller is pushed."""
-    await ask_group(context, SetMember, None, None, context.params.number("msg_push_mode", most=MODES))
+    await ask_group(context, given.group_id, SetMember, None, None, given.msg_push_mode)
     return {}
 
 
-async def set_not_disturb(context: RequestContext) -> object:
+async def set_not_disturb(context: RequestContext, given: SwitchValue) -> object:
     """The older switch between two mute modes."""
-    mode = NO_ALERT if context.params.switch("value") else 0
-    return await ask_group(context, SetMember, None, mode)
+    return await ask_group(context, given.group_id, SetMember, None, NO_ALERT if given.value else 0)
 
 
 def _last(found: MemberPage) -> str:

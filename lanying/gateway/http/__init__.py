@@ -3,7 +3,7 @@
 ``connection``   one HTTP connection and its limits
 ``front``        what every request passes on its way in and out
 ``endpoint``     a table row per path; what a handler gets and gives
-``params``       parameters from query or body, lenient about both
+``params``       parameters, read into the struct an endpoint takes; ``kinds`` says what values a field's type takes
 ``auth``         who is calling: tokens, admins acting as users
 ``first_call``   the shards as a request sees them: the first call checks the token
 ``batch``        many rows of one call

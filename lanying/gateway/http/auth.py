@@ -8,6 +8,8 @@ act as when no user is named; a user token ignores these headers. Codes: 40000 u
 
 from __future__ import annotations
 
+import msgspec
+
 from lanying.base.errors import CallError, TokenError
 from lanying.base.refusals import Refusal
 from lanying.base.tokens import ROLE_ADMIN, ROLE_USER, Identity, verify
@@ -15,7 +17,16 @@ from lanying.bus.messages import STATE_DELETED, CheckToken, GetGroups
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.http.endpoint import RequestContext
 from lanying.gateway.http.first_call import FirstCall
-from lanying.gateway.http.params import Params
+from lanying.gateway.http.kinds import EntityId
+from lanying.gateway.http.params import read
+
+
+class _ActingFor(msgspec.Struct):
+    uid: EntityId = msgspec.field(name="header user_id")
+
+
+class _ActingIn(msgspec.Struct):
+    gid: EntityId = msgspec.field(name="header group_id")
 
 
 async def authenticate(context: RequestContext, *, admin: bool = False, role: int = ROLE_USER) -> None:
@@ -31,7 +42,7 @@ async def authenticate(context: RequestContext, *, admin: bool = False, role: in
     if identity.role == ROLE_ADMIN:
         context.admin = True
         if context.acting_in:
-            context.admin_of = Params({"header group_id": context.acting_in}).entity("header group_id")
+            context.admin_of = read(_ActingIn, {"header group_id": context.acting_in}).gid
         if context.acting_for or not admin:
             context.uid = await _acting_for(context)
         return
@@ -79,7 +90,7 @@ async def _acting_for(context: RequestContext) -> int:
         raise CallError(
             Refusal.INVALID_PARAMETER, "with an admin token, name the user you act for in the header user_id"
         )
-    uid = Params({"header user_id": context.acting_for}).entity("header user_id")
+    uid = read(_ActingFor, {"header user_id": context.acting_for}).uid
     info = (await accounts(context.shards, context.app.app_id, [uid])).get(uid)
     if info is None or info.state == STATE_DELETED:
         raise CallError(Refusal.NO_SUCH_USER)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, get_type_hints
 
 import msgspec
 from starlette.requests import Request
@@ -13,7 +15,7 @@ from starlette.requests import Request
 from lanying.base.peers import peer_key
 from lanying.bus.shards import Shards
 from lanying.config.apps import App
-from lanying.gateway.http.params import Params
+from lanying.gateway.http.params import S, Values, read
 from lanying.gateway.services.services import Services
 
 GET: Final = ("GET",)
@@ -34,6 +36,7 @@ class RequestContext:
     :ivar uid: the user who calls or whom an admin acts for, 0 where no token is asked and for an admin who acts for nobody
     :ivar token: value of the header ``access-token``, empty for none
     :ivar acting_for: value of the header ``user_id``, ``acting_in`` of ``group_id``: an admin acts as that user, as admin of that group
+    :ivar params: its parameters as they came
     :ivar shards: the shards, where a call may still have to check the token
     :ivar request: the request itself, for handlers that read its body or its headers
     :ivar admin_of: the group an admin acts in, 0 for none
@@ -42,7 +45,7 @@ class RequestContext:
 
     services: Services
     shards: Shards
-    params: Params
+    params: Values
     app: App
     address: str
     token: str
@@ -59,6 +62,10 @@ class RequestContext:
     def peer(self) -> str:
         """What counts as the caller's address in every limit."""
         return peer_key(self.address)
+
+    def read(self, kind: type[S]) -> S:
+        """The parameters as this struct; an admin's header ``group_id`` stands in for the parameter. :raises CallError: 10002"""
+        return read(kind, self.params, {"group_id": self.admin_of} if self.admin_of else {})
 
     @property
     def base_url(self) -> str:
@@ -84,14 +91,26 @@ class Raw:
     media_type: str
 
 
-Handler = Callable[[RequestContext], Awaitable[object]]
+Handler = Callable[..., Awaitable[object]]
+"""Takes the :class:`RequestContext`, and the parameters in a struct as a second argument if it has any."""
+
+
+@cache
+def given_to(handler: Handler) -> type[msgspec.Struct] | None:
+    """The struct a handler takes as its second argument; None: it takes none."""
+    names = list(inspect.signature(handler).parameters)
+    found = get_type_hints(handler)[names[1]] if len(names) > 1 else None
+    assert found is None or issubclass(found, msgspec.Struct)
+    return found
 
 
 class Endpoint(msgspec.Struct, frozen=True):
     """A path. ``token``: who may call has to show one, of an admin with ``admin``; ``app``: which app is meant has to be known.
 
     ``url_token``: the token may be in the query, for addresses that pages load; ``streams``: the handler reads the body;
-    ``statuses``: codes its handler refuses with may be HTTP statuses too.
+    ``statuses``: codes its handler refuses with may be HTTP statuses too;
+    ``takes``: its parameters where the handler's annotation does not say them: it serves several paths, or it reads them
+    itself, once it knows who calls.
     """
 
     methods: tuple[str, ...]
@@ -103,3 +122,16 @@ class Endpoint(msgspec.Struct, frozen=True):
     url_token: bool = False
     streams: bool = False
     statuses: bool = False
+    takes: type[msgspec.Struct] | None = None
+
+    @property
+    def parameters(self) -> type[msgspec.Struct] | None:
+        """The struct of its parameters; None: it has none."""
+        return self.takes or given_to(self.handler)
+
+    async def answer(self, context: RequestContext) -> object:
+        """What the handler answers. :raises CallError: it refuses, or 10002 a parameter is not what it has to be"""
+        if given_to(self.handler) is None:
+            return await self.handler(context)
+        assert self.parameters is not None
+        return await self.handler(context, context.read(self.parameters))

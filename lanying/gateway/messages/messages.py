@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -20,7 +20,6 @@ from lanying.bus.messages import (
     CancelBroadcast,
     GetGroups,
     GetPage,
-    HistoryPage,
     ListUnread,
     Notify,
     Post,
@@ -33,6 +32,8 @@ from lanying.bus.shards import ask, ask_shard
 from lanying.gateway.http.auth import authenticate, is_admin
 from lanying.gateway.http.batch import each
 from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Page, RequestContext
+from lanying.gateway.http.kinds import AnyDevice, EntityId, Positive
+from lanying.gateway.http.params import peek
 from lanying.gateway.services.user_cap import users
 from lanying.protocol.schema.xsync_pb2 import (
     XID,
@@ -57,6 +58,73 @@ WITH_CONTENT: Final = {MessageBody.TEXT, 11, 12}
 WITH_ATTACHMENT: Final = {MessageBody.IMAGE, MessageBody.AUDIO, MessageBody.VIDEO, MessageBody.FILE}
 
 
+Long = Annotated[str, msgspec.Meta(max_length=limits.REST_BODY_BYTES)]
+"""A text as long as messages of this server may be (``policy.message_bytes``)."""
+
+
+class Content(msgspec.Struct):
+    """What a message says; which texts it needs depends on its kind."""
+
+    content: Long | None = None
+    attachment: Long | None = None
+    ext: Long = ""
+    config: Long = ""
+
+
+class Outgoing(Content, kw_only=True):
+    """A message to send, or an operation on one."""
+
+    type: Annotated[int, msgspec.Meta(ge=USER, le=GROUP)]
+    targets: list[int]
+    content_type: Annotated[int, msgspec.Meta(ge=0, le=12)]
+    from_user_id: int = 0
+    related_mid: Positive | None = None
+    online_only: bool = False
+    transaction_id: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
+
+
+class ToAll(Content, kw_only=True):
+    """A message to everybody."""
+
+    type: Literal[1]
+    content_type: Annotated[int, msgspec.Meta(ge=0, le=6)]
+
+
+class OneBroadcast(msgspec.Struct):
+    """A broadcast."""
+
+    broadcast_id: Positive
+
+
+class OneMessage(msgspec.Struct):
+    """A message in a conversation."""
+
+    conversation_id: EntityId
+    msg_id: Positive
+
+
+class ReadUntil(msgspec.Struct):
+    """How far a conversation is read, by the device that has read it."""
+
+    conversation_id: int = 0
+    msg_id: int = 0
+    device_sn: AnyDevice = 0
+
+
+class HistoryBefore(msgspec.Struct):
+    """A page of a conversation."""
+
+    opposite_id: int
+    msg_id_start: int
+    limit: Positive
+
+
+class OneConversation(msgspec.Struct):
+    """A conversation."""
+
+    conversation_id: EntityId
+
+
 class Draft(msgspec.Struct):
     """What a request wants sent."""
 
@@ -70,19 +138,18 @@ class Draft(msgspec.Struct):
 async def send(context: RequestContext) -> object:
     """A message or an operation, to users or to groups."""
     if is_admin(context) and not context.acting_for:
-        context.acting_for = context.params.text("from_user_id", "")
+        context.acting_for = peek(context.params, "from_user_id", str, "")
     await authenticate(context)
-    draft = _draft(context)
+    draft = _draft(context, context.read(Outgoing))
     return await _post(context, context.uid, draft)
 
 
-async def notify(context: RequestContext) -> object:
+async def notify(context: RequestContext, given: Outgoing) -> object:
     """A message of the server: to users in the conversation with the server, or marked as such in the name of ``from_user_id``.
 
     To a group without ``from_user_id`` it comes in the name of its owner.
     """
-    sender = context.params.number("from_user_id", 0)
-    draft = _draft(context)
+    draft = _draft(context, given)
     if draft.content_type in OPERATIONS:
         raise CallError(Refusal.INVALID_PARAMETER, "content_type of a notice is 0 to 7")
     draft.body.is_system = True
@@ -99,18 +166,15 @@ async def notify(context: RequestContext) -> object:
         [row] = await _post_share(context, found[0].info.owner, draft, [target])
         return row
 
-    if sender:
-        return await _post(context, sender, draft)
+    if given.from_user_id:
+        return await _post(context, given.from_user_id, draft)
     answers = await each(draft.targets, to_group if draft.to_group else to_user)
     return _answer(draft, [_refused(it) if isinstance(it, CallError) else it for it in answers])
 
 
-async def broadcast(context: RequestContext) -> object:
+async def broadcast(context: RequestContext, given: ToAll) -> object:
     """A message of the server to all users, sent in the background; ``send_num`` is how many there are now."""
-    params = context.params
-    params.number("type", least=USER, most=USER)
-    content_type = params.number("content_type", most=6)
-    body = _body(context, content_type)
+    body = _body(context, given, given.content_type)
     body.type = MessageBody.CHAT
     body.is_system = True
     shards = context.shards
@@ -120,45 +184,38 @@ async def broadcast(context: RequestContext) -> object:
     return Page({"send_num": sum(counts), "success": True}, {"broadcast_id": number})
 
 
-async def cancel_broadcast(context: RequestContext) -> object:
+async def cancel_broadcast(context: RequestContext, given: OneBroadcast) -> object:
     """Stop a broadcast of this app; what was delivered stays."""
-    shards, number = context.shards, context.params.number("broadcast_id", least=1)
+    shards, number = context.shards, given.broadcast_id
     asked = (ask_shard(shards, shard, CancelBroadcast(number, context.app.app_id)) for shard in shards.map.peers)
     return any(await asyncio.gather(*asked))
 
 
-async def recall(context: RequestContext) -> object:
+async def recall(context: RequestContext, given: OneMessage) -> object:
     """Take a message back."""
-    conversation, mid = context.params.entity("conversation_id"), context.params.number("msg_id", least=1)
-    await _operate(
-        context, conversation, MessageOperation(type=MessageOperation.RECALL, mid=mid, xid=XID(uid=conversation))
-    )
+    peer = given.conversation_id
+    await _operate(context, peer, MessageOperation(type=MessageOperation.RECALL, mid=given.msg_id, xid=XID(uid=peer)))
     return True
 
 
-async def acknowledge(context: RequestContext) -> object:
+async def acknowledge(context: RequestContext, given: ReadUntil) -> object:
     """Everything in a conversation up to a message is read, without ``msg_id`` up to its end."""
-    params = context.params
-    conversation, mid = params.number("conversation_id", 0), params.number("msg_id", 0)
-    sn = params.number("device_sn", 0, most=(1 << 31) - 1)
-    if conversation:
-        await ask(context.shards, context.uid, ReadUpTo(context.uid, context.app.app_id, conversation, mid, sn))
+    if given.conversation_id:
+        request = ReadUpTo(context.uid, context.app.app_id, given.conversation_id, given.msg_id, given.device_sn)
+        await ask(context.shards, context.uid, request)
     return True
 
 
-async def history(context: RequestContext) -> object:
+async def history(context: RequestContext, given: HistoryBefore) -> object:
     """A page of a conversation, newest first, older than ``msg_id_start`` (0: the newest)."""
-    params = context.params
-    peer = params.number("opposite_id")
-    before, limit = params.number("msg_id_start"), params.number("limit", least=1)
-    limit = min(limit, limits.HISTORY_PAGE)
-    page = await _page(context, peer, before, limit)
+    limit = min(given.limit, limits.HISTORY_PAGE)
+    page = await ask(context.shards, context.uid, GetPage(context.uid, given.opposite_id, given.msg_id_start, limit))
     return {"messages": [_shown(meta) for meta in page.metas], "next_msg_id": page.next_key, "is_last": page.last}
 
 
-async def delete_conversation(context: RequestContext) -> object:
+async def delete_conversation(context: RequestContext, given: OneConversation) -> object:
     """Take a conversation off the list of all of the caller's devices; its history stays."""
-    peer = context.params.entity("conversation_id")
+    peer = given.conversation_id
     operation = ConversationOperation(type=ConversationOperation.DELETE_EVERYWHERE, xid=XID(uid=peer))
     payload = Conversation(type=Conversation.OPER, operation=operation).SerializeToString()
     request = Post(context.uid, context.app.app_id, 0, payload, ns=Meta.CONVERSATION)
@@ -175,44 +232,47 @@ async def unread(context: RequestContext) -> object:
 # --- inside ----------------------------------------------------------------------------------------------------------
 
 
-def _draft(context: RequestContext) -> Draft:
-    """The parameters of a message. :raises CallError: 10002"""
-    params = context.params
-    to_group = params.number("type", least=USER, most=GROUP) == GROUP
-    targets = params.entities("targets")
-    if not targets:
-        raise CallError(Refusal.INVALID_PARAMETER, "targets is missing")
-    if not all(0 < target <= MAX_ENTITY_ID for target in targets):
-        raise CallError(Refusal.INVALID_PARAMETER, "targets is a list of user or group ids")
+def _draft(context: RequestContext, given: Outgoing) -> Draft:
+    """What is to be sent. :raises CallError: 10002"""
+    to_group, targets, content_type = given.type == GROUP, given.targets, given.content_type
+    if not targets or not all(0 < target <= MAX_ENTITY_ID for target in targets):
+        raise CallError(Refusal.INVALID_PARAMETER, "targets is a list of user or group ids that is not empty")
     if len(targets) > limits.MESSAGE_TARGETS:
         raise CallError(
             Refusal.INVALID_PARAMETER,
             f"targets has more than {limits.MESSAGE_TARGETS} ids, use several calls or a broadcast",
         )
-    content_type = params.number("content_type", most=12)
     if content_type not in KINDS and content_type not in OPERATIONS:
         raise CallError(Refusal.INVALID_PARAMETER, "content_type is 0 to 7 or 9 to 12")
-    body = _body(context, content_type)
+    body = _body(context, given, content_type)
     if content_type in OPERATIONS:
+        if given.related_mid is None:
+            raise CallError(
+                Refusal.INVALID_PARAMETER, "related_mid is missing; it is the id of the message this is about"
+            )
         body.type = MessageBody.OPER
         body.operation.type = OPERATIONS[content_type]
-        body.operation.mid = params.number("related_mid", least=1)
+        body.operation.mid = given.related_mid
     else:
         body.type = MessageBody.GROUPCHAT if to_group else MessageBody.CHAT
-    if params.switch("online_only", False):
+    if given.online_only:
         body.qos = MessageBody.AT_MOST_ONCE
-    return Draft(to_group, targets, content_type, body, params.number("transaction_id", 0, most=(1 << 63) - 1))
+    return Draft(to_group, targets, content_type, body, given.transaction_id)
 
 
-def _body(context: RequestContext, content_type: int) -> MessageBody:
-    params, most = context.params, context.services.config.policy.message_bytes
-    needs_text, needs_file = content_type in WITH_CONTENT, content_type in WITH_ATTACHMENT
-    body = MessageBody(
-        content=params.text("content", None if needs_text else "", most=most),
-        attachment=params.text("attachment", None if needs_file else "", most=most),
-        ext=params.text("ext", "", most=most),
-        config=params.text("config", "", most=most),
+def _body(context: RequestContext, given: Content, content_type: int) -> MessageBody:
+    """The content alone. :raises CallError: 10002, a text is missing or too long"""
+    needed = (
+        {"content"} if content_type in WITH_CONTENT else {"attachment"} if content_type in WITH_ATTACHMENT else set()
     )
+    texts = {name: getattr(given, name) for name in Content.__struct_fields__}
+    most = context.services.config.policy.message_bytes
+    for name, text in texts.items():
+        if text is None and name in needed:
+            raise CallError(Refusal.INVALID_PARAMETER, f"{name} is missing; content_type {content_type} needs it")
+        if text is not None and len(text) > most:
+            raise CallError(Refusal.INVALID_PARAMETER, f"{name} is a text of at most {most} characters")
+    body = MessageBody(**texts)
     body.ctype = content_type if content_type in KINDS else MessageBody.COMMAND  # type: ignore[assignment]
     if content_type in (11, 12):
         body.ctype = MessageBody.TEXT
@@ -275,10 +335,6 @@ def _once(draft: Draft, target: int) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1 | 1
 
 
-async def _page(context: RequestContext, peer: int, before: int, limit: int) -> HistoryPage:
-    return await ask(context.shards, context.uid, GetPage(context.uid, peer, before, limit))
-
-
 def _shown(stored: bytes) -> dict[str, Any]:
     """ConversationMessage of the REST reference."""
     meta = Meta.FromString(stored)
@@ -299,7 +355,7 @@ def _shown(stored: bytes) -> dict[str, Any]:
 
 
 ENDPOINTS: Final = (
-    Endpoint(UPDATE, "/message/send", send, token=False),
+    Endpoint(UPDATE, "/message/send", send, token=False, takes=Outgoing),
     Endpoint(UPDATE, "/message/notify", notify, admin=True),
     Endpoint(POST, "/message/broadcast", broadcast, admin=True),
     Endpoint(POST, "/message/broadcast/cancel", cancel_broadcast, admin=True),

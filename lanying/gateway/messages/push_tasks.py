@@ -11,7 +11,7 @@ import asyncio
 import re
 import secrets
 from collections import Counter
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -31,7 +31,8 @@ from lanying.bus.shards import ask, ask_shard
 from lanying.config.notifiers import PROVIDERS
 from lanying.gateway.accounts import code_book, handles
 from lanying.gateway.http.endpoint import GET, POST, Endpoint, RequestContext
-from lanying.gateway.http.params import Params
+from lanying.gateway.http.kinds import EntityId
+from lanying.gateway.http.params import read
 
 REQUEST: Final = "push-request"
 _REQUEST_LIFETIME_MS: Final = 86_400_000
@@ -40,15 +41,62 @@ _CHANNELS: Final = (*PROVIDERS, "mxpush")
 _AUDIENCES: Final = ("tag", "alias", "user_id", "push_token")
 OWN_CHANNEL: Final = "mxpush_only"
 """Strategy "no vendor channel": since there is no other, nothing is sent."""
-_STRATEGIES: Final = ("combined", OWN_CHANNEL, "ospush_only")
 _SEQUENCE: Final = frozenset(("ups", "fcm", "huawei", "xiaomi", "oppo", "vivo", "meizu"))
 
 
-async def certificate(context: RequestContext) -> object:
+class Certificate(msgspec.Struct):
+    """A vendor, for production (1) or development (0)."""
+
+    provider: Annotated[int, msgspec.Meta(ge=1, le=7)]
+    environment: Annotated[int, msgspec.Meta(ge=0, le=1)] = 1
+
+
+class Notification(msgspec.Struct):
+    """A push to order: a :class:`Message`, with a :class:`Setting`; ``audience`` is "all" or an object."""
+
+    audience: object
+    message: dict[str, Any]
+    setting: dict[str, Any] = {}
+
+
+class Message(msgspec.Struct):
+    """What is shown; vendors read their own members of it."""
+
+    type: Literal["text", "image", "cmd"] = "text"
+    title: str = ""
+    body: str = ""
+    attachment_url: str = ""
+    badge: str = "+1"
+    show_begin_time: int = 0
+    show_end_time: int = 0
+    ext: dict[str, Any] = {}
+    ios: dict[str, Any] = {}
+    android: dict[str, Any] = {}
+    huawei: dict[str, Any] = {}
+    xiaomi: dict[str, Any] = {}
+    oppo: dict[str, Any] = {}
+    vivo: dict[str, Any] = {}
+    flyme: dict[str, Any] = {}
+    fcm: dict[str, Any] = {}
+
+
+class Setting(msgspec.Struct):
+    """How it is sent; a repeated ``request_id`` is the same push."""
+
+    distribution_strategy: Literal["combined", "mxpush_only", "ospush_only"] = "combined"
+    ospush_sequence: Annotated[list[Annotated[str, msgspec.Meta(max_length=16)]], msgspec.Meta(max_length=7)] = []
+    request_id: Annotated[str, msgspec.Meta(max_length=limits.NAME_FIELD_CHARS)] = ""
+
+
+class Tasks(msgspec.Struct):
+    """Some tasks."""
+
+    ids: list[EntityId] = msgspec.field(name="list")
+
+
+async def certificate(context: RequestContext, given: Certificate) -> object:
     """The notifier of a vendor. Users get what an app needs to register with the vendor; secrets are for admins."""
-    provider = context.params.number("provider", least=1, most=7)
-    environment = context.params.number("environment", 1, most=1)
-    found = context.services.notifiers.find(context.app.app_id, provider, environment)
+    found = context.services.notifiers.find(context.app.app_id, given.provider, given.environment)
     if found is None:
         raise CallError(Refusal.NO_NOTIFIER)
     row: dict[str, Any] = {"name": found.name, "app_id": found.app_id}
@@ -57,13 +105,15 @@ async def certificate(context: RequestContext) -> object:
     return row
 
 
-async def notify(context: RequestContext) -> object:
+async def notify(context: RequestContext, given: Notification) -> object:
     """Order a push. A repeated ``request_id`` gets the task it got before."""
-    params = context.params
-    kind, targets = _audience(params)
-    _check_message(_object(params, "message"))
-    setting = _object(params, "setting", {})
-    request_id = _check_setting(setting)
+    kind, targets = _audience(given.audience)
+    _check(read(Message, given.message, inside="message"))
+    setting = read(Setting, given.setting, inside="setting")
+    if not set(setting.ospush_sequence) <= _SEQUENCE:
+        what = f"setting.ospush_sequence is a list of {', '.join(sorted(_SEQUENCE))}"
+        raise CallError(Refusal.INVALID_PARAMETER, what)
+    request_id = setting.request_id
     channels = {it.name: it.provider for it in context.services.notifiers.of(context.app.app_id)}
     if not channels:
         raise CallError(Refusal.NO_NOTIFIER)
@@ -73,10 +123,10 @@ async def notify(context: RequestContext) -> object:
             return {"task_id": int(before)}
     task_id = secrets.randbelow(MAX_ENTITY_ID) + 1
     shards = context.shards
-    order = msgspec.json.encode(params.mapping("message")).decode()
+    order = msgspec.json.encode(given.message).decode()
     task = PushTask(task_id, context.app.app_id, order, context.services.now_ms())
     await ask(shards, task_id, PutPushTask(task))
-    if setting.text("distribution_strategy", "combined") != OWN_CHANNEL:
+    if setting.distribution_strategy != OWN_CHANNEL:
         wanted = await _wanted(context, kind, targets)
         counts = await _count(context, wanted)
         await ask(shards, task_id, CountPushTask(task_id, targets=_by_channel(channels, counts)))
@@ -86,10 +136,10 @@ async def notify(context: RequestContext) -> object:
     return {"task_id": task_id}
 
 
-async def details(context: RequestContext) -> object:
+async def details(context: RequestContext, given: Tasks) -> object:
     """What became of tasks; those nobody knows any more are left out."""
     rows = []
-    for task_id in context.params.some_entities("list")[: limits.REST_ROWS]:
+    for task_id in given.ids[: limits.REST_ROWS]:
         request = GetPushTask(task_id, context.app.app_id)
         found = await ask(context.shards, task_id, request)
         if found is not None:
@@ -114,54 +164,33 @@ def _by_channel(channels: dict[str, int], counts: Counter[str]) -> dict[str, int
     return dict(found)
 
 
-def _audience(params: Params) -> tuple[str, list[str]]:
+def _audience(audience: object) -> tuple[str, list[str]]:
     """Kind and members, ``all`` for everybody. :raises CallError: 10002, 12005 too many"""
-    if "audience" not in params:
-        raise CallError(Refusal.INVALID_PARAMETER, "audience is missing")
-    if params.is_text("audience") and params.text("audience") == "all":
+    if audience == "all":
         return "all", []
-    audience = _object(params, "audience")
-    given = [name for name in _AUDIENCES if name in audience]
-    if len(given) != 1:
+    given = [name for name in _AUDIENCES if audience.get(name) is not None] if isinstance(audience, dict) else []
+    if len(given) != 1 or not isinstance(audience, dict):
         raise CallError(Refusal.INVALID_PARAMETER, f"audience is all, or an object with one of {', '.join(_AUDIENCES)}")
-    members = audience.items(given[0])
-    if len(members) > limits.PUSH_TARGETS:
+    members = audience[given[0]]
+    if isinstance(members, list) and len(members) > limits.PUSH_TARGETS:
         raise CallError(Refusal.TOO_MANY_TARGETS)
-    if not members or not all(type(it) in (str, int) and len(str(it)) <= limits.TEXT_FIELD_CHARS for it in members):
+    if (
+        not members
+        or not isinstance(members, list)
+        or not all(type(it) in (str, int) and len(str(it)) <= limits.TEXT_FIELD_CHARS for it in members)
+    ):
         raise CallError(Refusal.INVALID_PARAMETER, f"audience.{given[0]} is a list of texts or ids that is not empty")
     return given[0], [str(it) for it in members]
 
 
-def _check_message(message: Params) -> None:
+def _check(message: Message) -> None:
     """:raises CallError: 10002, 12004 the picture's address is none"""
-    kind = message.text("type", "text")
-    if kind not in ("text", "image", "cmd"):
-        raise CallError(Refusal.INVALID_PARAMETER, "message.type is text, image or cmd")
-    if kind != "cmd" and not (message.text("title", "") or message.text("body", "")):
+    if message.type != "cmd" and not (message.title or message.body):
         raise CallError(Refusal.INVALID_PARAMETER, "message.title or message.body is missing")
-    if kind == "image" and not re.fullmatch(r"https?://[^/\s]+/\S*", message.text("attachment_url", "")):
+    if message.type == "image" and not re.fullmatch(r"https?://[^/\s]+/\S*", message.attachment_url):
         raise CallError(Refusal.NOT_A_PICTURE)
-    if not _BADGE.fullmatch(message.text("badge", "+1")):
+    if not _BADGE.fullmatch(message.badge):
         raise CallError(Refusal.INVALID_PARAMETER, 'message.badge is "5" to set or "+1" to add')
-    for name in ("show_begin_time", "show_end_time"):
-        message.number(name, 0)
-    for name in ("ext", "ios", "android", "huawei", "xiaomi", "oppo", "vivo", "flyme", "fcm"):
-        _object(message, name, {})
-
-
-def _check_setting(setting: Params) -> str:
-    """The request id. :raises CallError: 10002"""
-    if setting.text("distribution_strategy", "combined") not in _STRATEGIES:
-        raise CallError(Refusal.INVALID_PARAMETER, f"setting.distribution_strategy is one of {', '.join(_STRATEGIES)}")
-    if "ospush_sequence" in setting and not set(setting.texts("ospush_sequence", most=7, chars=16)) <= _SEQUENCE:
-        raise CallError(
-            Refusal.INVALID_PARAMETER, f"setting.ospush_sequence is a list of {', '.join(sorted(_SEQUENCE))}"
-        )
-    return setting.text("request_id", "", most=limits.NAME_FIELD_CHARS)
-
-
-def _object(params: Params, name: str, default: dict[str, Any] | None = None) -> Params:
-    return Params(params.mapping(name, default))
 
 
 async def _wanted(context: RequestContext, kind: str, members: list[str]) -> list[tuple[int, PushTargets]]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import AnswerApplication, ApplyFriend, ListFriends, PeerQuery
@@ -14,50 +16,81 @@ from lanying.bus.shards import accounts, ask
 from lanying.gateway.accounts import handles
 from lanying.gateway.http.batch import each
 from lanying.gateway.http.endpoint import GET, POST, Endpoint, RequestContext
-from lanying.gateway.http.params import Params
+from lanying.gateway.http.kinds import EntityId
+from lanying.gateway.http.params import peek, read
 from lanying.gateway.social.rosters import one
 
 
-async def befriend_many(context: RequestContext) -> object:
+class NewFriends(msgspec.Struct):
+    """Friends to make: each a :class:`NewFriend`."""
+
+    rows: list[dict[str, Any]] = msgspec.field(name="list")
+
+
+class NewFriend(msgspec.Struct):
+    """One of them."""
+
+    user_id: EntityId
+    alias: str = ""
+    reason: str = ""
+
+
+class FriendIds(msgspec.Struct):
+    """Friends to make, by id."""
+
+    uids: list[EntityId] = msgspec.field(name="list")
+
+
+class Phone(msgspec.Struct):
+    """A phone number."""
+
+    mobile: str
+
+
+class Pair(msgspec.Struct):
+    """Two users."""
+
+    user_id: EntityId
+    roster_id: EntityId
+
+
+async def befriend_many(context: RequestContext, given: NewFriends) -> object:
     """Friends for the user the admin acts for, each on its own."""
     if not context.uid:
         raise CallError(Refusal.INVALID_PARAMETER, "name the user who gets these friends in the header user_id")
-    rows = context.params.rows()
 
-    async def befriend(row: Params) -> int:
-        return await _befriend(context, row.entity("user_id"), row.text("reason", ""), row.text("alias", ""))
+    async def befriend(row: dict[str, Any]) -> int:
+        wanted = read(NewFriend, row)
+        return await _befriend(context, wanted.user_id, wanted.reason, wanted.alias)
 
-    outcomes = await each(rows, befriend)
-    success = [outcome for outcome in outcomes if isinstance(outcome, int)]
-    fails: list[dict[str, Any]] = []
-    for row, outcome in zip(rows, outcomes, strict=True):
-        if isinstance(outcome, CallError):
-            try:
-                fails.append({"user_id": row.entity("user_id"), "reason": outcome.message})
-            except CallError:
-                fails.append({"user_id": 0, "reason": outcome.message})
-    return {"success": success, "fails": fails}
+    outcomes = await each(given.rows, befriend)
+    fails = [
+        {"user_id": peek(row, "user_id", EntityId, 0), "reason": outcome.message}
+        for row, outcome in zip(given.rows, outcomes, strict=True)
+        if isinstance(outcome, CallError)
+    ]
+    return {"success": [outcome for outcome in outcomes if isinstance(outcome, int)], "fails": fails}
 
 
-async def befriend_ids(context: RequestContext) -> object:
+async def befriend_ids(context: RequestContext, given: FriendIds) -> object:
     """As :func:`befriend_many` for bare ids; the first refusal is the answer."""
-    for outcome in await each(context.params.some_entities("list"), lambda uid: _befriend(context, uid, "", "")):
+    for outcome in await each(given.uids, lambda uid: _befriend(context, uid, "", "")):
         if isinstance(outcome, CallError) and outcome.refusal is not Refusal.ALREADY_FRIENDS:
             raise outcome
     return True
 
 
-async def by_phone(context: RequestContext) -> object:
+async def by_phone(context: RequestContext, given: Phone) -> object:
     """The user whose phone number this is."""
-    uid = await handles.find(context, handles.TEL + context.params.text("mobile").replace(" ", ""))
+    uid = await handles.find(context, handles.TEL + given.mobile.replace(" ", ""))
     if not uid:
         raise CallError(Refusal.NO_SUCH_USER)
     return await one(context, uid)
 
 
-async def may_message(context: RequestContext) -> object:
+async def may_message(context: RequestContext, given: Pair) -> object:
     """May ``user_id`` write to ``roster_id``? Users ask about themselves."""
-    uid, peer, app = context.params.entity("user_id"), context.params.entity("roster_id"), context.app.app_id
+    uid, peer, app = given.user_id, given.roster_id, context.app.app_id
     if not context.admin and context.uid not in (uid, peer):
         raise CallError(Refusal.PERMISSION_DENIED, "user_id or roster_id has to be the caller")
     if uid not in await accounts(context.shards, app, [uid]):

@@ -5,7 +5,9 @@ A roster item is put together here: the account from its own shard, the caller's
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
@@ -28,11 +30,66 @@ from lanying.bus.messages import (
 )
 from lanying.bus.shards import accounts, ask, ask_name
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Page, RequestContext
+from lanying.gateway.http.kinds import EntityId, Name
 
 BLOCKED: Final = 3
 """``relation`` of somebody the caller has blocked, friend or not."""
 PAGE: Final = 1 << 31
 """Rows without a ``limit``: all there are, clients read one page only."""
+
+
+class OfUser(msgspec.Struct):
+    """A call about another user."""
+
+    user_id: EntityId
+
+
+class Friends(msgspec.Struct):
+    """A page of friends: ``cursor`` is the last id seen."""
+
+    cursor: Annotated[int, msgspec.Meta(ge=0, le=MAX_ENTITY_ID)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE)] = PAGE
+
+
+class Users(msgspec.Struct):
+    """Some users."""
+
+    uids: list[EntityId] = msgspec.field(name="list", default_factory=list)
+
+
+class UserName(msgspec.Struct):
+    """A user by name."""
+
+    username: Name
+
+
+class Application(OfUser):
+    """A friend request."""
+
+    alias: str = ""
+    auth_answer: str = ""
+    reason: str = ""
+
+
+class Declined(OfUser):
+    """A friend request that is refused."""
+
+    reason: str = ""
+
+
+class Applications(msgspec.Struct):
+    """A page of friend requests."""
+
+    cursor: str = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE)] = PAGE
+
+
+class Notes(OfUser):
+    """What the caller notes about somebody; what is not given stays."""
+
+    alias: str | None = None
+    ext: str | None = None
+    mute_notification: bool | None = None
 
 
 def item(info: AccountInfo, notes: RelationInfo) -> dict[str, Any]:
@@ -53,67 +110,61 @@ def item(info: AccountInfo, notes: RelationInfo) -> dict[str, Any]:
     }
 
 
-async def friend_ids(context: RequestContext) -> object:
+async def friend_ids(context: RequestContext, given: Friends) -> object:
     """Ids of the caller's friends, all of them unless a ``limit`` is given."""
-    limit = context.params.number("limit", PAGE, least=1, most=PAGE)
-    after = context.params.number("cursor", 0, most=MAX_ENTITY_ID)
-    found = await ask(context.shards, context.uid, ListFriends(context.uid, after, limit))
-    return _page(found, limit, str(found[-1]) if found else "")
+    found = await ask(context.shards, context.uid, ListFriends(context.uid, given.cursor, given.limit))
+    return _page(found, given.limit, str(found[-1]) if found else "")
 
 
-async def details(context: RequestContext) -> object:
+async def details(context: RequestContext, given: Users) -> object:
     """One item for each existing id asked, strangers and the caller included (xsync rule 22)."""
-    wanted = [uid for uid in context.params.entities("list") if 0 < uid <= MAX_ENTITY_ID]
-    found = await accounts(context.shards, context.app.app_id, wanted)
-    return await _items(context, [found[uid] for uid in wanted if uid in found])
+    found = await accounts(context.shards, context.app.app_id, given.uids)
+    return await _items(context, [found[uid] for uid in given.uids if uid in found])
 
 
-async def by_id(context: RequestContext) -> object:
+async def by_id(context: RequestContext, given: OfUser) -> object:
     """Look somebody up by id."""
-    return await one(context, context.params.entity("user_id"))
+    return await one(context, given.user_id)
 
 
-async def by_name(context: RequestContext) -> object:
+async def by_name(context: RequestContext, given: UserName) -> object:
     """Look somebody up by user name."""
-    app, name = context.app.app_id, context.params.text("username", most=limits.NAME_FIELD_CHARS)
-    uid = await ask_name(context.shards, app, name, FindName(app, name))
+    app = context.app.app_id
+    uid = await ask_name(context.shards, app, given.username, FindName(app, given.username))
     if not uid:
         raise CallError(Refusal.NO_SUCH_USER)
     return await one(context, uid)
 
 
-async def apply(context: RequestContext) -> object:
+async def apply(context: RequestContext, given: Application) -> object:
     """Ask somebody to be friends."""
-    params, other = context.params, context.params.entity("user_id")
     request = ApplyFriend(
-        other,
+        given.user_id,
         context.uid,
         context.app.app_id,
-        reason=params.text("reason", ""),
-        alias=params.text("alias", ""),
-        answer=params.text("auth_answer", ""),
+        reason=given.reason,
+        alias=given.alias,
+        answer=given.auth_answer,
     )
-    await ask(context.shards, other, request)
+    await ask(context.shards, given.user_id, request)
     return True
 
 
-async def accept(context: RequestContext) -> object:
+async def accept(context: RequestContext, given: OfUser) -> object:
     """Accept a friend request."""
-    request = AnswerApplication(context.uid, context.params.entity("user_id"), accept=True)
+    request = AnswerApplication(context.uid, given.user_id, accept=True)
     return await ask(context.shards, context.uid, request)
 
 
-async def decline(context: RequestContext) -> object:
+async def decline(context: RequestContext, given: Declined) -> object:
     """Decline a friend request."""
-    other, reason = context.params.entity("user_id"), context.params.text("reason", "")
-    request = AnswerApplication(context.uid, other, accept=False, reason=reason)
+    request = AnswerApplication(context.uid, given.user_id, accept=False, reason=given.reason)
     return await ask(context.shards, context.uid, request)
 
 
-async def applications(context: RequestContext) -> object:
+async def applications(context: RequestContext, given: Applications) -> object:
     """Friend requests received, latest first."""
-    limit = context.params.number("limit", PAGE, least=1, most=PAGE)
-    request = ListApplications(context.uid, _place(context.params.text("cursor", "")), limit)
+    request = ListApplications(context.uid, _place(given.cursor), given.limit)
     found = await ask(context.shards, context.uid, request)
     data = [
         {
@@ -124,38 +175,33 @@ async def applications(context: RequestContext) -> object:
         }
         for row in found
     ]
-    return _page(data, limit, f"{found[-1].created_ms}-{found[-1].applicant}" if found else "")
+    return _page(data, given.limit, f"{found[-1].created_ms}-{found[-1].applicant}" if found else "")
 
 
-async def delete(context: RequestContext) -> object:
+async def delete(context: RequestContext, given: OfUser) -> object:
     """End a friendship; no error when there is none."""
-    await ask(context.shards, context.uid, DeleteFriend(context.uid, context.params.entity("user_id")))
+    await ask(context.shards, context.uid, DeleteFriend(context.uid, given.user_id))
     return True
 
 
-async def set_notes(context: RequestContext) -> object:
+async def set_notes(context: RequestContext, given: Notes) -> object:
     """Remark, extension and mute of somebody; what is not given stays."""
-    params = context.params
-    other = await _existing(context)
+    other = await _existing(context, given)
     request = SetRelation(
-        context.uid,
-        other,
-        alias=params.text("alias") if "alias" in params else None,
-        ext=params.text("ext") if "ext" in params else None,
-        mute_notification=params.switch("mute_notification") if "mute_notification" in params else None,
+        context.uid, other, alias=given.alias, ext=given.ext, mute_notification=given.mute_notification
     )
     return await ask(context.shards, context.uid, request)
 
 
-async def block(context: RequestContext) -> object:
+async def block(context: RequestContext, given: OfUser) -> object:
     """Block somebody."""
-    other = await _existing(context)
+    other = await _existing(context, given)
     return await ask(context.shards, context.uid, Block(context.uid, other, True))
 
 
-async def unblock(context: RequestContext) -> object:
+async def unblock(context: RequestContext, given: OfUser) -> object:
     """Unblock somebody."""
-    other = await _existing(context)
+    other = await _existing(context, given)
     return await ask(context.shards, context.uid, Block(context.uid, other, False))
 
 
@@ -184,12 +230,11 @@ async def _items(context: RequestContext, infos: list[AccountInfo]) -> list[dict
     return items
 
 
-async def _existing(context: RequestContext) -> int:
+async def _existing(context: RequestContext, given: OfUser) -> int:
     """The id in ``user_id``, of a user of the same app. :raises CallError: 10000"""
-    uid = context.params.entity("user_id")
-    if uid not in await accounts(context.shards, context.app.app_id, [uid]):
+    if given.user_id not in await accounts(context.shards, context.app.app_id, [given.user_id]):
         raise CallError(Refusal.NO_SUCH_USER)
-    return uid
+    return given.user_id
 
 
 def _place(cursor: str) -> tuple[int, int] | None:
