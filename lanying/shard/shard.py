@@ -44,6 +44,7 @@ from lanying.shard.push.orders import PushOrders
 from lanying.shard.push.owed import Pushes
 from lanying.shard.store.base import Store
 from lanying.shard.store.tiers import TieredStore
+from lanying.shard.upkeep import removal
 from lanying.shard.upkeep.aging import Aging, Background, at_once
 from lanying.shard.upkeep.inspection import Inspection
 from lanying.shard.upkeep.retention import Retention
@@ -121,6 +122,7 @@ class Shard:
             self.pushes.handlers,
             self.push_orders.handlers,
             self.inspection.handlers,
+            bound(work, removal.HANDLERS),
         ):
             dispatch.add(dispatch.calls, handlers)
         arriving: Handlers = {

@@ -403,8 +403,16 @@ def test_messages_from_the_console(server, run):
             jobs = await asyncio.to_thread(run, "jobs list")
             assert (f"b{number}", "local") in [(row["job"], row["who"]) for row in jobs]
 
+            assert run("messages unreadable") == []
+            mid = sent["message"]
+            assert {row["removed"] for row in await asyncio.to_thread(run, "messages remove", entry=str(mid))} == {True}
+            told = await asyncio.to_thread(run, "why", message_id=mid)
+            assert "removed by an operator" in [step["what"] for step in told["story"]]
+            assert [row for row in await asyncio.to_thread(run, "audit list") if row["command"] == "messages remove"]
+
     asyncio.run(scene())
     refused(run, 404, "jobs cancel", job="b1")
+    refused(run, 404, "messages remove", entry="12345")
 
 
 def test_apps(server, run):

@@ -4,6 +4,7 @@
 - ``status`` ``top`` ``doctor``: how the server is: at a glance, live, and what is wrong with its machine
 - ``users`` ``groups`` ``posts`` ``apps`` ``tokens``:
   what operators do for people: accounts, groups, messages, apps, tokens
+- ``entries``: stored messages that cannot be judged, and taking out any
 - ``why`` ``trace`` ``logs`` ``events`` ``record``:
   what happened: to one message, to one user, in logs, live, in the audit log
 - ``settings`` ``shards`` ``jobs`` ``backups`` ``compaction``: what operators do with the server

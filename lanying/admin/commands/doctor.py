@@ -1,6 +1,6 @@
 """``doctor``: what is wrong with the machine, the disk and the settings, each with its remedy.
 
-Looks at files and figures only; the one thing it does is 20 small flushes beside the data, to measure them.
+Looks at files, figures and what shards could not judge; the one thing it does is 20 small flushes beside the data, to measure them.
 """
 
 from __future__ import annotations
@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from lanying.admin.commands import entries
 from lanying.admin.context import CommandContext
 from lanying.admin.files import ServerFiles
 from lanying.base import limits
 from lanying.base.figures import of_row
+from lanying.bus.messages import ListUnreadable
 from lanying.cluster.runtime import PUSH
 from lanying.config.schema import Config
 from lanying.supervisor import machine
@@ -29,6 +31,7 @@ LIAR_FLUSH_MS: Final = 0.02
 """Nothing reaches flash or a platter in 20 µs: such a disk answers before it has written."""
 HOT_C: Final = 75.0
 SYNCHRONISED: Final = "run/systemd/timesync/synchronized"
+ENTRIES_LISTED: Final = 10
 YEAR_2024: Final = 1_704_067_200
 PUSHES_WAIT: Final = 100
 """More than a vendor that answers leaves waiting."""
@@ -57,6 +60,7 @@ class Patient:
 
     :ivar root: ``/``; another tree in tests
     :ivar status: of the supervisor
+    :ivar unreadable: what ``messages unreadable`` lists
     :ivar flushes_ms: how long flushes beside the data took
     """
 
@@ -66,6 +70,7 @@ class Patient:
     status: dict[str, Any]
     flushes_ms: list[float]
     now_s: float
+    unreadable: Sequence[dict[str, Any]] = ()
 
     def read(self, name: str) -> str:
         """A file's text, empty when it is not there."""
@@ -284,7 +289,31 @@ def pushes(patient: Patient) -> Iterable[Finding]:
         yield Finding("pushes", "ok", f"{sum(found.get('pushes_owed', 0) for found in figures.values()):.0f} are owed")
 
 
-CHECKS: Final[tuple[Check, ...]] = (processes, descriptors, backlog, clock, disk, cards, board, settings, pushes)
+def stored(patient: Patient) -> Iterable[Finding]:
+    """Is there anything in the databases that cannot be judged? Devices get it as it is, or pass over it."""
+    found = patient.unreadable
+    for row in found[:ENTRIES_LISTED]:
+        where = f"of {row['owner']} with {row['peer']}, {row['bytes']} bytes: {row['why']}"
+        remedy = f"lanying-admin messages remove {row['entry']}" if row["entry"] else "lanying-cluster verify"
+        yield Finding("stored entries", "warn", f"cannot be judged: {where}", remedy)
+    if len(found) > ENTRIES_LISTED:
+        yield Finding("stored entries", "warn", f"{len(found)} in all", "lanying-admin messages unreadable")
+    if not found:
+        yield Finding("stored entries", "ok", "all that were read could be judged")
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    processes,
+    descriptors,
+    backlog,
+    clock,
+    disk,
+    cards,
+    board,
+    settings,
+    pushes,
+    stored,
+)
 
 
 def examine(patient: Patient) -> list[Finding]:
@@ -304,5 +333,8 @@ async def doctor(context: CommandContext) -> object:
     server = context.server
     status = await server.control(StatusRequest())
     flushes = await asyncio.to_thread(server.files.measure_flushes)
-    patient = Patient(Path("/"), server.config, server.files, status, flushes, server.now_ms() / 1000)
+    answers, _ = await server.ask_all(ListUnreadable())
+    patient = Patient(
+        Path("/"), server.config, server.files, status, flushes, server.now_ms() / 1000, entries.rows(answers.values())
+    )
     return [finding.row() for finding in await asyncio.to_thread(examine, patient)]

@@ -9,6 +9,7 @@ from lanying.admin.commands import (
     backups,
     compaction,
     doctor,
+    entries,
     events,
     groups,
     jobs,
@@ -70,6 +71,25 @@ TABLE: Final = (
         (USER, APP),
         Role.OPERATE,
         streams=True,
+    ),
+    Command(
+        "messages unreadable",
+        "stored entries that shards met since their start and could not judge",
+        entries.unreadable,
+        columns=("entry", "owner", "peer", "bytes", "why"),
+    ),
+    Command(
+        "messages remove",
+        "take an entry out of all mailboxes that have it, for good",
+        entries.remove,
+        (
+            Argument("entry", "a message id, or OWNER/PEER/POSITION as `messages unreadable` shows it"),
+            Argument("--user", "somebody who has it: finds older ones", Kind.USER, required=False),
+            Argument("--group", "the group it was sent to", Kind.GROUP, required=False),
+            APP,
+        ),
+        Role.ADMIN,
+        destructive=True,
     ),
     Command("slowlog", "what took long in the shards", trace.slowlog),
     Command(

@@ -7,7 +7,9 @@ from typing import Any
 from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
 from lanying.base.ids import message_time_ms, typed_id
-from lanying.bus.messages import ExplainMessage, GetReached, MessageTrace, PushTold
+from lanying.bus.messages import ExplainMessage, GetReached, MessageTrace, MessageTraces, PushTold
+
+Found = dict[tuple[int, int], MessageTrace]
 
 
 async def why(context: CommandContext) -> object:
@@ -15,14 +17,7 @@ async def why(context: CommandContext) -> object:
     server, mid = context.server, context.number("message_id")
     user, group = await _user(context), _group(context)
     answers, silent = await server.ask_all(ExplainMessage(mid))
-    found = {(trace.owner, trace.peer): trace for answer in answers.values() for trace in answer.traces}
-    for owner in filter(None, (user, group)):
-        found |= await _look_through(context, owner)
-    # Of a 1:1 conversation the other side is known once one is found.
-    for owner, peer in list(found):
-        if owner != peer and peer and (peer, owner) not in found and server.map.shard_of(peer) not in silent:
-            other = await server.ask(peer, ExplainMessage(mid, peer, owner))
-            found |= {(trace.owner, trace.peer): trace for trace in other.traces}
+    found = await _spread(context, mid, answers, silent, (user, group))
     if not found:
         hint = (
             "who was named does not have it"
@@ -50,12 +45,34 @@ async def why(context: CommandContext) -> object:
     }
 
 
-async def _look_through(context: CommandContext, owner: int) -> dict[tuple[int, int], MessageTrace]:
+async def places(context: CommandContext, mid: int) -> Found:
+    """Mailboxes and timelines that have, or had, a message: among the latest of all shards, and what the options name."""
+    owners = await _user(context), _group(context)
+    answers, silent = await context.server.ask_all(ExplainMessage(mid))
+    return await _spread(context, mid, answers, silent, owners)
+
+
+async def _spread(
+    context: CommandContext, mid: int, answers: dict[int, MessageTraces], silent: list[int], owners: tuple[int, int]
+) -> Found:
+    """What the shards answered, with what these owners have, and the other side of each 1:1 conversation that one is known of."""
+    server = context.server
+    found = {(trace.owner, trace.peer): trace for answer in answers.values() for trace in answer.traces}
+    for owner in filter(None, owners):
+        found |= await _look_through(context, mid, owner)
+    for owner, peer in list(found):
+        if owner != peer and peer and (peer, owner) not in found and server.map.shard_of(peer) not in silent:
+            other = await server.ask(peer, ExplainMessage(mid, peer, owner))
+            found |= {(trace.owner, trace.peer): trace for trace in other.traces}
+    return found
+
+
+async def _look_through(context: CommandContext, mid: int, owner: int) -> Found:
     """All conversations of somebody, a bounded number with every question to their shard."""
-    found: dict[tuple[int, int], MessageTrace] = {}
+    found: Found = {}
     after = 0
     while True:
-        answer = await context.server.ask(owner, ExplainMessage(context.number("message_id"), owner, after=after))
+        answer = await context.server.ask(owner, ExplainMessage(mid, owner, after=after))
         found |= {(trace.owner, trace.peer): trace for trace in answer.traces}
         after = answer.next
         if not after:
@@ -78,6 +95,11 @@ def _group(context: CommandContext) -> int:
 def _is_timeline(trace: MessageTrace) -> bool:
     """Of a group? Notes to self have devices."""
     return trace.owner == trace.peer and trace.owner != trace.sender
+
+
+def place(owner: int, peer: int) -> str:
+    """A queue in words; of a group, or of somebody's notes to themselves, by its one id."""
+    return f"mailbox of {owner}, conversation {peer}" if owner != peer else f"conversation {owner}"
 
 
 def _step(where: str, what: str, time_ms: int | None = None) -> dict[str, Any]:

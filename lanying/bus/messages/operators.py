@@ -104,6 +104,32 @@ class GetReached(Request[list[tuple[int, str]]], tag=347):
     seq: int
 
 
+class UnreadableEntry(msgspec.Struct, array_like=True):
+    """An entry of a queue that a shard could not judge. ``seq`` or ``mid`` 0: not known; ``size`` in bytes."""
+
+    owner: int
+    peer: int
+    seq: int
+    mid: int
+    size: int
+    why: str
+
+
+class ListUnreadable(Request[list[UnreadableEntry]], tag=349):
+    """Entries a shard has met since its start and could not judge; it delivers them as they are, or passes over them."""
+
+
+class RemoveEntry(Request[bool], tag=350):
+    """Take the message ``mid``, or without one the entry at position ``seq``, out of a queue; asked of all shards, of which the
+    owner's does it. Result: whether it was there.
+    """
+
+    owner: int
+    peer: int
+    mid: int
+    seq: int
+
+
 class TraceUser(Request[int], tag=345):
     """Report every frame of ``uid`` as :class:`Traced` to process ``to``, for ``seconds`` (0: stop). Result: number of sessions."""
 

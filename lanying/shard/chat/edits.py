@@ -49,7 +49,7 @@ def find(work: Work, head: Conversation, mid: int) -> Found | None:
     stored = b"" if listed is None else history.entry(work.store, head.key, listed)
     if listed is None or not stored:
         return None
-    meta = visible.readable(head, stored)
+    meta = visible.readable(head, stored, listed.seq)
     return None if meta is None else Found(head, listed, meta)
 
 

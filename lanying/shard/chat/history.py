@@ -127,7 +127,7 @@ def _listed(mid: int, value: bytes) -> Listed:
 
 
 def _with_status(message: bytes, head: Conversation, row: Listed, noted: int) -> bytes | None:
-    meta = visible.readable(head, message)
+    meta = visible.readable(head, message, row.seq)
     if meta is None:
         return None
     own = getattr(meta, "from").uid == head.uid

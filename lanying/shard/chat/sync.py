@@ -320,7 +320,7 @@ def _fit(
     size = 0
     for place, entry in enumerate(entries):
         if entry:
-            shown = visible.for_device(mailboxes.store, head, sn, entries, place, now_ms)
+            shown = visible.for_device(mailboxes.store, head, sn, entries, place, now_ms, cursor + 1)
             if shown is not None:
                 size += len(entry)
                 if size > limits.BATCH_BYTES and metas:

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from lanying.base import jsons, limits
 from lanying.base.errors import StoreError
+from lanying.bus.messages import UnreadableEntry
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.shard.chat import marks
@@ -25,15 +26,17 @@ log = logging.getLogger(__name__)
 
 REPORTED = 1000
 """Unreadable entries that are logged; of more there is nothing new to say."""
-_reported: set[tuple[int, int, int]] = set()
+_reported: dict[tuple[int, int, int], UnreadableEntry] = {}
 PERSONAL = schema.SILENT | schema.NOTED
 CALL_KEY = b"callId"
 
 
 def for_device(
-    store: Store, head: Conversation, sn: int, entries: Sequence[bytes | None], place: int, now_ms: int
+    store: Store, head: Conversation, sn: int, entries: Sequence[bytes | None], place: int, now_ms: int, seq: int = 0
 ) -> bytes | None:
     """The entry at ``place`` as one of the owner's devices gets it; None: it does not. ``entries``: what was read with it.
+
+    :param seq: its position in the queue
 
     A body that cannot be judged is delivered as it is: it must not keep a device from what is behind it. What is no Meta at all would,
     in any batch, and is for nobody.
@@ -49,26 +52,46 @@ def for_device(
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a stored entry makes fail
-        report_unreadable(head, entry, error)
+        report_unreadable(head, entry, error, seq)
         return entry if frame.meta_id(entry) else None
 
 
-def report_unreadable(head: Conversation, entry: bytes, error: Exception) -> None:
-    """A stored entry cannot be judged: logged once, as long as there are few."""
-    key = (head.uid, head.peer, hash(entry))
-    if key not in _reported and len(_reported) < REPORTED:
-        _reported.add(key)
+def report_unreadable(head: Conversation, entry: bytes, error: Exception, seq: int = 0) -> None:
+    """A stored entry cannot be judged: logged once, as long as there are few, and remembered for operators."""
+    peer = head.peer
+    owner = peer if head.flags & schema.IS_GROUP else head.uid  # a group's entries are the group's
+    key = (owner, peer, hash(entry))
+    known = _reported.get(key)
+    if known is not None:
+        known.seq = known.seq or seq
+    elif len(_reported) < REPORTED:
+        mid, size, why = frame.meta_id(entry), len(entry), str(error) or type(error).__name__
+        _reported[key] = UnreadableEntry(owner, peer, seq, mid, size, why)
         log.error(
-            "event=entry_unreadable uid=%d peer=%d bytes=%d error=%r", head.uid, head.peer, len(entry), str(error)
-        )
+            "event=entry_unreadable uid=%d peer=%d position=%d message=%d bytes=%d error=%r "
+            "remedy='lanying-admin messages unreadable'",
+            owner, peer, seq, mid, size, why,
+        )  # fmt: skip
 
 
-def readable(head: Conversation, entry: bytes) -> Meta | None:
+def unreadable() -> list[UnreadableEntry]:
+    """Entries that could not be judged since the start."""
+    return list(_reported.values())
+
+
+def forget(owner: int, peer: int, mid: int, seq: int) -> None:
+    """An entry was removed: the one with this id, or without one at this position."""
+    for key, one in list(_reported.items()):
+        if (one.owner, one.peer) == (owner, peer) and (one.mid == mid if mid else one.seq == seq):
+            del _reported[key]
+
+
+def readable(head: Conversation, entry: bytes, seq: int = 0) -> Meta | None:
     """A stored entry; None: it cannot be read, by no client either, and is passed over."""
     try:
         return Meta.FromString(entry)
     except DecodeError as error:
-        report_unreadable(head, entry, error)
+        report_unreadable(head, entry, error, seq)
         return None
 
 

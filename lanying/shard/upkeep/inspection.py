@@ -6,12 +6,14 @@ everything else is read from the store.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from heapq import nlargest
 from typing import Any, Final
 
 import msgspec
+from google.protobuf.message import DecodeError
 
 from lanying.base import limits, watched
 from lanying.base.ids import message_time_ms
@@ -30,7 +32,7 @@ from lanying.bus.messages import (
 )
 from lanying.protocol.frame import FrameError, parse_frame
 from lanying.protocol.schema import xsync_pb2 as pb
-from lanying.shard.chat import history, marks
+from lanying.shard.chat import history, marks, visible
 from lanying.shard.chat.progress import progress
 from lanying.shard.core.links import Links
 from lanying.shard.core.mailbox import Conversation
@@ -168,12 +170,12 @@ class Inspection:
         elif "read by owner" not in trace.marks and marks.is_read(head, mid, noted):
             trace.marks.append("read by owner")
         trace.devices = [] if owner == peer and head.flags & schema.IS_GROUP else progress(work, head, seq)
-        if entry:
-            meta = pb.Meta.FromString(entry)
-            body = pb.MessageBody.FromString(meta.payload)
+        meta = visible.readable(head, entry, seq) if entry else None
+        if meta is not None:
             sender = getattr(meta, "from")
-            trace.sender, trace.sender_sn = sender.uid, sender.deviceSN
-            trace.time_ms, trace.edited_ms = meta.timestamp, body.edit_timestamp
+            trace.sender, trace.sender_sn, trace.time_ms = sender.uid, sender.deviceSN, meta.timestamp
+            with contextlib.suppress(DecodeError):
+                trace.edited_ms = pb.MessageBody.FromString(meta.payload).edit_timestamp
         trace.time_ms = trace.time_ms or message_time_ms(mid)
         target = work.shard_of(peer)
         link = self._links.senders.get(target)

@@ -12,7 +12,7 @@ from lanying.testing.simulation import Simulation
 
 def test_an_entry_that_cannot_be_judged_is_delivered_as_it_is_and_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     logged: list[str] = []
-    monkeypatch.setattr(visible, "_reported", set())
+    monkeypatch.setattr(visible, "_reported", {})
     monkeypatch.setattr(visible.log, "error", lambda text, *values: logged.append(text.split()[0]))
     sim = Simulation(1)
     alice, bob = sim.user("alice"), sim.user("bob")
