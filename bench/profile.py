@@ -27,8 +27,8 @@ STEPS: dict[str, tuple[str, ...]] = {
     "parse SyncUL, dispatch": ("Frames._sync", "Frames.received"),
     "upload: check, id, stored form, rows, acknowledgement": ("Delivery.upload",),
     "device acknowledges": ("Pulls.pull",),
-    "link in: decode, rows": ("Dispatcher.link_batch",),
-    "number and bundle for links": ("Outbox.seal",),
+    "link in: decode, rows": ("Links.arrived",),
+    "number and bundle for links": ("Links.seal",),
     "write the batch (RocksDB)": ("RocksStore.write",),
     "push to devices, answer pulls": ("Pulls.offer", "Pulls._end_loops", "Memberships.offer", "PullLoop.pull"),
     "rest of the tick": ("Shard.seal",),
@@ -36,7 +36,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "write to sockets": ("Sockets._write",),
     "bus (ZeroMQ)": ("Bus.flush", "Bus.send", "Bus._receive", "Bus._send_kept"),
     "once a second: cursors, retention, loop ends": ("Runner._every_second",),
-    "turns: release, timers": ("Runner._release", "Ticker._commit", "Ticker.end_turn", "Ticker._durable"),
+    "turns: release, timers": ("Ticker._release", "Ticker._commit", "Ticker.end_turn", "Ticker._durable"),
     "event loop, and waiting for a core": ("main",),
 }
 """Steps of a message: a sample belongs to the innermost frame that is listed here."""

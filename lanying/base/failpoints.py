@@ -17,7 +17,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -100,6 +99,6 @@ def _act(name: str, action: str, arguments: list[str]) -> None:
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif action == "stall":
-        time.sleep(float(arguments[0]))
+        signal.sigtimedwait((), float(arguments[0]))  # pure modules have points, too, and reach no clock
     else:
         raise OSError(errno.EIO, f"fail point {name}")

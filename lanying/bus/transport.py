@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 import msgspec
 import zmq
@@ -65,13 +65,24 @@ class Addresses(Protocol):
         """ZeroMQ endpoint of a process's PULL socket."""
 
 
+class Turns(Protocol):
+    """What happens in one turn of the loop belongs together."""
+
+    def begin_turn(self) -> None:
+        """What follows happens now."""
+
+    def end_turn(self) -> None:
+        """That was all for now."""
+
+
 class Bus:
     """One process's place on the bus.
 
     :param name: process name
+    :param on_message: called with every envelope that is not in ``handlers``, on the loop
+    :param handlers: who takes which envelope
+    :param turns: told of the beginning and the end of a run of envelopes (the shard gathers a tick in between)
     :param gate: answers a call that is not for this process to serve; None: it is
-    :param on_message: called with every envelope, on the loop
-    :param after_turn: called once after a run of envelopes (the shard ends its tick there)
     """
 
     def __init__(
@@ -79,14 +90,17 @@ class Bus:
         name: str,
         addresses: Addresses,
         on_message: Callable[[Envelope], None],
-        after_turn: Callable[[], None] | None = None,
+        *,
+        handlers: Mapping[type[Message], Callable[[Any], object]] | None = None,
+        turns: Turns | None = None,
         gate: Callable[[Call], Reply | None] | None = None,
     ) -> None:
         self.name = name
         self._addresses = addresses
         self._gate = gate
         self._on_message = on_message
-        self._after_turn = after_turn
+        self._handlers = handlers or {}
+        self._turns = turns
         self._context = zmq.Context(1)
         self._pull = self._context.socket(zmq.PULL)
         self._pull.setsockopt(zmq.RCVHWM, limits.BUS_QUEUE)
@@ -121,6 +135,13 @@ class Bus:
         piece = encode(message)
         peer.pieces.append(_pack_length(len(piece)))
         peer.pieces.append(piece)
+
+    def send_all(self, envelopes: Iterable[tuple[str, Message]]) -> None:
+        """Envelopes and the processes they are for, at once: one blob per peer."""
+        self._flush_due = True  # no need to wait for the loop
+        for process, envelope in envelopes:
+            self.send(process, envelope)
+        self.flush()
 
     def flush(self) -> None:
         """Hand one joined blob per peer to ZeroMQ."""
@@ -188,6 +209,9 @@ class Bus:
     def _receive(self) -> None:
         if self._loop is None or self._paused:
             return
+        turns = self._turns
+        if turns is not None:
+            turns.begin_turn()
         for _ in range(RECEIVES_PER_TURN):
             try:
                 blob = self._pull.recv(zmq.NOBLOCK)
@@ -198,8 +222,8 @@ class Bus:
         else:
             self._fall_behind(self._loop)
             self._loop.call_soon(self._receive)
-        if self._after_turn is not None:
-            self._after_turn()
+        if turns is not None:
+            turns.end_turn()
 
     def _dispatch(self, blob: bytes) -> None:
         try:
@@ -207,13 +231,14 @@ class Bus:
         except (msgspec.DecodeError, ValueError):
             log.exception("event=bad_bus_blob bytes=%d", len(blob))
             return
+        handlers = self._handlers
         for envelope in envelopes:  # what goes wrong there is not the blob's fault
             if type(envelope) is LogControl:
                 self._control_log(envelope)
             elif type(envelope) is Call:
                 self._serve(envelope)
             else:
-                self._on_message(envelope)
+                handlers.get(type(envelope), self._on_message)(envelope)
 
     def _serve(self, call: Call) -> None:
         """Hand on a call with the time it has left here, unless nobody waits any more.
@@ -228,7 +253,7 @@ class Bus:
             elif end > self._loop.time():
                 with serving(call.request, end):
                     log.debug("event=call caller=%s number=%d", call.caller, call.id)
-                    self._on_message(call)
+                    self._handlers.get(Call, self._on_message)(call)
 
     def _fall_behind(self, loop: asyncio.AbstractEventLoop) -> None:
         """The queue will not be empty soon; since when, is known until it is."""

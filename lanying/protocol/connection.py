@@ -297,9 +297,13 @@ def wrap_socketio(frame: bytes) -> bytes:
 
 def wrap_xsync(frame: bytes) -> bytes:
     """A Frame as the server sends it on ``XSYNC``."""
-    return binary_header(len(frame)) + frame
+    length = len(frame)
+    if length < 126:
+        return _XSYNC_SMALL[length] + frame
+    return binary_header(length) + frame
 
 
+_XSYNC_SMALL: Final = tuple(binary_header(length) for length in range(126))
 _SOCKETIO_SMALL: Final = tuple(_HEADER_FRAME + binary_header(length) + _ATTACHMENT for length in range(126))
 
 WRAPPERS: Final[dict[int, Callable[[bytes], bytes]]] = {SOCKETIO: wrap_socketio, XSYNC: wrap_xsync}

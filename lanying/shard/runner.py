@@ -16,8 +16,6 @@ from lanying.bus.messages import (
     Compact,
     Drain,
     Envelope,
-    LinkAck,
-    LinkBatch,
     Reconfigure,
     Reply,
     Request,
@@ -25,11 +23,9 @@ from lanying.bus.messages import (
 from lanying.bus.ownership import Ownership, ask_owner
 from lanying.bus.transport import Bus
 from lanying.cluster.directory import Directory
-from lanying.cluster.runtime import shard_name
 from lanying.config.schema import Config
 from lanying.protocol.frame import STATUS_NAMES
 from lanying.shard.chat import message_kinds
-from lanying.shard.core.tick import Tick
 from lanying.shard.shard import Shard
 from lanying.shard.sockets import Sockets
 from lanying.shard.store.base import Store
@@ -60,22 +56,23 @@ class Runner:
         self._interval = config.storage.interval_ms / 1000 if config.storage.durability == "interval" else 0.0
         self._directory = directory
         self.ownership = Ownership(directory, index)
-        self.bus = Bus(directory.process(index), directory, self._envelope, self.end_turn, self.ownership.call)
-        self._calls = Calls(self.bus)
         self._worker = Worker(self._event)
         self.shard = Shard(index, directory.map, store, config, self._ask, self._worker, find_cold)
         directory.watch(self.shard.remap)
-        self.shard.dispatch.envelopes.update(
+        self.ticker = Ticker(self.shard, stop, flushes=self._fsync)
+        self.turn, self.end_turn = self.ticker.begin_turn, self.ticker.end_turn
+        envelopes, gate = self.shard.dispatch.envelopes, self.ownership.call
+        self.bus = Bus(directory.process(index), directory, _not_ours, handlers=envelopes, turns=self.ticker, gate=gate)
+        self._calls = Calls(self.bus)
+        self.shard.links.greeted = lambda peer: self._calls.again(directory.process(peer))
+        envelopes.update(
             {
-                LinkBatch: self._link_batch,
-                LinkAck: self._link_ack,
                 Reply: self._calls.answered,
                 Drain: lambda message: self.drain(),
                 Compact: lambda message: self._compact(),
                 Reconfigure: lambda message: self.shard.work.settings.change(message.key, message.value),
             }
         )
-        self.ticker = Ticker(self.shard, self._release, self._pause, self._resume, stop, flushes=self._fsync)
         self.sockets = Sockets(self.shard, self.ticker)
         self._draining = False
         self._compacting = False
@@ -86,7 +83,7 @@ class Runner:
         """Join the bus and begin serving."""
         self._loop = loop
         self._log = LocalLog(self._store, loop)
-        self.ticker.start(loop, self._log)
+        self.ticker.start(loop, self._log, self.sockets, self.bus)
         self._worker.start(loop)
         self.sockets.start(loop)
         self.bus.start(loop)
@@ -99,34 +96,6 @@ class Runner:
 
     # --- ticks ------------------------------------------------------------------------------------------------------
 
-    def turn(self) -> None:
-        """Begin a turn for events from outside; end it with :meth:`end_turn`."""
-        self.ticker.begin_turn()
-
-    def end_turn(self) -> None:
-        """What the turn decided is on its way."""
-        self.ticker.end_turn()
-
-    def _release(self, tick: Tick) -> None:
-        failpoint("shard.flushed")
-        if tick.acknowledge:
-            failpoint("shard.link_committed")
-        self.sockets.write(tick)
-        failpoint("shard.half_released")
-        for process, envelope in tick.envelopes:
-            self.bus.send(process, envelope)
-        self.bus.flush()
-        failpoint("shard.released")
-        self.sockets.end(tick)
-
-    def _pause(self) -> None:
-        self.sockets.pause()
-        self.bus.pause()
-
-    def _resume(self) -> None:
-        self.sockets.resume()
-        self.bus.resume()
-
     def _flush_interval(self) -> None:
         self._log.flush(self._interval_flushed)
         self._loop.call_later(self._interval, self._flush_interval)
@@ -137,21 +106,6 @@ class Runner:
             self._stop(1)
 
     # --- bus --------------------------------------------------------------------------------------------------------
-
-    def _envelope(self, message: Envelope) -> None:
-        self.turn()
-        self.shard.dispatch.arrive(message)
-
-    def _link_batch(self, message: LinkBatch) -> None:
-        failpoint("shard.link_received")
-        self.shard.links.arrived(message)
-        failpoint("shard.link_applied")
-
-    def _link_ack(self, message: LinkAck) -> None:
-        self.shard.links.confirmed(message)
-        if message.rewind:  # the first thing a shard says after its start
-            self._calls.again(shard_name(message.source))
-        failpoint("shard.link_acknowledged")
 
     def _compact(self) -> None:
         """In a thread: RocksDB releases the GIL meanwhile."""
@@ -250,3 +204,7 @@ class Runner:
             *shard.pushes.figures(),
             *self._store.figures(),
         ]
+
+
+def _not_ours(message: Envelope) -> None:
+    log.warning("event=unexpected_envelope type=%s", type(message).__name__)

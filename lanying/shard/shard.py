@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lanying.base import watched
 from lanying.bus.handoff.records import Login
 from lanying.bus.messages import AddApp, Broadcast, Checked, Deliver, HoldLinks, Joined, LinkAck, LinkBatch, NoticeFor
 from lanying.cluster.shardmap import ShardMap
@@ -42,6 +43,7 @@ from lanying.shard.groups.reading import Reading
 from lanying.shard.groups.timeline import Timelines
 from lanying.shard.push.orders import PushOrders
 from lanying.shard.push.owed import Pushes
+from lanying.shard.store import schema
 from lanying.shard.store.base import Store
 from lanying.shard.store.tiers import TieredStore
 from lanying.shard.upkeep import removal
@@ -185,8 +187,10 @@ class Shard:
         assert not work.local, "what an event has to tell its own shard it has told"
         batch = tick.batch
         if batch.operations or tick.links or tick.awaits_flush or work.mailboxes.hurried:
-            if work.ids.last != work.stored_id:
-                work.store_last_id()
+            if work.ids.last != work.stored_id:  # what was given out is not given out again after a start
+                work.stored_id = work.ids.last
+                batch.put(schema.META, b"last_id", schema.pack_u64(work.stored_id))
+                tick.lazy += 1
             work.mailboxes.seal()
         if tick.links or tick.acknowledge:
             self.links.seal(tick)
@@ -251,10 +255,14 @@ class Shard:
     def _open(self, sealed: Tick) -> None:
         """A new tick begins."""
         work = self.work
-        tick = self.tick = self.inspection.tick(Tick(work.store.batch()))
+        inspection = self.inspection
+        tick = Tick(work.store.batch())
+        if inspection.traced or watched.users or inspection.watching:
+            tick = inspection.tick(tick)
+            self.frames.watch = inspection.received if inspection.watching else None
         tick.now, tick.now_ms = sealed.now, sealed.now_ms
+        self.tick = tick
         work.open(tick)
-        self.frames.watch = self.inspection.received if self.inspection.watching else None
         if not self.pulls.broken:
             return
         broken, self.pulls.broken = self.pulls.broken, []

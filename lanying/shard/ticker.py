@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final, Protocol
@@ -21,6 +21,7 @@ from lanying.base.clock import monotonic, wall_ms
 from lanying.base.errors import StoreError
 from lanying.base.failpoints import failpoint
 from lanying.base.histogram import Histogram
+from lanying.bus.messages import Message
 from lanying.cluster.runtime import EXIT_FENCED
 from lanying.shard.core.tick import Tick
 from lanying.shard.shard import Shard
@@ -113,6 +114,35 @@ class LocalLog:
         return None
 
 
+class Clients(Protocol):
+    """As much of the sockets as a ticker needs (:class:`~lanying.shard.sockets.Sockets`)."""
+
+    def write(self, tick: Tick) -> None:
+        """Let out what a tick owes sessions."""
+
+    def end(self, tick: Tick) -> None:
+        """Close what it closes."""
+
+    def pause(self) -> None:
+        """Read nothing."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+
+class Processes(Protocol):
+    """As much of the bus (:class:`~lanying.bus.transport.Bus`)."""
+
+    def send_all(self, envelopes: Iterable[tuple[str, Message]]) -> None:
+        """Send envelopes to processes."""
+
+    def pause(self) -> None:
+        """Receive nothing."""
+
+    def resume(self) -> None:
+        """Receive again."""
+
+
 class Timer(Protocol):
     """As much of an event loop as a ticker needs."""
 
@@ -121,11 +151,8 @@ class Timer(Protocol):
 
 
 class Ticker:
-    """Commits the ticks of one shard.
+    """Commits the ticks of one shard, and lets them out to clients and processes.
 
-    :param release: lets a durable tick out
-    :param pause: stop reading: the open tick has enough while another is on its way
-    :param resume: read again
     :param stop: called with an exit code when the process has to end
     :param flushes: a tick waits for the log (durability ``fsync``)
     """
@@ -133,17 +160,11 @@ class Ticker:
     def __init__(
         self,
         shard: Shard,
-        release: Callable[[Tick], None],
-        pause: Callable[[], None],
-        resume: Callable[[], None],
         stop: Callable[[int], None],
         *,
         flushes: bool = True,
     ) -> None:
         self._shard = shard
-        self._release = release
-        self._pause = pause
-        self._resume = resume
         self._stop = stop
         self._flushes = flushes
         self._in_flight: Tick | None = None
@@ -156,10 +177,12 @@ class Ticker:
         self.commit_seconds = Histogram()
         self.tick_seconds = Histogram()
 
-    def start(self, loop: Timer, log: CommitLog) -> None:
+    def start(self, loop: Timer, log: CommitLog, clients: Clients, processes: Processes) -> None:
         """Begin."""
         self._loop = loop
         self._log = log
+        self._clients = clients
+        self._processes = processes
 
     @property
     def busy(self) -> bool:
@@ -168,7 +191,8 @@ class Ticker:
 
     def begin_turn(self) -> None:
         """What follows happens now."""
-        self._shard.turn(monotonic(), wall_ms())
+        tick = self._shard.tick
+        tick.now, tick.now_ms = monotonic(), wall_ms()
 
     def end_turn(self) -> None:
         """What the turn decided is on its way, at once or soon."""
@@ -179,7 +203,8 @@ class Ticker:
         if self._in_flight is not None:
             if self._reading and tick.gathered_bytes > limits.TICK_BYTES:
                 self._reading = False
-                self._pause()
+                self._clients.pause()
+                self._processes.pause()
             return
         if self._commit_due:
             return
@@ -224,7 +249,8 @@ class Ticker:
         self._committed_at = tick.now
         took = monotonic() - tick.now
         self.tick_seconds.observe(took)
-        self._shard.inspection.took("tick", took)
+        if took >= limits.SLOW_S:
+            self._shard.inspection.took("tick", took)
         if self._shard.links.untold and not self._acknowledge_due:
             self._acknowledge_due = True
             self._loop.call_later(limits.LINK_ACK_S, self._acknowledge_links)
@@ -232,8 +258,7 @@ class Ticker:
             self._append(tick, self._durable)
         else:
             self._release(tick)
-            if not self._shard.tick.empty:  # answers that were left for later
-                self.end_turn()
+            self._go_on()
 
     def _seal(self) -> Tick | None:
         """The open tick, sealed; None: the process ends."""
@@ -282,13 +307,34 @@ class Ticker:
             return
         took = monotonic() - tick.now
         self.commit_seconds.observe(took)
-        self._shard.inspection.took("commit", took, f"{tick.gathered_bytes} bytes")
+        if took >= limits.SLOW_S:
+            self._shard.inspection.took("commit", took, f"{tick.gathered_bytes} bytes")
         self._release(tick)
         if not self._reading:
             self._reading = True
-            self._resume()
-        self.begin_turn()
-        self.end_turn()
+            self._clients.resume()
+            self._processes.resume()
+        self._go_on()
+
+    def _release(self, tick: Tick) -> None:
+        """Nobody has heard of anything in it before: it is durable, or nothing in it waits for that."""
+        failpoint("shard.flushed")
+        if tick.acknowledge:
+            failpoint("shard.link_committed")
+        self._clients.write(tick)
+        failpoint("shard.half_released")
+        if tick.envelopes:
+            self._processes.send_all(tick.envelopes)
+        failpoint("shard.released")
+        if tick.closing:
+            self._clients.end(tick)
+
+    def _go_on(self) -> None:
+        """Answers that were left for later, and what was decided meanwhile."""
+        shard = self._shard
+        if not shard.tick.empty or shard.links.lagging:
+            self.begin_turn()
+            self.end_turn()
 
     def _acknowledge_links(self) -> None:
         self._acknowledge_due = False

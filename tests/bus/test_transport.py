@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -64,7 +65,8 @@ def test_a_paused_bus_receives_later(run: RunDirectory) -> None:
         loop = asyncio.get_running_loop()
         got: list[Envelope] = []
         turns: list[int] = []
-        a, b = Bus("a", run, got.append), Bus("b", run, got.append, lambda: turns.append(len(got)))
+        watched = SimpleNamespace(begin_turn=lambda: None, end_turn=lambda: turns.append(len(got)))
+        a, b = Bus("a", run, got.append), Bus("b", run, got.append, turns=watched)
         a.start(loop)
         b.start(loop)
         b.pause()

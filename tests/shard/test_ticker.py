@@ -4,7 +4,7 @@ ends the process."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lanying.base import limits
 from lanying.base.errors import StoreError
+from lanying.bus.messages import Message
 from lanying.cluster.runtime import EXIT_FENCED
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.schema import Config
@@ -117,6 +118,29 @@ class LogElsewhere(Log):
         return found
 
 
+class Outside:
+    """Clients and processes, as the ticker knows them."""
+
+    def __init__(self) -> None:
+        self.released: list[Tick] = []
+        self.paused = 0
+
+    def write(self, tick: Tick) -> None:
+        self.released.append(tick)
+
+    def end(self, tick: Tick) -> None:
+        assert tick is self.released[-1], "closed behind its last bytes"
+
+    def send_all(self, envelopes: Iterable[tuple[str, Message]]) -> None:
+        assert [*envelopes] == self.released[-1].envelopes, "clients first, then processes"
+
+    def pause(self) -> None:
+        self.paused += 1
+
+    def resume(self) -> None:
+        self.paused -= 1
+
+
 class Bench:
     """A shard with one session, a ticker, and what it lets out."""
 
@@ -126,18 +150,11 @@ class Bench:
         sim.run()
         self.store = sim.stores[0]
         self.shard = Shard(0, ShardMap.even(1), self.store, Config(), lambda *_: None)
-        self.released: list[Tick] = []
         self.stopped: list[int] = []
-        self.reading = True
-        self.ticker = Ticker(
-            self.shard,
-            self.released.append,
-            lambda: setattr(self, "reading", False),
-            lambda: setattr(self, "reading", True),
-            self.stopped.append,
-        )
-        self.log, self.loop = log(self.store), Loop()
-        self.ticker.start(self.loop, self.log)
+        self.ticker = Ticker(self.shard, self.stopped.append)
+        self.log, self.loop, self.outside = log(self.store), Loop(), Outside()
+        self.released = self.outside.released
+        self.ticker.start(self.loop, self.log, self.outside, self.outside)
         self.mid = 0
         self.ticker.begin_turn()
         self.session = self.shard.admit(9, Connection(XSYNC), simulation.login(self.alice, "phone"))
@@ -199,12 +216,12 @@ def test_what_is_decided_meanwhile_is_one_tick_behind(bench: Bench) -> None:
 def test_a_slow_log_stops_reading_when_a_tick_has_enough(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "TICK_BYTES", 300)
     bench.say()
-    assert bench.reading
+    assert not bench.outside.paused
     for _ in range(4):
         bench.say("x" * 100)
-    assert not bench.reading
+    assert bench.outside.paused == 2, "clients and processes"
     bench.log.decide()
-    assert bench.reading
+    assert not bench.outside.paused
 
 
 @pytest.mark.parametrize(

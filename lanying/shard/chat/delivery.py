@@ -190,8 +190,9 @@ class Delivery:
     def _keep(self, author: Author, client_mid: int, payload: bytes, head: Conversation, checksum: int) -> int:
         work = self._work
         uid, sn, peer = author.uid, author.sn, head.peer
-        mid = work.next_mid()
-        stored = frame.meta(mid, uid, sn, peer, work.tick.now_ms, NS_MESSAGE, payload)
+        now_ms = work.tick.now_ms
+        mid = work.ids.next(now_ms)
+        stored = frame.meta(mid, uid, sn, peer, now_ms, NS_MESSAGE, payload)
         if client_mid:
             key = schema.pack_device_peer(uid, sn, client_mid)
             work.put(schema.SENT, key, schema.SENT_VALUE.pack(mid, checksum))
@@ -224,7 +225,7 @@ class Delivery:
         tick.gathered_bytes += len(meta)
         if listed:
             work.recent.accepted.append((mid, head.uid, head.peer, tick.now_ms))
-        if work.registry.sessions(head.uid):
+        if head.uid in work.registry.users:
             tick.touched.append((head, Entry(seq, meta, sn, previous)))
 
     def send_to(
@@ -282,7 +283,8 @@ class Delivery:
     def _check(self, head: Conversation) -> None:
         if head.flags & schema.BARRED:
             raise Refused(Refusal.BLOCKED)
-        if not self._policy.may_chat(head.uid, head.peer):
+        policy = self._policy
+        if not policy.anybody and not policy.may_chat(head.uid, head.peer):
             raise Refused(Refusal.STRANGERS)
 
     # --- first contact: the recipient's shard says whether they exist and take messages -----------------------------

@@ -166,10 +166,10 @@ class Pulls:
             else:
                 entries.append(entry)
         work = self._work
-        tick, mailboxes = work.tick, work.mailboxes
+        tick, mailboxes, users = work.tick, work.mailboxes, work.registry.users
         # Here the tick is written and not yet durable: what is sent waits in it, and reads find every entry of every head.
         for head, entries in by_head.items():
-            for session in work.registry.sessions(head.uid):
+            for session in users.get(head.uid, ()):
                 try:
                     loop = session.loops.get(head.peer) or self.loop(session, head)
                     congested = len(session.unsent) > limits.OUT_SOFT_BYTES

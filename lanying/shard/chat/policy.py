@@ -19,6 +19,7 @@ _decode_peer = msgspec.msgpack.Decoder(PeerState).decode
 class Policy:
     """Rules of this server over the relations its shard knows.
 
+    :ivar anybody: everybody may write to everybody, in all apps: :meth:`may_chat` need not be asked
     :ivar words: the word filter, None without one
     :ivar budgets: of what users send
     """
@@ -27,7 +28,7 @@ class Policy:
         self._work = work
         self._settings = work.settings
         rules = work.config.policy
-        self._anybody = self._everywhere_anybody()
+        self.anybody = self._everywhere_anybody()
         self.budgets = work.budgets
         self._per_group = rules.group_messages_per_s
         self._mask = rules.mask_words
@@ -37,7 +38,7 @@ class Policy:
     def add_app(self, request: AddApp) -> bool:
         """An app was added while we run."""
         self._settings.add_app(request.app, request.own)
-        self._anybody = self._everywhere_anybody()
+        self.anybody = self._everywhere_anybody()
         return True
 
     def _everywhere_anybody(self) -> bool:
@@ -90,7 +91,7 @@ class Policy:
 
     def may_chat(self, uid: int, peer: int) -> bool:
         """Are the two close enough to chat? Looked up for every message only where strangers may not."""
-        if self._anybody or uid == peer:
+        if self.anybody or uid == peer:
             return True
         account = accounts.load(self._work.store, uid)
         if account is not None and self._settings.config.accounts_of(account.info.app).strangers_may_chat:

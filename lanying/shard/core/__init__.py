@@ -1,7 +1,7 @@
 """What every part of a shard stands on.
 
-- ``tick``: what is decided between two commits
-- ``work``: the open tick and reads that see it: what every part gets
+- ``tick``: what is decided between two commits, and the events that decide it
+- ``work``: what every part gets: events, ids, sessions, mailboxes, budgets
 - ``ports``: what parts need of parts above them, as narrow ports
 - ``dispatch``: who handles what arrives from the bus: one table
 - ``session``: logged-in devices, alone and by user

@@ -48,23 +48,18 @@ def bound(owner: W, handlers: Mapping[type[Message], Callable[[W, Any], object]]
 
 
 class Dispatcher:
-    """The tables of one shard, and the three ways in.
-
-    :ivar apply: applies a link message for this shard
-    """
+    """The tables of one shard, and the ways in."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self.calls: dict[type[Message], Handler] = {}
-        self.links: dict[type[Message], Handler] = {}
+        self.links = work.handlers
         self.envelopes: dict[type[Message], Handler] = {
             Call: self.call,
-            Deliver: lambda message: work.event(self.apply, message),  # live ones come without a link
-            GroupDeliver: lambda message: work.event(self.apply, message),
-            GroupPost: lambda message: work.event(self.apply, message),
+            Deliver: self._live,
+            GroupDeliver: self._live,
+            GroupPost: self._live,
         }
-        self.apply: Callable[[LinkMessage], None] = self._apply
-        work.apply = self.apply
 
     def add(self, table: dict[type[Message], Handler], handlers: Handlers) -> None:
         """Fill a table: each kind of message has one handler."""
@@ -80,7 +75,7 @@ class Dispatcher:
 
     def forward(self) -> None:
         """Slots have left this shard: look from now on whom each link message is for. Until then nothing pays for that."""
-        self.apply = self._work.apply = Forwarding(self._work, self._apply).apply
+        self._work.apply = Forwarding(self._work, self._work.apply_here).apply
 
     def call(self, message: Call) -> None:
         """A request; its reply leaves after this tick's commit."""
@@ -115,8 +110,9 @@ class Dispatcher:
             raise CallError(Refusal.NOT_OFFERED, f"this shard does not answer {type(request).__name__}")
         return handler(request)
 
-    def _apply(self, message: LinkMessage) -> None:
-        self.links[type(message)](message)
+    def _live(self, message: LinkMessage) -> None:
+        """For connected devices: it came without a link."""
+        self._work.event(self._work.apply, message)
 
     def _reply(self, message: Call, result: bytes | CallError) -> None:
         if isinstance(result, CallError):

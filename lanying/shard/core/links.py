@@ -17,7 +17,10 @@ shard has said what it knows, and bundles made meanwhile are numbered anew behin
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lanying.base import limits
+from lanying.base.failpoints import failpoint
 from lanying.base.figures import Figure, labelled
 from lanying.bus.messages import LinkAck, LinkBatch, decode_bundle
 from lanying.cluster.runtime import shard_name
@@ -193,6 +196,7 @@ class Links:
     """Links from and to every other shard.
 
     :ivar untold: shards whose bundles are committed here and not acknowledged yet, see :meth:`acknowledge`
+    :ivar greeted: port of the runner: a shard has started again
     """
 
     def __init__(self, work: Work, *, may_forget: bool = False) -> None:
@@ -208,6 +212,7 @@ class Links:
         self._told: dict[int, int] = {}
         self.untold: set[int] = set()
         self._held_until = 0.0
+        self.greeted: Callable[[int], None] = _nothing
         for peer in self._process:
             last = _number(store, b"out", peer)
             start = schema.pack_outbox(peer, 0)
@@ -310,6 +315,7 @@ class Links:
 
     def arrived(self, message: LinkBatch) -> None:
         """Link messages of another shard: each applied once, acknowledged after the commit."""
+        failpoint("shard.link_received")
         work, source = self._work, message.source
         tick = work.tick
         self.acknowledged(tick, source, message.committed, False)
@@ -326,10 +332,14 @@ class Links:
             for one in decode_bundle(item):
                 work.event(apply, one)
         tick.acknowledge[source] = False
+        failpoint("shard.link_applied")
 
     def confirmed(self, message: LinkAck) -> None:
         """Another shard has committed what we sent."""
         self.acknowledged(self._work.tick, message.source, message.number, message.rewind)
+        if message.rewind:  # the first thing a shard says after its start
+            self.greeted(message.source)
+        failpoint("shard.link_acknowledged")
 
     def figures(self) -> list[Figure]:
         """Unacknowledged bundles of messages, for ``status``: all, and by shard."""
@@ -387,6 +397,10 @@ class Links:
                 break
             items.append(row)
         return items
+
+
+def _nothing(shard: int) -> None:
+    """Nobody has asked it anything."""
 
 
 def _number(store: Store, direction: bytes, peer: int) -> int:

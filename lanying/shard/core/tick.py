@@ -7,17 +7,33 @@ that covers the tick has returned.
 
 Everything an event decides is appended to a list, so a *mark* is the lengths of the lists: an event that fails is taken back by
 cutting them there and undoing, latest first, what it noted in ``undo``.
+
+:class:`Events` is how everything happens: all of an event or nothing of it. There is one way to write: :attr:`Events.put`,
+:attr:`Events.delete` and :attr:`Events.delete_range` are the open batch's own methods (no call in between), and what they put is
+durable before anything leaves that the tick decides. What may be late says so: :meth:`Events.put_lazy`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
 
-from lanying.bus.messages import GroupDeliver, Message
+from lanying.base.errors import StoreError
+from lanying.base.ids import SLOTS
+from lanying.bus.messages import Deliver, GroupDeliver, GroupPost, LinkMessage, Message, encode
+from lanying.cluster.runtime import shard_name
+from lanying.cluster.shardmap import ShardMap
 from lanying.shard.core.mailbox import Conversation, Entry, Fetched
 from lanying.shard.core.session import Session
-from lanying.shard.store.base import Batch
+from lanying.shard.store.base import Batch, Store
+from lanying.shard.store.overlay import Overlay
 
+log = logging.getLogger(__name__)
+
+CAUSES_LOGGED: Final = 200
+"""A failure is logged with its traceback once per place and kind, up to so many; later ones are counted."""
 Mark = tuple[int, ...]
 """Lengths of a tick's lists at the beginning of an event."""
 
@@ -148,3 +164,170 @@ class Tick:
             or self.touched
             or self.groups
         )
+
+
+class Events:
+    """What happens on one shard: each event completely or not at all, and what it may change.
+
+    What an event changes in memory besides the tick it notes in :attr:`undo`.
+
+    :ivar index: number of this shard
+    :ivar peers: all shards there are, this one among them
+    :ivar store: reads; they see everything that was put, by this event too
+    :ivar put: family, key, value: set with this tick's commit, which is durable before any answer
+    :ivar delete: family and key: removed with this tick's commit
+    :ivar delete_range: family, first key, key behind the last
+    :ivar undo: ``(function, *arguments)`` that puts memory back when this event fails
+    :ivar local: link messages of this event for this very shard
+    :ivar between: what waits for the tick's write, see :meth:`between_ticks`
+    :ivar failed_events: events that were taken back because the server failed on them
+    :ivar prepare: what has to be done to a link message when it is made, by type
+    :ivar handlers: who applies a link message for this shard, by type
+    :ivar apply: applies a link message for this shard, or hands it on to the one that has its user or group now
+    """
+
+    def __init__(self, index: int, shard_map: ShardMap, store: Store) -> None:
+        self.index = index
+        self.peers = shard_map.peers
+        self._slots = shard_map.slots
+        self.store = Overlay(store)
+        self.failed_events = 0
+        self.prepare: dict[type[Message], Callable[[Any], None]] = {}
+        self.handlers: dict[type[Message], Callable[[Any], object]] = {}
+        self.apply: Callable[[LinkMessage], None] = self.apply_here
+        self.local: deque[LinkMessage] = deque()
+        self.between: list[Callable[[], None]] = []
+        self._causes: set[tuple[str, int, str]] = set()
+        self.open(Tick(self.store.batch()))
+
+    @property
+    def now_ms(self) -> int:
+        """Wall time of this turn, milliseconds."""
+        return self.tick.now_ms
+
+    def event(self, act: Callable[..., None], *arguments: Any) -> bool:
+        """Do something completely or not at all. False: the server failed on it, and it has left nothing behind.
+
+        :raises StoreError: reads fail: nothing can be decided any more
+        """
+        mark = self.tick.mark()
+        try:
+            act(*arguments)
+            if self.local:
+                self.apply_local()
+        except Exception as error:  # noqa: BLE001 - whatever it was, only this event ends
+            self.take_back(mark)
+            self.failed(error, getattr(act, "__qualname__", "event"))
+            return False
+        return True
+
+    def take_back(self, mark: Mark) -> None:
+        """Forget what was decided since a mark of this tick."""
+        self.local.clear()
+        self.store.cut(self.tick.cut(mark))
+
+    def failed(self, error: Exception, what: str) -> None:
+        """The server failed on an event, which was taken back: counted, and logged once per place and kind."""
+        if isinstance(error, StoreError):
+            raise error
+        self.failed_events += 1
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        cause = (
+            type(error).__name__,
+            trace.tb_lineno if trace else 0,
+            trace.tb_frame.f_code.co_filename if trace else "",
+        )
+        if cause not in self._causes and len(self._causes) < CAUSES_LOGGED:
+            self._causes.add(cause)
+            log.error("event=event_failed what=%s error=%r", what, str(error), exc_info=error)
+
+    def apply_local(self) -> None:
+        """Apply what this event has to tell this very shard."""
+        local = self.local
+        while local:
+            self.apply(local.popleft())
+
+    def apply_here(self, message: LinkMessage) -> None:
+        """A link message for this shard."""
+        self.handlers[type(message)](message)
+
+    # --- what it may change --------------------------------------------------------------------------------------------
+
+    def open(self, tick: Tick) -> None:
+        """Gather into this tick from now on."""
+        batch = tick.batch
+        self.tick = tick
+        self.put: Callable[[str, bytes, bytes], None] = batch.put
+        self.delete: Callable[[str, bytes], None] = batch.delete
+        self.delete_range: Callable[[str, bytes, bytes], None] = batch.delete_range
+        self.undo: Callable[[tuple[Any, ...]], None] = tick.undo.append
+
+    def put_lazy(self, family: str, key: bytes, value: bytes) -> None:
+        """Set a key that a crash may take: nothing waits for its flush."""
+        self.put(family, key, value)
+        self.tick.lazy += 1
+
+    def delete_range_lazy(self, family: str, start: bytes, stop: bytes) -> None:
+        """Remove what will be found and removed again if a crash brings it back."""
+        self.delete_range(family, start, stop)
+        self.tick.lazy += 1
+
+    def delete_lazy(self, family: str, key: bytes) -> None:
+        """As :meth:`delete_range_lazy`, one key."""
+        self.delete(family, key)
+        self.tick.lazy += 1
+
+    def between_ticks(self, act: Callable[[], None]) -> None:
+        """Do something to the store itself when it has everything that memory knows of: now, or behind the tick's write.
+
+        With a log elsewhere that is when nothing is on its way to it and nothing has been decided meanwhile.
+        """
+        if self.tick.batch.operations or self.store.held is not None:
+            self.between.append(act)
+        else:
+            act()
+
+    def written(self) -> None:
+        """The open tick is in the store: the turn of what waited for that."""
+        while self.between:
+            self.between.pop(0)()
+
+    # --- to other shards -----------------------------------------------------------------------------------------------
+
+    def shard_of(self, entity_id: int) -> int:
+        """Shard that owns a user or group."""
+        return self._slots[entity_id % SLOTS]
+
+    def owns(self, entity_id: int) -> bool:
+        """Is a user or group of this shard?"""
+        return self._slots[entity_id % SLOTS] == self.index
+
+    def remap(self, shard_map: ShardMap) -> None:
+        """Slots have other owners from now on. There are links to the shards that there were at the start, and to no others."""
+        assert shard_map.peers == self.peers, "another number of shards needs another start"
+        self._slots = shard_map.slots
+
+    def link(self, entity_id: int, message: LinkMessage) -> None:
+        """Tell the shard that owns a user or group, exactly once and in order; the own shard gets it at the end of this event.
+
+        If the entity has moved meanwhile the shard it left hands the message on (:mod:`lanying.shard.core.forwarding`).
+        """
+        prepare = self.prepare.get(type(message))
+        if prepare is not None:
+            prepare(message)
+        self.tell(self.shard_of(entity_id), message)
+
+    def tell(self, shard: int, message: LinkMessage) -> None:
+        """A link message for a shard; the own one gets it at the end of this event."""
+        if shard == self.index:
+            self.local.append(message)
+        else:
+            item = encode(message)
+            self.tick.links.append((shard, item))
+            self.tick.gathered_bytes += len(item)
+
+    def live(self, shard: int, message: Deliver | GroupDeliver | GroupPost) -> None:
+        """Hand a message for connected devices to another shard: unnumbered, it may get lost."""
+        self.tick.envelopes.append((shard_name(shard), message))

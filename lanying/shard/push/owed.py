@@ -102,7 +102,7 @@ class Pushes:
     def message(self, head: Conversation, mid: int) -> None:
         """The newest entry of this queue is message ``mid`` of somebody else."""
         uid = head.uid
-        if not self._work.registry.sessions(uid) and self._is_bound(uid):
+        if uid not in self._work.registry.users and self._is_bound(uid):
             self._owe(uid, mid, head.peer, head.last_seq, False)
 
     def group_message(self, gid: int, mid: int, seq: int, members: set[int], author: int) -> None:

@@ -18,7 +18,7 @@ ALLOWED = {
     ("store/base.py", "local_write"): "past the tick, by name",
     ("store/records.py", "apply"): "a copy of the shard",
 }
-NOT_STORES = {"os", "self.sockets"}
+NOT_STORES = {"os", "self._clients"}
 LOCAL = {
     ("store/rocks.py", "RocksStore._check_schema"): "the schema of these files",
     ("store/cold.py", "put_mark"): "which files belong together",
