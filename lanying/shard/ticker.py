@@ -267,6 +267,7 @@ class Ticker:
             tick = self._shard.seal(hold=not self._log.writes_first)
             failpoint("shard.written")
         except Exception:  # noqa: BLE001 - whatever it was, the process starts again from what is committed
+            self._in_flight = self._shard.tick  # for good: sealed again, it would number its link messages twice
             self.fail("event=commit_failed")
             return None
         return tick

@@ -23,7 +23,7 @@ from lanying.protocol.schema.xsync_pb2 import MessageBody
 from lanying.shard.core.tick import Tick
 from lanying.shard.shard import Shard
 from lanying.shard.store import records, schema
-from lanying.shard.store.base import Store
+from lanying.shard.store.base import Batch, Store
 from lanying.shard.store.memory import MemoryStore
 from lanying.shard.ticker import Done, Fenced, Ticker
 from lanying.testing import simulation
@@ -274,6 +274,78 @@ def test_a_repeated_send_is_acknowledged_when_the_first_is_durable(bench: Bench)
         assert (bench.sent(), bench.kept()) == (1, 1)
         bench.log.decide()
     assert (bench.sent(), bench.kept()) == (2, 1)
+
+
+# --- behind a failure ------------------------------------------------------------------------------------------------
+
+FAILURES: dict[str, tuple[Callable[[Bench], None], int]] = {
+    "the log fails": (lambda bench: bench.log.decide(StoreError("no disk")), 1),
+    "the log refuses": (lambda bench: bench.log.decide(Fenced("another owner")), EXIT_FENCED),
+    "the log has it, its answer is lost": (lambda bench: bench.log.decide(StoreError("lost"), has_it=True), 1),
+}
+
+
+def retained(bench: Bench) -> list[bool]:
+    """Put a row that the next commit has to make durable, and end the process' work; filled when it is finished."""
+    finished: list[bool] = []
+    bench.ticker.begin_turn()
+    bench.shard.work.put(schema.META, b"retained_ms", schema.pack_u64(7))
+    bench.ticker.finish(lambda: finished.append(True))
+    return finished
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("more", [False, True], ids=["alone", "with more behind it"])
+def test_behind_a_failure_nothing_is_let_out(bench: Bench, failure: str, more: bool) -> None:
+    """The process lives on for a moment: sockets are read, timers go off, an operator drains it."""
+    fail, code = FAILURES[failure]
+    bench.say()
+    if more:
+        bench.say()
+    fail(bench)
+    kept = bench.kept()
+    bench.say("too late")
+    finished = retained(bench)
+    for _ in range(3):
+        bench.loop.go()
+    assert bench.stopped == [code]
+    assert (bench.sent(), finished, bench.log.waiting) == (0, [], [])
+    assert bench.kept() == kept <= 1, "a tick behind one whose outcome is not known is not tried"
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_last_tick_that_the_log_does_not_confirm_finishes_nothing(bench: Bench, failure: str) -> None:
+    fail, code = FAILURES[failure]
+    finished = retained(bench)
+    fail(bench)
+    bench.loop.go()
+    assert bench.stopped == [code] and not finished and not bench.released
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["a tick", "the last tick"])
+def test_a_store_that_fails_once_is_not_written_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, last: bool
+) -> None:
+    """What is left of a tick that failed half-way nobody knows: it starts again from what is committed."""
+    write, failures = bench.store.write, [StoreError("no room")]
+
+    def fails_once(batch: Batch) -> None:
+        if failures:
+            raise failures.pop()
+        write(batch)
+
+    monkeypatch.setattr(bench.store, "write", fails_once)
+    finished: list[bool] = []
+    if last:
+        finished = retained(bench)
+    else:
+        bench.say()
+    if bench.log.waiting:
+        bench.log.decide()
+    for _ in range(3):
+        bench.say("too late")
+    assert bench.stopped == [1] and bench.sent() == 0 and not finished
+    assert sent_in(bench.store) == 0 and not bench.log.waiting
 
 
 # --- a log elsewhere -------------------------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ def test_history_pages_newest_first_until_there_is_nothing_older(people: tuple[S
 def test_what_cannot_be_delivered_is_refused(fields: dict[str, object], code: int) -> None:
     _, alice, bob = pair(2)
     a = alice.device()
-    client_mid = a.send(fields.pop("to", bob.uid), "x", **fields)  # type: ignore[arg-type]
+    client_mid = a.send(**{"to": bob.uid, "content": "x"} | fields)  # type: ignore[arg-type]
     assert a.refused[client_mid][0] == code
 
 
