@@ -181,6 +181,6 @@ def name_key(slot: int, app_id: str, name: str) -> bytes:
 
 
 def successor(prefix: bytes) -> bytes:
-    """The first key behind all keys with this prefix: the ``stop`` of a scan."""
+    """The first key behind all keys with this prefix: the ``stop`` of a scan. No prefix is ``0xff`` alone: ids are smaller."""
     stripped = prefix.rstrip(b"\xff")
     return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else b"\xff" * (len(prefix) + 1)
