@@ -123,7 +123,6 @@ class LinkSender:
         """Go back when nothing moved for too long."""
         if self.sent > self.acknowledged and now - self.progress_at > self.patience:
             self.sent = self.acknowledged
-            self.progress_at = now
             self.patience = min(2 * self.patience, limits.LINK_RESEND_MAX_S)
             self._move(LinkEvent.WENT_BACK)
 
@@ -199,7 +198,7 @@ class Links:
     :ivar greeted: port of the runner: a shard has started again
     """
 
-    def __init__(self, work: Work, *, may_forget: bool = False) -> None:
+    def __init__(self, work: Work, *, may_forget: bool) -> None:
         """:param may_forget: a power failure may have taken what was sent"""
         store = work.store
         self._work = work

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lanying.base import limits
-from lanying.bus.messages import Barred, Deliver, decode_bundle, encode
+from lanying.bus.messages import Barred, Deliver, LinkAck, LinkBatch, decode_bundle, encode
 from lanying.config.schema import Config, Storage
 from lanying.shard.core.links import LinkReceiver, LinkSender, bundles
+from lanying.shard.store import schema
 from lanying.storage.verify import verify_links, verify_store
 from tests.shard.chat.test_chat import pair
 
@@ -278,3 +279,138 @@ def test_a_peer_that_stalls_is_sent_the_same_less_and_less_often() -> None:
     sender.committed(2, 1, 40.0)
     sender.tick(42.0)
     assert sender.lagging(), "one that answered is given the first wait again"
+
+
+def test_a_window_has_room_for_what_is_acknowledged_and_no_more() -> None:
+    sender, window = LinkSender(0, 1), limits.LINK_WINDOW
+
+    def make(count: int) -> int:
+        first = sender.last + 1
+        for _ in range(count):
+            sender.assign()
+        return sender.committed(first, count, 0.0)
+
+    assert make(window) == window, "none is on its way yet"
+    assert make(5) == 0 and sender.lagging() is None
+    sender.acknowledge(3, False, 0.0)
+    assert sender.lagging() == (window + 1, 3)
+    sender.acknowledge(window, False, 0.0)
+    assert sender.lagging() == (window + 1, 5)
+    sender.resent(window + 1, 5, 0.0)
+    sender.acknowledge(window + 5, False, 0.0)
+    assert make(window + 1) == window, "everything before has arrived"
+    assert sender.lagging() is None
+    sender.acknowledge(window + 6, False, 0.0)
+    assert sender.lagging() == (2 * window + 6, 1)
+
+
+def test_a_peer_that_gets_on_slowly_is_sent_nothing_twice() -> None:
+    sender = LinkSender(0, 1)
+    for number in range(1, 4):
+        sender.assign()
+        sender.committed(number, 1, 0.0)
+    for number in range(1, 4):
+        sender.tick(number * 0.9 * limits.LINK_RESEND_S)
+        assert not sender.lagging()
+        sender.acknowledge(number, False, number * 0.9 * limits.LINK_RESEND_S)
+    assert sender.depth == 0
+
+
+def test_an_acknowledgement_gives_a_link_its_first_wait_again() -> None:
+    sim, alice, bob = pair(2)
+    a = alice.device()
+    a.send(bob, "known")
+    links, peer = alice.shard.links, bob.shard.work.index
+    sim.hold.add(f"shard-{peer}")
+    for number in range(2):
+        a.send(bob, f"{number}")
+    sender = links.senders[peer]
+    assert sender.depth == 2
+    tick = alice.shard.tick
+    tick.now += 0.9 * limits.LINK_RESEND_S
+    links.acknowledged(tick, peer, sender.acknowledged + 1, False)
+    tick.now += 0.9 * limits.LINK_RESEND_S
+    links.clock(tick)
+    assert not links.lagging
+    tick.now += 0.2 * limits.LINK_RESEND_S
+    links.clock(tick)
+    assert links.lagging
+
+
+def read_back(rows: int) -> list[list[int]]:
+    """Sizes of what a shard sends again after a start, blob by blob, of rows of 100 bytes."""
+    sim, alice, bob = pair(2)
+    alice.device().send(bob, "known")
+    index, peer = alice.shard.work.index, bob.shard.work.index
+    last = alice.shard.links.senders[peer].last
+    batch = sim.stores[index].batch()
+    for number in range(last + 1, last + rows + 1):
+        batch.put(schema.OUTBOX, schema.pack_outbox(peer, number), bytes(100))
+    batch.put(schema.LINKS, b"out" + schema.pack_u16(peer), schema.pack_u64(last + rows))
+    batch.delete_range(schema.OUTBOX, schema.pack_outbox(peer, 0), schema.pack_outbox(peer, last + 1))
+    sim.stores[index].write(batch)
+    sim.stores[index].flush()
+    sim.crash(index)
+    links, tick = alice.shard.links, alice.shard.tick
+    found: list[list[int]] = []
+    while links.lagging:
+        tick.envelopes.clear()
+        links.resend(tick)
+        [(_, sent)] = tick.envelopes
+        found.append([len(item) for item in sent.items])
+    return found
+
+
+@pytest.mark.parametrize(("at_most", "counts"), [(300, [3, 3, 1]), (299, [2, 2, 2, 1]), (99, [1] * 7), (10_000, [7])])
+def test_what_lags_is_read_back_in_pieces_of_bounded_size(
+    at_most: int, counts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LINK_BLOB_BYTES", at_most)
+    assert [len(blob) for blob in read_back(7)] == counts
+
+
+def test_what_lags_is_read_back_in_pieces_of_bounded_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LINK_BLOB_BUNDLES", 4)
+    assert [len(blob) for blob in read_back(9)] == [4, 4, 1]
+
+
+def test_a_receiver_says_how_far_it_is_four_times_in_a_window() -> None:
+    """Otherwise the sender would wait for ``LINK_ACK_S`` in the middle of a burst."""
+    sim, alice, bob = pair(2)
+    alice.device().send(bob, "known")
+    sim.advance(1)
+    here, there = bob.shard, alice.shard.work.index
+    seen = here.links.receivers[there].seen
+    bundle = bundles([encode(Barred(bob.uid, 7, True, 1))])[0]
+    told = []
+    for number in range(seen + 1, seen + 2 * limits.LINK_WINDOW // 4 + 1):
+        here.links.arrived(LinkBatch(there, number, [bundle], 1, 0))
+        told += [envelope.number for _, envelope in here.seal().envelopes if isinstance(envelope, LinkAck)]
+    quarter = limits.LINK_WINDOW // 4
+    assert len(told) == 2 and told[1] - told[0] == quarter and told[0] <= seen + quarter
+    here.links.acknowledge(here.tick)
+    assert not here.links.untold
+
+
+def test_a_link_that_is_held_asks_again_now_and_then_and_others_never() -> None:
+    sim, alice, bob = pair(2, Config(storage=Storage(durability="interval")))
+    alice.device().send(bob, "known")
+    links, tick, peer = alice.shard.links, alice.shard.tick, bob.shard.work.index
+
+    def asked(seconds: int) -> list[int]:
+        found = []
+        for second in range(seconds):
+            tick.now += 1.0
+            tick.envelopes.clear()
+            links.clock(tick)
+            if any(isinstance(one, LinkAck) and one.rewind for _, one in tick.envelopes):
+                found.append(second)
+        return found
+
+    every = int(limits.LINK_RESEND_MAX_S) + 1
+    assert asked(4 * every) == []
+    sim.crash(alice.shard.work.index)
+    links, tick = alice.shard.links, alice.shard.tick
+    assert links.senders[peer].held
+    links.senders[peer].progress_at = tick.now
+    assert asked(3 * every) == [every - 1, 2 * every - 1, 3 * every - 1]
