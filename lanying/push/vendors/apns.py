@@ -26,6 +26,7 @@ from lanying.push.vendors.exchange import (
     Vendor,
     by_status,
     later,
+    private_key,
     required,
 )
 from lanying.push.vendors.payload import fit, flag, header_text, json_bytes, keep_s, text
@@ -128,14 +129,9 @@ def payload(push: Push, body: str) -> dict[str, Any]:
 def read_key(notifier: Notifier, pem: str) -> object:
     """The signing key of a ``.p8`` file. :raises ConfigError: it is none"""
     from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    try:
-        key = load_pem_private_key(pem.encode(), None)
-    except (ValueError, TypeError) as error:
-        raise ConfigError(
-            f"notifier {notifier.name}: --certificate is neither a .p8 key of Apple nor a certificate with its key in PEM ({error})"
-        ) from error
+    wanted = "--certificate is neither a .p8 key of Apple nor a certificate with its key in PEM"
+    key = private_key(pem, f"notifier {notifier.name}: {wanted}")
     if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
         raise ConfigError(
             f"notifier {notifier.name}: --certificate has a key, but no P-256 one; download the .p8 again"

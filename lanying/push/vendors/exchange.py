@@ -116,15 +116,15 @@ class Vendor:
         return Access()
 
     def access(self, answer: Answer, now: float) -> Access | Outcome:
-        """The access token of a login's answer."""
-        raise NotImplementedError
+        """The access token of a login's answer; as OAuth 2 has it unless the vendor has its own way."""
+        return bearer(answer, now)
 
     def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
         """The push for a device, or why there cannot be one: :data:`TOO_LARGE`, :data:`NO_DATA`."""
         raise NotImplementedError
 
     def stale(self, answer: Answer) -> bool:
-        """Was the access token not taken?"""
+        """Was the access token not taken? Not asked of a vendor that has none."""
         return answer.status == 401
 
     def outcome(self, answer: Answer, now: float) -> Outcome:
@@ -200,6 +200,16 @@ def required(notifier: Notifier, fields: dict[str, str]) -> None:
     broken = [option for option, value in fields.items() if not re.fullmatch(r"[!-~]+", value)]
     if broken:
         raise ConfigError(f"notifier {notifier.name}: {' and '.join(broken)} must be printable ASCII without spaces")
+
+
+def private_key(pem: str, wanted: str) -> object:
+    """The key in a PEM file. :raises ConfigError: it is none; ``wanted`` says what it has to be"""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        return load_pem_private_key(pem.encode(), None)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{wanted} ({error})") from error
 
 
 def digits(notifier: Notifier) -> None:

@@ -21,15 +21,14 @@ from lanying.push.vendors.exchange import (
     FORM,
     JSON,
     TOO_LARGE,
-    Access,
     Answer,
     Outcome,
     Request,
     State,
     Vendor,
-    bearer,
     by_status,
     later,
+    private_key,
 )
 from lanying.push.vendors.payload import block, fit, intent, json_bytes, json_text, keep_s, text
 
@@ -76,10 +75,6 @@ class Fcm(Vendor):
         signed = jwt.encode(claims, self._key, algorithm="RS256", headers=headers)
         form = urlencode({"grant_type": GRANT, "assertion": signed}).encode()
         return Request(self._login_url or account.token_uri, FORM, form)
-
-    def access(self, answer: Answer, now: float) -> Access | Outcome:
-        """As OAuth 2 has it."""
-        return bearer(answer, now)
 
     def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
         """The token does not count for the size of the payload."""
@@ -163,14 +158,8 @@ def read_account(notifier: Notifier, text: str) -> ServiceAccount:
 def read_key(notifier: Notifier, pem: str) -> Any:
     """The account's RSA key. :raises ConfigError: it is none"""
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    try:
-        key = load_pem_private_key(pem.encode(), None)
-    except (ValueError, TypeError) as error:
-        raise ConfigError(
-            f"notifier {notifier.name}: private_key of the service account is no key ({error})"
-        ) from error
+    key = private_key(pem, f"notifier {notifier.name}: private_key of the service account is no key")
     if not isinstance(key, RSAPrivateKey):
         raise ConfigError(f"notifier {notifier.name}: private_key of the service account is no RSA key")
     return key

@@ -74,10 +74,6 @@ class Flyme(Vendor):
         url = f"{self.url}/garcia/api/server/push/{kind}/pushByPushId"
         return Request(url, FORM, urlencode(form).encode())
 
-    def stale(self, answer: Answer) -> bool:
-        """There is no access token."""
-        return False
-
     def outcome(self, answer: Answer, now: float) -> Outcome:
         """``code`` is about the request; ``value`` names the tokens that went wrong by their code."""
         found = answer.json()

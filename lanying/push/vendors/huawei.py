@@ -18,13 +18,11 @@ from lanying.push.vendors.exchange import (
     FORM,
     JSON,
     TOO_LARGE,
-    Access,
     Answer,
     Outcome,
     Request,
     State,
     Vendor,
-    bearer,
     by_code,
     digits,
     required,
@@ -63,10 +61,6 @@ class Huawei(Vendor):
         """Client credentials."""
         form = {"grant_type": "client_credentials", "client_id": self._app_id, "client_secret": self._app_secret}
         return Request(self._login_url, FORM, urlencode(form).encode())
-
-    def access(self, answer: Answer, now: float) -> Access | Outcome:
-        """As OAuth 2 has it."""
-        return bearer(answer, now)
 
     def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
         """The token does not count for the size."""

@@ -113,7 +113,7 @@ class Line:
             if isinstance(request, Outcome):
                 return request
             answer = await self._perform(request)
-            if stale is not None or not self.vendor.stale(answer):
+            if stale is not None or not access.token or not self.vendor.stale(answer):
                 return self.vendor.outcome(answer, self._clock())
             stale = access
 

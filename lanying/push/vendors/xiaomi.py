@@ -83,10 +83,6 @@ class Xiaomi(Vendor):
         body = urlencode({name: value for name, value in form.items() if value}).encode()
         return Request(f"{self.url}/v3/message/regid", self._headers, body)
 
-    def stale(self, answer: Answer) -> bool:
-        """There is no access token."""
-        return False
-
     def outcome(self, answer: Answer, now: float) -> Outcome:
         """Bad tokens come back by name, also when the code says that all is well."""
         found = answer.json()

@@ -301,10 +301,11 @@ def test_the_others_log_in_and_renew_their_token_once(play, vendor):
 )
 def test_two_need_no_login(play, vendor, path, sent, gone):
     async def conversation(play, vendors):
-        play.on(path, sent, gone)
+        play.on(path, sent, gone, (401, {}, {}))
         target = target_of(vendor, TOKEN, endpoint=play.url)
         assert (await vendors.send(target, PUSH, "m")).state is State.SENT
         assert (await vendors.send(target, PUSH, "m")).state is State.GONE
-        assert play.paths() == [path, path]
+        assert (await vendors.send(target, PUSH, "m")).state is State.REFUSED
+        assert play.paths() == [path, path, path], "there is no token that could be renewed"
 
     play(conversation)
