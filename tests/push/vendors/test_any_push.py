@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lanying.base import limits
@@ -58,7 +58,7 @@ LONG_WITH_FLOATS = Push("t", "x" * 5000, 1, ext={"n": [1e16, 1e-7, 1e300]})
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(push=PUSHES, collapse_id=st.text(max_size=80))
 @example(push=LONG_WITH_FLOATS, collapse_id="")
 def test_requests(provider, push, collapse_id):
@@ -92,7 +92,7 @@ ANSWERS = st.builds(
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-@settings(max_examples=120)
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(answer=ANSWERS)
 def test_answers(provider, answer):
     vendor = MADE[provider]
