@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import ssl
 from pathlib import Path
@@ -54,6 +55,11 @@ def _reason(error: ssl.SSLError) -> str:
     if error.reason == "KEY_VALUES_MISMATCH":
         return "the key is not the certificate's"
     return (error.reason or str(error)).lower().replace("_", " ")
+
+
+def fingerprint(der: bytes) -> str:
+    """SHA-256 of a certificate, as people compare it: ``AB:CD:…``."""
+    return ":".join(f"{byte:02X}" for byte in hashlib.sha256(der).digest())
 
 
 class Certificates:

@@ -40,7 +40,7 @@ from lanying.gateway.accounts import (
 from lanying.gateway.contract import not_offered, openapi
 from lanying.gateway.files import downloads, files
 from lanying.gateway.groups import groups
-from lanying.gateway.http import pages
+from lanying.gateway.http import pages, trust
 from lanying.gateway.http.auth import authenticate, has_token
 from lanying.gateway.http.endpoint import Endpoint, Page, Raw, RequestContext
 from lanying.gateway.http.error_codes import HTTP_STATUS
@@ -100,8 +100,10 @@ def build(services: Services, metrics: Metrics | None = None) -> ASGIApp:
     for endpoint in ENDPOINTS:
         app.add_route(endpoint.path, _route(services, figures, endpoint), methods=list(endpoint.methods))
     pages.add_to(app, services)
+    config = services.config
+    trust.add_to(app, config)
     app.add_exception_handler(HTTPException, _no_route)
-    return Front(app, services.proxies)
+    return Front(app, services.proxies, strict=not config.listen_tls or config.tls_files)
 
 
 def _route(services: Services, figures: Metrics, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:

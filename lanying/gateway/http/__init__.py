@@ -10,4 +10,5 @@
 ``error_codes``  REST codes that are also the HTTP status
 ``metrics``      what is counted, and the figures of all processes; ``metrics_page`` serves them
 ``pages``        the web client and the administration page
+``trust``        how devices come to trust the server's own authority; from http to https
 """

@@ -38,10 +38,13 @@ class Front:
     """Around the application.
 
     :param proxies: whose word about their clients is believed
+    :param strict: browsers that came over TLS are to come over TLS from now on (not with an authority of the server's own: who has not
+        come to trust it could not even look)
     """
 
-    def __init__(self, app: ASGIApp, proxies: Proxies) -> None:
+    def __init__(self, app: ASGIApp, proxies: Proxies, *, strict: bool = True) -> None:
         self._app = app
+        self._strict = strict
         self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +61,7 @@ class Front:
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = guarded(list(message["headers"]), secure)
+                message["headers"] = guarded(list(message["headers"]), secure and self._strict)
             await send(message)
 
         app = _preflight(scope) if scope["method"] == "OPTIONS" else self._app

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lanying.gateway.http.endpoint import HOST
+from lanying.gateway.http.trust import elsewhere
 from lanying.gateway.services.services import Services
 
 TYPES: Final = {
@@ -115,7 +116,7 @@ def add_to(app: Starlette, services: Services) -> None:
     site = Site(next(iter(services.apps), ""), tuple(origin for url in urls if url for origin in _origins(url)))
 
     async def page(request: Request) -> Response:
-        return site.page(request)
+        return elsewhere(services.config, request) or site.page(request)
 
     async def asset(request: Request) -> Response:
         return site.asset(request)
