@@ -3,6 +3,7 @@ PYTHON ?= $(if $(wildcard /usr/bin/python3),/usr/bin/python3,python3)
 LISTEN ?= 127.0.0.1:8480
 SHARDS ?= 4
 DATA ?= ./data
+ADDRESS := $(if $(filter 127.% localhost:% [::1]:%,$(LISTEN)),--listen $(LISTEN),--listen 127.0.0.1:8480 --listen-tls $(LISTEN))
 VENV := .venv
 BIN := $(VENV)/bin
 NODE := $(and $(shell command -v node 2>/dev/null),$(shell command -v npm 2>/dev/null))
@@ -13,8 +14,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
 
-run: $(VENV)/.installed ## start a server: SHARDS=4, DATA=./data, LISTEN=127.0.0.1:8480 (0.0.0.0:8480 for the network), open registration
-	$(BIN)/lanying-cluster start --shards $(SHARDS) --data $(DATA) --listen $(LISTEN) --open-registration
+run: $(VENV)/.installed ## start a server: SHARDS=4, DATA=./data, LISTEN=127.0.0.1:8480 (0.0.0.0:8443 for the network, with TLS), open registration
+	$(BIN)/lanying-cluster start --shards $(SHARDS) --data $(DATA) $(ADDRESS) --open-registration
 
 test: $(VENV)/.test $(if $(NODE),tests/compat/node_modules/.installed tests/web/node_modules/.installed) ## run the whole test suite
 	$(BIN)/python -m pytest -rfEs --durations=15 -n 2 --dist loadscope

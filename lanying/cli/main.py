@@ -18,7 +18,7 @@ from rich.console import Console
 from lanying import __version__
 from lanying.base import limits, paths
 from lanying.base.errors import ConfigError, LanyingError
-from lanying.cli import notifier, service, storage
+from lanying.cli import notifier, service, storage, trust
 from lanying.cluster.runtime import EXIT_CONFIG, RunDirectory
 from lanying.config.load import layers, load, origins
 from lanying.config.schema import Config, flat
@@ -81,6 +81,11 @@ def _settings(command: Command) -> Command:
             help="Public address (default 127.0.0.1:8480); 0.0.0.0:8480 for the whole network.",
         ),
         click.option(
+            "--listen-tls",
+            metavar="HOST:PORT",
+            help="Address for TLS; without tls_certificate the server is its own authority (docs/tls.md).",
+        ),
+        click.option(
             "--shards",
             type=int,
             metavar="N",
@@ -98,11 +103,13 @@ def _flags(
     open_registration: bool | None,
     log_level: str | None,
     listen_admin: str | None,
+    listen_tls: str | None,
 ) -> dict[str, Any]:
     return {
         "data": data,
         "shards": shards,
         "listen": listen,
+        "listen_tls": listen_tls,
         "log_level": log_level,
         "accounts": {"open_registration": open_registration},
         "admin": {"listen": listen_admin},
@@ -130,6 +137,7 @@ def start(
     open_registration: bool | None,
     log_level: str | None,
     listen_admin: str | None,
+    listen_tls: str | None,
     profile: str | None,
     daemon: bool,
 ) -> None:
@@ -141,7 +149,7 @@ def start(
     """
     from lanying.supervisor import launcher
 
-    flags = _flags(data, shards, listen, open_registration, log_level, listen_admin)
+    flags = _flags(data, shards, listen, open_registration, log_level, listen_admin, listen_tls)
     if launcher.start(lambda: load(file, flags=flags, profile=profile), daemon=daemon) == launcher.RESTART:
         again = [argument for argument in sys.argv[1:] if argument != "--daemon"]
         os.execv(sys.executable, [sys.executable, "-m", "lanying.cli", *again])
@@ -212,6 +220,7 @@ def check_config(
     open_registration: bool | None,
     log_level: str | None,
     listen_admin: str | None,
+    listen_tls: str | None,
     profile: str | None,
 ) -> None:
     """Check settings and machine without starting anything; print every setting and where it comes from.
@@ -219,7 +228,7 @@ def check_config(
     What passes here starts: settings, data directory and ports are looked at as a start does. The ports of a server that runs on
     this data are its own.
     """
-    flags = _flags(data, shards, listen, open_registration, log_level, listen_admin)
+    flags = _flags(data, shards, listen, open_registration, log_level, listen_admin, listen_tls)
     config = load(file, flags=flags, profile=profile)
     sources = origins(layers(file, flags=flags, profile=profile))
     for key, value in flat(msgspec.to_builtins(config)):
@@ -279,7 +288,7 @@ def version() -> None:
     click.echo(f"lanying {__version__}")
 
 
-for _command in (*storage.COMMANDS, *service.COMMANDS, notifier.notifier):
+for _command in (*storage.COMMANDS, *service.COMMANDS, notifier.notifier, trust.trust):
     cli.add_command(_command)
 
 

@@ -53,7 +53,8 @@ class RouterProcess(Process):
             self._tunnels.start()
 
     def _tunnelled(self, fd: int, record: bytes) -> Verdict:
-        self._listener.welcome(fd, decode_tunnelled(record).address, secure=True)
+        found = decode_tunnelled(record)
+        self._listener.welcome(fd, found.address, secure=found.secure)
         return ACCEPTED
 
     def drain(self, reason: str) -> None:

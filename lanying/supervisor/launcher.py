@@ -172,6 +172,16 @@ def _print_ready(code: int, line: str) -> None:
         print(line, flush=True)
 
 
+def _tls_rows(config: Config) -> dict[str, str]:
+    rows = {"with TLS": machine.url("https", config.tls_address)}
+    if not config.tls_files:
+        page = machine.url("http", config.tls_address) + "/trust"
+        rows["first visit"] = (
+            f"{page} leads a device to trust this server; `lanying-cluster trust` shows what to compare"
+        )
+    return rows
+
+
 def _banner(plan: Plan, url: str) -> None:
     """What a person wants to know, on standard error."""
     from rich.console import Console
@@ -181,7 +191,7 @@ def _banner(plan: Plan, url: str) -> None:
     storage = config.storage
     rows = {
         "address": url,
-        **({"with TLS": machine.url("https", config.tls_address)} if config.listen_tls else {}),
+        **(_tls_rows(config) if config.listen_tls else {}),
         "app id": config.app_id,
         "dnsServer": f"{url}/v2/app_dns",
         "admin token": f"in {plan.data.token_file}",

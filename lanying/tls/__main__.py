@@ -45,6 +45,7 @@ class TlsProcess(Process):
             loop,
             connections=config.max_connections,
             proxies=Proxies(config.listen_proxies),
+            leads_to_trust=self._local is not None,
         )
 
     async def start(self) -> None:

@@ -15,6 +15,7 @@ import asyncio
 import errno
 import logging
 import os
+import re
 import select
 import socket
 import ssl
@@ -47,6 +48,11 @@ READ_BYTES: Final = 65_536
 
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NOT_TLS: Final = error_response(400, "this port speaks TLS: write https:// in front of the address")
+_PLAIN: Final = re.compile(rb"(?:GET|HEAD) /trust[/? ]")
+"""What is served without TLS: how to come to trust it."""
+_REQUEST: Final = re.compile(
+    rb"(?:GET|HEAD) (/[!-~]*) HTTP/1\.[01]\r\n(?:.*\r\n)??host: *([\w.:\[\]-]+)\r\n", re.IGNORECASE | re.DOTALL
+)
 _IN: Final = select.EPOLLIN
 _OUT: Final = select.EPOLLOUT
 
@@ -92,6 +98,7 @@ class Terminator:
     :param router: hands sockets over to the router
     :param connections: relayed at most
     :param proxies: who may say in front of the TLS whom it speaks for (PROXY protocol)
+    :param leads_to_trust: who comes without TLS and without a path is shown first how to trust this server
     :param clock: monotonic seconds
     :ivar counts: ``accepted``, ``turned_away_…``, ``opened``, ``resumed``, ``closed_…``
     """
@@ -105,6 +112,7 @@ class Terminator:
         *,
         connections: int,
         proxies: Proxies,
+        leads_to_trust: bool = False,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -114,6 +122,7 @@ class Terminator:
         self._loop = loop
         self._most = connections
         self._proxies = proxies
+        self._leads_to_trust = leads_to_trust
         self._throttle = Throttle(proxies)
         self._places: Places[Relay] = Places(limits.PENDING_CONNECTIONS, limits.PENDING_CONNECTIONS_PER_PEER)
         self._wheel: Wheel[Relay] = Wheel(clock())
@@ -261,6 +270,9 @@ class Terminator:
             return b""
 
     def _shake_hands(self, relay: Relay) -> None:
+        if relay.tunnel is None and not relay.start and _is_plain(relay.outer.socket):
+            self._hand_over(relay)
+            return
         data = self._read(relay.outer)
         if data is None:
             return
@@ -301,7 +313,7 @@ class Terminator:
         if not data:
             return None
         if data[0] != HANDSHAKE:
-            self._refuse(relay, _NOT_TLS, "not_tls")
+            self._refuse(relay, _elsewhere(data, self._leads_to_trust), "not_tls")
             return None
         relay.tunnel = Tunnel(self._context())
         return data
@@ -327,12 +339,26 @@ class Terminator:
                 self._close(relay, "router_away")
 
         fd = theirs.detach()
-        self._router.send(fd, encode(Tunnelled(relay.address)), handed)
+        self._router.send(fd, encode(Tunnelled(relay.address, True)), handed)
         if plain:
             self._put(relay.inner, plain)
         tunnel = relay.tunnel
         if tunnel is not None and tunnel.ended and relay in self._relays:
             self._end(relay.inner)
+
+    def _hand_over(self, relay: Relay) -> None:
+        """The client's own socket goes to the router, with nothing read from it."""
+        side = relay.outer
+        self._sides.pop(side.socket.fileno())
+        self._epoll.unregister(side.socket.fileno())
+        fd = side.socket.detach()
+
+        def handed(result: Result) -> None:
+            if isinstance(result, Refused):
+                os.close(fd)
+
+        self._router.send(fd, encode(Tunnelled(relay.address, False)), handed)
+        self._close(relay, "plain")
 
     def _from_client(self, relay: Relay) -> None:
         tunnel, inner = relay.tunnel, relay.inner
@@ -453,3 +479,23 @@ class Terminator:
     def _check_drained(self) -> None:
         if self._drained is not None and not self._relays:
             self._loop.call_soon(self._drained)
+
+
+def _is_plain(sock: socket.socket) -> bool:
+    """Whether a request waits there that is served without TLS. Nothing is read."""
+    try:
+        return bool(_PLAIN.match(sock.recv(16, socket.MSG_PEEK)))
+    except OSError:
+        return False
+
+
+def _elsewhere(data: bytes, leads_to_trust: bool) -> bytes:
+    """The answer to somebody who does not speak TLS."""
+    found = _REQUEST.match(data)
+    if found is None:
+        return _NOT_TLS
+    host, path = found[2].decode(), found[1].decode()
+    if leads_to_trust and path == "/":
+        return error_response(307, "this port speaks TLS", {"Location": "/trust"})
+    location = f"https://{host}{path}"
+    return error_response(308, "this port speaks TLS", {"Location": location})

@@ -51,12 +51,14 @@ class Visitor(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class Tunnelled(msgspec.Struct, frozen=True, array_like=True, tag=4):
-    """For the router: what is inside of a client's TLS connection, one end of a socket pair.
+    """For the router, from the port for TLS.
 
     :ivar address: IP address of the client, without port
+    :ivar secure: the socket is one end of a pair, and has what is inside of TLS; else it is the client's own
     """
 
     address: str
+    secure: bool
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -1,7 +1,7 @@
 """``/trust``: how people's devices come to trust the server's own certificate authority, and ``http`` to ``https`` where there is TLS.
 
-Served without TLS as well, for whoever opens it does not trust the authority yet. What keeps a stranger in the same network from giving them
-another one is the fingerprint: whoever runs the server sees it on its terminal, and the page says to compare.
+Served without TLS as well, for whoever opens it does not trust the authority yet. What keeps a stranger in the same network from giving
+them another one is the fingerprint: whoever runs the server sees it on its terminal, and the page says to compare.
 """
 
 from __future__ import annotations
