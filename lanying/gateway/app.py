@@ -101,7 +101,7 @@ def build(services: Services, metrics: Metrics | None = None) -> ASGIApp:
         app.add_route(endpoint.path, _route(services, figures, endpoint), methods=list(endpoint.methods))
     pages.add_to(app, services)
     config = services.config
-    trust.add_to(app, config)
+    trust.add_to(app, config, services.data)
     app.add_exception_handler(HTTPException, _no_route)
     return Front(app, services.proxies, strict=not config.listen_tls or config.tls_files)
 

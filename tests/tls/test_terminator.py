@@ -26,13 +26,14 @@ PROXY = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes([203, 0, 113, 5, 10, 0
 class World:
     """A terminator and a router.
 
-    :ivar taken: address and socket of what the router was handed
+    :ivar taken: address and socket of what the router was handed, and ``secure``: whether it is one end of a pair
     """
 
     def __init__(self, directory: Path, **options: Any) -> None:
         self.loop = uvloop.new_event_loop()
         self.now = 1000.0
         self.taken: list[tuple[str, socket.socket]] = []
+        self.secure: list[bool] = []
         self.verdict: wire.Verdict = wire.ACCEPTED
         path = str(directory / "handoff-router.sock")
         self.receiver = Receiver(path, self._take, self.loop)
@@ -47,7 +48,9 @@ class World:
     def _take(self, fd: int, record: bytes) -> wire.Verdict:
         if self.verdict is wire.ACCEPTED:
             sock = socket.socket(fileno=fd)
-            self.taken.append((decode_tunnelled(record).address, sock))
+            found = decode_tunnelled(record)
+            self.taken.append((found.address, sock))
+            self.secure.append(found.secure)
         return self.verdict
 
     def close(self) -> None:
@@ -315,3 +318,40 @@ def test_a_drain_waits_for_the_last_connection(make):
     assert not ended
     visitor.inner.close()
     world.run(lambda: ended, "drained")
+
+
+@pytest.mark.parametrize("first", [b"GET /trust HTTP/1.1\r\nHost: x\r\n\r\n", b"HEAD /trust/lanying.crt HTTP/1.1\r\n"])
+def test_what_leads_to_trust_is_served_without_tls(make, first):
+    """The router gets the client's own socket, with nothing read from it."""
+    world = make()
+    client = world.connect()
+    client.send(first)
+    world.run(lambda: world.taken, "the router has it")
+    assert world.secure == [False]
+    assert world.taken[0][1].recv(1000) == first
+    world.taken[0][1].send(b"page")
+    client.setblocking(True)
+    assert client.recv(100) == b"page"
+
+
+@pytest.mark.parametrize(
+    ("request_line", "options", "location"),
+    [
+        (b"GET / HTTP/1.1", {"leads_to_trust": True}, b"/trust"),
+        (b"GET / HTTP/1.1", {}, b"https://pi.local:8443/"),
+        (b"HEAD /admin?x=1 HTTP/1.1", {"leads_to_trust": True}, b"https://pi.local:8443/admin?x=1"),
+        (b"POST /token/user HTTP/1.1", {}, None),
+        (b"GET /a\x00b HTTP/1.1", {}, None),
+    ],
+)
+def test_other_requests_without_tls_are_led_to_it(make, request_line, options, location):
+    world = make(**options)
+    client = world.connect()
+    client.send(request_line + b"\r\nAccept: */*\r\nHost: pi.local:8443\r\n\r\n")
+    world.run(lambda: readable(client), "an answer")
+    answer = client.recv(1000)
+    assert (
+        (b"\r\nLocation: " + location + b"\r\n" in answer)
+        if location
+        else (b"speaks TLS" in answer and b"Location" not in answer)
+    )

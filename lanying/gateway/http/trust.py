@@ -94,11 +94,11 @@ class Trust:
         return ssl.PEM_cert_to_DER_cert(self._authority.read_text("ascii"))
 
 
-def add_to(app: Starlette, config: Config) -> None:
+def add_to(app: Starlette, config: Config, data: Path) -> None:
     """Serve them from ``app``, where the server has an authority of its own."""
     if not config.listen_tls or config.tls_files:
         return
-    trust = Trust(config, Path(config.data) / DIRECTORY / AUTHORITY)
+    trust = Trust(config, data / DIRECTORY / AUTHORITY)
     for path, answer in (
         ("/trust", trust.page),
         ("/trust/lanying.crt", trust.certificate),
