@@ -6,7 +6,8 @@ The other end of the pair is handed to the router (:class:`~lanying.bus.handoff.
 connection; so it moves on to a shard or to the gateway as every client's socket does, while this process goes on relaying.
 
 - ``tunnel``: one TLS connection as a value: bytes in, bytes out (pure)
-- ``terminator``: the edge: accepts, relays, with both descriptors of a connection in one epoll
+- ``relay``: both descriptors of every connection, and what each does not take yet
+- ``terminator``: the edge: accepts and shakes hands
 - ``authority``: the server's own certificate authority, a program of its own
 - ``names``: what this machine is called
 - ``__main__``: the process

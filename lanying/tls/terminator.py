@@ -1,8 +1,4 @@
-"""The edge of the tls process: accepts, shakes hands, relays.
-
-Both descriptors of a connection, the client's and our end of the socket pair, are bare integers in one ``select.epoll``, itself one
-descriptor of the loop. What one side cannot take yet is kept, and the other side is not read meanwhile: a connection has at most one
-read's worth in either direction.
+"""The edge of the tls process: accepts, shakes hands, and has :mod:`~lanying.tls.relay` carry what follows.
 
 Handshakes are the dear part (half a millisecond of CPU each), so they come last in a turn and have :data:`HANDSHAKES_S` of it: what is
 open is relayed first, whoever else comes in. Before its handshake is over a connection has a deadline and a place like every other one
@@ -16,7 +12,6 @@ import errno
 import logging
 import os
 import re
-import select
 import socket
 import ssl
 from collections import Counter
@@ -35,16 +30,15 @@ from lanying.bus.handoff.sender import Sender
 from lanying.bus.handoff.wire import Refused, Result
 from lanying.protocol.handshake import BadRequest, error_response
 from lanying.protocol.proxy import may_begin, parse_proxy
+from lanying.tls.relay import Relay, Relays
 from lanying.tls.tunnel import HANDSHAKE, Tunnel
 
 log = logging.getLogger(__name__)
 
 ACCEPTS_PER_TURN: Final = 64
-EVENTS_PER_TURN: Final = 256
 TICK_S: Final = 1.0
 HANDSHAKES_S: Final = 0.01
 """Of a turn; messages of those who are in wait no longer for those who come."""
-READ_BYTES: Final = 65_536
 
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NOT_TLS: Final = error_response(400, "this port speaks TLS: write https:// in front of the address")
@@ -53,41 +47,6 @@ _PLAIN: Final = re.compile(rb"(?:GET|HEAD) /trust[/? ]")
 _REQUEST: Final = re.compile(
     rb"(?:GET|HEAD) (/[!-~]*) HTTP/1\.[01]\r\n(?:.*\r\n)??host: *([\w.:\[\]-]+)\r\n", re.IGNORECASE | re.DOTALL
 )
-_IN: Final = select.EPOLLIN
-_OUT: Final = select.EPOLLOUT
-
-
-class _Side:
-    """One descriptor of a connection.
-
-    :ivar owed: bytes that it does not take yet; while there are any, the other side is not read
-    :ivar ends: nothing follows what is owed
-    """
-
-    __slots__ = ("ends", "owed", "relay", "socket", "watched")
-
-    def __init__(self, relay: Relay, sock: socket.socket) -> None:
-        self.relay = relay
-        self.socket = sock
-        self.owed = b""
-        self.ends = False
-        self.watched = 0
-
-
-class Relay:
-    """A client's connection.
-
-    :ivar inner: our end of the socket pair; None: the handshake is not over
-    """
-
-    __slots__ = ("address", "inner", "outer", "start", "tunnel")
-
-    def __init__(self, client: socket.socket, address: str) -> None:
-        self.address = address
-        self.outer = _Side(self, client)
-        self.inner: _Side | None = None
-        self.tunnel: Tunnel | None = None
-        self.start = b""
 
 
 class Terminator:
@@ -127,9 +86,7 @@ class Terminator:
         self._places: Places[Relay] = Places(limits.PENDING_CONNECTIONS, limits.PENDING_CONNECTIONS_PER_PEER)
         self._wheel: Wheel[Relay] = Wheel(clock())
         self._clock = clock
-        self._epoll = select.epoll()
-        self._sides: dict[int, _Side] = {}
-        self._relays: set[Relay] = set()
+        self._relays = Relays(self._close)
         self._accepting = False
         self._open = False
         self._timer: asyncio.TimerHandle | None = None
@@ -138,7 +95,7 @@ class Terminator:
     def start(self) -> None:
         """Accept connections."""
         self._listener.setblocking(False)
-        self._loop.add_reader(self._epoll.fileno(), self.turn)
+        self._loop.add_reader(self._relays.fileno(), self.turn)
         self._open = True
         self._resume()
         self._on_timer()
@@ -149,8 +106,9 @@ class Terminator:
             self._drained = done
             self._open = False
             self._pause()
-            for relay in [relay for relay in self._relays if relay.inner is None]:
-                self._close(relay, "drain")
+            for relay in self._relays:
+                if relay.inner is None:
+                    self._close(relay, "drain")
             self._check_drained()
 
     def close(self) -> None:
@@ -159,11 +117,10 @@ class Terminator:
         self._pause()
         if self._timer is not None:
             self._timer.cancel()
-        for relay in [*self._relays]:
+        for relay in self._relays:
             self._close(relay, "shutdown")
-        if not self._epoll.closed:
-            self._loop.remove_reader(self._epoll.fileno())
-            self._epoll.close()
+        self._loop.remove_reader(self._relays.fileno())
+        self._relays.stop()
 
     def figures(self) -> list[Figure]:
         """Counters since the start, and what is relayed and shaking hands now."""
@@ -213,7 +170,6 @@ class Terminator:
         self.counts["accepted"] += 1
         self._relays.add(relay)
         self._wheel.schedule(relay, now + limits.LOGIN_TIMEOUT_S)
-        self._watch(relay.outer, _IN)
 
     def _enter(self, relay: Relay, now: float) -> bool:
         """Whether there was a place, or somebody idle who made room."""
@@ -238,14 +194,11 @@ class Terminator:
     def turn(self) -> None:
         """Relay what is there, then go on with handshakes as long as there is time; the others' bytes stay in the kernel."""
         newcomers: list[Relay] = []
-        for fd, event in self._epoll.poll(0, EVENTS_PER_TURN):
-            side = self._sides.get(fd)
-            if side is None:
-                continue
+        for side in self._relays.ready():
             relay = side.relay
-            if event & _OUT:
-                self._flush(side)
-            elif relay.inner is None:
+            if relay not in self._relays:
+                continue  # closed by what came before it in this turn
+            if relay.inner is None:
                 newcomers.append(relay)
             elif side is relay.outer:
                 self._from_client(relay)
@@ -260,20 +213,11 @@ class Terminator:
                 if self._clock() > stop:
                     return
 
-    def _read(self, side: _Side) -> bytes | None:
-        """What there is; empty at the end; None: nothing yet."""
-        try:
-            return side.socket.recv(READ_BYTES)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return b""
-
     def _shake_hands(self, relay: Relay) -> None:
         if relay.tunnel is None and not relay.start and _is_plain(relay.outer.socket):
             self._hand_over(relay)
             return
-        data = self._read(relay.outer)
+        data = relay.outer.read()
         if data is None:
             return
         if not data:
@@ -292,7 +236,7 @@ class Terminator:
             self._refuse(relay, tunnel.pending(), "handshake")
             log.debug("event=handshake_failed address=%s error=%r", relay.address, str(error))
             return
-        self._put(relay.outer, tunnel.pending())
+        self._relays.put(relay.outer, tunnel.pending())
         if tunnel.open and relay in self._relays:
             self._opened(relay, plain)
 
@@ -329,9 +273,9 @@ class Terminator:
             return
         ours.setblocking(False)
         theirs.setblocking(False)
-        relay.inner = _Side(relay, ours)
+        self._relays.join(relay, ours)
+        assert relay.inner is not None
         self.counts["opened"] += 1
-        self._watch(relay.inner, _IN)
 
         def handed(result: Result) -> None:
             if isinstance(result, Refused):
@@ -341,29 +285,28 @@ class Terminator:
         fd = theirs.detach()
         self._router.send(fd, encode(Tunnelled(relay.address, True)), handed)
         if plain:
-            self._put(relay.inner, plain)
+            self._relays.put(relay.inner, plain)
         tunnel = relay.tunnel
         if tunnel is not None and tunnel.ended and relay in self._relays:
-            self._end(relay.inner)
+            self._relays.end(relay.inner)
 
     def _hand_over(self, relay: Relay) -> None:
         """The client's own socket goes to the router, with nothing read from it."""
-        side = relay.outer
-        self._sides.pop(side.socket.fileno())
-        self._epoll.unregister(side.socket.fileno())
-        fd = side.socket.detach()
+        self._places.leave(relay)
+        self._wheel.cancel(relay)
+        fd = self._relays.release(relay)
+        self.counts["plain"] += 1
 
         def handed(result: Result) -> None:
             if isinstance(result, Refused):
                 os.close(fd)
 
         self._router.send(fd, encode(Tunnelled(relay.address, False)), handed)
-        self._close(relay, "plain")
 
     def _from_client(self, relay: Relay) -> None:
         tunnel, inner = relay.tunnel, relay.inner
         assert tunnel is not None and inner is not None
-        data = self._read(relay.outer)
+        data = relay.outer.read()
         if data is None:
             return
         if not data:
@@ -375,83 +318,28 @@ class Terminator:
             self._refuse(relay, tunnel.pending(), "broken")
             return
         if plain:
-            self._put(inner, plain)
+            self._relays.put(inner, plain)
         if answer := tunnel.pending():
-            self._put(relay.outer, answer)
+            self._relays.put(relay.outer, answer)
         if tunnel.ended and relay in self._relays:
-            self._end(inner)
+            self._relays.end(inner)
 
     def _to_client(self, relay: Relay) -> None:
         tunnel, inner = relay.tunnel, relay.inner
         assert tunnel is not None and inner is not None
-        data = self._read(inner)
+        data = inner.read()
         if data is None:
             return
         if not data:
+            self._relays.ended(inner)
             tunnel.end()
             relay.outer.ends = True
-            self._put(relay.outer, tunnel.pending())
+            self._relays.put(relay.outer, tunnel.pending())
             return
         tunnel.send(data)
-        self._put(relay.outer, tunnel.pending())
+        self._relays.put(relay.outer, tunnel.pending())
 
-    # --- writing -----------------------------------------------------------------------------------------------------
-
-    def _put(self, side: _Side, data: bytes) -> None:
-        """Write, and keep what the kernel does not take. Not before what is kept already."""
-        side.owed += data
-        self._flush(side)
-
-    def _flush(self, side: _Side) -> None:
-        relay = side.relay
-        if side.owed:
-            try:
-                sent = side.socket.send(side.owed)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                self._close(relay, "left")
-                return
-            side.owed = side.owed[sent:]
-        other = relay.inner if side is relay.outer else relay.outer
-        if side.owed:
-            self._watch(side, side.watched | _OUT)
-            if other is not None:
-                self._watch(other, other.watched & ~_IN)
-            return
-        if side.watched & _OUT:
-            self._watch(side, side.watched & ~_OUT)
-        if side.ends:
-            self._finish(side)
-        elif other is not None and not other.watched & _IN and not other.ends:
-            self._watch(other, other.watched | _IN)
-
-    def _end(self, side: _Side) -> None:
-        """Nothing more comes for this side: close its direction behind what is owed."""
-        side.ends = True
-        if not side.owed:
-            self._finish(side)
-
-    def _finish(self, side: _Side) -> None:
-        relay = side.relay
-        if side is relay.outer:
-            self._close(relay, "ended")
-            return
-        try:
-            side.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            self._close(relay, "ended")
-            return
-        self._watch(relay.outer, relay.outer.watched & ~_IN)  # it has said everything; answers may still come
-
-    def _watch(self, side: _Side, events: int) -> None:
-        fd = side.socket.fileno()
-        if fd not in self._sides:
-            self._sides[fd] = side
-            self._epoll.register(fd, events)
-        elif events != side.watched:
-            self._epoll.modify(fd, events)
-        side.watched = events
+    # --- ends ---------------------------------------------------------------------------------------------------------
 
     def _refuse(self, relay: Relay, last: bytes, why: str) -> None:
         if last:
@@ -464,15 +352,10 @@ class Terminator:
     def _close(self, relay: Relay, why: str) -> None:
         if relay not in self._relays:
             return
-        self._relays.discard(relay)
         self.counts["closed_" + why] += 1
         self._places.leave(relay)
         self._wheel.cancel(relay)
-        for side in (relay.outer, relay.inner):
-            if side is not None:
-                self._sides.pop(side.socket.fileno(), None)
-                side.socket.close()  # which takes it out of the epoll: nobody else has this end
-                side.owed = b""
+        self._relays.remove(relay)
         self._resume()
         self._check_drained()
 

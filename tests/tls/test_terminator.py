@@ -157,7 +157,7 @@ def test_a_client_that_does_not_read_is_not_read_for(make):
         except BlockingIOError:
             if world.loop.run_until_complete(_pause()) or not writable(visitor.inner):
                 break
-    assert sum(len(side.owed) for side in world.terminator._sides.values()) < 200_000
+    assert world.terminator._relays.owed < 200_000
     assert visitor.read(sent) == b"x" * sent
 
 
@@ -188,7 +188,7 @@ def test_a_server_that_does_not_read_stops_the_client(make):
             if not writable(visitor.socket):
                 break
     assert sent < len(data), "the client was not stopped"
-    assert sum(len(side.owed) for side in world.terminator._sides.values()) < 200_000
+    assert world.terminator._relays.owed < 200_000
     got = 0
 
     def all_there() -> bool:
@@ -355,3 +355,23 @@ def test_other_requests_without_tls_are_led_to_it(make, request_line, options, l
         if location
         else (b"speaks TLS" in answer and b"Location" not in answer)
     )
+
+
+def test_what_waits_for_a_client_that_does_not_read_costs_nothing(make):
+    """The server has said everything and closed: until the client reads, or goes, there is nothing to look at."""
+    world = make()
+    visitor = Visitor(world)
+    visitor.inner.setblocking(False)
+    sent = 0
+    while True:
+        try:
+            sent += visitor.inner.send(b"x" * 65_536)
+        except BlockingIOError:
+            world.loop.run_until_complete(_pause())
+            if not writable(visitor.inner):
+                break
+    visitor.inner.close()
+    world.run(lambda: not world.terminator._relays.ready(), "nothing to look at")
+    assert not any(world.terminator._relays.ready() for _ in range(10))
+    assert visitor.read(sent) == b"x" * sent
+    world.run(lambda: world.count("closed_ended") == 1, "closed")
