@@ -23,6 +23,7 @@ from lanying.shard.chat.sync import (
     Event,
     PullLoop,
 )
+from lanying.shard.core.mailbox import Fetched
 
 UID, PEER, SN, OTHER_SN = 5, 7, 3, 4
 STATES = (IDLE, AWAITING, NOTICED, OWED)
@@ -234,3 +235,136 @@ def test_a_key_from_before_a_restore_acknowledges_nothing() -> None:
     assert (phone.shown, phone.key, queue.cursor) == ([1, 2, 3], 3, 0)
     assert loop.acknowledge(queue, queue.head, SN, phone.key)
     assert queue.cursor == 3
+
+
+def sync_of(data: bytes | None) -> SyncDL:
+    assert data is not None
+    return SyncDL.FromString(frame.parse_frame(data)[1])
+
+
+def test_a_push_nobody_asked_for_says_what_it_follows() -> None:
+    """A client that does not have the message before asks for what it has missed (5.5)."""
+    queue, loop, _ = in_state(IDLE)
+    entries = [queue.add()._replace(previous_mid=70 + n) for n in range(2)]
+    pushed = sync_of(offer(queue, loop, entries))
+    assert (pushed.is_eager_sync, pushed.prev_mid, pushed.next_key) == (True, 70, 2)
+    queue, loop, _ = in_state(OWED)
+    answered = sync_of(offer(queue, loop, [queue.add()]))
+    assert (answered.is_eager_sync, answered.prev_mid, answered.next_key) == (False, 0, 2)
+
+
+@pytest.mark.parametrize("state", [IDLE, AWAITING, NOTICED, OWED])
+def test_what_is_on_its_way_is_not_unread_until_it_took_too_long(state: object) -> None:
+    queue, loop, _ = in_state(state)
+    queue.add()
+    behind = queue.head.last_seq - loop.cursor
+    late = 1.0 + limits.IN_FLIGHT_RETRY_S
+    assert loop.pending(queue.head, late - 0.1) == (behind if state is IDLE else 0)
+    assert loop.pending(queue.head, late) == behind > 0
+
+
+@pytest.mark.parametrize("how", ["end", "remind", "pull"])
+def test_an_answer_without_entries_counts_as_sent_now(how: str) -> None:
+    queue, loop, _ = in_state(OWED)
+    queue.add(UID, SN)
+    if how == "end":
+        loop.end(queue.head, 50.0)
+    elif how == "remind":
+        loop.remind(queue.head, 50.0)
+    else:
+        queue.add()
+        loop.pull(queue, queue.head, SN, 0, 50.0)
+    assert loop.state is AWAITING
+    assert loop.pending(queue.head, 50.0 + limits.IN_FLIGHT_RETRY_S - 0.1) == 0
+
+
+def test_what_is_kept_need_not_be_read_from_the_store() -> None:
+    queue, loop, _ = in_state(AWAITING)
+    assert loop.wants(1, queue.head) is None, "nothing follows"
+    entries = [queue.add(), queue.add()]
+    assert (loop.wants(0, queue.head), loop.wants(1, queue.head), loop.wants(99, queue.head)) == (1, 2, 1)
+    offer(queue, loop, entries)
+    assert (loop.wants(0, queue.head), loop.wants(1, queue.head), loop.wants(2, queue.head)) == (1, None, 3)
+
+
+@pytest.mark.parametrize("kept", [1, 3])
+@pytest.mark.parametrize("more", [0, 2])
+def test_kept_entries_of_the_device_itself_are_passed_over(kept: int, more: int) -> None:
+    queue, loop, phone = in_state(AWAITING)
+    offer(queue, loop, [queue.add(UID, SN) for _ in range(kept)])
+    later = [queue.add() for _ in range(more)]  # not kept: with a gap before it
+    answer = phone.read(loop.pull(queue, queue.head, SN, 1, 1.0))
+    assert phone.shown == [1] + [entry.seq for entry in later]
+    assert answer is (Answer.BATCH if more else Answer.END)
+    assert loop.cursor == (1 if more else 1 + kept) and loop.sent == queue.head.last_seq
+
+
+def test_kept_entries_of_others_are_the_answer_without_the_removed_and_the_devices_own() -> None:
+    queue, loop, phone = in_state(AWAITING)
+    offer(queue, loop, [queue.add(), queue.add(UID, SN), queue.add()._replace(meta=b""), queue.add(UID, OTHER_SN)])
+    phone.read(loop.pull(queue, queue.head, SN, 1, 1.0))
+    assert phone.shown == [1, 2, 5] and phone.key == 5
+
+
+@pytest.mark.parametrize(("size", "shown"), [(10, 10), (9, 9), (1, 1), (1 << 20, 12)])
+def test_a_batch_has_a_largest_size_and_at_least_one_entry(
+    size: int, shown: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, loop, phone = Queue(), PullLoop(0), Phone()
+    for _ in range(12):
+        queue.add()
+    one = len(queue.entries(None, 1, 1)[0])
+    monkeypatch.setattr(limits, "BATCH_BYTES", size * one if size > 1 else 1)
+    phone.read(loop.pull(queue, queue.head, SN, 0, 1.0))
+    assert phone.shown == [*range(1, shown + 1)] and loop.sent == shown
+
+
+@pytest.mark.parametrize("total", [limits.BATCH_METAS - 1, limits.BATCH_METAS, limits.BATCH_METAS + 1])
+def test_a_batch_has_a_largest_number_pushed_or_asked_for(total: int) -> None:
+    queue, loop, phone = Queue(), PullLoop(0), Phone()
+    pushed = phone.read(offer(queue, loop, [queue.add() for _ in range(total)]))
+    assert pushed is (Answer.EAGER if total <= limits.BATCH_METAS else Answer.NOTICE)
+    asked = PullLoop(0)
+    assert len(sync_of(asked.pull(queue, queue.head, SN, 0, 1.0)).metas) == min(total, limits.BATCH_METAS)
+
+
+@pytest.mark.parametrize(("before", "then", "kept"), [(0, 64, True), (0, 65, False), (60, 4, True), (60, 5, False)])
+def test_only_so_many_entries_are_kept(before: int, then: int, kept: bool) -> None:
+    assert limits.TAIL_METAS == 64
+    queue, loop, _ = in_state(AWAITING)
+    if before:
+        offer(queue, loop, [queue.add() for _ in range(before)])
+    offer(queue, loop, [queue.add() for _ in range(then)])
+    tail = len(loop.tail or ())
+    assert tail == (before + then if kept else before)
+
+
+@pytest.mark.parametrize(("key", "shown", "cursor"), [(1, [2], 1), (2, [], 2), (3, [1, 2], 0)])
+def test_a_key_acknowledges_what_there_is_and_one_from_beyond_the_end_nothing(
+    key: int, shown: list[int], cursor: int
+) -> None:
+    queue, loop, phone = in_state(NOTICED)
+    phone.read(loop.pull(queue, queue.head, SN, key, 1.0))
+    assert (phone.shown, loop.cursor, queue.cursor) == (shown, cursor, cursor)
+
+
+def test_an_older_key_does_not_move_a_cursor_back() -> None:
+    queue, loop, phone = in_state(OWED)
+    queue.add()
+    phone.read(loop.pull(queue, queue.head, SN, 0, 1.0))
+    assert loop.cursor == 1 and phone.shown == [1, 2]
+
+
+def test_entries_that_were_fetched_are_used_where_they_begin() -> None:
+    queue, loop, phone = Queue(), PullLoop(0), Phone()
+    for _ in range(4):
+        queue.add()
+    there = [frame.meta(100 + n, PEER, 1, UID, 0, Meta.USER_NOTICE, b"") for n in range(4)]
+    phone.read(loop.pull(queue, queue.head, SN, 0, 1.0, fetched=Fetched(1, there[:2])))
+    assert phone.shown == [100, 101] and loop.sent == 2
+    phone.read(loop.pull(queue, queue.head, SN, 2, 1.0, fetched=Fetched(2, there[1:])))
+    assert phone.shown == [100, 101, 3, 4], "they begin elsewhere"
+    queue.entries = lambda head, first, count: []  # type: ignore[method-assign]
+    again = PullLoop(0)
+    assert phone.read(again.pull(queue, queue.head, SN, 0, 1.0)) is Answer.END
+    assert again.sent == again.cursor == 0, "not asked for: the device asks again"
