@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lanying.base import limits
+from lanying.base.errors import Refused
 from lanying.base.ids import slot_of
-from lanying.bus.messages import GroupInfo, Seat, Unseat
+from lanying.bus.messages import FetchEntries, GroupInfo, Seat, Unseat
 from lanying.protocol.schema.xsync_pb2 import GroupNotice, MessageBody, MessageOperation, Meta, Status
 from lanying.shard.accounts import accounts
 from lanying.shard.groups import records
@@ -220,3 +221,165 @@ def test_entries_fetched_for_one_device_are_its_own() -> None:
     club.sim.run()
     assert slow.texts == [str(n) for n in range(total)]
     assert quick.texts == [str(n) for n in range(total)]
+
+
+# --- what a member is answered ----------------------------------------------------------------------------------------
+
+
+def member(club: Club, *, here: bool) -> User:
+    """Not the owner."""
+    return next(user for user in club.people[1:] if (user.shard is club.shard) == here)
+
+
+def answers(device: Device, client_mid: int) -> list[tuple[int, int]]:
+    """Message id and time of each acknowledgement of an upload."""
+    return [(s.server_mid, s.server_time) for _, s in device.frames if getattr(s, "client_mid", 0) == client_mid]
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["the group's shard", "another shard"])
+@pytest.mark.parametrize("fields", [{}, {"priority": 3}, {"qos": MessageBody.AT_MOST_ONCE}], ids=str)
+def test_what_is_dropped_is_acknowledged_like_what_is_kept(here: bool, fields: dict[str, int]) -> None:
+    club = Club()
+    device = member(club, here=here).device()
+    kept = say(device, club, "kept", **fields)
+    while club.shard.policy.count_group(club.gid, club.shard.tick.now, 1, 0):
+        pass  # the half that may be dropped is used up
+    if not fields:
+        with pytest.raises(Refused):
+            while True:
+                club.shard.policy.count_group(club.gid, club.shard.tick.now, 0, 0)
+    dropped = say(device, club, "dropped", **fields)
+    [(mid, time_ms)] = answers(device, kept)
+    assert mid and time_ms == club.sim.now_ms
+    if not fields:
+        assert device.refused[dropped][0] == Status.RATE_LIMIT_EXCEEDED
+        assert "in this group" in device.refused[dropped][1]
+    else:
+        [(other, time_ms)] = answers(device, dropped)
+        assert other not in (0, mid) and time_ms == club.sim.now_ms
+    assert "dropped" not in club.people[3].device("late").texts
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["the group's shard", "another shard"])
+def test_a_refusal_says_why_wherever_the_group_is(here: bool) -> None:
+    club = Club()
+    user = member(club, here=here)
+    device = user.device()
+    say(device, club, "mine")
+    records.save_member(club.work, club.gid, user.uid, records.Member(club.sim.now_ms, banned_until_ms=-1))
+    club.sim.run()
+    banned = device.refused[say(device, club, "banned")]
+    records.save_member(club.work, club.gid, user.uid, records.Member(club.sim.now_ms))
+    club.sim.run()
+    missing = device.refused[device.operate(club.gid, MessageOperation.REPLACE, 99, content="x")]
+    wrong = device.refused[device.operate(club.gid, 77, 99)]
+    assert banned[0] == missing[0] == Status.FAIL, (banned, missing)
+    assert "banned" in banned[1].lower() or "muted" in banned[1].lower(), banned
+    assert missing[1] and wrong[1] and len({banned, missing, wrong}) == 3
+
+
+# --- history -----------------------------------------------------------------------------------------------------------
+
+
+def pages(device: Device, gid: int, amount: int) -> list[list[str]]:
+    found, key = [], 0
+    for _ in range(50):
+        page = device.history(gid, key, amount)
+        if not page.metas:
+            assert page.next_key == key
+            return found
+        assert page.next_key == page.metas[-1].id, "the next page begins behind the oldest shown"
+        key = page.next_key
+        found.append([MessageBody.FromString(meta.payload).content for meta in page.metas])
+    raise AssertionError("history has no end")
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["the group's shard", "another shard"])
+@pytest.mark.parametrize("amount", [3, 7, 100])
+def test_a_groups_history_comes_page_by_page_once(here: bool, amount: int) -> None:
+    club = Club()
+    talker = club.people[0].device()
+    for number in range(14):
+        say(talker, club, f"{number}")
+    found = pages(member(club, here=here).device(), club.gid, amount)
+    assert [text for page in found for text in page] == [str(n) for n in reversed(range(14))]
+    assert {len(page) for page in found[:-1]} <= {amount}
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["the group's shard", "another shard"])
+@pytest.mark.parametrize(("copies", "most"), [(4, 4), (1, 1), (0, 1)])
+def test_a_page_of_history_has_a_largest_size(
+    here: bool, copies: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    club = Club()
+    talker = club.people[0].device()
+    for number in range(10):
+        say(talker, club, f"{number}")
+    head = club.shard.work.mailboxes.head(club.gid, club.gid)
+    size = len(club.shard.work.mailboxes.entries(head, head.last_seq, 1)[0] or b"")
+    device = member(club, here=here).device()
+    monkeypatch.setattr(limits, "BATCH_BYTES", max(1, copies * size))
+    found = pages(device, club.gid, 100)
+    assert [text for page in found for text in page] == [str(n) for n in reversed(range(10))]
+    assert max(len(page) for page in found) == most
+
+
+def test_recalled_messages_leave_no_hole_in_the_pages() -> None:
+    club = Club()
+    talker = club.people[0].device()
+    mids = [talker.acknowledged[say(talker, club, f"{number}")] for number in range(8)]
+    for mid in mids[2:6]:
+        talker.operate(club.gid, MessageOperation.RECALL, mid, club.gid)
+    device = member(club, here=False).device()
+    assert [text for page in pages(device, club.gid, 2) for text in page] == ["7", "6", "1", "0"]
+
+
+# --- who is sent it ----------------------------------------------------------------------------------------------------
+
+
+def test_a_shard_gets_nothing_once_its_last_member_has_left() -> None:
+    club = Club()
+    there = [user for user in club.people if user.shard is not club.shard]
+    talker = member(club, here=True).device()
+    sender = club.shard.links.senders[there[0].shard.work.index]
+
+    def sent() -> bool:
+        before = sender.last
+        say(talker, club, "x")
+        return sender.last > before
+
+    for user in there[:-1]:
+        club.leave(user)
+        assert sent(), "one is still there"
+    club.leave(there[-1])
+    assert not sent()
+    club.join(there[0])
+    assert sent()
+    club.leave(there[0])
+    assert not sent()
+
+
+def test_audiences_are_bounded_and_made_again_when_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    club = Club()
+    monkeypatch.setattr(limits, "GROUPS_CACHED", 10)
+    talker = member(club, here=True).device()
+    timelines = club.shard.timelines
+    for gid in range(1, 30):
+        timelines._audience(gid * 1024)
+    assert len(timelines._audiences) <= 10
+    say(talker, club, "still")
+    assert all(user.device("late").history_texts(club.gid) == ["still"] for user in club.people)
+
+
+def test_entries_are_fetched_within_bounds() -> None:
+    club = Club()
+    talker = club.people[0].device()
+    last = club.shard.work.mailboxes.head(club.gid, club.gid).last_seq
+    for number in range(5):
+        say(talker, club, f"{number}")
+
+    def fetch(first: int, count: int) -> int:
+        return len(club.shard.timelines.fetch_entries(FetchEntries(club.gid, first, count)))
+
+    assert [fetch(last + 1, 3), fetch(last + 1, 99), fetch(last + 5, 9), fetch(last + 6, 9)] == [3, 5, 1, 0]
+    assert [fetch(last + 1, 0), fetch(last + 1, -4), fetch(1 << 40, 5)] == [0, 0, 0]
