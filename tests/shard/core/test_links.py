@@ -414,3 +414,23 @@ def test_a_link_that_is_held_asks_again_now_and_then_and_others_never() -> None:
     assert links.senders[peer].held
     links.senders[peer].progress_at = tick.now
     assert asked(3 * every) == [every - 1, 2 * every - 1, 3 * every - 1]
+
+
+@pytest.mark.parametrize(("sizes", "counts"), [([9], [1]), ([10, 1], [1, 1]), ([5, 5, 1], [2, 1]), ([1, 11, 1], [1, 1, 1])])
+def test_a_bundle_is_full_or_one_message_and_never_empty(
+    sizes: list[int], counts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LINK_BUNDLE_BYTES", 10)
+    found = bundles([bytes([0xC0]) * size for size in sizes])
+    assert [int.from_bytes(one[1:3], "big") for one in found] == counts
+
+
+def test_what_is_read_back_is_given_time_to_be_acknowledged() -> None:
+    sender = LinkSender(3, 1)
+    assert sender.lagging() == (1, 3)
+    sender.resent(1, 2, 100.0)
+    sender.tick(100.0 + limits.LINK_RESEND_S)
+    assert sender.lagging() == (3, 1)
+    sender.resent(3, 1, 100.9)
+    sender.tick(100.1 + limits.LINK_RESEND_S)
+    assert sender.lagging() == (1, 3), "measured from the first that is not acknowledged"
