@@ -31,7 +31,15 @@ def test_a_job_is_told_of_at_its_beginning_and_end() -> None:
     async def scenario(desk: Desk) -> None:
         job = desk.jobs.start("ann", "count", lambda job: 7)
         assert desk.jobs.rows() == [
-            {"job": 1, "what": "count", "state": "running", "percent": None, "now": "", "who": "ann", "started_ms": 1234}
+            {
+                "job": 1,
+                "what": "count",
+                "state": "running",
+                "percent": None,
+                "now": "",
+                "who": "ann",
+                "started_ms": 1234,
+            }
         ]
         told: list[str] = []
         assert await desk.jobs.follow(job, lambda done, total, text: told.append(text)) == 7
