@@ -65,11 +65,11 @@ def test_a_job_that_fails_says_why_and_one_that_is_cancelled_says_so() -> None:
                 job.tell(1, 2, "on")
                 threading.Event().wait(0.001)
 
-        with pytest.raises(CommandError, match="^copy: failed, no room$"):
+        with pytest.raises(CommandError, match=r"^copy: failed, no room$"):
             await desk.jobs.follow(desk.jobs.start("ann", "copy", fail), lambda *_: None)
         job = desk.jobs.start("ann", "move", go_on)
         desk.jobs.close()
-        with pytest.raises(CommandError, match="^move: cancelled$"):
+        with pytest.raises(CommandError, match=r"^move: cancelled$"):
             await desk.jobs.follow(job, lambda *_: None)
 
     assert run(scenario).published[-1] == ("job", "cancelled")

@@ -43,7 +43,7 @@ def test_a_name_has_one_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"server": 1}'])
 def test_a_damaged_ring_is_an_error_with_the_remedy_and_is_kept(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
-    with pytest.raises(ConfigError, match="restore it from a backup, or remove it and make new keys|UTF-8"):
+    with pytest.raises(ConfigError, match=r"restore it from a backup, or remove it and make new keys|UTF-8"):
         keys.load(tmp_path)
     assert (tmp_path / FILE).read_bytes() == content
 

@@ -64,7 +64,7 @@ def test_a_lost_or_foreign_key_is_said_with_the_remedy(tmp_path: Path, key: byte
     if key is not None:
         (tmp_path / KEY_FILE).write_bytes(key)
     with pytest.raises(
-        ConfigError, match="notifiers.key: does not open notifier ann; restore it from a backup, or add"
+        ConfigError, match=r"notifiers.key: does not open notifier ann; restore it from a backup, or add"
     ):
         notifiers.secret(notifiers.of("app")[0])
 
@@ -94,7 +94,7 @@ def test_a_list_is_read_again_only_when_it_has_changed(tmp_path: Path) -> None:
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert notifiers.any()
     os.utime(file)
-    with pytest.raises(ConfigError, match="notifiers.json: damaged .*restore it from a backup"):
+    with pytest.raises(ConfigError, match=r"notifiers.json: damaged .*restore it from a backup"):
         notifiers.any()
     with pytest.raises(ConfigError, match="damaged"):
         put(notifiers, "app", "bea")

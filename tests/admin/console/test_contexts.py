@@ -49,7 +49,7 @@ def test_the_server_that_is_meant(key: Path) -> None:
 
 
 def test_a_name_nobody_gave_and_a_server_without_a_key_are_refused_with_the_remedy() -> None:
-    with pytest.raises(ConfigError, match="no context 'far'; there are: none yet .`lanying-admin context add`"):
+    with pytest.raises(ConfigError, match=r"no context 'far'; there are: none yet .`lanying-admin context add`"):
         contexts.address("far", None, None, None)
     contexts.save(Contexts("", {"a": Context(data="/a"), "b": Context(data="/b")}))
     with pytest.raises(ConfigError, match="no context 'far'; there are: a, b "):
@@ -62,5 +62,5 @@ def test_a_name_nobody_gave_and_a_server_without_a_key_are_refused_with_the_reme
 def test_a_damaged_file_is_named_with_the_remedy(content: bytes) -> None:
     contexts.save(Contexts())
     contexts.file().write_bytes(content)
-    with pytest.raises(ConfigError, match="contexts.json: .*mend or remove it"):
+    with pytest.raises(ConfigError, match=r"contexts.json: .*mend or remove it"):
         contexts.address(None, None, None, None)
