@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lanying.base import limits
 from lanying.bus.messages import Barred, Deliver, LinkAck, LinkBatch, decode_bundle, encode
 from lanying.config.schema import Config, Storage
-from lanying.shard.core.links import LinkReceiver, LinkSender, bundles
+from lanying.shard.core.links import TRIM_EVERY, LinkReceiver, LinkSender, bundles
 from lanying.shard.store import schema
 from lanying.storage.verify import verify_links, verify_store
 from tests.shard.chat.test_chat import pair
@@ -436,3 +436,29 @@ def test_what_is_read_back_is_given_time_to_be_acknowledged() -> None:
     sender.resent(3, 1, 100.9)
     sender.tick(100.1 + limits.LINK_RESEND_S)
     assert sender.lagging() == (1, 3), "measured from the first that is not acknowledged"
+
+
+def test_what_is_more_than_a_window_has_room_for_goes_in_part() -> None:
+    sender, window = LinkSender(0, 1), limits.LINK_WINDOW
+    for _ in range(window - 2):
+        sender.assign()
+    assert sender.committed(1, window - 2, 0.0) == window - 2
+    for _ in range(5):
+        sender.assign()
+    assert sender.committed(window - 1, 5, 0.0) == 2 and sender.lagging() is None
+
+
+def test_acknowledged_rows_leave_the_outbox_so_many_at_once() -> None:
+    _, alice, bob = pair(2)
+    a = alice.device()
+    a.send(bob, "known")
+    sender = alice.shard.links.senders[bob.shard.work.index]
+    store = alice.shard.work.store
+    kept = []
+    for _ in range(2 * TRIM_EVERY + 5):
+        a.session.sends.full_at = 0.0
+        a.send(bob, "x")
+        rows = sum(1 for _ in store.scan(schema.OUTBOX, b"", b"\xff" * 11))
+        assert rows == sender.last - sender.trimmed, "a row is there until it is trimmed"
+        kept.append(rows)
+    assert max(kept) == TRIM_EVERY and min(kept[TRIM_EVERY:]) == 1, kept

@@ -278,6 +278,20 @@ def test_a_refusal_says_why_wherever_the_group_is(here: bool) -> None:
     assert missing[1] and wrong[1] and len({banned, missing, wrong}) == 3
 
 
+@pytest.mark.parametrize("here", [True, False], ids=["the group's shard", "another shard"])
+def test_an_edit_is_acknowledged_with_its_time_and_an_unknown_operation_refused_by_name(here: bool) -> None:
+    club = Club()
+    device = member(club, here=here).device()
+    mid = device.acknowledged[say(device, club, "first")]
+    club.sim.advance(5)
+    sent = device.operate(club.gid, MessageOperation.REPLACE, mid, content="second")
+    [answer] = [sync for _, sync in device.frames if getattr(sync, "client_mid", 0) == sent]
+    assert (answer.server_time, answer.edit_timestamp) == (club.sim.now_ms, club.sim.now_ms)
+    assert answer.server_mid > mid
+    edit = device.metas[-1]
+    assert edit.id == answer.server_mid and edit.timestamp == answer.edit_timestamp
+
+
 # --- history -----------------------------------------------------------------------------------------------------------
 
 
