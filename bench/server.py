@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bench import measure, seed
 from bench.host import Host, Target
 from lanying.base.errors import LanyingError
@@ -76,7 +78,8 @@ class Server(Host):
         if self.data is None:
             return {}
         try:
-            return control.ask(RunDirectory(self.data), StatusRequest())
+            found: dict[str, Any] = msgspec.to_builtins(control.ask(RunDirectory(self.data), StatusRequest()))
+            return found
         except LanyingError:
             return {}
 

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from lanying.base.figures import of_row
 from lanying.cli.main import EXIT_CODES, cli
 from lanying.cluster.runtime import EXIT_FENCED
 from lanying.config.load import environment_name
 from lanying.config.schema import Config, flat
 from lanying.gateway.http.metrics import Metrics
+from lanying.supervisor.answers import ProcessStatus
 from lanying.testing.poll import until
 
 ROOT = Path(__file__).parents[1]
@@ -76,7 +76,7 @@ def test_every_status_field_and_figure_is_documented(cluster):
     )
     found = json.loads(done.stdout)
     section = CONFIGURATION.partition("## Status")[2].partition("## Metrics")[0]
-    figures = {one.name for row in found["processes"] for one in of_row(row)}
+    figures = {one.name for row in found["processes"] for one in msgspec.convert(row, ProcessStatus).counted}
     for name in (*found, *found["processes"][0], *sorted(figures)):
         assert f"`{name}`" in section, name
 

@@ -26,7 +26,7 @@ from lanying.config.apps import App, Apps
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config
 from lanying.supervisor import control
-from lanying.supervisor.requests import ControlRequest
+from lanying.supervisor.requests import A, Asked
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +70,11 @@ class Server:
         """Who owns which id."""
         return self.shards.map
 
-    async def control(self, request: ControlRequest) -> dict[str, Any]:
+    async def control(self, request: Asked[A]) -> A:
         """Ask the supervisor. :raises CommandError: it refuses, or does not answer"""
         return await asyncio.to_thread(self.ask_supervisor, request)
 
-    def ask_supervisor(self, request: ControlRequest) -> dict[str, Any]:
+    def ask_supervisor(self, request: Asked[A]) -> A:
         """The same from a thread: blocks. :raises CommandError: it refuses, or does not answer"""
         try:
             return control.ask(self.files.run, request)

@@ -23,6 +23,7 @@ from lanying.cluster.runtime import EXIT_CONFIG, RunDirectory
 from lanying.config.load import layers, load, origins
 from lanying.config.schema import Config, flat
 from lanying.supervisor import control, machine, precheck
+from lanying.supervisor.answers import Restarting
 from lanying.supervisor.children import EXIT_FAILED, State
 from lanying.supervisor.requests import RestartRequest, StatusRequest, StopRequest
 
@@ -159,7 +160,7 @@ def start(
 @_placing
 def stop(file: Path | None, data: str | None) -> None:
     """Drain and stop the server; returns when it is gone."""
-    pid = control.ask(_run_directory(file, data), StopRequest())["pid"]
+    pid = control.ask(_run_directory(file, data), StopRequest()).pid
     if not _ended(pid, STOP_TIMEOUT_S):
         raise control.NoAnswer(f"pid {pid} is still there after {STOP_TIMEOUT_S:g} s; end it with kill -9 {pid}")
     click.echo("stopped")
@@ -180,16 +181,16 @@ def restart(file: Path | None, data: str | None, process: str | None) -> None:
     click.echo(f"restarted {process or 'the server'}")
 
 
-def _came_back(run: RunDirectory, process: str | None, before: dict[str, Any]) -> bool:
+def _came_back(run: RunDirectory, process: str | None, before: Restarting) -> bool:
     try:
         status = control.ask(run, StatusRequest())
     except LanyingError:
         return False
-    if status["state"] != State.READY:
+    if status.state != State.READY:
         return False
     if process is None:
-        return bool(status["started"] != before["started"])
-    return any(row["name"] == process and row["restarts"] > before["restarts"] for row in status["processes"])
+        return status.started != before.started
+    return status.process(process).restarts > before.restarts
 
 
 @cli.command(short_help="Show every process; exits 0 when all are ready.")
@@ -199,13 +200,12 @@ def status(file: Path | None, data: str | None, as_json: bool) -> None:
     """Show every process: state, uptime, restarts, CPU, memory, sessions. Exits 0 only when all are ready."""
     from lanying.supervisor import report
 
-    found = control.ask(_run_directory(file, data), StatusRequest())
-    report.measure(found["processes"])
+    found = report.measured(control.ask(_run_directory(file, data), StatusRequest()))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)))
     else:
         report.show(found)
-    if found["state"] != State.READY:
+    if found.state != State.READY:
         sys.exit(EXIT_NOT_READY)
 
 

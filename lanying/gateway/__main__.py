@@ -7,7 +7,6 @@ import logging
 import socket
 import sys
 from pathlib import Path
-from typing import Any
 
 from prometheus_client import make_asgi_app
 
@@ -30,6 +29,7 @@ from lanying.gateway.server import HttpServer
 from lanying.gateway.services.services import Services
 from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.supervisor import control
+from lanying.supervisor.answers import ProcessStatus
 from lanying.supervisor.requests import StatusRequest
 
 log = logging.getLogger("lanying.gateway")
@@ -86,11 +86,11 @@ class GatewayProcess(Process):
             Figure("passwords_waiting", float(self.services.passwords.waiting)),
         ]
 
-    def _rows(self) -> list[dict[str, Any]]:
+    def _rows(self) -> list[ProcessStatus]:
         """Every process as the supervisor has it. Blocks. :raises LanyingError: it does not answer"""
         status = control.ask(self.launch.run, StatusRequest(), DEADLINE_S)
-        own = status | {"name": SUPERVISOR, "state": "ready", "restarts": 0}
-        return [*status["processes"], own]
+        own = ProcessStatus(SUPERVISOR, status.pid, "ready", figures=status.figures, series=status.series)
+        return [*status.processes, own]
 
     def drain(self, reason: str) -> None:
         """Take no more sockets, finish what runs, end the loop."""

@@ -36,9 +36,12 @@ async def status(context: RequestContext) -> object:
         found = await asyncio.to_thread(control.ask, RunDirectory(context.services.data), StatusRequest())
     except LanyingError as error:
         raise CallError(Refusal.UNAVAILABLE, str(error)) from error
-    for row in found["processes"]:
-        row |= _measured(row["pid"])
-    return {**found, "apps": sorted(context.services.apps), "now": context.services.now_ms()}
+    rows = [msgspec.to_builtins(row) | _measured(row.pid) for row in found.processes]
+    return msgspec.to_builtins(found) | {
+        "processes": rows,
+        "apps": sorted(context.services.apps),
+        "now": context.services.now_ms(),
+    }
 
 
 async def groups(context: RequestContext, given: GroupsPage) -> object:

@@ -5,7 +5,7 @@
 - ``plan``: what is to run, and how a process is started
 - ``children``: decisions about children: start order, backoff, hung ones, drain order (pure)
 - ``supervisor``: the process
-- ``control`` ``requests``: its control socket, both ends; what it is asked
+- ``control`` ``requests`` ``answers``: its control socket, both ends; what it is asked and what it answers
 - ``report``: what ``status`` shows
 - ``move``: a move of slots that the running server was asked for
 - ``notify`` ``daemon``: telling systemd; leaving the terminal

@@ -19,15 +19,16 @@ shards, each stage when the one before is gone.
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
-from typing import Any, Final
+from typing import Final
 
 from lanying.base import limits
-from lanying.base.figures import Figure, to_row
+from lanying.base.figures import Figure
 from lanying.cluster.runtime import ADMIN, EXIT_CONFIG, GATEWAY, PUSH, ROUTER, TLS
+from lanying.supervisor.answers import ProcessStatus, split
 
 EXIT_FAILED: Final = 1
 LATE_S: Final = 1.0
@@ -312,17 +313,18 @@ class Children:
         due = min((self._due(child) for child in self._children.values()), default=inf)
         return None if due == inf else due
 
-    def report(self, now: float) -> list[dict[str, Any]]:
-        """One row per child for ``status``."""
+    def report(self, now: float, core: Callable[[str], int | None]) -> list[ProcessStatus]:
+        """One row per child for ``status``; ``core``: which a process is pinned to."""
         return [
-            {
-                "name": child.name,
-                "pid": child.pid or None,
-                "state": str(child.state),
-                "uptime_s": round(now - child.started, 1) if child.pid else 0.0,
-                "restarts": child.restarts,
-                "last_exit": child.last_exit,
-                **to_row(child.figures),
-            }
+            ProcessStatus(
+                child.name,
+                child.pid or None,
+                str(child.state),
+                round(now - child.started, 1) if child.pid else 0.0,
+                child.restarts,
+                child.last_exit,
+                *split(list(child.figures)),
+                core(child.name),
+            )
             for child in self._children.values()
         ]

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import zmq
@@ -19,7 +18,8 @@ from lanying import __version__
 from lanying.base import limits
 from lanying.base.errors import LanyingError
 from lanying.cluster.runtime import RunDirectory
-from lanying.supervisor.requests import ControlRequest, decode_request
+from lanying.supervisor.answers import Answer, Refused
+from lanying.supervisor.requests import A, Asked, ControlRequest, answer_type, decode_request
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class ControlEndpoint:
     :param answer: called on the loop with each request; what it returns is sent back
     """
 
-    def __init__(self, run: RunDirectory, answer: Callable[[ControlRequest], dict[str, Any]]) -> None:
+    def __init__(self, run: RunDirectory, answer: Callable[[ControlRequest], Answer]) -> None:
         self._answer = answer
         self._context = zmq.Context(1)
         self._socket = self._context.socket(zmq.ROUTER)
@@ -75,12 +75,12 @@ class ControlEndpoint:
             except zmq.ZMQError:
                 log.warning("event=control_answer_dropped request=%r", frames[-1][:100])
 
-    def _reply(self, data: bytes) -> dict[str, Any]:
+    def _reply(self, data: bytes) -> Answer:
         try:
             request = decode_request(data)
         except msgspec.DecodeError as error:
             remedy = "ask with the programs of the same release"
-            return {"ok": False, "error": f"not a request of release {__version__}: {error}; {remedy}"}
+            return Refused(error=f"not a request of release {__version__}: {error}; {remedy}")
         return self._answer(request)
 
 
@@ -95,7 +95,7 @@ def is_listening(run: RunDirectory) -> bool:
     return True
 
 
-def ask(run: RunDirectory, request: ControlRequest, timeout_s: float = limits.CONTROL_TIMEOUT_S) -> dict[str, Any]:
+def ask(run: RunDirectory, request: Asked[A], timeout_s: float = limits.CONTROL_TIMEOUT_S) -> A:
     """Send one request and wait for its answer.
 
     :raises NotRunning: nobody listens there
@@ -114,7 +114,7 @@ def ask(run: RunDirectory, request: ControlRequest, timeout_s: float = limits.CO
         peer.setsockopt(zmq.SNDTIMEO, int(timeout_s * 1000))
         peer.connect(run.control)
         peer.send(msgspec.json.encode(request))
-        answer = msgspec.json.decode(peer.recv(), type=dict[str, Any])
+        received = peer.recv()
     except zmq.Again:
         raise NoAnswer(
             f"the supervisor did not answer within {timeout_s:g} s; look at its log, "
@@ -122,6 +122,6 @@ def ask(run: RunDirectory, request: ControlRequest, timeout_s: float = limits.CO
         ) from None
     finally:
         context.destroy(linger=0)
-    if not answer.get("ok"):
-        raise NoAnswer(str(answer.get("error")))
-    return answer
+    if not msgspec.json.decode(received, type=Answer).ok:
+        raise NoAnswer(msgspec.json.decode(received, type=Refused).error)
+    return msgspec.json.decode(received, type=answer_type(request))

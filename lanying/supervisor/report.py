@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+import msgspec
 import psutil
+
+from lanying.supervisor.answers import MeasuredProcess, MeasuredStatus, ProcessStatus, Status
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,88 +19,94 @@ SAMPLE_S = 0.25
 _STYLES = {"ready": "green", "starting": "yellow", "waiting": "red", "killed": "red", "stopping": "yellow"}
 
 
-def measure(rows: list[dict[str, Any]]) -> None:
-    """Add ``cpu_percent`` (of one core) and ``rss_bytes`` to each row; None for a process that is gone."""
-    running: list[tuple[dict[str, Any], psutil.Process]] = []
-    for row in rows:
-        row["cpu_percent"] = row["rss_bytes"] = None
-        try:
-            process = psutil.Process(row["pid"] or -1)
-            process.cpu_percent(None)
-        except (psutil.Error, ValueError):
-            continue
-        running.append((row, process))
+def measured(status: Status) -> MeasuredStatus:
+    """The same with what every process takes. Takes :data:`SAMPLE_S`."""
+    fields = {name: getattr(status, name) for name in status.__struct_fields__ if name != "processes"}
+    return MeasuredStatus(**fields, processes=_measured(status.processes))
+
+
+def _measured(rows: Sequence[ProcessStatus]) -> list[MeasuredProcess]:
+    running = [_begun(row.pid) for row in rows]
     time.sleep(SAMPLE_S)
-    for row, process in running:
-        try:
-            row["cpu_percent"] = process.cpu_percent(None)
-            row["rss_bytes"] = process.memory_info().rss
-        except psutil.Error:
-            continue
+    return [_with(row, *_taken(it)) for row, it in zip(rows, running, strict=True)]
 
 
-def moving(status: dict[str, Any]) -> str:
+def _with(row: ProcessStatus, cpu_percent: float | None, rss_bytes: int | None) -> MeasuredProcess:
+    return MeasuredProcess(**msgspec.structs.asdict(row), cpu_percent=cpu_percent, rss_bytes=rss_bytes)
+
+
+def _begun(pid: int | None) -> psutil.Process | None:
+    """A process whose CPU is measured from now on; None: it is gone."""
+    try:
+        process = psutil.Process(pid or -1)
+        process.cpu_percent(None)
+    except (psutil.Error, ValueError):
+        return None
+    return process
+
+
+def _taken(process: psutil.Process | None) -> tuple[float | None, int | None]:
+    try:
+        return (process.cpu_percent(None), process.memory_info().rss) if process is not None else (None, None)
+    except psutil.Error:
+        return None, None
+
+
+def moving(status: Status) -> str:
     """How far a move of slots is, for example ``copy 40 %``; empty: none is under way."""
-    found = status.get("move")
-    if not found:
+    found = status.move
+    if found is None:
         return ""
-    if not found["step"]:
-        return str(status["state"])
-    return f"{found['step']} {100 * found['done'] // found['total']} %" if found["total"] else str(found["step"])
+    return f"{found.step} {100 * found.done // found.total} %" if found.total else found.step or status.state
 
 
-def show(status: dict[str, Any], console: Console | None = None) -> None:
-    """Print for people: figures with labels where there is no total. Rows with ``per_s`` show what their counters grew by."""
+def show(status: MeasuredStatus, console: Console | None = None) -> None:
+    """Print for people: figures with labels where there is no total."""
     from rich.console import Console  # who only measures does not need it
     from rich.table import Table
 
     console = console or Console(highlight=False)
     console.print(
-        f"{status['state']}  {status['url']}  app {status['app_id']}  lanying {status['version']}  "
-        f"pid {status['pid']}  up {duration(status['uptime_s'])}",
-        style=_STYLES.get(status["state"], ""),
+        f"{status.state}  {status.url}  app {status.app_id}  lanying {status.version}  "
+        f"pid {status.pid}  up {duration(status.uptime_s)}",
+        style=_STYLES.get(status.state, ""),
         markup=False,
     )
     console.print(
-        f"data {status['data']}  shards {status['shards']}  shard map version {status['shard_map_version']}  "
-        f"durability {status['durability']}  metrics {status['metrics_url']}",
+        f"data {status.data}  shards {status.shards}  shard map version {status.shard_map_version}  "
+        f"durability {status.durability}  metrics {status.metrics_url}",
         markup=False,
     )
-    if step := moving(status):
-        console.print(f"{status['move']['title']}: {step}", markup=False)
+    if status.move is not None and (step := moving(status)):
+        console.print(f"{status.move.title}: {step}", markup=False)
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("process", "pid", "state", "core", "uptime", "restarts", "cpu %", "RSS MB", "sessions"):
         table.add_column(heading, justify="left" if heading in ("process", "state") else "right")
-    for row in status["processes"]:
-        sessions = row["figures"].get("sessions")
+    for row in status.processes:
+        sessions = row.figures.get("sessions")
         table.add_row(
-            row["name"],
-            _or_dash(row["pid"]),
-            f"[{_STYLES.get(row['state'], 'white')}]{row['state']}[/]",
-            _or_dash(row["core"]),
-            duration(row["uptime_s"]),
-            str(row["restarts"]),
-            _or_dash(row["cpu_percent"]),
-            "-" if row["rss_bytes"] is None else f"{row['rss_bytes'] / 1e6:.1f}",
+            row.name,
+            _or_dash(row.pid),
+            f"[{_STYLES.get(row.state, 'white')}]{row.state}[/]",
+            _or_dash(row.core),
+            duration(row.uptime_s),
+            str(row.restarts),
+            _or_dash(row.cpu_percent),
+            "-" if row.rss_bytes is None else f"{row.rss_bytes / 1e6:.1f}",
             _or_dash(None if sessions is None else int(sessions)),
         )
     console.print(table)
-    for row in status["processes"]:
-        if row["figures"].get("cold_missing"):
-            console.print(f"{row['name']}: the cold store is not there, older history is unavailable", style="red")
-    for row in status["processes"]:
-        rates = row.get("per_s", {})
-        figures = [
-            f"{name}={value:.15g}" + (f" ({rates[name]:g}/s)" if name in rates else "")
-            for name, value in row["figures"].items()
-            if name != "sessions"
-        ]
+    for row in status.processes:
+        if row.figures.get("cold_missing"):
+            console.print(f"{row.name}: the cold store is not there, older history is unavailable", style="red")
+    for row in status.processes:
+        figures = [f"{name}={value:.15g}" for name, value in row.figures.items() if name != "sessions"]
         figures += [
-            f"{one['name']}[{','.join(one['labels'].values())}]={one['value']:.15g}"
-            for one in row.get("series", ())
-            if one["name"] not in row["figures"]
+            f"{one.name}[{','.join(one.labels.values())}]={one.value:.15g}"
+            for one in row.series
+            if one.name not in row.figures
         ]
-        console.print(f"{row['name']}: {' '.join(figures)}", style="dim", markup=False)
+        console.print(f"{row.name}: {' '.join(figures)}", style="dim", markup=False)
 
 
 def duration(seconds: float) -> str:

@@ -9,35 +9,45 @@
 ``{"do": "move", "move": {…}, …}``          drain, move slots, start again; ``"dry": true``: only whether it could be done
 ==========================================  =============================================================================
 
-Answers: ``{"ok": true, …}`` or ``{"ok": false, "error": text}``. Unknown fields are ignored: a newer console asks an older server.
+What is answered is in :mod:`lanying.supervisor.answers`, by the type in a request's base: a wrong one is a type error. Unknown fields are
+ignored: a newer console asks an older server.
 """
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
 import msgspec
 
+from lanying.supervisor.answers import Answer, Ending, Restarting, Status
 from lanying.supervisor.move import Move
 
+A = TypeVar("A", bound=Answer, covariant=True)
 
-class StatusRequest(msgspec.Struct, frozen=True, tag_field="do", tag="status"):
+
+class Asked(msgspec.Struct, Generic[A], frozen=True, tag_field="do"):
+    """Base of all; ``A`` is the type of the answer."""
+
+
+class StatusRequest(Asked[Status], frozen=True, tag="status"):
     """How is everything?"""
 
 
-class StopRequest(msgspec.Struct, frozen=True, tag_field="do", tag="stop"):
+class StopRequest(Asked[Ending], frozen=True, tag="stop"):
     """Drain and end."""
 
 
-class RestartRequest(msgspec.Struct, frozen=True, tag_field="do", tag="restart"):
+class RestartRequest(Asked[Restarting], frozen=True, tag="restart"):
     """Start one process again, or everything."""
 
     process: str | None
 
 
-class PushRequest(msgspec.Struct, frozen=True, tag_field="do", tag="push"):
+class PushRequest(Asked[Answer], frozen=True, tag="push"):
     """There is a notifier now: run a push process."""
 
 
-class MoveRequest(msgspec.Struct, frozen=True, tag_field="do", tag="move"):
+class MoveRequest(Asked[Restarting], frozen=True, tag="move"):
     """Drain, move slots, start again. ``dry``: only answer whether it could be done."""
 
     move: Move
@@ -47,6 +57,13 @@ class MoveRequest(msgspec.Struct, frozen=True, tag_field="do", tag="move"):
 ControlRequest = StatusRequest | StopRequest | RestartRequest | PushRequest | MoveRequest
 
 _decoder = msgspec.json.Decoder(ControlRequest)
+
+
+def answer_type(request: Asked[A]) -> type[A]:
+    """The type of its answer."""
+    [base] = type(request).__orig_bases__  # type: ignore[attr-defined]
+    [found] = base.__args__
+    return found  # type: ignore[no-any-return]
 
 
 def decode_request(data: bytes) -> ControlRequest:

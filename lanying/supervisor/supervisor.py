@@ -19,19 +19,18 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
-import msgspec
 import uvloop
 
 from lanying import __version__
-from lanying.base import clock, figures, log_file
+from lanying.base import clock, log_file
 from lanying.base.failpoints import failpoint
 from lanying.base.lag import Lag
 from lanying.bus.messages import Envelope, Heartbeat, ProcessEvent
 from lanying.bus.transport import Bus
 from lanying.cluster.runtime import ADMIN, PUSH, SUPERVISOR, RunDirectory
 from lanying.supervisor import machine, move
+from lanying.supervisor.answers import Answer, Ending, MoveStatus, Refused, Restarting, Status, split
 from lanying.supervisor.children import Announce, Children, Command, Finish, Signal, Spawn, State, explain_exit
 from lanying.supervisor.control import ControlEndpoint
 from lanying.supervisor.move import MOVER, Move
@@ -278,15 +277,15 @@ class Supervisor:
 
     # --- control socket ---
 
-    def _answer(self, request: ControlRequest) -> dict[str, Any]:
+    def _answer(self, request: ControlRequest) -> Answer:
         now = clock.monotonic()
         match request:
             case StatusRequest():
-                return {"ok": True} | self._status(now)
+                return self._status(now)
             case StopRequest():
                 log.info("event=drain request=stop")
                 self._loop.call_soon(self._stop)
-                return {"ok": True, "pid": os.getpid()}
+                return Ending(pid=os.getpid())
             case MoveRequest(move=asked, dry=dry):
                 return self._restart_all(asked, dry=dry)
             case RestartRequest(process=name):
@@ -300,42 +299,42 @@ class Supervisor:
         else:
             self._perform(self._children.drain(clock.monotonic()))
 
-    def _restart_all(self, what: Move | None = None, *, dry: bool = False) -> dict[str, Any]:
+    def _restart_all(self, what: Move | None = None, *, dry: bool = False) -> Answer:
         """Stop everything, do ``what`` and start again."""
         if self._children.state is not State.READY:
-            return {"ok": False, "error": f"the server is {self._state}; restart it when it is ready"}
+            return Refused(error=f"the server is {self._state}; restart it when it is ready")
         try:
             config = self._plan.recheck()
             if what is not None and config.shards not in (0, what.shards):
-                return {"ok": False, "error": _explain_shards(config.shards, what.shards)}
+                return Refused(error=_explain_shards(config.shards, what.shards))
             if what is not None and not dry:
                 what.save(self._plan.data.path)
         except Exception as error:  # noqa: BLE001 - whatever it is, the running server goes on
-            return {"ok": False, "error": f"not restarted: {error}"}
+            return Refused(error=f"not restarted: {error}")
         if dry:
-            return {"ok": True}
+            return Restarting(started=self._started)
         log.info("event=drain request=%s", "restart" if what is None else "move")
         self._restarting, self._move = True, what
         self._loop.call_soon(lambda: self._perform(self._children.drain(clock.monotonic())))
-        return {"ok": True, "started": self._started}
+        return Restarting(started=self._started)
 
-    def _restart(self, name: str, now: float) -> dict[str, Any]:
+    def _restart(self, name: str, now: float) -> Answer:
         if name not in self._children:
-            return {"ok": False, "error": f"no process {name!r}; there are: {', '.join(self._plan.names)}"}
+            return Refused(error=f"no process {name!r}; there are: {', '.join(self._plan.names)}")
         if self._children.state is not State.READY:
-            return {"ok": False, "error": f"the server is {self._state}; restart it when it is ready"}
+            return Refused(error=f"the server is {self._state}; restart it when it is ready")
         restarts = self._children[name].restarts
         self._perform(self._children.restart(name, now))
-        return {"ok": True, "restarts": restarts}
+        return Restarting(restarts=restarts)
 
-    def _begin_pushing(self) -> dict[str, Any]:
+    def _begin_pushing(self) -> Answer:
         """There is a first notifier: start the push process. Shards hear of it when it asks them."""
         if not self._plan.push:
             if self._children.state is not State.READY:
-                return {"ok": False, "error": f"the server is {self._children.state}"}
+                return Refused(error=f"the server is {self._children.state}")
             self._plan = replace(self._plan, push=True)
             self._perform(self._children.add(PUSH))
-        return {"ok": True}
+        return Answer()
 
     @property
     def _state(self) -> State:
@@ -345,31 +344,29 @@ class Supervisor:
             return State.STARTING
         return self._children.state
 
-    def _status(self, now: float) -> dict[str, Any]:
-        config = self._plan.config
-        rows = self._children.report(now)
-        for row in rows:
-            row["core"] = self._plan.launch(row["name"]).cpu
-        metrics_port = self._plan.metrics.getsockname()[1]
-        return {
-            "state": self._state,
-            "version": __version__,
-            "pid": os.getpid(),
-            "started": self._started,
-            "uptime_s": round(now - self._born, 1),
-            "url": machine.url("http", config.address),
-            "tls_url": machine.url("https", config.tls_address) if config.listen_tls else "",
-            "metrics_url": f"http://127.0.0.1:{metrics_port}/metrics",
-            "data": str(self._plan.data.path),
-            "app_id": config.app_id,
-            "durability": config.storage.durability,
-            "shards": self._plan.shard_map.shards,
-            "shard_map_version": self._plan.shard_map.version,
-            "move": self._move
-            and {"title": self._move.title} | msgspec.to_builtins(move.Step.told(RunDirectory(self._plan.data.path))),
-            **figures.to_row(self._lag.figures()),
-            "processes": rows,
-        }
+    def _status(self, now: float) -> Status:
+        config, plan = self._plan.config, self._plan
+        totals, series = split(self._lag.figures())
+        step = move.Step.told(RunDirectory(plan.data.path))
+        return Status(
+            state=self._state,
+            version=__version__,
+            pid=os.getpid(),
+            started=self._started,
+            uptime_s=round(now - self._born, 1),
+            url=machine.url("http", config.address),
+            tls_url=machine.url("https", config.tls_address) if config.listen_tls else "",
+            metrics_url=f"http://127.0.0.1:{plan.metrics.getsockname()[1]}/metrics",
+            data=str(plan.data.path),
+            app_id=config.app_id,
+            durability=config.storage.durability,
+            shards=plan.shard_map.shards,
+            shard_map_version=plan.shard_map.version,
+            move=MoveStatus(self._move.title, step.step, step.done, step.total) if self._move is not None else None,
+            figures=totals,
+            series=series,
+            processes=self._children.report(now, lambda name: plan.launch(name).cpu),
+        )
 
 
 def _explain_shards(configured: int, wanted: int) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
+
 from lanying.base.errors import LanyingError
 from lanying.cluster.runtime import RunDirectory
 from lanying.config.load import PREFIX
@@ -133,7 +135,8 @@ class Cluster:
 
     def status(self) -> dict[str, Any]:
         """What ``lanying-cluster status --json`` prints, without the measured CPU and memory."""
-        return control.ask(RunDirectory(self.data), StatusRequest())
+        found: dict[str, Any] = msgspec.to_builtins(control.ask(RunDirectory(self.data), StatusRequest()))
+        return found
 
     def process(self, name: str) -> dict[str, Any]:
         """One row of the status."""

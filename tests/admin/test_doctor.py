@@ -4,9 +4,10 @@ import pytest
 
 from lanying.admin.commands.doctor import Patient, examine
 from lanying.admin.files import ServerFiles
-from lanying.base.figures import Figure, to_row
+from lanying.base.figures import Figure
 from lanying.config.load import load
 from lanying.config.notifiers import Notifiers, Secret
+from lanying.supervisor.answers import ProcessStatus, Status
 
 NOW = 1_800_000_000.0
 
@@ -18,10 +19,8 @@ def patient(tmp_path):
         for name, text in (files or {}).items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text)
-        row = {"name": "shard-0", "pid": 7, "state": "ready", "restarts": 0, "last_exit": None, "figures": {}} | (
-            process or {}
-        )
-        status = {"processes": [row], "shards": 1}
+        row = ProcessStatus(**{"name": "shard-0", "pid": 7, "state": "ready"} | (process or {}))
+        status = Status(processes=[row], shards=1)
         return Patient(root, load(environment=environment or {}), ServerFiles(tmp_path), status, list(flushes), now)
 
     return make
@@ -44,7 +43,12 @@ def test_ids_that_ran_ahead_of_the_clock_are_no_illness(patient):
     [
         ("shard-0", "bad", "starting", {"process": {"state": "starting"}}),
         ("shard-0", "warn", "restarted 3 times", {"process": {"restarts": 3, "last_exit": -9}}),
-        ("shard-0", "warn", "wait for shard-1", {"process": to_row([Figure("link_depth", 5000.0, {"to": "shard-1"})])}),
+        (
+            "shard-0",
+            "warn",
+            "wait for shard-1",
+            {"process": {"series": [Figure("link_depth", 5000.0, {"to": "shard-1"})]}},
+        ),
         ("open files", "bad", "may open 1024", {"files": {"proc/7/limits": "Max open files  1024  1024  files\n"}}),
         ("backlog", "warn", "is 128", {"files": {"proc/sys/net/core/somaxconn": "128\n"}}),
         ("clock", "bad", "before 2024", {"now": 1000.0}),

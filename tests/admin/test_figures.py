@@ -5,14 +5,15 @@ import re
 import secrets
 
 import httpx
+import msgspec
 
-from lanying.base.figures import of_row
 from lanying.client import Client
 from lanying.cluster.shardmap import ShardMap
 from lanying.gateway.http.metrics import HISTOGRAMS, LABELS
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.protocol.websocket import TEXT, encode_frame
+from lanying.supervisor.answers import ProcessStatus
 from lanying.testing.poll import until
 from lanying.testing.raw import RawClient, rest
 
@@ -37,7 +38,9 @@ def test_the_metrics_page_has_every_process_and_what_happened(server):
 
 
 def test_every_figure_with_a_label_is_on_the_metrics_page(server):
-    figures = [one for row in server.status()["processes"] for one in of_row(row) if one.labels]
+    figures = [
+        one for row in server.status()["processes"] for one in msgspec.convert(row, ProcessStatus).counted if one.labels
+    ]
     named = {one.name for one in figures} - HISTOGRAMS.keys()
     assert {"messages", "arrivals", "link_depth", "disk_free_bytes"} <= named <= LABELS.keys(), (
         "a figure whose label the page does not know is left out"

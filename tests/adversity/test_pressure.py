@@ -9,15 +9,16 @@ import signal
 import socket
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from lanying.base import limits
-from lanying.base.figures import of_row
 from lanying.client import Client
 from lanying.cluster.shardmap import ShardMap
 from lanying.protocol import frame
 from lanying.protocol.connection import wrap_client
+from lanying.supervisor.answers import ProcessStatus
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import PASSWORD, Crowd
 from lanying.testing.poll import eventually, until
@@ -38,7 +39,7 @@ def memory(town: Town, name: str) -> int:
 
 def depth(town: Town, shard: int, peer: int) -> float:
     """What a shard owes another one, as ``status`` shows it."""
-    figures = of_row(town.server.process(f"shard-{shard}"))
+    figures = msgspec.convert(town.server.process(f"shard-{shard}"), ProcessStatus).counted
     return sum(one.value for one in figures if one.name == "link_depth" and one.labels == {"to": f"shard-{peer}"})
 
 

@@ -7,6 +7,7 @@ import pytest
 from lanying.base import limits
 from lanying.base.figures import Figure
 from lanying.cluster.runtime import EXIT_CONFIG
+from lanying.supervisor.answers import ProcessStatus
 from lanying.supervisor.children import (
     EXIT_FAILED,
     Announce,
@@ -273,10 +274,7 @@ def test_restart_of_a_waiting_child_ends_the_wait(ready):
 
 
 def test_report_and_exit_texts(ready):
-    row = ready.children.report(11.0)[0]
-    assert row == {
-        "name": "shard-0", "pid": 101, "state": "ready", "uptime_s": 11.0, "restarts": 0, "last_exit": None,
-        "figures": {"sessions": 1}, "series": [],
-    }  # fmt: skip
+    row = ready.children.report(11.0, lambda name: len(name))[0]
+    assert row == ProcessStatus("shard-0", 101, "ready", 11.0, 0, None, {"sessions": 1}, [], 7)
     assert explain_exit(-9) == "was ended by SIGKILL" and explain_exit(3) == "exited with code 3"
     assert explain_exit(-250) == "was ended by signal 250"

@@ -26,7 +26,7 @@ def _read(log: Path) -> str:
 
 
 def _pids(data: Path) -> dict[str, int]:
-    return {row["name"]: row["pid"] for row in control.ask(RunDirectory(data), StatusRequest())["processes"]}
+    return {row.name: row.pid for row in control.ask(RunDirectory(data), StatusRequest()).processes}
 
 
 @pytest.mark.timeout(120)

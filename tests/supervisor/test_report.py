@@ -4,7 +4,9 @@ import os
 
 import pytest
 
+from lanying.base.figures import Figure
 from lanying.supervisor import report
+from lanying.supervisor.answers import MeasuredProcess, MeasuredStatus, MoveStatus, ProcessStatus, Status
 
 
 @pytest.mark.parametrize(
@@ -22,44 +24,33 @@ def test_duration(seconds, text):
 
 
 def row(**other):
-    base = {
-        "name": "shard-0",
-        "pid": os.getpid(),
-        "state": "ready",
-        "core": 1,
-        "uptime_s": 61.0,
-        "restarts": 2,
-        "figures": {},
-        "series": [],
-    }
-    return base | other
+    base = {"name": "shard-0", "pid": os.getpid(), "state": "ready", "core": 1, "uptime_s": 61.0, "restarts": 2}
+    return MeasuredProcess(**base | other)
 
 
 def test_measure_adds_cpu_and_memory_and_survives_processes_that_are_gone():
-    rows = [row(), row(pid=None), row(pid=2**22 + 1)]
-    report.measure(rows)
-    assert rows[0]["rss_bytes"] > 1_000_000 and rows[0]["cpu_percent"] >= 0
-    assert [entry["rss_bytes"] for entry in rows[1:]] == [None, None]
+    plain = [ProcessStatus("shard-0", pid) for pid in (os.getpid(), None, 2**22 + 1)]
+    here, *gone = report.measured(Status(shards=3, processes=plain)).processes
+    assert here.rss_bytes > 1_000_000 and here.cpu_percent >= 0
+    assert [(it.rss_bytes, it.cpu_percent) for it in gone] == [(None, None)] * 2
 
 
 def test_the_table_fits_a_terminal_and_shows_every_figure(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     figures = {"sessions": 1234.0, "messages": 12_345_678.0, "link_depth": 0.0}
     depth, left = (
-        {"name": name, "value": 2.0, "labels": labels}
+        Figure(name, 2.0, labels)
         for name, labels in (("link_depth", {"to": "shard-1"}), ("arrivals", {"end": "closed_left"}))
     )
     rows = [
         row(cpu_percent=3.5, rss_bytes=47_000_000, figures=figures, series=[depth, left]),
         row(name="router", pid=None, state="waiting", core=None, cpu_percent=None, rss_bytes=None),
     ]
-    report.show(
-        {
-            "state": "starting", "url": "http://127.0.0.1:1", "app_id": "lanying", "version": "1", "pid": 1, "uptime_s": 5.0,
-            "data": "/d", "shards": 1, "shard_map_version": 7, "durability": "os", "metrics_url": "http://127.0.0.1:2/metrics",
-            "processes": rows,
-        }
+    status = MeasuredStatus(
+        state="starting", url="http://127.0.0.1:1", app_id="lanying", version="1", pid=1, uptime_s=5.0, data="/d", shards=1,
+        shard_map_version=7, durability="os", metrics_url="http://127.0.0.1:2/metrics", processes=rows,
     )  # fmt: skip
+    report.show(status)
     shown = capsys.readouterr().out
     (shard,) = [line for line in shown.splitlines() if line.startswith("shard-0 ")]
     assert shard.split() == [
@@ -87,6 +78,6 @@ def test_the_table_fits_a_terminal_and_shows_every_figure(capsys, monkeypatch):
     [("", 0, 0, "moving"), ("copy", 45, 90, "copy 50 %"), ("compare", 0, 0, "compare")],
 )
 def test_how_far_a_move_is(step, done, total, expected):
-    found = {"title": "drain shard 1", "step": step, "done": done, "total": total}
-    assert report.moving({"state": "moving", "move": found}) == expected
-    assert report.moving({"state": "ready", "move": None}) == report.moving({"state": "ready"}) == ""
+    found = MoveStatus("drain shard 1", step, done, total)
+    assert report.moving(Status(state="moving", move=found)) == expected
+    assert report.moving(Status(state="ready")) == ""

@@ -2,7 +2,6 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from lanying import __version__
 from lanying.cluster.runtime import RunDirectory
 from lanying.supervisor import control
+from lanying.supervisor.answers import Answer, Refused, Restarting
 from lanying.supervisor.move import Move
 from lanying.supervisor.requests import (
     ControlRequest,
@@ -61,9 +61,9 @@ def test_both_ends_of_the_socket(tmp_path: Path) -> None:
     run.create()
     asked: list[ControlRequest] = []
 
-    def answer(request: ControlRequest) -> dict[str, Any]:
+    def answer(request: ControlRequest) -> Answer:
         asked.append(request)
-        return {"ok": False, "error": "not now"} if request == StopRequest() else {"ok": True, "pid": 7}
+        return Refused(error="not now") if request == StopRequest() else Restarting(restarts=7)
 
     async def story() -> None:
         with pytest.raises(control.NotRunning):
@@ -71,7 +71,7 @@ def test_both_ends_of_the_socket(tmp_path: Path) -> None:
         endpoint = control.ControlEndpoint(run, answer)
         endpoint.start(asyncio.get_running_loop())
         try:
-            assert (await asyncio.to_thread(control.ask, run, RestartRequest("router")))["pid"] == 7
+            assert (await asyncio.to_thread(control.ask, run, RestartRequest("router"))).restarts == 7
             with pytest.raises(control.NoAnswer, match="not now"):
                 await asyncio.to_thread(control.ask, run, StopRequest())
             with pytest.raises(control.NoAnswer, match=f"not a request of release {__version__}.*same release"):

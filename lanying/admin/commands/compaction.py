@@ -19,14 +19,15 @@ async def compact(context: CommandContext) -> object:
     before = await _disk_bytes(context)
 
     def work(job: Job) -> None:
-        for shard in range(shards):
-            server.send(shard_name(shard), Compact())
+        for done, shard in enumerate(server.map.peers):
+            name = shard_name(shard)
+            server.send(name, Compact())
             # Its heartbeat says when it has begun and when it is done.
             time.sleep(2 * HEARTBEAT_INTERVAL_S)
-            while _compacting(server.ask_supervisor(StatusRequest()), shard_name(shard)):
-                job.tell(shard, shards, f"compacting {shard_name(shard)}")
+            while server.ask_supervisor(StatusRequest()).process(name).figures.get("compacting"):
+                job.tell(done, shards, f"compacting {name}")
                 time.sleep(HEARTBEAT_INTERVAL_S / 2)
-            job.tell(shard + 1, shards, f"compacted {shard_name(shard)}")
+            job.tell(done + 1, shards, f"compacted {name}")
 
     job = server.jobs.start(context.who, "compact", work)
     if context.flag("background"):
@@ -35,12 +36,5 @@ async def compact(context: CommandContext) -> object:
     return {"before_bytes": before, "after_bytes": await _disk_bytes(context)}
 
 
-def _compacting(status: dict[str, object], name: str) -> bool:
-    processes = status["processes"]
-    assert isinstance(processes, list)
-    return any(row["name"] == name and row["figures"].get("compacting") for row in processes)
-
-
 async def _disk_bytes(context: CommandContext) -> int:
-    found = await context.server.control(StatusRequest())
-    return int(sum(row["figures"].get("disk_bytes", 0) for row in found["processes"]))
+    return int((await context.server.control(StatusRequest())).total("disk_bytes"))

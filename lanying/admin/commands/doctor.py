@@ -17,11 +17,11 @@ from lanying.admin.commands import entries
 from lanying.admin.context import CommandContext
 from lanying.admin.files import ServerFiles
 from lanying.base import limits
-from lanying.base.figures import of_row
 from lanying.bus.messages import ListUnreadable
 from lanying.cluster.runtime import PUSH
 from lanying.config.schema import Config
 from lanying.supervisor import machine
+from lanying.supervisor.answers import Status
 from lanying.supervisor.requests import StatusRequest
 
 CLOCK_BEHIND_S: Final = 30.0
@@ -67,7 +67,7 @@ class Patient:
     root: Path
     config: Config
     files: ServerFiles
-    status: dict[str, Any]
+    status: Status
     flushes_ms: list[float]
     now_s: float
     unreadable: Sequence[dict[str, Any]] = ()
@@ -82,38 +82,38 @@ class Patient:
 
 def processes(patient: Patient) -> Iterable[Finding]:
     """Does everything run, and has it stayed up?"""
-    for row in patient.status["processes"]:
-        name, restarts = row["name"], row["restarts"]
-        if row["state"] != "ready":
-            yield Finding(name, "bad", row["state"], "the log says why: lanying-admin log tail")
-        elif restarts and row["last_exit"]:
+    for row in patient.status.processes:
+        name, restarts = row.name, row.restarts
+        if row.state != "ready":
+            yield Finding(name, "bad", row.state, "the log says why: lanying-admin log tail")
+        elif restarts and row.last_exit:
             times = f"{restarts} times" if restarts > 1 else "once"
             yield Finding(
                 name,
                 "warn",
-                f"restarted {times}, last exit code {row['last_exit']}",
+                f"restarted {times}, last exit code {row.last_exit}",
                 "the log says why: lanying-admin log tail",
             )
-        for figure in of_row(row):
+        for figure in row.counted:
             if figure.name == "link_depth" and figure.labels and figure.value > limits.LINK_WINDOW:
                 peer = figure.labels["to"]
                 yield Finding(
                     name, "warn", f"{figure.value:.0f} messages wait for {peer}", f"look at {peer}: is it slow or down?"
                 )
-    if all(row["state"] == "ready" for row in patient.status["processes"]):
-        yield Finding("processes", "ok", f"{len(patient.status['processes'])} ready")
+    if all(row.state == "ready" for row in patient.status.processes):
+        yield Finding("processes", "ok", f"{len(patient.status.processes)} ready")
 
 
 def descriptors(patient: Patient) -> Iterable[Finding]:
     """May every process open enough files?"""
     needed = machine.descriptors_needed(patient.config.max_connections)
-    for row in patient.status["processes"]:
-        for line in patient.read(f"proc/{row['pid']}/limits").splitlines():
+    for row in patient.status.processes:
+        for line in patient.read(f"proc/{row.pid}/limits").splitlines():
             if line.startswith("Max open files") and line.split()[3].isdecimal() and int(line.split()[3]) < needed:
                 yield Finding(
                     "open files",
                     "bad",
-                    f"{row['name']} may open {line.split()[3]}, {needed} needed",
+                    f"{row.name} may open {line.split()[3]}, {needed} needed",
                     "sudo tools/pi_tune.sh --apply",
                 )
                 return
@@ -153,7 +153,7 @@ def clock(patient: Patient) -> Iterable[Finding]:
 
 def _newest_s(patient: Patient) -> float:
     """When (seconds since 1970) the newest message id was given out, by the clock of then; 0: there is none."""
-    return max((row["figures"].get("newest_id_s", 0.0) for row in patient.status["processes"]), default=0.0)
+    return max((row.figures.get("newest_id_s", 0.0) for row in patient.status.processes), default=0.0)
 
 
 def _span(seconds: float) -> str:
@@ -242,7 +242,7 @@ def board(patient: Patient) -> Iterable[Finding]:
 def settings(patient: Patient) -> Iterable[Finding]:
     """Settings that are legal and still a mistake."""
     config = patient.config
-    shards = patient.status["shards"]
+    shards = patient.status.shards
     found = machine.warnings(config, shards, machine.cores())
     for text in found:
         yield Finding("settings", "warn", text)
@@ -274,7 +274,7 @@ def pushes(patient: Patient) -> Iterable[Finding]:
     """Do phones hear of messages, where there is a notifier?"""
     if not patient.files.has_notifier():
         return
-    figures = {row["name"]: row["figures"] for row in patient.status["processes"]}
+    figures = {row.name: row.figures for row in patient.status.processes}
     if PUSH not in figures:
         yield Finding("pushes", "bad", "there is a notifier and no push process", "lanying-cluster restart")
         return

@@ -109,7 +109,7 @@ async def _level_of_user(context: CommandContext, wanted: str, chosen: list[str]
 
 async def _processes(context: CommandContext) -> list[str]:
     """The process that was named, or all. :raises CommandError: there is none of that name"""
-    names = [row["name"] for row in (await context.server.control(StatusRequest()))["processes"]]
+    names = [row.name for row in (await context.server.control(StatusRequest())).processes]
     only = context.text("process")
     if only and only not in names:
         raise CommandError(404, f"there is no process {only}; there are: {', '.join(names)}")

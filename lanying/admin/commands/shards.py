@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from lanying.admin.commands import jobs
 from lanying.admin.context import AfterRestart, CommandContext
@@ -29,24 +29,23 @@ POLL_S: Final = 0.1
 
 async def list_all(context: CommandContext) -> object:
     """Every shard with its slots, sessions, memory, disk and what it owes others."""
-    found = await context.server.control(StatusRequest())
-    await asyncio.to_thread(report.measure, found["processes"])
+    found = await asyncio.to_thread(report.measured, await context.server.control(StatusRequest()))
     slots = context.server.map.slots
     rows = []
-    for row in found["processes"]:
-        if not row["name"].startswith("shard-"):
+    for row in found.processes:
+        if not row.name.startswith("shard-"):
             continue
-        index, figures = int(row["name"].removeprefix("shard-")), row["figures"]
+        index, figures = int(row.name.removeprefix("shard-")), row.figures
         rows.append(
             {
                 "shard": index,
-                "state": row["state"],
-                "core": row["core"],
+                "state": row.state,
+                "core": row.core,
                 "slots": slots.count(index),
                 "sessions": int(figures.get("sessions", 0)),
                 "messages": int(figures.get("messages", 0)),
-                "cpu_percent": row["cpu_percent"],
-                "rss_bytes": row["rss_bytes"],
+                "cpu_percent": row.cpu_percent,
+                "rss_bytes": row.rss_bytes,
                 "disk_bytes": figures.get("disk_bytes"),
                 "owes": int(figures.get("link_depth", 0)),
             }
@@ -57,15 +56,15 @@ async def list_all(context: CommandContext) -> object:
 async def restart(context: CommandContext) -> object:
     """Drain a shard and start it again: its clients connect again by themselves."""
     name = _name(context)
-    before = _row(await context.server.control(StatusRequest()), name)
-    context.will(f"restart {name}: {int(before['figures'].get('sessions', 0))} clients connect again, nothing is lost")
+    before = (await context.server.control(StatusRequest())).process(name)
+    context.will(f"restart {name}: {int(before.figures.get('sessions', 0))} clients connect again, nothing is lost")
     await context.server.control(RestartRequest(name))
     context.progress(0, 0, f"{name} drains and starts")
     async with asyncio.timeout(RESTART_S):
         while True:
-            row = _row(await context.server.control(StatusRequest()), name)
-            if row["restarts"] > before["restarts"] and row["state"] == "ready":
-                return {"shard": name, "pid": row["pid"], "restarts": row["restarts"]}
+            row = (await context.server.control(StatusRequest())).process(name)
+            if row.restarts > before.restarts and row.state == "ready":
+                return {"shard": name, "pid": row.pid, "restarts": row.restarts}
             await asyncio.sleep(POLL_S)
 
 
@@ -125,7 +124,7 @@ async def tell_outcome(server: Server) -> None:
 
 async def _is_ready(server: Server) -> bool:
     try:
-        return bool((await server.control(StatusRequest()))["state"] == "ready")
+        return (await server.control(StatusRequest())).state == "ready"
     except CommandError:
         return False
 
@@ -181,11 +180,11 @@ async def _need_quiet(context: CommandContext) -> int:
                 10010, f"{row['what']} is running; wait for it, or end it with `jobs cancel {row['job']}`"
             )
     status = await context.server.control(StatusRequest())
-    if any(row["figures"].get("cold_missing") for row in status["processes"]):
+    if status.total("cold_missing"):
         raise CommandError(
             10010, "the disk of the cold stores is not there (storage.cold_path): mount it, it has to move too"
         )
-    return int(sum(row["figures"].get("sessions", 0) for row in status["processes"]))
+    return int(status.total("sessions"))
 
 
 def _need_room(server: Server) -> int:
@@ -200,8 +199,3 @@ def _name(context: CommandContext) -> str:
     if not 0 <= index < context.server.map.shards:
         raise CommandError(404, f"there is no shard {index}; there are 0 to {context.server.map.shards - 1}")
     return shard_name(index)
-
-
-def _row(status: dict[str, Any], name: str) -> dict[str, Any]:
-    row: dict[str, Any] = next(row for row in status["processes"] if row["name"] == name)
-    return row

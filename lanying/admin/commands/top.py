@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 from itertools import chain
 from typing import Any, Final, TypeVar
 
+import msgspec
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from lanying.admin.context import CommandContext
 from lanying.base.clock import monotonic
-from lanying.base.figures import Figure, of_row, totals
+from lanying.base.figures import Figure, totals
 from lanying.base.histogram import quantile
 from lanying.bus.messages import ListSlow, ListSlowReaders, Request
 from lanying.supervisor import report
@@ -55,16 +56,16 @@ async def top(context: CommandContext) -> AsyncIterator[dict[str, Any]]:
     """
     before: deque[tuple[float, dict[str, list[Figure]]]] = deque(maxlen=WINDOW)
     while True:
-        found = await context.server.control(StatusRequest())
-        rows = found["processes"]
-        await asyncio.to_thread(report.measure, rows)
+        found = await asyncio.to_thread(report.measured, await context.server.control(StatusRequest()))
         now = monotonic()
         at, old = before[0] if before else (now, {})
-        for row in rows:
-            row |= compared(of_row(row), old.get(row["name"], []), now - at)
-        before.append((now, {row["name"]: of_row(row) for row in rows}))
+        rows = [
+            msgspec.to_builtins(row) | compared(row.counted, old.get(row.name, []), now - at) for row in found.processes
+        ]
+        before.append((now, {row.name: row.counted for row in found.processes}))
         readers, slow = await asyncio.gather(_all(context, ListSlowReaders(SHOWN)), _all(context, ListSlow()))
-        yield found | {
+        yield msgspec.to_builtins(found) | {
+            "processes": rows,
             "time_ms": context.server.now_ms(),
             "slow_readers": [
                 {"uid": one.uid, "device_sn": one.sn, "unsent_bytes": one.unsent}

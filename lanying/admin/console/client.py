@@ -168,7 +168,7 @@ class Console:
             found = control.ask(RunDirectory(self.address.data), StatusRequest(), RETRY_S)
         except (control.NotRunning, control.NoAnswer):
             return ""
-        return f": {report.moving(found) or found['state']}"
+        return f": {report.moving(found) or found.state}"
 
     def stream(self, command: str, arguments: dict[str, Any] | None = None) -> Generator[dict[str, Any]]:
         """Rows as they come, until the server ends or the generator is closed, which cancels the command."""

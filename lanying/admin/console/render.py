@@ -5,18 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from lanying.admin.commands import top
 from lanying.admin.context import Command
 from lanying.supervisor import report
+from lanying.supervisor.answers import MeasuredStatus
 
 
 def show(console: Console, command: Command, value: Any) -> None:
     """One result: a table for a list of maps, a list for a map, a line for a text."""
     if command.name == "status":
-        report.show(value, console)
+        report.show(msgspec.convert(value, MeasuredStatus), console)
     elif command.name == "top":
         console.print(top.screen(value))
     elif command.streams and isinstance(value, dict):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from lanying.base.figures import Figure, of_row
+from lanying.base.figures import Figure
 from lanying.base.histogram import SECONDS
+from lanying.supervisor.answers import ProcessStatus
 
 COUNTERS: Final = {
     "messages": "What users send and the server tells them, by kind.",
@@ -77,7 +78,7 @@ class ProcessCollector(Collector):
     :param rows: the processes of a status, as the supervisor answers it; as last answered
     """
 
-    def __init__(self, rows: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+    def __init__(self, rows: Callable[[], Iterable[ProcessStatus]]) -> None:
         self._rows = rows
 
     def describe(self) -> Iterable[Metric]:
@@ -89,8 +90,8 @@ class ProcessCollector(Collector):
         families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
         histograms: dict[str, HistogramMetricFamily] = {}
         for row in self._rows():
-            process, figures = row["name"], of_row(row)
-            figures += [Figure("up", float(row["state"] == "ready")), Figure("restarts", float(row["restarts"]))]
+            process, figures = row.name, row.counted
+            figures += [Figure("up", float(row.state == "ready")), Figure("restarts", float(row.restarts))]
             for one in figures:
                 if one.name not in HISTOGRAMS and [*one.labels] == [*LABELS.get(one.name, ())]:
                     family = families.get(one.name) or families.setdefault(one.name, _family(one.name))

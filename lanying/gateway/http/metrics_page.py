@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lanying.base.clock import monotonic
 from lanying.base.errors import LanyingError
+from lanying.supervisor.answers import ProcessStatus
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +23,6 @@ DEADLINE_S: Final = 1.0
 """Scrapers wait ten seconds by default; an answer takes a millisecond."""
 FRESH_S: Final = 1.0
 """An answer is good for this long: processes report every two seconds."""
-
-Row = dict[str, Any]
 
 
 class ProcessRows:
@@ -33,11 +32,11 @@ class ProcessRows:
     :ivar rows: of the last answer, empty when there was none in time
     """
 
-    def __init__(self, ask: Callable[[], list[Row]], now: Callable[[], float] = monotonic) -> None:
-        self.rows: list[Row] = []
+    def __init__(self, ask: Callable[[], list[ProcessStatus]], now: Callable[[], float] = monotonic) -> None:
+        self.rows: list[ProcessStatus] = []
         self._ask = ask
         self._now = now
-        self._asking: asyncio.Task[list[Row]] | None = None
+        self._asking: asyncio.Task[list[ProcessStatus]] | None = None
         self._fresh_until = -1.0
 
     async def refresh(self) -> None:
@@ -51,7 +50,7 @@ class ProcessRows:
         if not done:
             self.rows = []
 
-    def _answered(self, asking: asyncio.Task[list[Row]]) -> None:
+    def _answered(self, asking: asyncio.Task[list[ProcessStatus]]) -> None:
         self._asking = None
         try:
             self.rows = asking.result()

@@ -7,16 +7,22 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from lanying.base.figures import Figure, labelled, to_row
+from lanying.base.figures import Figure, labelled
 from lanying.base.histogram import Histogram, quantile
 from lanying.gateway.http.metrics import COUNTERS, GAUGES, HISTOGRAMS, Metrics, ProcessCollector
+from lanying.supervisor.answers import ProcessStatus, split
 
 ROOT = Path(__file__).parents[3]
 
 
+def process_of(name, figures):
+    counts, series = split(figures)
+    return ProcessStatus(name, state="ready", restarts=2, figures=counts, series=series)
+
+
 def page(figures, process="shard-0"):
     registry = CollectorRegistry()
-    registry.register(ProcessCollector(lambda: [{"name": process, "state": "ready", "restarts": 2, **to_row(figures)}]))
+    registry.register(ProcessCollector(lambda: [process_of(process, figures)]))
     return generate_latest(registry).decode().splitlines()
 
 

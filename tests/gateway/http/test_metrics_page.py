@@ -12,21 +12,22 @@ import pytest
 from lanying.base.errors import LanyingError
 from lanying.gateway.http import metrics_page
 from lanying.gateway.http.metrics_page import MetricsPage, ProcessRows
+from lanying.supervisor.answers import ProcessStatus
 
-ROWS = [{"name": "shard-0"}]
+ROWS = [ProcessStatus("shard-0")]
 
 
 class Supervisor:
     """Answers a question when ``free`` is set."""
 
-    def __init__(self, answer: Callable[[], list[dict[str, Any]]] = lambda: ROWS) -> None:
+    def __init__(self, answer: Callable[[], list[ProcessStatus]] = lambda: ROWS) -> None:
         self.asked = 0
         self.now = 10.0
         self.free = threading.Event()
         self.answer = answer
         self.rows = ProcessRows(self._ask, lambda: self.now)
 
-    def _ask(self) -> list[dict[str, Any]]:
+    def _ask(self) -> list[ProcessStatus]:
         self.asked += 1
         assert self.free.wait(30)
         return self.answer()
@@ -77,7 +78,7 @@ def test_many_scrapes_are_one_question() -> None:
 
 
 def test_a_supervisor_that_is_gone_leaves_its_figures_out() -> None:
-    def gone() -> list[dict[str, Any]]:
+    def gone() -> list[ProcessStatus]:
         raise LanyingError("not running")
 
     supervisor = Supervisor()
