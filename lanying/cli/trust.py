@@ -38,7 +38,7 @@ def trust(file: Path | None, data: str | None, as_json: bool) -> None:
     run = RunDirectory(Path(config.data))
     page = ""
     if control.is_listening(run):
-        page = control.ask(run, StatusRequest())["tls_url"].replace("https:", "http:", 1) + "/trust"
+        page = control.ask(run, StatusRequest()).tls_url.replace("https:", "http:", 1) + "/trust"
     found = {"page": page, "fingerprint": fingerprint(der), "authority": str(authority)}
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)))
