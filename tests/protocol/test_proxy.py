@@ -101,3 +101,37 @@ def test_any_bytes_behind_a_signature_are_read_or_refused(rest: bytes) -> None:
     except BadRequest:
         return
     assert found is None or 16 <= found.size <= len(data)
+
+
+@pytest.mark.parametrize(
+    ("line", "address"),
+    [
+        (b"PROXY TCP4 203.0.113.9 192.0.2.1 56324 443\r\n", "203.0.113.9"),
+        (b"PROXY TCP6 2001:db8::7 2001:db8::1 56324 443\r\n", "2001:db8::7"),
+        (b"PROXY TCP6 ::ffff:203.0.113.9 ::1 56324 443\r\n", "203.0.113.9"),
+        (b"PROXY UNKNOWN\r\n", ""),
+        (b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n", ""),
+    ],
+)
+def test_a_line_of_version_1_names_its_client_however_it_is_cut(line: bytes, address: str) -> None:
+    assert parse_proxy(line + b"GET / HTTP/1.1\r\n") == Proxied(address, False, len(line))
+    for end in range(1, len(line)):
+        assert may_begin(line[:end]) and parse_proxy(line[:end]) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"PROXY TCP4 2001:db8::7 192.0.2.1 1 2\r\n",
+        b"PROXY TCP6 203.0.113.9 192.0.2.1 1 2\r\n",
+        b"PROXY TCP4 203.0.113.9 192.0.2.1 1\r\n",
+        b"PROXY TCP4 203.0.113.999 192.0.2.1 1 2\r\n",
+        b"PROXY UDP4 203.0.113.9 192.0.2.1 1 2\r\n",
+        b"PROXY TCP4  203.0.113.9 192.0.2.1 1 2\r\n",
+        b"PROXY \xff\xff\r\n",
+        b"PROXY TCP4 203.0.113.9 192.0.2.1 1 2\n" + b"x" * 100,
+    ],
+)
+def test_a_line_that_is_none_is_refused(line: bytes) -> None:
+    with pytest.raises(BadRequest):
+        parse_proxy(line)
