@@ -50,8 +50,13 @@ OUT_SOFT_BYTES: Final = 256 * 1024
 """A session that has not read this much gets no more pushes, and what it asks stays in its socket until it reads again."""
 OUT_HARD_BYTES: Final = 1024 * 1024
 """A session that has not read this much is closed."""
-SLOW_FRAMES_S: Final = 0.05
-"""What one client asks at once and what takes longer is logged with its user: everybody else waits meanwhile."""
+SHARE_FRAMES: Final = 16
+"""Frames of one session a turn takes; those behind them wait for the next turns, and the session is not read meanwhile. A page that logs in
+sends a few at once; 8 KB have room for 600."""
+SHARE_S: Final = 0.005
+"""The same in time, for frames that cost much."""
+TURN_S: Final = 0.05
+"""A turn that has read for so long leaves the other sockets, and sessions with waiting frames, to the next one; they come first there."""
 OUT_USER_BYTES: Final = 4 * 1024 * 1024
 OUT_ALL_BYTES: Final = 64 * 1024 * 1024
 """What all sessions of one user, and of a shard, have not read together; with more the fullest is closed."""
@@ -502,8 +507,9 @@ RECENT_REMOVED: Final = 5000
 WHY_CONVERSATIONS: Final = 500
 """Conversations of a mailbox one question of `why` looks through in a shard: a few milliseconds."""
 SLOW_KEPT: Final = 200
-SLOW_S: Final = 0.1
-"""A turn, a flush or a wake-up that takes longer goes to the slow log."""
+SLOW_S: Final = 0.05
+"""What takes longer goes to the slow log, because everybody else waits meanwhile: what one client asks at once, a call, link messages, a
+login, a timer; and a tick, a flush, a wake-up."""
 TRACE_S: Final = 3600.0
 """Longest a trace or a tail lasts without being asked for again."""
 WATCHED_USERS: Final = 16

@@ -82,6 +82,7 @@ class Bus:
     :param on_message: called with every envelope that is not in ``handlers``, on the loop
     :param handlers: who takes which envelope
     :param turns: told of the beginning and the end of a run of envelopes (the shard gathers a tick in between)
+    :param slow: called with an envelope that took longer than ``SLOW_S``, and how long
     :param gate: answers a call that is not for this process to serve; None: it is
     """
 
@@ -93,6 +94,7 @@ class Bus:
         *,
         handlers: Mapping[type[Message], Callable[[Any], object]] | None = None,
         turns: Turns | None = None,
+        slow: Callable[[Envelope, float], None] | None = None,
         gate: Callable[[Call], Reply | None] | None = None,
     ) -> None:
         self.name = name
@@ -101,6 +103,7 @@ class Bus:
         self._on_message = on_message
         self._handlers = handlers or {}
         self._turns = turns
+        self._slow = slow
         self._context = zmq.Context(1)
         self._pull = self._context.socket(zmq.PULL)
         self._pull.setsockopt(zmq.RCVHWM, limits.BUS_QUEUE)
@@ -231,7 +234,7 @@ class Bus:
         except (msgspec.DecodeError, ValueError):
             log.exception("event=bad_bus_blob bytes=%d", len(blob))
             return
-        handlers = self._handlers
+        handlers, began = self._handlers, monotonic()
         for envelope in envelopes:  # what goes wrong there is not the blob's fault
             if type(envelope) is LogControl:
                 self._control_log(envelope)
@@ -239,6 +242,10 @@ class Bus:
                 self._serve(envelope)
             else:
                 handlers.get(type(envelope), self._on_message)(envelope)
+            now = monotonic()
+            if now - began > limits.SLOW_S and self._slow is not None:
+                self._slow(envelope, now - began)
+            began = now
 
     def _serve(self, call: Call) -> None:
         """Hand on a call with the time it has left here, unless nobody waits any more.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lanying.base import logs
+from lanying.base.clock import monotonic
 from lanying.base.errors import Refused, StoreError
 from lanying.base.failpoints import failpoint
 from lanying.base.figures import Figure
@@ -65,6 +66,7 @@ class ShardProcess(Process):
         """A logged-in client's socket from the router: kept, or refused with the status the client is told."""
         runner = self.runner
         runner.turn()
+        began = monotonic()
         try:
             login = decode_login(record)
             moved = runner.ownership.login(login.uid)
@@ -87,6 +89,7 @@ class ShardProcess(Process):
             log.exception("event=handoff_failed")
             return wire.Refused(Status.FAIL, "the server failed on this login, its log says why")
         runner.sockets.adopt(session, login.leftover)
+        runner.lap("login", f"user {login.uid}", began)
         failpoint("shard.admitted")
         runner.end_turn()
         return wire.ACCEPTED

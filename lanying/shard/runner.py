@@ -8,14 +8,17 @@ import threading
 from collections.abc import Callable
 
 from lanying.base import limits
+from lanying.base.clock import monotonic
 from lanying.base.failpoints import failpoint
 from lanying.base.figures import Figure, labelled
 from lanying.base.histogram import Histogram
 from lanying.bus.call import Calls
 from lanying.bus.messages import (
+    Call,
     Compact,
     Drain,
     Envelope,
+    LinkBatch,
     Reconfigure,
     Reply,
     Request,
@@ -26,6 +29,7 @@ from lanying.cluster.directory import Directory
 from lanying.config.schema import Config
 from lanying.protocol.frame import STATUS_NAMES
 from lanying.shard.chat import message_kinds
+from lanying.shard.core.dispatch import named
 from lanying.shard.shard import Shard
 from lanying.shard.sockets import Sockets
 from lanying.shard.store.base import Store
@@ -62,7 +66,15 @@ class Runner:
         self.ticker = Ticker(self.shard, stop, flushes=self._fsync)
         self.turn, self.end_turn = self.ticker.begin_turn, self.ticker.end_turn
         envelopes, gate = self.shard.dispatch.envelopes, self.ownership.call
-        self.bus = Bus(directory.process(index), directory, _not_ours, handlers=envelopes, turns=self.ticker, gate=gate)
+        self.bus = Bus(
+            directory.process(index),
+            directory,
+            _not_ours,
+            handlers=envelopes,
+            turns=self.ticker,
+            slow=self._slow,
+            gate=gate,
+        )
         self._calls = Calls(self.bus)
         self.shard.links.greeted = lambda peer: self._calls.again(directory.process(peer))
         envelopes.update(
@@ -130,8 +142,34 @@ class Runner:
 
     def _event(self, act: Callable[[], None]) -> None:
         self.turn()
+        began = monotonic()
         self.shard.work.event(act)
+        self.lap("worker", getattr(act, "__qualname__", ""), began)
         self.end_turn()
+
+    def _slow(self, envelope: Envelope, seconds: float) -> None:
+        match envelope:
+            case Call():
+                what, detail = "call", f"{named(envelope.body)} of {envelope.caller}"
+            case LinkBatch():
+                what, detail = "link", f"{len(envelope.items)} bundles of {self._directory.process(envelope.source)}"
+            case _:
+                what, detail = "envelope", type(envelope).__name__
+        self.took(what, detail, seconds)
+
+    # --- what takes long ----------------------------------------------------------------------------------------------
+
+    def lap(self, what: str, detail: str, began: float) -> float:
+        """It is now; what has begun at ``began`` is over, and noted if it took long."""
+        now = monotonic()
+        if now - began > limits.SLOW_S:
+            self.took(what, detail, now - began)
+        return now
+
+    def took(self, what: str, detail: str, seconds: float) -> None:
+        """An event has kept everybody else waiting: it goes to the slow log and the log."""
+        self.shard.inspection.took(what, seconds, detail)
+        log.warning("event=slow what=%s detail=%r took_ms=%.0f", what, detail, seconds * 1000)
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -146,9 +184,13 @@ class Runner:
             self.lag_seconds.observe(lag)
             shard.inspection.took("lag", lag)
         self._second_due = now + 1.0
+        began = monotonic()
         shard.links.clock(shard.tick)
+        began = self.lap("timer", "Links.clock", began)
         shard.store_cursors()
-        shard.maintain()
+        began = self.lap("timer", "Shard.store_cursors", began)
+        for name in shard.chores():
+            began = self.lap("timer", name, began)
         full = self._store.free_bytes() < self.shard.work.config.storage.min_free_bytes
         if full != shard.work.full:
             shard.work.full = full
@@ -197,6 +239,7 @@ class Runner:
             *(Figure(name, float(value)) for name, value in plain.items()),
             *labelled("messages", "kind", work.kinds),
             *labelled("refused", "status", refusals),
+            *labelled("slow_events", "what", shard.inspection.slow),
             *ticker.commit_seconds.figures("commit_seconds"),
             *ticker.tick_seconds.figures("tick_seconds"),
             *self.lag_seconds.figures("lag_seconds"),

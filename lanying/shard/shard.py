@@ -11,7 +11,7 @@ is a port, a callable that the part above fills in; who handles which message is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from lanying.base import watched
 from lanying.bus.handoff.records import Login
@@ -242,15 +242,25 @@ class Shard:
 
     def maintain(self) -> None:
         """Once a second, a small step of what has time: deletes what is older than the retention allows, moves what is old."""
-        event = self.work.event
-        event(self.pulls.end_loops)
-        event(self.logins.end_expired)
-        event(self.retention.step, self.work.now_ms)
-        event(self.broadcasts.step)
-        event(self.awaited.step)
-        event(self.push_orders.step)
+        for _ in self.chores():
+            pass
+
+    def chores(self) -> Iterator[str]:
+        """The steps of :meth:`maintain` one by one: the name of each when it is done."""
+        now_ms = self.work.now_ms
+        steps: list[tuple[Callable[..., None], *tuple[int, ...]]] = [
+            (self.pulls.end_loops,),
+            (self.logins.end_expired,),
+            (self.retention.step, now_ms),
+            (self.broadcasts.step,),
+            (self.awaited.step,),
+            (self.push_orders.step,),
+        ]
         if self.aging is not None and not self.links.held:  # a backup pictures both tiers then
-            event(self.aging.step, self.work.now_ms)
+            steps.append((self.aging.step, now_ms))
+        for step in steps:
+            self.work.event(*step)
+            yield step[0].__qualname__
 
     def _open(self, sealed: Tick) -> None:
         """A new tick begins."""

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import select
+from collections import deque
 from time import monotonic
 from typing import Final
 
@@ -23,7 +24,6 @@ from lanying.shard.ticker import Ticker
 log = logging.getLogger(__name__)
 
 GOING_AWAY: Final = 1001
-_IN_OUT: Final = select.EPOLLIN | select.EPOLLOUT
 
 
 def about(session: Session, text: str, *values: object) -> None:
@@ -38,7 +38,11 @@ def _fullness(session: Session) -> int:
 class Sockets:
     """Reads what is ready into the shard, and writes what its ticks release.
 
-    :ivar slow_reads: reads whose frames took the shard over ``SLOW_FRAMES_S``
+    A turn is shared: one read of each socket that is ready, and so many frames of each session (``SHARE_FRAMES``, ``SHARE_S``). What is
+    more waits, in order, and a session whose frames wait is not read. Sessions that wait get a share each, the one that has waited
+    longest first, behind those that were read.
+
+    :ivar slow_reads: shares that took the shard over ``SLOW_S``
     """
 
     def __init__(self, shard: Shard, ticker: Ticker) -> None:
@@ -47,6 +51,9 @@ class Sockets:
         self._sessions: dict[int, Session] = {}
         self._epoll = select.epoll()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: dict[Session, deque[bytes]] = {}
+        self._unserved: dict[int, int] = {}
+        self._reading = self._again_due = False
         self._unsent = 0
         self.slow_reads = 0
 
@@ -58,12 +65,16 @@ class Sockets:
     def pause(self) -> None:
         """Read nothing: the open tick has enough."""
         assert self._loop is not None
+        self._reading = False
         self._loop.remove_reader(self._epoll.fileno())
 
     def resume(self) -> None:
         """Read again."""
         assert self._loop is not None
+        self._reading = True
         self._loop.add_reader(self._epoll.fileno(), self.readable)
+        if self._waiting:
+            self._come_again()
 
     def adopt(self, session: Session, leftover: bytes) -> None:
         """Serve an admitted session's socket; ``leftover`` was read before it came here. Part of the current turn."""
@@ -74,40 +85,83 @@ class Sockets:
             self._feed(session, leftover)
 
     def readable(self) -> None:
-        """A turn: every socket that is ready."""
+        """A turn: every socket that is ready, then what waits."""
         self._ticker.begin_turn()
-        tick = self._shard.tick
-        sessions = self._sessions
-        for fd, event in self._epoll.poll(0):
-            session = sessions.get(fd)
+        began = now = monotonic()
+        waited = tuple(self._waiting)
+        events = self._epoll.poll(0)
+        if self._unserved:  # they come first, in their order
+            events = list((self._unserved | dict(events)).items())
+            self._unserved = {}
+        for place, (fd, event) in enumerate(events):
+            session = self._sessions.get(fd)
             if session is None:
                 continue
-            if event & select.EPOLLOUT:
+            if event & select.EPOLLOUT and session.unsent:
                 self._writable(session)
-            if event & ~select.EPOLLOUT:
-                try:
-                    data = os.read(fd, limits.READ_BYTES)
-                except BlockingIOError:
-                    continue
-                except OSError:  # reset, timed out, unreachable
-                    self.close_session(session, "connection_lost")
-                    continue
-                if data:
-                    session.last_read = tick.now
-                    tick.gathered_bytes += len(data)
-                    began = monotonic()
-                    self._feed(session, data)
-                    if monotonic() - began > limits.SLOW_FRAMES_S:
-                        self._slow(session, monotonic() - began, len(data))
-                else:
-                    self.close_session(session, "disconnected")
+            if event & ~select.EPOLLOUT and session not in self._waiting:
+                self._read(session)
+                now = self._took(session, now)
+                if now - began > limits.TURN_S:
+                    self._unserved = dict(events[place + 1 :])
+                    break
+        if waited:
+            self._serve(waited, now, began + limits.TURN_S)
         failpoint("shard.decided")
         self._ticker.end_turn()
+        if self._waiting:
+            self._come_again()
 
-    def _slow(self, session: Session, took: float, size: int) -> None:
-        """The frames of one read have kept everybody else waiting."""
-        self.slow_reads += 1
-        about(session, "event=slow_frames uid=%d sn=%d bytes=%d took_ms=%.0f", session.sn, size, took * 1000)
+    def _read(self, session: Session) -> None:
+        try:
+            data = os.read(session.fd, limits.READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:  # reset, timed out, unreachable
+            self.close_session(session, "connection_lost")
+            return
+        if data:
+            tick = self._shard.tick
+            session.last_read = tick.now
+            tick.gathered_bytes += len(data)
+            self._feed(session, data)
+        else:
+            self.close_session(session, "disconnected")
+
+    def _serve(self, waited: tuple[Session, ...], now: float, end: float) -> None:
+        """A share for each session whose frames have waited, until the turn has had its time; those then wait longest."""
+        for session in waited:
+            frames = self._waiting.pop(session, None)
+            if frames is None:  # it was closed in this turn
+                continue
+            self._share(session, frames)
+            if session not in self._waiting:
+                self._watch(session)
+                self._behind_frames(session)
+            now = self._took(session, now)
+            if now > end:
+                break
+
+    def _come_again(self) -> None:
+        """A turn for what waits, whether a socket is ready or not."""
+        if not self._again_due and self._loop is not None:
+            self._again_due = True
+            self._loop.call_soon(self._again)
+
+    def _again(self) -> None:
+        self._again_due = False
+        if self._reading and self._waiting:  # else resume() sees to it
+            self.readable()
+
+    def _took(self, session: Session, began: float) -> float:
+        """It is now; a share that has kept everybody else waiting is noted."""
+        now = monotonic()
+        if now - began > limits.SLOW_S:
+            self.slow_reads += 1
+            detail = f"user {session.uid}, device {session.sn}"
+            self._shard.inspection.took("frames", now - began, detail)
+            about(session, "event=slow_frames uid=%d sn=%d took_ms=%.0f", session.sn, (now - began) * 1000)
+        return now
 
     def write(self, tick: Tick) -> None:
         """Let out what a tick owes: one joined write per socket."""
@@ -144,6 +198,7 @@ class Sockets:
         self._unsent -= len(session.unsent)
         session.unsent = b""
         del self._sessions[fd]
+        self._waiting.pop(session, None)
         with contextlib.suppress(OSError):
             self._epoll.unregister(fd)
         os.close(fd)
@@ -156,19 +211,50 @@ class Sockets:
         connection = session.connection
         shard = self._shard
         try:
-            for frame in connection.receive(data):
-                shard.received(session, frame)
+            frames = connection.receive(data)
         except ProtocolError as error:
             about(session, "event=protocol_error uid=%d code=%d reason=%r", error.close_code, error.reason)
             shard.tick.send_raw(session, close_frame(error.close_code, error.reason))
             shard.left(session, "protocol_error")
             shard.tick.closing.append(session)
             return
+        if len(frames) == 1:
+            shard.received(session, frames[0])
+        elif frames:
+            self._share(session, deque(frames))
+            if session in self._waiting:
+                self._watch(session)
+                return
+        self._behind_frames(session)
+
+    def _share(self, session: Session, frames: deque[bytes]) -> None:
+        """So much of a turn is the session's; what is more waits."""
+        received = self._shard.received
+        end = monotonic() + limits.SHARE_S
+        for _ in range(min(len(frames), limits.SHARE_FRAMES)):
+            received(session, frames.popleft())
+            if monotonic() > end:
+                break
+        if frames and not session.left:
+            self._waiting[session] = frames
+            self._come_again()
+
+    def _behind_frames(self, session: Session) -> None:
+        """What the connection itself answers, and its end, come behind all frames."""
+        connection, shard = session.connection, self._shard
         if connection.replies:
             shard.tick.send_raw(session, connection.take_replies())
         if connection.left:
             shard.left(session, "client_left")
             shard.tick.closing.append(session)
+
+    def _watch(self, session: Session) -> None:
+        """The epoll says when a socket takes what is owed, and when it has more to read: not while it is owed much, or frames wait."""
+        owed = len(session.unsent)
+        events = select.EPOLLOUT if owed else 0
+        if owed <= limits.OUT_SOFT_BYTES and session not in self._waiting:
+            events |= select.EPOLLIN
+        self._epoll.modify(session.fd, events)
 
     def _write(self, session: Session, data: bytes) -> None:
         fd = session.fd
@@ -189,10 +275,10 @@ class Sockets:
                 return
             session.unsent = data[sent:]
             self._unsent += len(session.unsent)
-            self._epoll.modify(fd, _IN_OUT)
+            self._watch(session)
         size = len(session.unsent)
         if size > limits.OUT_SOFT_BYTES:
-            self._epoll.modify(fd, select.EPOLLOUT)  # what it asks meanwhile waits in its socket
+            self._watch(session)  # what it asks meanwhile waits in its socket
             self._make_room(session, size)
 
     def _make_room(self, session: Session, size: int) -> None:
@@ -222,10 +308,10 @@ class Sockets:
         session.unsent = session.unsent[sent:]
         self._unsent -= sent
         if before > limits.OUT_SOFT_BYTES >= before - sent:
-            self._epoll.modify(session.fd, _IN_OUT)
+            self._watch(session)
         if not session.unsent:
             if session.left:
                 self.close_session(session, session.left)
             else:
-                self._epoll.modify(session.fd, select.EPOLLIN)
+                self._watch(session)
                 self._shard.pulls.drained(session)

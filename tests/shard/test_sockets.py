@@ -1,18 +1,22 @@
-"""What clients that do not read may cost: one, all of a user's, and all of a shard's together."""
+"""What clients may cost: those that do not read (one, all of a user's, all of a shard's together), and those that ask much at once."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
 from lanying.base import limits
-from lanying.protocol.connection import XSYNC, Connection
+from lanying.protocol.connection import XSYNC, Connection, wrap_client
+from lanying.protocol.websocket import close_frame
 from lanying.shard.core.session import Session
 from lanying.shard.sockets import Sockets
+from lanying.testing.poll import eventually
 from lanying.testing.simulation import Simulation, User, login
 
 
@@ -126,7 +130,124 @@ def test_frames_that_keep_others_waiting_are_counted(clients: Clients, monkeypat
     clients.sockets.readable()
     assert clients.sockets.slow_reads == 0
     other = clients.connect(clients.sim.user("bob"), "phone")
-    monkeypatch.setattr(limits, "SLOW_FRAMES_S", -1.0)
+    monkeypatch.setattr(limits, "SLOW_S", -1.0)
     clients.far[other].send(b"x")
     clients.sockets.readable()
     assert clients.sockets.slow_reads == 1
+
+
+# --- a turn is shared ---------------------------------------------------------------------------------------------------
+
+
+class Seen:
+    """Whose frames the shard got, in order."""
+
+    def __init__(self, clients: Clients) -> None:
+        self.clients = clients
+        self.frames: list[tuple[Session, bytes]] = []
+        clients.shard.received = lambda session, data: self.frames.append((session, data))
+
+    def turn(self) -> list[tuple[Session, bytes]]:
+        self.frames.clear()
+        self.clients.sockets.readable()
+        return list(self.frames)
+
+
+def burst(count: int) -> bytes:
+    return b"".join(wrap_client(XSYNC, b"%d" % number) for number in range(count))
+
+
+def test_a_burst_of_one_session_is_a_share_a_turn_and_keeps_its_order(clients: Clients) -> None:
+    fast, other = (clients.connect(clients.sim.user(name), "phone") for name in ("alice", "bob"))
+    seen, count = Seen(clients), 10 * limits.SHARE_FRAMES + 3
+    clients.far[fast].send(burst(count))
+    clients.far[other].send(burst(1))
+    first = seen.turn()
+    assert (other, b"0") in first
+    assert [frame for session, frame in first if session is fast] == [b"%d" % n for n in range(limits.SHARE_FRAMES)]
+    clients.far[fast].send(wrap_client(XSYNC, b"behind"))
+    got, before = [frame for session, frame in first if session is fast], fast.last_read
+    clients.shard.turn(clients.sim.now + 5, clients.sim.now_ms)
+    while len(got) < count:
+        clients.far[other].send(wrap_client(XSYNC, b"again"))
+        turn = seen.turn()
+        assert (other, b"again") in turn and 1 < len(turn) <= limits.SHARE_FRAMES + 1
+        assert fast.last_read == before, "it is not read while its frames wait"
+        got += [frame for session, frame in turn if session is fast]
+    assert got == [b"%d" % n for n in range(count)]
+    assert seen.turn() == [(fast, b"behind")]
+    assert seen.turn() == []
+
+
+def test_sessions_that_wait_get_a_share_each(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = [clients.connect(clients.sim.user(f"user{n}"), "phone") for n in range(5)]
+    seen = Seen(clients)
+    for session in sessions:
+        clients.far[session].send(burst(3 * limits.SHARE_FRAMES))
+    for _ in range(3):
+        assert dict.fromkeys(sessions, limits.SHARE_FRAMES) == Counter(s for s, _ in seen.turn())
+    for session in sessions:
+        clients.far[session].send(burst(3 * limits.SHARE_FRAMES))
+    monkeypatch.setattr(limits, "TURN_S", 0.0)  # a turn is over when somebody had a share
+    turns = [seen.turn() for _ in range(15 + len(sessions))]
+    assert max(map(len, turns)) <= 2 * limits.SHARE_FRAMES, "one that is read and one that has waited"
+    assert Counter(s for turn in turns for s, _ in turn) == dict.fromkeys(sessions, 3 * limits.SHARE_FRAMES)
+
+
+def test_frames_that_cost_much_are_a_smaller_share(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = clients.connect(clients.sim.user("alice"), "phone")
+    seen = Seen(clients)
+    monkeypatch.setattr(limits, "SHARE_S", 0.0)
+    clients.far[session].send(burst(4))
+    assert [seen.turn() for _ in range(4)] == [[(session, b"%d" % n)] for n in range(4)]
+
+
+def test_a_turn_without_time_leaves_sockets_to_the_next_where_they_come_first(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = [clients.connect(clients.sim.user(f"user{n}"), "phone") for n in range(4)]
+    seen = Seen(clients)
+    monkeypatch.setattr(limits, "TURN_S", 0.0)
+    served = set()
+    for session in sessions:
+        clients.far[session].send(burst(1))
+    for _ in sessions:
+        [(session, _)] = seen.turn()
+        served.add(session)
+        clients.far[session].send(burst(1))  # whoever was served asks at once again
+    assert served == set(sessions)
+
+
+def test_a_good_bye_is_heard_behind_the_frames_before_it(clients: Clients) -> None:
+    session = clients.connect(clients.sim.user("alice"), "phone")
+    seen, count = Seen(clients), 2 * limits.SHARE_FRAMES
+    clients.far[session].send(burst(count) + close_frame(1000, "", True))
+    assert len(seen.turn()) == limits.SHARE_FRAMES and not session.left
+    assert len(seen.turn()) == limits.SHARE_FRAMES and session.left == "client_left"
+    assert clients.shard.tick.closing == [session]
+
+
+def test_what_waits_is_forgotten_with_its_session(clients: Clients) -> None:
+    session = clients.connect(clients.sim.user("alice"), "phone")
+    seen = Seen(clients)
+    clients.far[session].send(burst(2 * limits.SHARE_FRAMES))
+    seen.turn()
+    clients.sockets.close_session(session, "over")
+    assert seen.turn() == [] and not clients.sockets._waiting
+
+
+def test_a_turn_follows_for_what_waits_though_no_socket_is_ready(clients: Clients) -> None:
+    session = clients.connect(clients.sim.user("alice"), "phone")
+    seen, count = Seen(clients), 5 * limits.SHARE_FRAMES
+
+    async def scenario() -> None:
+        clients.sockets.start(asyncio.get_running_loop())
+        clients.far[session].send(burst(count))
+        await eventually("all frames were taken", lambda: len(seen.frames) == count)
+        clients.sockets.pause()
+        clients.far[session].send(burst(1))
+        clients.sockets.resume()
+        await eventually("and what came while it paused", lambda: len(seen.frames) == count + 1)
+        clients.sockets.pause()
+
+    asyncio.run(scenario())

@@ -139,7 +139,7 @@ class TraceUser(Request[int], tag=345):
 
 
 class Slow(msgspec.Struct, array_like=True, frozen=True):
-    """Something took long. ``what``: turn, flush or lag; ``detail`` says what was in it."""
+    """Something took long. ``what``: frames, call, link, login, timer, envelope; tick, commit or lag. ``detail`` says what was in it."""
 
     time_ms: int
     what: str
@@ -148,7 +148,7 @@ class Slow(msgspec.Struct, array_like=True, frozen=True):
 
 
 class ListSlow(Request[list[Slow]], tag=346):
-    """Slow turns, flushes and lags, the latest last."""
+    """What took long, the latest last."""
 
 
 class SlowReader(msgspec.Struct, array_like=True, frozen=True):

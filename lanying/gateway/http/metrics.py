@@ -21,6 +21,7 @@ COUNTERS: Final = {
     "refused": "Uploads refused, by status.",
     "failed_events": "Requests, frames and link messages the server failed on and took back.",
     "slow_reads": "Reads from one client whose frames kept a shard over 50 ms.",
+    "slow_events": "What took a shard over 50 ms, by kind.",
     "commits": "Commits that were flushed.",
     "turns": "Turns of the event loop.",
     "requests": "REST requests.",
@@ -63,6 +64,7 @@ GAUGES: Final = {
 LABELS: Final = {
     "messages": ("kind",),
     "refused": ("status",),
+    "slow_events": ("what",),
     "logins_refused": ("status",),
     "arrivals": ("end",),
     "link_depth": ("to",),

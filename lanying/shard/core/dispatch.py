@@ -47,6 +47,14 @@ def bound(owner: W, handlers: Mapping[type[Message], Callable[[W, Any], object]]
     return {kind: partial(handler, owner) for kind, handler in handlers.items()}
 
 
+def named(body: bytes) -> str:
+    """What an encoded request is, for people."""
+    try:
+        return type(decode_request(body)).__name__
+    except msgspec.DecodeError:
+        return "unknown request"
+
+
 class Dispatcher:
     """The tables of one shard, and the ways in."""
 

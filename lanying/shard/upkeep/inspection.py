@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable
 from heapq import nlargest
 from typing import Any, Final
@@ -58,6 +59,7 @@ _unpack: Final = msgspec.msgpack.Decoder(MessageTrace).decode
 class Inspection:
     """The operator's view of one shard.
 
+    :ivar slow: how often what took long
     :ivar watching: somebody is traced, or has a log level of their own: frames of this tick are looked at
     """
 
@@ -67,6 +69,7 @@ class Inspection:
         self._pushes = pushes
         self.traced: dict[int, tuple[float, str]] = {}
         self.watching = False
+        self.slow: Counter[str] = Counter()
         self.handlers: dict[type[Message], Callable[[Any], object]] = {
             ExplainMessage: self.explain,
             GetReached: self.reached,
@@ -78,6 +81,7 @@ class Inspection:
     def took(self, what: str, seconds: float, detail: str = "") -> None:
         """Something took ``seconds``; kept when that is long."""
         if seconds >= limits.SLOW_S:
+            self.slow[what] += 1
             self._work.recent.slow.append(Slow(self._work.now_ms, what, round(seconds * 1000, 1), detail))
 
     def slow_readers(self, request: ListSlowReaders) -> list[SlowReader]:
