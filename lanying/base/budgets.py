@@ -6,7 +6,9 @@ is taken is in memory: a shard that starts again begins anew.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Final, Protocol
 
 from lanying.base import limits
@@ -50,6 +52,8 @@ class Budgets:
     :ivar group: the same of one group, whose bytes count once for each member
     :ivar founded: groups founded, ``invited`` users invited into groups, ``requests`` friend requests, by who does it
     :ivar profiles: changes of one's profile, each of which all friends hear of
+    :ivar changes: of groups and of what one notes about others, each of which members or one's devices hear of
+    :ivar unknown: recipients nobody has
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -62,7 +66,9 @@ class Budgets:
         self.founded = _daily(limits.GROUPS_FOUNDED_PER_DAY)
         self.invited = _daily(limits.INVITATIONS_PER_DAY)
         self.requests = _daily(limits.FRIEND_REQUESTS_PER_DAY)
-        self.profiles = RateLimiter(Rate(limits.PROFILES_PER_HOUR, 3600.0), limits.USERS_COUNTED)
+        self.profiles = _hourly(limits.PROFILES_PER_HOUR)
+        self.changes = _hourly(limits.CHANGES_PER_HOUR)
+        self.unknown = _hourly(limits.UNKNOWN_PER_HOUR)
         self._users: OrderedDict[int, Spent] = OrderedDict()
 
     def of(self, uid: int) -> Spent:
@@ -85,7 +91,8 @@ class Budgets:
             raise self.too_many()
         day_at = (spent.day_at if spent.day_at > now else now) + self._byte_s * size
         if day_at - now > DAY_S:
-            raise Refused(Refusal.TOO_MANY_MESSAGES, f"more than {self._per_day} bytes in a day; come back tomorrow")
+            text = f"more than {self._per_day} bytes in a day; come back tomorrow"
+            raise Refused(Refusal.TOO_MANY_MESSAGES, text, day_at - now - DAY_S)
         spent.full_at, spent.day_at = full_at, day_at
 
     def too_many(self) -> Refused:
@@ -95,17 +102,41 @@ class Budgets:
         return Refused(Refusal.TOO_MANY_MESSAGES, text)
 
 
-def charge(budget: RateLimiter, uid: int, now: float, what: str, count: int = 1) -> None:
-    """So many of what there is a budget for: all or none.
+def charge(
+    budget: RateLimiter,
+    key: Hashable,
+    now: float,
+    what: str,
+    count: int = 1,
+    refusal: Refusal = Refusal.TOO_MANY_REQUESTS,
+) -> None:
+    """So many of what there is a budget for: all or none. Nobody (0 or "") has no budget.
 
-    :raises CallError: 429 there is not so much left of it, and when there will be
+    :raises CallError: there is not so much left of it, and when there will be
     """
-    if uid and count and not budget.take(uid, now, tokens=count):
+    if key and count and not budget.take(key, now, tokens=count):
         if count > budget.rate.burst:
-            raise CallError(Refusal.TOO_MANY_REQUESTS, f"too many {what}; at most {budget.rate.burst:g} at once")
-        minutes = int(budget.wait_s(uid, now, count) / 60) + 1
-        raise CallError(Refusal.TOO_MANY_REQUESTS, f"too many {what}; try again in {minutes} minutes")
+            raise CallError(refusal, f"too many {what}; at most {budget.rate.burst:g} at once")
+        raise later(budget.wait_s(key, now, count), what, refusal)
+
+
+def need(budget: RateLimiter, key: Hashable, now: float, what: str) -> None:
+    """Is anything left of a budget that is paid afterwards, with :meth:`RateLimiter.owe`? :raises CallError: 429, and when there will be"""
+    wait_s = budget.wait_s(key, now) if key else 0.0
+    if wait_s:
+        raise later(wait_s, what)
+
+
+def later(wait_s: float, what: str, refusal: Refusal = Refusal.TOO_MANY_REQUESTS) -> CallError:
+    """There were too many of something: the refusal says when to come back, in words and as a number."""
+    wait_s = max(wait_s, 1.0)
+    when = f"{math.ceil(wait_s)} seconds" if wait_s <= 90 else f"{math.ceil(wait_s / 60)} minutes"
+    return CallError(refusal, f"too many {what}; try again in {when}", retry_s=wait_s)
 
 
 def _daily(burst: int) -> RateLimiter:
     return RateLimiter(Rate(burst, DAY_S), limits.USERS_COUNTED)
+
+
+def _hourly(burst: int) -> RateLimiter:
+    return RateLimiter(Rate(burst, 3600.0), limits.USERS_COUNTED)

@@ -32,6 +32,8 @@ Reasons of ``CallError`` and ``Refused`` are in :mod:`lanying.base.refusals`.
 
 from __future__ import annotations
 
+from typing import Final
+
 from lanying.base.refusals import Refusal
 
 
@@ -91,17 +93,27 @@ class TokenError(LanyingError):
     """An access token was refused. ``str(error)`` is fit to be shown to the caller."""
 
 
+_RETRY_S: Final = {
+    Refusal.TOO_MANY_FAILURES: 60.0,
+    Refusal.TOO_MANY_MESSAGES: 1.0,
+    Refusal.TOO_MANY_REQUESTS: 1.0,
+    Refusal.UNAVAILABLE: 1.0,
+}
+"""When something refused for being too much is worth trying again, unless whoever refuses it knows better."""
+
+
 class CallError(LanyingError):
     """A request was refused by whoever answers it, or could not be made.
 
     :param message: for people, in place of the default of ``refusal``
     :param code: REST code, where a client was answered one that is not in our table
-    :param retry_s: when it is worth trying again, 0: that is not known
+    :param retry_s: when it is worth trying again, 0: as for others of this refusal
+    :ivar retry_s: the same, 0: never, or nobody knows
     """
 
     def __init__(self, refusal: Refusal, message: str = "", code: int = 0, retry_s: float = 0.0) -> None:
         self.refusal = refusal
-        self.retry_s = retry_s
+        self.retry_s = retry_s or _RETRY_S.get(refusal, 0.0)
         self.code = code or refusal.code
         self.message = message or refusal.message
         super().__init__(self.message)
@@ -112,10 +124,12 @@ class Refused(LanyingError):
 
     :ivar reason: text the client shows, without the remedy: clients compare some of them
     :ivar message: the same for people, with the remedy
+    :ivar retry_s: as in :class:`CallError`
     """
 
-    def __init__(self, refusal: Refusal, reason: str = "") -> None:
+    def __init__(self, refusal: Refusal, reason: str = "", retry_s: float = 0.0) -> None:
         super().__init__(reason or refusal.text)
+        self.retry_s = retry_s
         self.refusal = refusal
         self.reason = reason or refusal.text
         self.message = reason or refusal.message

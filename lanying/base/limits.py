@@ -81,6 +81,15 @@ FRIEND_REQUESTS_PER_DAY: Final = 100
 """Of one user, per shard that is asked. What administrators do in a user's name does not count."""
 PROFILES_PER_HOUR: Final = 60
 """Changes of one profile that friends hear of."""
+CHANGES_PER_HOUR: Final = 2000
+"""Of groups, and of what one notes about others, by one user: each is a row for members or one's own devices. A remark for each of
+two thousand friends at once is fine."""
+UNKNOWN_PER_HOUR: Final = 300
+"""Users and groups one account may ask for that do not exist, or are private groups of others: ids can be guessed."""
+PHONES_PER_DAY: Final = 200
+"""Phone numbers one account may look for: an address book."""
+PHONE_CLAIMS_PER_DAY: Final = 3
+"""Numbers one account may say are its own where no code is sent to them; a taken one counts, too."""
 NOTICES_REPLACED: Final = 100_000
 """Notices nobody has seen yet and that a newer one would replace, per shard: some 20 MB. Of users
 beyond that the newer one is a row more."""

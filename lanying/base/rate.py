@@ -11,6 +11,8 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final
 
+OWED_WINDOWS: Final = 4
+"""Nobody owes more than so many windows' worth."""
 SLACK: Final = 0.01
 """Of an interval: what rounding may add up to over a burst; a token comes this much early at most."""
 
@@ -83,6 +85,14 @@ class RateLimiter:
         self._buckets.move_to_end(key)
         self._forget(now)
         return True
+
+    def owe(self, key: Hashable, now: float, tokens: float) -> None:
+        """Something has cost so much, whether there was as much or not: what is missing has to come back first."""
+        bucket = self._buckets.setdefault(key, Bucket())
+        most = self.rate.most_ahead_s * OWED_WINDOWS
+        bucket.full_at = min((max(bucket.full_at, now)) + self.rate.interval_s * tokens, now + most)
+        self._buckets.move_to_end(key)
+        self._forget(now)
 
     def give_back(self, key: Hashable) -> None:
         """A token taken before it was known whether it counts does not."""

@@ -74,7 +74,7 @@ class Calls:
         """The same, as the MessagePack of the result."""
         reply = await self.reply(process, request, timeout_s, slots)
         if reply.refusal is not None:
-            raise CallError(reply.refusal, reply.message)
+            raise CallError(reply.refusal, reply.message, retry_s=reply.retry_s)
         return reply.body
 
     async def reply(

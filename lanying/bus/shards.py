@@ -58,7 +58,7 @@ class BusShards:
             if len(slots) == 1:
                 reply = await self._ask(owner, request, slots)
         if reply.refusal is not None:
-            raise CallError(reply.refusal, reply.message)
+            raise CallError(reply.refusal, reply.message, retry_s=reply.retry_s)
         return reply.body
 
     async def _ask(self, shard: int, request: Request[object], slots: Sequence[int]) -> Reply:

@@ -130,7 +130,7 @@ class Simulation:
         self.run()
         [reply] = replies
         if reply.refusal is not None:
-            raise CallError(reply.refusal, reply.message)
+            raise CallError(reply.refusal, reply.message, retry_s=reply.retry_s)
         return reply.body
 
     def crash(self, index: int) -> None:

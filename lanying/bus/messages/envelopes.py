@@ -50,12 +50,16 @@ class Call(Envelope, tag=3):
 
 
 class Reply(Envelope, tag=4):
-    """The answer to a call: ``body`` (MessagePack of the result), or why it was refused and a text."""
+    """The answer to a call: ``body`` (MessagePack of the result), or why it was refused and a text.
+
+    :ivar retry_s: when a refused one is worth trying again, 0: that is not known
+    """
 
     id: int
     refusal: Refusal | None
     message: str
     body: bytes = b""
+    retry_s: float = 0.0
 
     @property
     def code(self) -> int:

@@ -67,6 +67,7 @@ class PostResult(msgspec.Struct, array_like=True, frozen=True):
     mid: int
     refusal: Refusal | None = None
     reason: str = ""
+    retry_s: float = 0.0
 
 
 class PostMany(Request[list[PostResult]], tag=309):

@@ -66,6 +66,7 @@ class SetRelation(Request[bool], tag=67):
     alias: str | None = None
     ext: str | None = None
     mute_notification: bool | None = None
+    by_admin: bool = False
 
 
 class Block(Request[bool], tag=68):
@@ -74,6 +75,7 @@ class Block(Request[bool], tag=68):
     uid: int
     other: int
     blocked: bool
+    by_admin: bool = False
 
 
 class ListFriends(Request[list[int]], tag=69):

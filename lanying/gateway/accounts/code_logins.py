@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from lanying.base import limits
+from lanying.base.budgets import charge
 from lanying.base.errors import CallError
 from lanying.base.names import username_error
 from lanying.base.refusals import Refusal
@@ -113,8 +114,8 @@ async def name_taken(context: RequestContext, given: Wanted) -> object:
 
 def _throttle(context: RequestContext) -> None:
     """:raises CallError: 10028, this address asks too often"""
-    if not context.services.code_requests.take((context.app.app_id, context.peer), context.services.now()):
-        raise CallError(Refusal.TOO_MANY_FAILURES)
+    key, now = (context.app.app_id, context.peer), context.services.now()
+    charge(context.services.code_requests, key, now, "codes", refusal=Refusal.TOO_MANY_FAILURES)
 
 
 ENDPOINTS: Final = (

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from lanying.base.budgets import charge
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import GetCredentials, SetPassword, UpdateAccount
@@ -30,6 +31,7 @@ _CAPTCHA_LIFETIME_MS: Final = 5 * 60_000
 _SMS_DIGITS: Final = 6
 _SMS_LIFETIME_MS: Final = 10 * 60_000
 _SMS_ATTEMPTS: Final = 5
+TOO_MANY: Final = Refusal.TOO_MANY_FAILURES
 _NOT_OFFERED: Final = "this server sends no SMS: feature not supported"
 
 
@@ -95,16 +97,14 @@ class NewPassword(msgspec.Struct):
 
 async def new_captcha(context: RequestContext) -> object:
     """The id of a new picture."""
-    if not context.services.code_requests.take(context.peer, context.services.now()):
-        raise CallError(Refusal.TOO_MANY_FAILURES)
+    charge(context.services.code_requests, context.peer, context.services.now(), "codes", refusal=TOO_MANY)
     text = "".join(secrets.choice(_CAPTCHA) for _ in range(_CAPTCHA_CHARS))
     return await code_book.keep(context, code_book.CAPTCHA, text, _CAPTCHA_LIFETIME_MS)
 
 
 async def captcha_picture(context: RequestContext, given: Picture) -> object:
     """The picture, drawn anew each time. :raises CallError: 11014 there is none"""
-    if not context.services.code_requests.take(context.peer, context.services.now()):
-        raise CallError(Refusal.TOO_MANY_FAILURES)
+    charge(context.services.code_requests, context.peer, context.services.now(), "codes", refusal=TOO_MANY)
     text = await code_book.read(context, code_book.CAPTCHA, given.image_id)
     if text is None:
         raise CallError(Refusal.WRONG_CAPTCHA, "this picture has expired, ask for a new one")
@@ -180,6 +180,7 @@ async def update(context: RequestContext, given: Phone) -> object:
     mobile = given.number()
     if context.services.sms is not None and not context.admin:
         raise CallError(Refusal.PERMISSION_DENIED, "bind a number with the code sent to it (/app/user/mobile_bind)")
+    context.services.probes.claim(context.prober)
     return await bind_phone(context, mobile)
 
 
@@ -225,8 +226,7 @@ def _provider(context: RequestContext) -> SmsProvider:
 async def _send(context: RequestContext, provider: SmsProvider, mobile: str) -> bool:
     services = context.services
     for requests, key in ((services.sms_requests, mobile), (services.code_requests, context.peer)):
-        if not requests.take((context.app.app_id, key), services.now()):
-            raise CallError(Refusal.TOO_MANY_FAILURES)
+        charge(requests, (context.app.app_id, key), services.now(), "codes", refusal=TOO_MANY)
     code = "".join(secrets.choice("0123456789") for _ in range(_SMS_DIGITS))
     await code_book.keep(context, code_book.SMS, code, _SMS_LIFETIME_MS, mobile, attempts=_SMS_ATTEMPTS)
     try:

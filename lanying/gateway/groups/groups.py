@@ -19,6 +19,7 @@ from lanying.bus.messages import (
     DestroyGroup,
     EditGroup,
     GetGroups,
+    GroupView,
     ListPublic,
     Outcome,
     SetAdmins,
@@ -88,19 +89,27 @@ async def joined_ids(context: RequestContext) -> object:
 
 async def info(context: RequestContext, given: OfGroup) -> object:
     """One group, for members and others."""
-    request = GetGroups(_viewer(context), context.app.app_id, [given.group_id])
-    found = await ask(context.shards, given.group_id, request)
+    found = await _look(context, [given.group_id])
     if not found:
         raise CallError(Refusal.NO_SUCH_GROUP)
-    return details_of(found[0])
+    return details_of(found[given.group_id])
 
 
 async def details(context: RequestContext, given: Groups) -> object:
     """Those of the groups asked for that exist, in their order."""
-    shards, wanted = context.shards, given.group_list
-    views = await ask_owners(shards, wanted, partial(GetGroups, _viewer(context), context.app.app_id))
+    found = await _look(context, given.group_list)
+    return [details_of(found[gid]) for gid in given.group_list if gid in found]
+
+
+async def _look(context: RequestContext, gids: list[int]) -> dict[int, GroupView]:
+    """Those of ``gids`` that exist. :raises CallError: 429, the caller has asked for too many that do not, or are not theirs"""
+    probes, who = context.services.probes, context.prober
+    probes.may_look(who)
+    views = await ask_owners(context.shards, gids, partial(GetGroups, _viewer(context), context.app.app_id))
     found = {view.info.gid: view for view in views}
-    return [details_of(found[gid]) for gid in wanted if gid in found]
+    foreign = sum(1 for view in views if not view.info.owner)  # of these strangers see a name and a picture
+    probes.missed(who, len(set(gids)) - len(found) + foreign)
+    return found
 
 
 def _viewer(context: RequestContext) -> int:

@@ -63,6 +63,11 @@ class RequestContext:
         """What counts as the caller's address in every limit."""
         return peer_key(self.address)
 
+    @property
+    def prober(self) -> tuple[str, int] | str:
+        """Whose budget it is to look for others: nobody's for an admin."""
+        return "" if self.admin else (self.app.app_id, self.uid)
+
     def read(self, kind: type[S]) -> S:
         """The parameters as this struct; an admin's header ``group_id`` stands in for the parameter. :raises CallError: 10002"""
         return read(kind, self.params, {"group_id": self.admin_of} if self.admin_of else {})

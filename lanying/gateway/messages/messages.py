@@ -303,7 +303,7 @@ async def _post_share(context: RequestContext, sender: int, draft: Draft, target
 
 
 def _refused(error: CallError) -> PostResult:
-    return PostResult(0, error.refusal, error.message)
+    return PostResult(0, error.refusal, error.message, error.retry_s)
 
 
 def _answer(draft: Draft, results: list[PostResult]) -> Page:
@@ -317,7 +317,7 @@ def _answer(draft: Draft, results: list[PostResult]) -> Page:
         return Page(not refused, {"msg_ids": [], "refused": refused})
     [only] = results
     if only.refusal is not None:
-        raise CallError(only.refusal, only.reason)
+        raise CallError(only.refusal, only.reason, retry_s=only.retry_s)
     return Page(True, {"msg_ids": [only.mid]})
 
 

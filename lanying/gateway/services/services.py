@@ -24,6 +24,7 @@ from lanying.gateway.services.bodies import Bodies
 from lanying.gateway.services.conversions import Conversions
 from lanying.gateway.services.file_store import FileStore
 from lanying.gateway.services.guesses import Guesses
+from lanying.gateway.services.probes import Probes
 from lanying.gateway.services.registrations import Registrations
 from lanying.gateway.services.sms import provider
 from lanying.gateway.services.user_cap import UserCap
@@ -88,6 +89,7 @@ class Services:
         self.by_address = per_second(config.rest.requests_per_second_per_address)
         self.guesses = Guesses(config.accounts.password_guesses_per_minute)
         self.registrations = Registrations(config.accounts.registrations_per_minute)
+        self.probes = Probes(now)
         self.bodies = Bodies()
         self.proxies = Proxies(config.listen_proxies)
         self.now = now

@@ -18,7 +18,7 @@ from lanying.gateway.http.batch import each
 from lanying.gateway.http.endpoint import GET, POST, Endpoint, RequestContext
 from lanying.gateway.http.kinds import EntityId
 from lanying.gateway.http.params import peek, read
-from lanying.gateway.social.rosters import one
+from lanying.gateway.social.rosters import look, one
 
 
 class NewFriends(msgspec.Struct):
@@ -82,6 +82,7 @@ async def befriend_ids(context: RequestContext, given: FriendIds) -> object:
 
 async def by_phone(context: RequestContext, given: Phone) -> object:
     """The user whose phone number this is."""
+    context.services.probes.phone(context.prober)
     uid = await handles.find(context, handles.TEL + given.mobile.replace(" ", ""))
     if not uid:
         raise CallError(Refusal.NO_SUCH_USER)
@@ -93,10 +94,11 @@ async def may_message(context: RequestContext, given: Pair) -> object:
     uid, peer, app = given.user_id, given.roster_id, context.app.app_id
     if not context.admin and context.uid not in (uid, peer):
         raise CallError(Refusal.PERMISSION_DENIED, "user_id or roster_id has to be the caller")
-    if uid not in await accounts(context.shards, app, [uid]):
+    if uid not in await look(context, [uid]):
         raise CallError(Refusal.NO_SUCH_USER)
     state = await ask(context.shards, peer, PeerQuery(peer, uid, app))
     if not state.exists:
+        context.services.probes.missed(context.prober, 1)
         raise CallError(Refusal.NO_SUCH_USER)
     return not state.barred and (state.friend or context.services.config.accounts_of(app).strangers_may_chat)
 

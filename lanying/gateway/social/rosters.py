@@ -118,8 +118,17 @@ async def friend_ids(context: RequestContext, given: Friends) -> object:
 
 async def details(context: RequestContext, given: Users) -> object:
     """One item for each existing id asked, strangers and the caller included (xsync rule 22)."""
-    found = await accounts(context.shards, context.app.app_id, given.uids)
+    found = await look(context, given.uids)
     return await _items(context, [found[uid] for uid in given.uids if uid in found])
+
+
+async def look(context: RequestContext, uids: list[int]) -> dict[int, AccountInfo]:
+    """Those of ``uids`` that exist. :raises CallError: 429, the caller has asked for too many that do not"""
+    probes, who = context.services.probes, context.prober
+    probes.may_look(who)
+    found = await accounts(context.shards, context.app.app_id, uids)
+    probes.missed(who, len(set(uids)) - len(found))
+    return found
 
 
 async def by_id(context: RequestContext, given: OfUser) -> object:
@@ -129,9 +138,11 @@ async def by_id(context: RequestContext, given: OfUser) -> object:
 
 async def by_name(context: RequestContext, given: UserName) -> object:
     """Look somebody up by user name."""
-    app = context.app.app_id
+    app, probes = context.app.app_id, context.services.probes
+    probes.may_look(context.prober)
     uid = await ask_name(context.shards, app, given.username, FindName(app, given.username))
     if not uid:
+        probes.missed(context.prober, 1)
         raise CallError(Refusal.NO_SUCH_USER)
     return await one(context, uid)
 
@@ -188,7 +199,12 @@ async def set_notes(context: RequestContext, given: Notes) -> object:
     """Remark, extension and mute of somebody; what is not given stays."""
     other = await _existing(context, given)
     request = SetRelation(
-        context.uid, other, alias=given.alias, ext=given.ext, mute_notification=given.mute_notification
+        context.uid,
+        other,
+        alias=given.alias,
+        ext=given.ext,
+        mute_notification=given.mute_notification,
+        by_admin=context.admin,
     )
     return await ask(context.shards, context.uid, request)
 
@@ -196,13 +212,13 @@ async def set_notes(context: RequestContext, given: Notes) -> object:
 async def block(context: RequestContext, given: OfUser) -> object:
     """Block somebody."""
     other = await _existing(context, given)
-    return await ask(context.shards, context.uid, Block(context.uid, other, True))
+    return await ask(context.shards, context.uid, Block(context.uid, other, True, context.admin))
 
 
 async def unblock(context: RequestContext, given: OfUser) -> object:
     """Unblock somebody."""
     other = await _existing(context, given)
-    return await ask(context.shards, context.uid, Block(context.uid, other, False))
+    return await ask(context.shards, context.uid, Block(context.uid, other, False, context.admin))
 
 
 async def blocked_ids(context: RequestContext) -> object:
@@ -212,7 +228,7 @@ async def blocked_ids(context: RequestContext) -> object:
 
 async def one(context: RequestContext, uid: int) -> dict[str, Any]:
     """A user as a roster item of the caller. :raises CallError: 10000, 10021 the account was closed"""
-    info = (await accounts(context.shards, context.app.app_id, [uid])).get(uid)
+    info = (await look(context, [uid])).get(uid)
     if info is None:
         raise CallError(Refusal.NO_SUCH_USER)
     if info.state == STATE_DELETED:
@@ -232,7 +248,7 @@ async def _items(context: RequestContext, infos: list[AccountInfo]) -> list[dict
 
 async def _existing(context: RequestContext, given: OfUser) -> int:
     """The id in ``user_id``, of a user of the same app. :raises CallError: 10000"""
-    if given.user_id not in await accounts(context.shards, context.app.app_id, [given.user_id]):
+    if given.user_id not in await look(context, [given.user_id]):
         raise CallError(Refusal.NO_SUCH_USER)
     return given.user_id
 

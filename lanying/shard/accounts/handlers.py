@@ -52,17 +52,25 @@ def _set_state(work: Work, request: m.SetState) -> bool:
     return True
 
 
+def _count(work: Work, uid: int, *, by_admin: bool) -> None:
+    """A change of what somebody notes about others: their devices hear of each."""
+    if not by_admin:
+        charge(work.budgets.changes, uid, work.tick.now, "changes of your contacts")
+
+
 def _answer(work: Work, request: m.AnswerApplication) -> bool:
     roster.answer(work, request.uid, request.applicant, request.accept, request.reason)
     return True
 
 
 def _set_relation(work: Work, request: m.SetRelation) -> bool:
+    _count(work, request.uid, by_admin=request.by_admin)
     roster.set_notes(work, request.uid, request.other, request.alias, request.ext, request.mute_notification)
     return True
 
 
 def _block(work: Work, request: m.Block) -> bool:
+    _count(work, request.uid, by_admin=request.by_admin)
     roster.block(work, request.uid, request.other, request.blocked)
     return True
 

@@ -295,6 +295,7 @@ class Delivery:
         uid, peer = head.uid, head.peer
         if not peer:
             raise Refused(Refusal.INVALID_PARAMETER, "a message needs a recipient")
+        self._policy.may_ask(uid)
         waiting = self._parked.get((uid, peer))
         if waiting is not None:
             waiting.append(then)
@@ -323,6 +324,7 @@ class Delivery:
 
     def _remember(self, head: Conversation, state: PeerState) -> None:
         if not state.exists:
+            self._policy.nobody(head.uid)
             raise Refused(Refusal.NO_RECIPIENT)
         # A block may have overtaken the answer: the newer word counts.
         state = self._policy.remember(head.uid, head.peer, state)

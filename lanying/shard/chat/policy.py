@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from lanying.base import words
-from lanying.base.budgets import Spent
-from lanying.base.errors import Refused
+from lanying.base.budgets import Spent, need
+from lanying.base.errors import CallError, Refused
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import AddApp, PeerState
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
@@ -57,6 +57,17 @@ class Policy:
         budgets = self.budgets
         if tokens and not budgets.messages.take(self.spent(uid), self._work.tick.now, tokens=tokens):
             raise budgets.too_many()
+
+    def may_ask(self, uid: int) -> None:
+        """May a user be told whether somebody exists? :raises Refused: they have asked for too many who do not"""
+        try:
+            need(self.budgets.unknown, uid, self._work.tick.now, "recipients who do not exist")
+        except CallError as error:
+            raise Refused(Refusal.TOO_MANY_MESSAGES, error.message, error.retry_s) from error
+
+    def nobody(self, uid: int) -> None:
+        """A user has asked for somebody who does not exist."""
+        self.budgets.unknown.owe(uid, self._work.tick.now, 1)
 
     def count_group(self, gid: int, now: float, priority: int, size: int) -> bool:
         """Something for a group of this shard. False: it may be dropped (``priority`` above 0) and has to be.

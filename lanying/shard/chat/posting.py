@@ -99,7 +99,7 @@ class Posting:
 
         def settled(index: int, result: bytes | CallError) -> None:
             if isinstance(result, CallError):
-                rows[index] = PostResult(0, result.refusal, result.message)
+                rows[index] = PostResult(0, result.refusal, result.message, result.retry_s)
             else:
                 rows[index] = PostResult(_decode_posted(result).mid)
             if len(rows) == len(request.targets):
@@ -241,4 +241,4 @@ def _accepted(result: Posted | Refused) -> None:
 
 def refusal(refused: Refused) -> CallError:
     """As REST says it."""
-    return CallError(refused.refusal, refused.message)
+    return CallError(refused.refusal, refused.message, retry_s=refused.retry_s)

@@ -124,7 +124,7 @@ class Dispatcher:
 
     def _reply(self, message: Call, result: bytes | CallError) -> None:
         if isinstance(result, CallError):
-            reply = Reply(message.id, result.refusal, result.message)
+            reply = Reply(message.id, result.refusal, result.message, retry_s=result.retry_s)
         else:
             reply = Reply(message.id, None, "", result)
         self._work.tick.envelopes.append((message.caller, reply))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from lanying.base.budgets import charge
 from lanying.bus import messages as m
 from lanying.shard.core.work import Work
 from lanying.shard.groups import applications, entry, invitations, items, members, records, settings
@@ -22,6 +23,17 @@ def _done(change: Callable[[Work, Any], None]) -> Handler:
     return handler
 
 
+def _counted(handler: Handler) -> Handler:
+    """A handler of a change that members hear of: it counts for whoever asks for it, unless an administrator does."""
+
+    def counting(work: Work, request: Any) -> object:
+        if not request.rights:
+            charge(work.budgets.changes, request.uid, work.tick.now, "changes of groups")
+        return handler(work, request)
+
+    return counting
+
+
 def _block(work: Work, request: m.BlockUsers) -> list[m.Outcome]:
     return (members.block if request.blocked else members.unblock)(work, request, request.uids)
 
@@ -30,34 +42,34 @@ HANDLERS: Final[dict[type[m.Message], Handler]] = {
     m.CreateGroup: entry.create,
     m.GetGroups: lambda work, r: records.views(work.store, r.uid, r.app, r.gids),
     m.CountGroups: lambda work, r: work.mailboxes.places(r.uid),
-    m.EditGroup: lambda work, r: settings.edit(work, r, r.name, r.value),
-    m.BanGroup: lambda work, r: settings.ban_all(work, r, r.minutes),
+    m.EditGroup: _counted(lambda work, r: settings.edit(work, r, r.name, r.value)),
+    m.BanGroup: _counted(lambda work, r: settings.ban_all(work, r, r.minutes)),
     m.DestroyGroup: _done(settings.destroy),
-    m.TransferGroup: _done(lambda work, r: settings.transfer(work, r, r.new_owner)),
-    m.SetAdmins: lambda work, r: settings.set_admins(work, r, r.uids, r.granted),
+    m.TransferGroup: _counted(_done(lambda work, r: settings.transfer(work, r, r.new_owner))),
+    m.SetAdmins: _counted(lambda work, r: settings.set_admins(work, r, r.uids, r.granted)),
     m.InviteMembers: lambda work, r: entry.invite(work, r, r.invitees, r.reason),
     m.AnswerInvitation: _done(lambda work, r: entry.answer_invitation(work, r, r.accept)),
     m.ApplyMember: lambda work, r: entry.apply(work, r, r.reason),
     m.AnswerApplicant: _done(lambda work, r: entry.answer_application(work, r, r.applicant, r.accept)),
     m.JoinByCode: _done(lambda work, r: entry.join_by_code(work, r, r.inviter)),
     m.MayInvite: _done(entry.may_invite),
-    m.KickMembers: lambda work, r: members.kick(work, r, r.uids, r.reason),
+    m.KickMembers: _counted(lambda work, r: members.kick(work, r, r.uids, r.reason)),
     m.LeaveGroup: _done(members.leave),
-    m.BlockUsers: _block,
-    m.BanMembers: lambda work, r: members.ban(work, r, r.uids, r.minutes),
-    m.SetMember: _done(members.set_own),
+    m.BlockUsers: _counted(_block),
+    m.BanMembers: _counted(lambda work, r: members.ban(work, r, r.uids, r.minutes)),
+    m.SetMember: _counted(_done(members.set_own)),
     m.ListMembers: lambda work, r: members.list_members(work, r, r.after, r.limit, r.banned),
     m.GetMembers: lambda work, r: members.get_members(work, r, r.uids),
     m.ListAdmins: members.list_admins,
     m.ListGroupBlocked: lambda work, r: members.list_blocked(work, r, r.after, r.limit),
     m.ListApplicants: applications.listed,
     m.ListInvitations: lambda work, r: invitations.listed(work.store, r.uid, r.before, r.limit),
-    m.PublishAnnouncement: lambda work, r: items.publish(work, r, r.title, r.content),
-    m.DeleteAnnouncement: _done(lambda work, r: items.withdraw(work, r, r.id)),
+    m.PublishAnnouncement: _counted(lambda work, r: items.publish(work, r, r.title, r.content)),
+    m.DeleteAnnouncement: _counted(_done(lambda work, r: items.withdraw(work, r, r.id))),
     m.ListAnnouncements: items.announcements,
-    m.ShareFile: lambda work, r: items.share(work, r, r.name, r.size, r.kind, r.url),
-    m.DeleteFiles: lambda work, r: items.unshare(work, r, r.ids),
-    m.RenameFile: _done(lambda work, r: items.rename(work, r, r.id, r.name)),
+    m.ShareFile: _counted(lambda work, r: items.share(work, r, r.name, r.size, r.kind, r.url)),
+    m.DeleteFiles: _counted(lambda work, r: items.unshare(work, r, r.ids)),
+    m.RenameFile: _counted(_done(lambda work, r: items.rename(work, r, r.id, r.name))),
     m.ListFiles: items.files,
     m.ListGroups: lambda work, r: records.page(work.store, r.app, r.after, r.limit),
     m.ListPublic: lambda work, r: records.public(work.store, r.app, r.after),
