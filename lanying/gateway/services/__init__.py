@@ -9,6 +9,7 @@
 ``bodies``      room for the bodies of requests
 ``guesses``     how often passwords and codes may be guessed
 ``user_cap``    how many users an app may have
+``probes``      what one account may find out about others: budgets
 ``registrations``  new accounts: budgets
 ``sms``         how a code reaches a phone
 """
