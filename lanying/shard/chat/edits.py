@@ -126,17 +126,15 @@ def merge_json(old: str, new: str) -> str:
     left, right = jsons.loads_object(old), jsons.loads_object(new)
     if left is None or right is None:
         return new
-    _merge(left, right)
+    pairs = [(left, right)]
+    for old_values, new_values in pairs:
+        for key, value in new_values.items():
+            have = old_values.get(key)
+            if isinstance(have, dict) and isinstance(value, dict):
+                pairs.append((have, value))
+            else:
+                old_values[key] = value
     try:
         return msgspec.json.encode(left).decode()
     except (OverflowError, ValueError):  # a number of any length is JSON, and cannot be written again
         return new
-
-
-def _merge(left: dict[str, object], right: dict[str, object]) -> None:
-    for key, value in right.items():
-        have = left.get(key)
-        if isinstance(have, dict) and isinstance(value, dict):
-            _merge(have, value)
-        else:
-            left[key] = value
