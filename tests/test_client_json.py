@@ -4,7 +4,7 @@ asked for its type before it is anything else. A deep or strange value would end
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,12 +36,15 @@ RECURSIVE: dict[str, str] = {
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def functions() -> Iterator[tuple[str, Function]]:
-    for room in (*ROOMS, "bus"):
-        for path in sorted((ROOT / room).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, Function):
-                    yield f"{path.relative_to(ROOT).as_posix()}:{node.name}", node
+@cache
+def functions() -> tuple[tuple[str, Function], ...]:
+    return tuple(
+        (f"{path.relative_to(ROOT).as_posix()}:{node.name}", node)
+        for room in (*ROOMS, "bus")
+        for path in sorted((ROOT / room).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, Function)
+    )
 
 
 def called(node: ast.Call) -> str:
