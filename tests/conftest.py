@@ -18,10 +18,34 @@ from lanying.testing.cluster import Cluster
 
 UNIT = {"base", "bus", "client", "config", "protocol", "push", "router", "shard", "supervisor"}
 """Folders of tests that need no process, and are to be run after every change."""
+LONGEST = (
+    "web/test_page.py",
+    "cluster/test_move.py",
+    "tools/test_service.py",
+    "cluster/test_storage.py",
+    "storage/test_reshard.py",
+    "cluster/test_strangers.py",
+    "cluster/test_start.py",
+    "adversity/test_disk.py",
+    "cluster/test_supervisor.py",
+    "adversity/test_kill.py",
+    "adversity/test_random.py",
+    "admin/test_cli.py",
+    "storage/test_cold.py",
+    "storage/test_renew.py",
+    "web/test_sdk.py",
+)
+"""Begun first, the longest before the others: a worker that begins one of them last works alone at the end."""
 UNIT_CPU_S = 5.0
 SHOWN_CPU_S = 1.0
 CPU_S = pytest.StashKey[float]()
 BEFORE = pytest.StashKey[dict[str, object]]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 def pytest_collection_finish() -> None:

@@ -17,7 +17,7 @@ from lanying.config.load import environment_name
 from lanying.config.schema import Config, flat
 from lanying.gateway.http.metrics import Metrics
 from lanying.supervisor.answers import ProcessStatus
-from lanying.testing.poll import until
+from lanying.testing.poll import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
@@ -90,7 +90,7 @@ def test_every_process_is_on_the_metrics_page_and_every_metric_documented(cluste
     )
 
     def page():
-        return urllib.request.urlopen(status["metrics_url"], timeout=30).read().decode()
+        return urllib.request.urlopen(status["metrics_url"], timeout=PATIENCE_S).read().decode()
 
     late = {f'lanying_lag_seconds_count{{process="{row["name"]}"}}' for row in status["processes"]}
     until("every loop was sampled", lambda: all(one in page() for one in late), saw=page)

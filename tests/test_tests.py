@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+from tests.conftest import LONGEST
+
 ROOT = Path(__file__).parents[1]
 SOURCES = {
     file: ast.parse(file.read_text())
@@ -58,3 +60,7 @@ def test_every_test_asserts_something():
 def test_every_helper_named_here_asserts():
     loud = {one.name for tree in SOURCES.values() for one in functions(tree) if asserts(one)}
     assert loud >= HELPERS, "take it off the list"
+
+
+def test_the_files_that_are_begun_first_exist():
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).exists()] == []

@@ -13,6 +13,7 @@ from lanying.protocol.connection import XSYNC, Connection, wrap_client
 from lanying.protocol.frame import parse_frame
 from lanying.protocol.handshake import client_path, new_key, upgrade_request
 from lanying.protocol.schema.xsync_pb2 import Frame, Notice, Provision, SyncDL, UnreadDL
+from lanying.testing.poll import PATIENCE_S
 
 _PAYLOADS: dict[int, type[Any]] = {
     Frame.UNREAD: UnreadDL,
@@ -24,7 +25,7 @@ _PAYLOADS: dict[int, type[Any]] = {
 
 def rest(url: str, path: str, body: dict[str, Any], app_id: str = "lanying") -> Any:
     """``data`` of a POST; a business error raises."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_S)
     connection.request("POST", path, json.dumps(body), {"app_id": app_id, "content-type": "application/json"})
     envelope = json.loads(connection.getresponse().read())
     connection.close()
@@ -42,7 +43,7 @@ class RawClient:
         """Upgrade, with ``first`` in the same write."""
         address = urlsplit(url)
         self.kind = kind
-        self.socket = socket.create_connection((address.hostname or "", address.port or 80), timeout=15)
+        self.socket = socket.create_connection((address.hostname or "", address.port or 80), timeout=PATIENCE_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.sendall(upgrade_request(address.netloc, client_path(kind), new_key()) + first)
         head = b""

@@ -14,7 +14,7 @@ from lanying.admin.console.client import Address, Console
 from lanying.admin.errors import CommandError
 from lanying.admin.keys import Role
 from lanying.client import Client, LoggedOut, Message, outgoing
-from lanying.testing.poll import until
+from lanying.testing.poll import PATIENCE_S, until
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 PASSWORD = "correct-horse1"
@@ -90,7 +90,7 @@ def test_a_banned_user_is_thrown_out_and_stays_out(server, run):
             assert [row["online"] for row in await asyncio.to_thread(run, "users devices", user=who)] == [True]
             await asyncio.to_thread(run, "users ban", user=who)
             with pytest.raises(LoggedOut):
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(PATIENCE_S):
                     async for _ in eve:
                         pass
         async with Client(server.url) as again:
@@ -167,7 +167,7 @@ def test_why_tells_the_story_of_a_message_to_an_offline_user_and_then_delivered(
             assert story.count("committed at position 3") == 2, story
             async with Client(server.url, device_guid=bob.guid) as again:
                 await again.login((await asyncio.to_thread(run, "users show", user=str(uid)))["username"], PASSWORD)
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(PATIENCE_S):
                     async for event in again:
                         if isinstance(event, Message):
                             break
@@ -253,7 +253,7 @@ def test_log_tail_shows_lines_about_one_user_as_they_are_written(server, console
         rows = console.stream("log tail", {"user": who})
         tested.add("log tail")
         first = asyncio.create_task(asyncio.to_thread(next, rows))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while not first.done():  # following begins while the user comes and goes
                 async with Client(server.url) as client:
                     await client.login(who, PASSWORD)
@@ -380,7 +380,7 @@ def test_messages_from_the_console(server, run):
             heard = []
 
             async def hears(text):
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(PATIENCE_S):
                     async for event in bob:
                         if isinstance(event, Message):
                             heard.append(event)

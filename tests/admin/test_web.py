@@ -20,7 +20,7 @@ from lanying.gateway import admin as gateway
 from lanying.storage import manifest
 from lanying.storage.check import check
 from lanying.storage.progress import Silent
-from lanying.testing.poll import until
+from lanying.testing.poll import PATIENCE_S, until
 
 PATH = "/admin/api/backups"
 
@@ -28,7 +28,7 @@ PATH = "/admin/api/backups"
 @pytest.fixture
 def page(server):
     headers = {"app_id": "lanying", "access-token": server.admin_token}
-    with httpx.Client(base_url=server.url, headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=server.url, headers=headers, timeout=PATIENCE_S) as client:
 
         def ask(method="GET"):
             found = client.request(method, PATH).json()
@@ -92,7 +92,7 @@ def test_a_backup_has_the_cold_stores_too(bare, tmp_path):
     async def start():
         assert web.answer(bare, Call(9, "gateway", 2000, encode(StartBackup("192.0.2.1")))).code == 200
         job = bare.jobs.get(1)
-        await asyncio.wait_for(job.ended.wait(), 30)
+        await asyncio.wait_for(job.ended.wait(), PATIENCE_S)
         return job.row()
 
     row = asyncio.run(start())

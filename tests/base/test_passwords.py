@@ -11,6 +11,7 @@ from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.passwords import Passwords
 from lanying.config.schema import Accounts
+from lanying.testing.poll import PATIENCE_S
 
 
 def test_new_accounts_leave_a_thread_to_logins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +23,7 @@ def test_new_accounts_leave_a_thread_to_logins(monkeypatch: pytest.MonkeyPatch) 
 
     class Stopped:
         def hash(self, password: str) -> str:
-            go.wait(10)
+            go.wait(PATIENCE_S)
             return hash_it(password)
 
         def verify(self, encoded: str, password: str) -> bool:
@@ -37,7 +38,7 @@ def test_new_accounts_leave_a_thread_to_logins(monkeypatch: pytest.MonkeyPatch) 
             await passwords.hash_new("one more", "peer 9")
         assert refused.value.code == 503
         assert passwords.waiting == 1
-        assert await asyncio.wait_for(passwords.verify(encoded, "secret1", ""), 5)
+        assert await asyncio.wait_for(passwords.verify(encoded, "secret1", ""), PATIENCE_S)
         go.set()
         assert len(set(await asyncio.gather(*new))) == 3
         assert await passwords.hash_new("again", "peer 1")

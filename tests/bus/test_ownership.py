@@ -19,6 +19,7 @@ from lanying.bus.transport import Bus
 from lanying.cluster.directory import Directory, Moved
 from lanying.cluster.runtime import RunDirectory
 from lanying.cluster.shardmap import ShardMap, slot_of_name
+from lanying.testing.poll import PATIENCE_S
 
 UID = 1024 * 5000 + 7
 OLD = ShardMap.even(2)
@@ -169,5 +170,5 @@ def test_a_shard_that_asks_hears_503_when_nobody_knows_better(run: RunDirectory)
 async def answer(world: World) -> Reply:
     """What a shard hears that asks for the user."""
     replies: asyncio.Queue[Reply] = asyncio.Queue()
-    ask_owner(world.calls, world.directory, UID, ListFriends(UID), replies.put_nowait, 5)
-    return await asyncio.wait_for(replies.get(), 5)
+    ask_owner(world.calls, world.directory, UID, ListFriends(UID), replies.put_nowait, PATIENCE_S)
+    return await asyncio.wait_for(replies.get(), PATIENCE_S)

@@ -17,7 +17,7 @@ from lanying.bus.call import Calls
 from lanying.bus.messages import Call, Envelope, LinkAck, PeerQuery, Reply, decode_request, encode
 from lanying.bus.transport import Bus, split
 from lanying.cluster.runtime import RunDirectory
-from lanying.testing.poll import eventually
+from lanying.testing.poll import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_a_call_made_for_a_call_carries_its_request_and_waits_no_longer(run: Run
         for bus in (first_hop, second_hop, client):
             bus.start(loop)
         with serving("rest-7"):
-            await calls.call("middle", PeerQuery(1, 0, ""), timeout_s=5)
+            await calls.call("middle", PeerQuery(1, 0, ""), timeout_s=PATIENCE_S)
         assert request_id.get() == ""
         for bus in (first_hop, second_hop, client):
             bus.close()
@@ -156,7 +156,7 @@ def test_a_call_made_for_a_call_carries_its_request_and_waits_no_longer(run: Run
         ("last", "rest-7"),
         ("answered", "rest-7"),
     ]
-    assert 0 < seen[1][2] <= seen[0][2] <= 5000
+    assert 0 < seen[1][2] <= seen[0][2] <= PATIENCE_S * 1000
 
 
 def test_a_process_that_is_behind_leaves_out_calls_that_may_have_no_time_left(run: RunDirectory) -> None:

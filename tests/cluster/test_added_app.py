@@ -8,6 +8,7 @@ import pytest
 from lanying.admin.console.client import Address, Console
 from lanying.client import Client, LoginRefused, Message
 from lanying.testing.cluster import Cluster
+from lanying.testing.poll import PATIENCE_S
 
 PASSWORD = "correct-horse1"
 NAMES = [f"pupil_{number}" for number in range(4)]
@@ -28,7 +29,9 @@ def test_an_app_is_added_to_the_running_server(tmp_path):
         headers = {"app_id": "branch", "access-token": token}
         for name in NAMES:  # four names, so that both shards have somebody
             body = {"username": name, "password": PASSWORD}
-            answer = httpx.post(cluster.url + "/user/register/v2", json=body, headers=headers, timeout=30).json()
+            answer = httpx.post(
+                cluster.url + "/user/register/v2", json=body, headers=headers, timeout=PATIENCE_S
+            ).json()
             assert answer["code"] == 200, answer
         asyncio.run(chat(cluster.url))
         cluster.kill("router")  # started again, it knows the app
@@ -48,7 +51,7 @@ async def chat(url):
             await client.login(name, PASSWORD)
         for client, other in zip(clients, clients[1:] + clients[:1], strict=True):
             sent = await client.send_text(other.uid, "hello")
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 async for event in other:
                     if isinstance(event, Message) and event.mid == sent.mid:
                         break

@@ -18,6 +18,7 @@ from lanying.protocol.connection import SOCKETIO, XSYNC, wrap_client
 from lanying.protocol.schema.xsync_pb2 import Frame, MessageBody, Meta, Status
 from lanying.protocol.websocket import BINARY, TEXT, encode_frame
 from lanying.testing.cluster import Cluster
+from lanying.testing.poll import PATIENCE_S
 from lanying.testing.raw import RawClient, rest
 
 _numbers = itertools.count()
@@ -182,7 +183,7 @@ def test_bytes_right_behind_the_login_are_not_lost(cluster: Cluster, someone: Ac
 )
 def test_garbage_gets_400_and_a_close(cluster: Cluster, data: bytes) -> None:
     address = urlsplit(cluster.url)
-    with socket.create_connection((address.hostname or "", address.port or 80), timeout=10) as raw:
+    with socket.create_connection((address.hostname or "", address.port or 80), timeout=PATIENCE_S) as raw:
         raw.sendall(data)
         answer = b""
         while part := raw.recv(4096):
@@ -210,7 +211,7 @@ def rest_with_token(cluster: Cluster, path: str, data: dict[str, str], token: st
     import http.client
     import json
 
-    connection = http.client.HTTPConnection(urlsplit(cluster.url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(cluster.url).netloc, timeout=PATIENCE_S)
     headers = {"app_id": "lanying", "access-token": token, "content-type": "application/json"}
     connection.request("POST", path, json.dumps(data), headers)
     envelope = json.loads(connection.getresponse().read())

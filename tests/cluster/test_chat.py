@@ -36,9 +36,9 @@ from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App
 from lanying.protocol.schema.xsync_pb2 import MessageOperation, Meta, RosterNotice, Status
 from lanying.testing.cluster import Cluster
+from lanying.testing.poll import PATIENCE_S
 
 PASSWORD = "correct-horse1"
-WAIT_S = 15.0
 T = TypeVar("T")
 Transport = Literal["xsync", "socketio"]
 _numbers = itertools.count()
@@ -46,7 +46,7 @@ _numbers = itertools.count()
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             await scenario()
 
     asyncio.run(bounded())
@@ -81,7 +81,7 @@ async def events(client: Client, kind: type[T], count: int) -> list[T]:
     found: list[T] = []
     seen: list[Event] = []
     try:
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while len(found) < count:
                 event = await anext(client)
                 seen.append(event)
@@ -211,7 +211,7 @@ def test_refused_sends_say_why(cluster: Cluster) -> None:
             await alice.send_text(1, "to nobody")
         await bob.rest("POST", "/roster/block", user_id=alice.uid)
         seen: list[str] = []
-        async with asyncio.timeout(WAIT_S):  # the block travels to Alice's shard by itself
+        async with asyncio.timeout(PATIENCE_S):  # the block travels to Alice's shard by itself
             while not seen:
                 try:
                     await alice.send_text(bob.uid, "let me in")

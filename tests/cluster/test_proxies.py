@@ -17,7 +17,7 @@ from lanying.protocol.connection import SOCKETIO, XSYNC, wrap_client
 from lanying.protocol.handshake import new_key, upgrade_request
 from lanying.protocol.schema.xsync_pb2 import Frame, Status
 from lanying.testing.cluster import Cluster
-from lanying.testing.poll import until
+from lanying.testing.poll import PATIENCE_S, until
 from lanying.testing.raw import RawClient, rest
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/proxy.md").read_text()
@@ -89,7 +89,7 @@ def proxy(request: pytest.FixtureRequest, server: Cluster, tmp_path: Path) -> It
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
 
 def test_clients_work_behind_a_proxy_and_are_who_it_says(

@@ -21,11 +21,10 @@ import pytest
 from lanying.admin.console.client import Address, Console
 from lanying.client import Client
 from lanying.testing.cluster import Cluster
-from lanying.testing.poll import eventually, until
+from lanying.testing.poll import PATIENCE_S, eventually, until
 from tests.push.vendors.keys import account
 
 PASSWORD = "correct-horse1"
-WAIT_S = 60.0
 _numbers = itertools.count()
 
 
@@ -53,7 +52,7 @@ class Google:
                 token = message.pop("token")
                 google.asked.append((token, message))
                 if token in google.held:
-                    google.held[token].wait(WAIT_S)
+                    google.held[token].wait(PATIENCE_S)
                 answers = google.answers[token]
                 self.answer(*(answers.pop(0) if answers else (200, {"name": "projects/x/messages/1"})))
 
@@ -94,9 +93,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, google: Google) -> Iterator
         file.write_text(account())
         hosts = ("--endpoint", google.url, "--login-endpoint", google.url)
         notifier(cluster, "add", "google", "--provider", "fcm", "--certificate", str(file), *hosts)
-        until("the push process runs", lambda: ready(cluster), WAIT_S, cluster.log)
+        until("the push process runs", lambda: ready(cluster), PATIENCE_S, cluster.log)
         # Shards note what they owe from the first question of the push process on.
-        until("it has asked all shards", lambda: len(owing(cluster)) == 2, WAIT_S, cluster.log)
+        until("it has asked all shards", lambda: len(owing(cluster)) == 2, PATIENCE_S, cluster.log)
         yield cluster
 
 
@@ -124,7 +123,7 @@ def why(server: Cluster, mid: int) -> list[str]:
 
 def run(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(3 * WAIT_S):
+        async with asyncio.timeout(3 * PATIENCE_S):
             await scene()
 
     asyncio.run(bounded())
@@ -163,9 +162,9 @@ def test_a_message_to_who_is_away_reaches_his_phone_and_why_says_so(server: Clus
         alice, _ = await person(server)
         bob = await absent(server, phone)
         sent = await alice.send_text(bob.uid, "are you there?")
-        await eventually("Google has it", lambda: google.texts(phone) == ["are you there?"], WAIT_S, server.log)
+        await eventually("Google has it", lambda: google.texts(phone) == ["are you there?"], PATIENCE_S, server.log)
         told = f"push to {bob.uid}, device 1: pushed (fcm)"
-        await asyncio.to_thread(until, "why says so", lambda: told in why(server, sent.mid), WAIT_S)
+        await asyncio.to_thread(until, "why says so", lambda: told in why(server, sent.mid), PATIENCE_S)
         story = await asyncio.to_thread(why, server, sent.mid)
         assert any(step.endswith("waits for device 1, which is offline") for step in story)
         await alice.close()
@@ -178,7 +177,7 @@ def test_a_message_to_who_is_away_reaches_his_phone_and_why_says_so(server: Clus
 
 
 def metrics(status: dict[str, Any]) -> str:
-    with urllib.request.urlopen(status["metrics_url"], timeout=30) as answer:
+    with urllib.request.urlopen(status["metrics_url"], timeout=PATIENCE_S) as answer:
         return str(answer.read().decode())
 
 
@@ -189,13 +188,13 @@ def test_a_push_process_killed_while_the_vendor_has_it_sends_it_again(server: Cl
         bob = await absent(server, phone)
         google.held[phone] = threading.Event()
         sent = await alice.send_text(bob.uid, "hello")
-        await eventually("Google was asked", lambda: google.texts(phone) == ["hello"], WAIT_S, server.log)
+        await eventually("Google was asked", lambda: google.texts(phone) == ["hello"], PATIENCE_S, server.log)
         restarts = await asyncio.to_thread(server.kill, "push")
         google.held.pop(phone).set()
-        await asyncio.to_thread(server.wait_ready, "push", restarts, WAIT_S)
-        await eventually("Google was asked again", lambda: google.texts(phone) == ["hello"] * 2, WAIT_S, server.log)
+        await asyncio.to_thread(server.wait_ready, "push", restarts, PATIENCE_S)
+        await eventually("Google was asked again", lambda: google.texts(phone) == ["hello"] * 2, PATIENCE_S, server.log)
         told = f"push to {bob.uid}, device 1: pushed (fcm)"
-        await asyncio.to_thread(until, "why says so", lambda: told in why(server, sent.mid), WAIT_S)
+        await asyncio.to_thread(until, "why says so", lambda: told in why(server, sent.mid), PATIENCE_S)
         await alice.close()
 
     run(scene)
@@ -208,12 +207,12 @@ def test_a_shard_killed_still_owes_what_it_had_acknowledged(server: Cluster, goo
         bob = await absent(server, phone)
         google.answers[phone] = [(503, {})] * 1000
         await alice.send_text(bob.uid, "hello")
-        await eventually("Google was asked", lambda: google.texts(phone), WAIT_S, server.log)
+        await eventually("Google was asked", lambda: google.texts(phone), PATIENCE_S, server.log)
         for shard in ("shard-0", "shard-1"):
             restarts = await asyncio.to_thread(server.kill, shard)
-            await asyncio.to_thread(server.wait_ready, shard, restarts, WAIT_S)
+            await asyncio.to_thread(server.wait_ready, shard, restarts, PATIENCE_S)
         google.answers[phone].clear()
-        await asyncio.to_thread(until, "nothing is owed", lambda: owing(server) == [0, 0], WAIT_S)
+        await asyncio.to_thread(until, "nothing is owed", lambda: owing(server) == [0, 0], PATIENCE_S)
         await alice.close()
 
     run(scene)
@@ -229,7 +228,7 @@ def test_a_dead_token_is_unbound(server: Cluster, google: Google) -> None:
         first = await alice.send_text(bob.uid, "one")
         words = "the vendor says the token is dead, it is unbound: UNREGISTERED (fcm)"
         await asyncio.to_thread(
-            until, "why says so", lambda: any(words in step for step in why(server, first.mid)), WAIT_S
+            until, "why says so", lambda: any(words in step for step in why(server, first.mid)), PATIENCE_S
         )
         second = await alice.send_text(bob.uid, "two")
         assert not any("push" in step for step in await asyncio.to_thread(why, server, second.mid))
@@ -252,7 +251,7 @@ def test_a_back_end_orders_a_push_and_hears_what_became_of_it(server: Cluster, g
             return {name: row[f"fcm_{name}"] for name in ("target", "sent", "received")}
 
         await asyncio.to_thread(
-            until, "it is counted", lambda: counts() == {"target": 1, "sent": 1, "received": 0}, WAIT_S
+            until, "it is counted", lambda: counts() == {"target": 1, "sent": 1, "received": 0}, PATIENCE_S
         )
         assert google.texts(phone) == ["today"]
 
@@ -262,7 +261,7 @@ def test_a_back_end_orders_a_push_and_hears_what_became_of_it(server: Cluster, g
 def order_push(server: Cluster, path: str, body: dict[str, Any]) -> Any:
     headers = {"app_id": "lanying", "access-token": server.admin_token, "content-type": "application/json"}
     request = urllib.request.Request(server.url + path, json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         envelope = json.loads(answer.read())
     assert envelope["code"] == 200, envelope
     return envelope["data"]
@@ -275,14 +274,14 @@ def test_what_is_owed_is_sent_after_a_restart_of_the_server(server: Cluster, goo
         bob = await absent(server, phone)
         google.answers[phone] = [(503, {})] * 1000
         await alice.send_text(bob.uid, "hello")
-        await eventually("Google was asked", lambda: google.texts(phone), WAIT_S, server.log)
+        await eventually("Google was asked", lambda: google.texts(phone), PATIENCE_S, server.log)
         await alice.close()
         assert await asyncio.to_thread(server.stop) == 0
         google.answers[phone].clear()
         before = len(google.texts(phone))
         await asyncio.to_thread(server.start)
         assert ready(server), "with a notifier the push process is there from the start"
-        await eventually("Google took it", lambda: len(google.texts(phone)) > before, WAIT_S, server.log)
-        await asyncio.to_thread(until, "nothing is owed", lambda: owing(server) == [0, 0], WAIT_S)
+        await eventually("Google took it", lambda: len(google.texts(phone)) > before, PATIENCE_S, server.log)
+        await asyncio.to_thread(until, "nothing is owed", lambda: owing(server) == [0, 0], PATIENCE_S)
 
     run(scene)

@@ -12,6 +12,7 @@ import pytest
 from lanying.shard.store import schema
 from lanying.shard.store.rocks import RocksStore
 from lanying.testing.cluster import Cluster
+from lanying.testing.poll import PATIENCE_S
 
 
 def test_the_banner_says_where_everything_is(tmp_path):
@@ -29,7 +30,7 @@ def test_the_banner_says_where_everything_is(tmp_path):
         ):
             assert text in banner, text
         assert cluster.admin_token not in banner
-        with urllib.request.urlopen(f"{cluster.url}/api/health", timeout=10) as answer:
+        with urllib.request.urlopen(f"{cluster.url}/api/health", timeout=PATIENCE_S) as answer:
             assert answer.status == 200
         assert cluster.stop() == 0
 
@@ -58,7 +59,7 @@ def test_a_network_address_with_open_registration_is_warned_about(tmp_path):
 def test_a_killed_real_child_comes_back(tmp_path, name):
     with Cluster(tmp_path, shards=2) as cluster:
         cluster.wait_ready(name, cluster.kill(name))
-        with urllib.request.urlopen(f"{cluster.url}/api/health", timeout=10) as answer:
+        with urllib.request.urlopen(f"{cluster.url}/api/health", timeout=PATIENCE_S) as answer:
             assert answer.status == 200
 
 

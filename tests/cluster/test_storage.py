@@ -20,7 +20,7 @@ from lanying.shard.store import schema
 from lanying.storage import directory
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import Crowd
-from lanying.testing.poll import eventually
+from lanying.testing.poll import PATIENCE_S, eventually
 from tests.storage import town
 
 SIZE = 24
@@ -108,12 +108,12 @@ def test_backup_under_load_restore_and_reshard(tmp_path: Path) -> None:
             await alice.close()
             await bob.close()
 
-        asyncio.run(asyncio.wait_for(goes_on(), 30))
+        asyncio.run(asyncio.wait_for(goes_on(), PATIENCE_S))
 
 
 def _call(server: Cluster, method: str, path: str, token: str = "", **body: Any) -> Any:
     headers = {"app_id": "lanying", "access-token": token}
-    return httpx.request(method, server.url + path, headers=headers, json=body or None, timeout=30).json()
+    return httpx.request(method, server.url + path, headers=headers, json=body or None, timeout=PATIENCE_S).json()
 
 
 def _register(server: Cluster, name: str) -> tuple[int, str]:

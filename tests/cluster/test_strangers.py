@@ -31,6 +31,8 @@ from lanying.testing.raw import RawClient, rest
 ATTACKER = "127.0.3.1"
 SECONDS = 4.0
 ANSWERED_S = 2.0
+SLOWER = 4
+"""On a machine that is busy anyway: so many times what others waited before the attack."""
 CHUNKED = b"POST /token/user HTTP/1.1\r\nHost: a\r\napp_id: lanying\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 BODY = b"POST /token/user HTTP/1.1\r\nHost: a\r\napp_id: lanying\r\nContent-Length: 1048575\r\n\r\n"
@@ -148,10 +150,10 @@ def honest(cluster: Cluster) -> float:
     return max(took)
 
 
-def served(cluster: Cluster) -> bool:
-    """Somebody else is, within a second."""
+def served(cluster: Cluster, within_s: float) -> bool:
+    """Somebody else is."""
     try:
-        return honest(cluster) < 1.0
+        return honest(cluster) < within_s
     except (AssertionError, OSError, EOFError):
         return False
 
@@ -171,7 +173,7 @@ ATTACKS: dict[str, tuple[int, bytes, bytes, bool]] = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_others_are_served_and_memory_stays(server: Cluster, name: str) -> None:
-    honest(server)
+    answered_s = max(ANSWERED_S, SLOWER * max(honest(server) for _ in range(3)))
     before = memory_mb(server)
     lines_before = server.log_file.read_text().count(ATTACKER)
     flood = Flood(server, *ATTACKS[name])
@@ -179,7 +181,7 @@ def test_others_are_served_and_memory_stays(server: Cluster, name: str) -> None:
     with flood.going():
         # Loopback builds them at once, another address at its rate: what counts is how it is when they are there.
         until("the attack stands", lambda: flood.standing.is_set())
-        until("the storm of its beginning is over", lambda: served(server), 15)
+        until("the storm of its beginning is over", lambda: served(server, answered_s / 2))
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             worst = max(worst, honest(server))
@@ -189,7 +191,7 @@ def test_others_are_served_and_memory_stays(server: Cluster, name: str) -> None:
     print(
         f"{name}: {flood.sent / 1e6:.1f} MB sent, others at worst {worst:.2f} s, grown by MB {grown}, {lines} lines of log"
     )
-    assert worst < ANSWERED_S
+    assert worst < answered_s
     assert after["gateway"] < 1.5 * before["gateway"] + 40 + 4200 * 0.012
     assert after["router"] < 1.5 * before["router"] + 4200 * 0.02
     assert lines < 10

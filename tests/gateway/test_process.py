@@ -24,6 +24,7 @@ from lanying.cluster.runtime import GATEWAY, Launch, shard_name
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App
 from lanying.config.schema import Accounts, Config
+from lanying.testing.poll import PATIENCE_S
 
 APP = App("app", "Our School", "11" * 32)
 SHARDS = 2
@@ -45,7 +46,7 @@ class Server:
 
     def talk(self, *requests: bytes) -> list[dict[str, Any]]:
         """Requests on one connection, the first of them read by the router before the hand-off; the envelopes."""
-        return self.loop.run_until_complete(asyncio.wait_for(self._talk(requests), 30))
+        return self.loop.run_until_complete(asyncio.wait_for(self._talk(requests), PATIENCE_S))
 
     def close(self) -> None:
         for child in self.children:
@@ -126,7 +127,7 @@ def test_a_server_of_processes(server: Server) -> None:
     )
     assert (applied["code"], accepted["code"], friends["data"]) == (200, 200, [alice])
     port = server.metrics.getsockname()[1]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as page:
         assert 'lanying_rest_requests_total{code="200",path="/roster/apply"} 1.0' in page.read().decode()
     server.gateway.send_signal(signal.SIGTERM)
-    assert server.gateway.wait(20) == 0
+    assert server.gateway.wait(PATIENCE_S) == 0

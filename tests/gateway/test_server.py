@@ -10,6 +10,7 @@ import uvloop
 
 from lanying.base import limits
 from lanying.gateway.server import HttpServer
+from lanying.testing.poll import PATIENCE_S
 from tests.gateway.conftest import Gateway
 
 HEALTH = b"GET /api/health HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -32,7 +33,7 @@ def converse(
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 return await talk(server, ours, theirs)
         finally:
             theirs.close()

@@ -9,14 +9,14 @@ from lanying.supervisor import control
 from lanying.supervisor.notify import Notifier
 from lanying.supervisor.requests import RestartRequest
 from lanying.testing.cluster import Cluster
-from lanying.testing.poll import until
+from lanying.testing.poll import PATIENCE_S, until
 
 
 def manager(tmp_path):
     """A socket like systemd's and its name."""
     line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     line.bind(str(tmp_path / "notify"))
-    line.settimeout(30)
+    line.settimeout(PATIENCE_S)
     return line, str(tmp_path / "notify")
 
 

@@ -19,7 +19,7 @@ from lanying.base import limits
 from lanying.base.peers import Proxies
 from lanying.gateway.http.connection import Hall
 from lanying.gateway.server import HttpServer
-from lanying.testing.poll import eventually
+from lanying.testing.poll import PATIENCE_S, eventually
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 CHUNKED = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -101,7 +101,7 @@ def run(request: pytest.FixtureRequest) -> Run:
         async def whole() -> Any:
             world = World(loop, hall)
             try:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(PATIENCE_S):
                     return await talk(world)
             finally:
                 for client in world.clients:

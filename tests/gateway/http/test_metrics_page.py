@@ -13,6 +13,7 @@ from lanying.base.errors import LanyingError
 from lanying.gateway.http import metrics_page
 from lanying.gateway.http.metrics_page import MetricsPage, ProcessRows
 from lanying.supervisor.answers import ProcessStatus
+from lanying.testing.poll import PATIENCE_S
 
 ROWS = [ProcessStatus("shard-0")]
 
@@ -29,7 +30,7 @@ class Supervisor:
 
     def _ask(self) -> list[ProcessStatus]:
         self.asked += 1
-        assert self.free.wait(30)
+        assert self.free.wait(PATIENCE_S)
         return self.answer()
 
 

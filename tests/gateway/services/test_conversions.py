@@ -11,6 +11,7 @@ from PIL import Image
 from lanying.base.errors import CallError
 from lanying.gateway.services import conversions
 from lanying.gateway.services.conversions import Conversions
+from lanying.testing.poll import PATIENCE_S
 
 
 class Clock:
@@ -78,6 +79,6 @@ def test_a_client_that_leaves_ends_the_child(tmp_path: Path, monkeypatch: pytest
         work = asyncio.create_task(conversions._child("x", 256, "run", "/bin/sleep", "60"))
         await there.wait()
         work.cancel()
-        assert await asyncio.wait_for(started[0].wait(), 10) == -9
+        assert await asyncio.wait_for(started[0].wait(), PATIENCE_S) == -9
 
     asyncio.run(story())

@@ -15,6 +15,7 @@ from lanying.base import limits
 from lanying.base.errors import ConfigError
 from lanying.config.schema import Config, Sms
 from lanying.supervisor.precheck import check_settings
+from lanying.testing.poll import PATIENCE_S
 from tests.gateway.conftest import Gateway
 
 MOBILE = "+8613800000001"
@@ -38,7 +39,7 @@ class Hook:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 hook.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
-                hook.go.wait(10)
+                hook.go.wait(PATIENCE_S)
                 self.send_response(hook.status)
                 self.send_header("location", "/elsewhere")
                 self.send_header("content-length", "0")
