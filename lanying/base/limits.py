@@ -269,7 +269,11 @@ GROUP_BAN_MINUTES: Final = 10 * 365 * 1440
 GROUP_CODE_LIFETIME_MS: Final = 7 * 86_400_000
 """A QR text into a group is good for a week."""
 GROUPS_SCANNED: Final = 1000
-"""Groups a shard looks at in one go when somebody lists public groups: a few milliseconds."""
+"""Groups a shard looks at in one go when somebody lists groups: a few milliseconds."""
+GROUPS_LISTED: Final = 2000
+"""Public groups in one answer of a shard."""
+LIST_ROUNDS: Final = 100
+"""Questions to one shard for one list; what is behind them is not in it."""
 
 # --- REST ------------------------------------------------------------------------------------------------------
 REST_BODY_BYTES: Final = 1024 * 1024

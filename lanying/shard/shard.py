@@ -234,6 +234,7 @@ class Shard:
         self.work.remap(shard_map)
         self.timelines.recount()
         self.notices.forget()
+        self.work.public_groups.forget()
         self.dispatch.forward()
 
     def store_cursors(self) -> None:

@@ -22,6 +22,8 @@ from lanying.gateway.http.endpoint import POST, Endpoint, RequestContext
 from lanying.gateway.http.params import peek, read
 
 _TAIL: Final = "abcdefghijkmnpqrstuvwxyz23456789"
+_NAMES_TRIED: Final = 10
+"""Each costs a hash; names are random, so a second one is hardly ever needed."""
 """Without characters that look like others."""
 
 
@@ -55,13 +57,14 @@ async def register(context: RequestContext, given: NewAccount) -> object:
 async def register_anonymous(context: RequestContext, given: NewAccount) -> object:
     """Create a throw-away user, whose name begins with the given one."""
     _need_open(context)
-    while True:
+    for _ in range(_NAMES_TRIED):
         name = given.username + "".join(secrets.choice(_TAIL) for _ in range(limits.ANONYMOUS_TAIL))
         try:
             return {"user_id": await create(context, name, given.password), "username": name}
         except CallError as error:
             if error.refusal is not Refusal.NAME_TAKEN:
                 raise
+    raise CallError(Refusal.NAME_TAKEN)
 
 
 async def register_for_push(context: RequestContext, given: NewPushAccount) -> object:

@@ -123,11 +123,11 @@ async def public(context: RequestContext) -> object:
     gids: list[int] = []
     for shard in shards.map.peers:
         after = 0
-        while len(gids) < limits.REST_IDS:
+        for _ in range(limits.LIST_ROUNDS):
             part = await ask_shard(shards, shard, ListPublic(context.app.app_id, after))
             gids += part.gids
             after = part.next
-            if not after:
+            if not after or len(gids) >= limits.REST_IDS:
                 break
     return sorted(gids)[: limits.REST_IDS]
 

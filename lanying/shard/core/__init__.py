@@ -9,5 +9,6 @@
 - ``links`` ``link_states``: this shard's ends of the links to all others, and what may become of one
 - ``forwarding``: link messages whose user or group is on another shard now
 - ``later``: an answer that another shard has to give first
+- ``listed``: public groups, for a list of them
 - ``recent``: what happened lately, for operators
 """

@@ -13,6 +13,7 @@ from lanying.cluster.shardmap import ShardMap
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config
 from lanying.protocol import frame
+from lanying.shard.core.listed import PublicGroups
 from lanying.shard.core.mailbox import Conversation, Mailboxes
 from lanying.shard.core.recent import Recent
 from lanying.shard.core.session import Registry
@@ -39,6 +40,7 @@ class Work(Events):
     :ivar kinds: what was accepted, by kind
     :ivar refusals: refused uploads by Status code
     :ivar budgets: what users may cause
+    :ivar public_groups: of this shard
     :ivar marks_counted: rows of ``marks`` by conversation, at least as many as there are
     :ivar stored_id: newest id given out that the store knows of
     :ivar kick: port of the logins
@@ -66,6 +68,7 @@ class Work(Events):
         self._ask = ask
         self.budgets = Budgets(config.policy)
         self.marks_counted: dict[bytes, int] = {}
+        self.public_groups = PublicGroups()
         last = store.get(schema.META, b"last_id")
         self.ids = MessageIds(index, schema.unpack_u64(last)[0] if last else 0)
         self.stored_id = self.ids.last

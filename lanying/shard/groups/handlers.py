@@ -72,7 +72,7 @@ HANDLERS: Final[dict[type[m.Message], Handler]] = {
     m.RenameFile: _counted(_done(lambda work, r: items.rename(work, r, r.id, r.name))),
     m.ListFiles: items.files,
     m.ListGroups: lambda work, r: records.page(work.store, r.app, r.after, r.limit),
-    m.ListPublic: lambda work, r: records.public(work.store, r.app, r.after),
+    m.ListPublic: lambda work, r: records.public(work, r.app, r.after),
 }
 
 LINK_CHANGES: Final[dict[type[m.Message], Handler]] = {

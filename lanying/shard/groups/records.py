@@ -174,17 +174,31 @@ def views(store: Store, uid: int, app: str, gids: list[int]) -> list[GroupView]:
     return found
 
 
-def public(store: Store, app: str, after: int) -> PublicPage:
-    """Public groups among the next :data:`~lanying.base.limits.GROUPS_SCANNED` of this shard."""
-    gids: list[int] = []
-    last = seen = 0
-    start = schema.pack_u64(min(max(after, 0), MAX_ENTITY_ID) + 1)
-    for key, row in store.scan(schema.GROUPS, start, b"\xff" * 8, limit=limits.GROUPS_SCANNED):
-        info = _decode_group(row).info
-        last, seen = schema.unpack_u64(key)[0], seen + 1
-        if info.type == PUBLIC and info.app == app and info.status != DESTROYED:
-            gids.append(info.gid)
-    return PublicPage(gids, last if seen == limits.GROUPS_SCANNED else 0)
+def public(work: Work, app: str, after: int) -> PublicPage:
+    """Public groups behind an id. Until all groups were looked at, a part of them is, and the question is to be asked again."""
+    known = work.public_groups
+    if known.looked is not None:
+        _look(work, known.looked)
+        if known.looked is not None:
+            return PublicPage([], max(after, 1))  # no id is as small
+    return PublicPage(*known.page(app, after, limits.GROUPS_LISTED))
+
+
+def _look(work: Work, after: int) -> None:
+    rows = [*work.store.scan(schema.GROUPS, schema.pack_u64(after + 1), b"\xff" * 8, limit=limits.GROUPS_SCANNED)]
+    for _, row in rows:
+        _note(work, _decode_group(row).info)
+    done = len(rows) < limits.GROUPS_SCANNED
+    work.public_groups.looked = None if done else schema.unpack_u64(rows[-1][0])[0]
+
+
+def _note(work: Work, info: GroupInfo) -> None:
+    """Keep :attr:`Work.public_groups` as the store is."""
+    if info.type != PUBLIC:
+        return
+    known = work.public_groups
+    (known.remove if info.status == DESTROYED else known.add)(info.app, info.gid)
+    work.undo((known.forget,))
 
 
 def page(store: Store, app: str, after: int, limit: int) -> GroupPage:
@@ -276,6 +290,7 @@ def change(group: Group, now_ms: int, **changes: Any) -> Group:
 
 def save(work: Work, group: Group) -> None:
     """Put a group's record."""
+    _note(work, group.info)
     work.put(schema.GROUPS, schema.pack_u64(group.info.gid), _encode(group))
 
 

@@ -648,6 +648,45 @@ def test_public_groups(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert public("app") == sorted(wanted)
     assert public("other") == []
+    wanted.append(world.create(world.alice, kind=1).info.gid)
+    world.ask_in(m.DestroyGroup, world.alice, gid=wanted.pop(0))
+    world.create(world.mary)
+    assert public("app") == sorted(wanted)
+    for shard in world.shards:
+        shard.remap(world.map)
+    assert public("app") == sorted(wanted), "found again"
+
+
+def test_a_list_of_public_groups_looks_at_no_others_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    gid = world.create(world.alice, kind=1).info.gid
+    for _ in range(5):
+        world.create(world.alice)
+    monkeypatch.setattr(limits, "GROUPS_SCANNED", 2)
+    home, rounds, after = world.home(gid), 0, 0
+    while True:
+        page = msgspec.convert(world.ask(gid, m.ListPublic("app", after)), m.PublicPage)
+        rounds, after = rounds + 1, page.next
+        if not after:
+            break
+    assert (page.gids, rounds > 1) == ([gid], True)
+    monkeypatch.setattr(home.work.store, "scan", None)
+    assert world.ask(gid, m.ListPublic("app", 0)) == [[gid], 0]
+
+
+def test_a_group_that_was_taken_back_is_on_no_list(world: World) -> None:
+    gid = world.create(world.alice, kind=1).info.gid
+    work = world.home(gid).work
+    while msgspec.convert(world.ask(gid, m.ListPublic("app", 0)), m.PublicPage).next:
+        pass
+    info = msgspec.structs.replace(world.view(0, gid).info, gid=gid + 1024)
+
+    def fails() -> None:
+        records.save(work, records.Group(info))
+        raise ValueError
+
+    assert not work.event(fails)
+    world.run()
+    assert world.ask(gid, m.ListPublic("app", 0)) == [[gid], 0]
 
 
 def test_groups_of_another_app_are_not_there(world: World) -> None:
