@@ -9,7 +9,10 @@ BIN := $(VENV)/bin
 NODE := $(and $(shell command -v node 2>/dev/null),$(shell command -v npm 2>/dev/null))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test adversity check format profile clean
+TARGET ?= all
+RUNS ?= 100000
+
+.PHONY: help run test adversity fuzz check format profile clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
@@ -28,6 +31,9 @@ check: $(VENV)/.test ## lint, format, types and the contracts of imports
 
 adversity: $(VENV)/.test ## every fault in its long form: half an hour
 	$(BIN)/python -m pytest -rfEs -m "slow or not slow" tests/adversity tests/cluster/test_crash.py tests/cluster/test_move.py
+
+fuzz: $(VENV)/.test ## inputs nobody would send, for long: TARGET=all RUNS=100000 (for each); by coverage with ARGS=--guided and one TARGET
+	$(BIN)/python -m tests.fuzz $(TARGET) --runs $(RUNS) $(ARGS)
 
 format: $(VENV)/.test ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .

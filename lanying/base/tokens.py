@@ -75,5 +75,6 @@ def _verified(key: bytes, token: str) -> Identity:
             epoch=int(claims["epoch"]),
             expires=int(claims.get("exp", 0)),
         )
-    except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, RecursionError) as error:  # the last by nested JSON
+    except (jwt.InvalidTokenError, ArithmeticError, LookupError, ValueError, TypeError, RecursionError) as error:
+        # ArithmeticError by numbers without an end, RecursionError by nested JSON
         raise TokenError("token invalid") from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from google.protobuf.message import DecodeError
+
 from lanying.base import jsons
 from lanying.base.errors import LanyingError
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta, UserNotice
@@ -208,10 +210,17 @@ LOGOUT_NOTICES = (0, 1, 2, 3, 4, 5, 10)
 
 
 def read_meta(meta: Meta, own_uid: int) -> Event:
-    """The event a received Meta stands for.
+    """The event a received Meta stands for; one whose payload is not what its namespace says is a :class:`Notice` of it as it is.
 
-    :raises google.protobuf.message.DecodeError: its payload is not what its namespace says
+    Servers deliver what they have stored even if they cannot read it: a client that ended by it would get it again, for ever.
     """
+    try:
+        return _read(meta, own_uid)
+    except DecodeError:
+        return Notice(meta.ns, meta)
+
+
+def _read(meta: Meta, own_uid: int) -> Event:
     sender = getattr(meta, "from").uid
     if meta.ns == Meta.USER_NOTICE:
         kind = UserNotice.FromString(meta.payload).type

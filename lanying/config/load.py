@@ -157,8 +157,8 @@ def _explain(source: str, values: dict[str, Any], error: msgspec.ValidationError
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(texts.read(file, "give another file with --config"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}; docs/configuration.md shows the form") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:  # the second by hundreds of brackets
+        raise ConfigError(f"{file}: not valid TOML: {error}; docs/configuration.md shows the form") from None
 
 
 def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from google.protobuf.message import DecodeError
+
 from lanying.base.ids import made_by, slot_of
 from lanying.cluster.shardmap import ShardMap
 from lanying.protocol.schema.xsync_pb2 import Meta
@@ -212,6 +214,9 @@ class _Verifier:
             if not entry:
                 continue
             mid = _mid(entry)
+            if mid is None:
+                self._say(f"{_queue(key)}: what is at position {seq} is no message")
+                continue
             if mid in seen:
                 self._say(f"{_queue(key)}: message {mid} is there twice, again at position {seq}")
             seen.add(mid)
@@ -286,5 +291,9 @@ def _queue(key: bytes) -> str:
     return f"queue {int.from_bytes(key[8:], 'big')} of {int.from_bytes(key[:8], 'big')}"
 
 
-def _mid(entry: bytes) -> int:
-    return int(Meta.FromString(entry).id)
+def _mid(entry: bytes) -> int | None:
+    """The id of an entry; None: it is no message."""
+    try:
+        return int(Meta.FromString(entry).id)
+    except DecodeError:
+        return None

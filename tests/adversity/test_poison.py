@@ -9,27 +9,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lanying.protocol.frame import SYNC, UNREAD, parse_frame
+from lanying.protocol.frame import SYNC, UNREAD
 from lanying.protocol.schema.xsync_pb2 import (
     Conversation,
     Frame,
     MessageBody,
     MessageOperation,
     Meta,
-    Status,
-    SyncDL,
     SyncUL,
 )
-from lanying.shard.chat import door
 from lanying.testing.simulation import Device, Simulation
+from tests.fuzz.answers import NOTHING, is_answered
 
 EXTREMES = (0, 1, 2, 5, 1 << 31, (1 << 53) - 1, 1 << 53, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
-NOTHING: dict[int, int] = {-1: -1}
-"""No unread list came yet."""
 GROUP = 1_000 * 1024 + 7
 numbers = st.sampled_from(EXTREMES)
 texts = st.sampled_from(
@@ -99,24 +94,6 @@ def frames(draw: st.DrawFn) -> bytes:
     return bytes(Frame(command=command, payload=payload).SerializeToString())
 
 
-def is_answered(phone: Device, command: int, payload: bytes, syncs: list[SyncDL]) -> bool:
-    """Is there an answer to a frame among ``syncs``, all that came since?"""
-    if command == UNREAD:
-        return phone.unread is not NOTHING
-    try:
-        asked = SyncUL.FromString(payload)
-    except DecodeError:
-        return any(sync.status.code == Status.PB_PARSER_ERROR and not sync.client_mid for sync in syncs)
-    if not asked.HasField("meta") and max(asked.key, asked.xid.uid) > door.LARGEST_ID:
-        return any(sync.status.code == Status.INVALID_PARAMETER and not sync.client_mid for sync in syncs)
-    if asked.HasField("meta"):  # an acknowledgement or a refusal; only one that names no message can have no number
-        return any(
-            sync.client_mid == asked.meta.id and (sync.server_mid or sync.status.code != Status.OK) for sync in syncs
-        )
-    mine = [sync for sync in syncs if sync.xid.uid == asked.xid.uid and not sync.client_mid]
-    return any(sync.is_full_sync == asked.is_full_sync for sync in mine)
-
-
 def send(sequence: list[bytes]) -> None:
     """Each frame is answered, at the latest when a second has passed, or the connection is closed."""
     phone = town.phone if not town.phone.closed else town.alice.device("phone")
@@ -130,7 +107,7 @@ def send(sequence: list[bytes]) -> None:
     town.sim.advance(1.0)
     if not phone.closed:
         syncs = [sync for kind, sync in phone.frames[before:] if kind == SYNC]
-        unanswered = [data for data in sequence if not is_answered(phone, *parse_frame(data), syncs)]
+        unanswered = [data for data in sequence if not is_answered(phone, data, syncs)]
         assert unanswered == []
 
 

@@ -52,7 +52,7 @@ def test_a_claim_is_missing(missing):
         verify(KEY, jwt.encode(claims, KEY, algorithm="HS256"), 0)
 
 
-@pytest.mark.parametrize("claims", [{"sub": "x"}, {"role": "admin"}, {"epoch": None}, {"epoch": []}])
+@pytest.mark.parametrize("claims", [{"sub": "x"}, {"role": "admin"}, {"epoch": None}, {"epoch": []}, {"epoch": 1e999}])
 def test_a_claim_is_of_the_wrong_kind(claims):
     with pytest.raises(TokenError):
         verify(KEY, jwt.encode({"app": "a", "sub": "1", "role": 1, "epoch": 0, **claims}, KEY, algorithm="HS256"), 0)

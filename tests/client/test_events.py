@@ -1,7 +1,6 @@
 """What a received Meta stands for."""
 
 import pytest
-from google.protobuf.message import DecodeError
 
 from lanying.client.events import Kicked, LoggedOut, LoginRefused, Message, Notice, Operation, Typing, read_meta
 from lanying.protocol import frame
@@ -82,9 +81,10 @@ def test_other_namespaces_are_notices_and_are_not_parsed():
     assert isinstance(event, Notice) and event.ns == Meta.INFO
 
 
-def test_a_payload_that_is_no_message_is_an_error():
-    with pytest.raises(DecodeError):
-        read_meta(meta(b"\xff\xff"), ME)
+@pytest.mark.parametrize("ns", [Meta.MESSAGE, Meta.USER_NOTICE])
+def test_a_payload_that_cannot_be_read_is_a_notice_of_it_and_no_end(ns):
+    event = read_meta(meta(b"\xff\xff", ns=ns), ME)
+    assert isinstance(event, Notice) and event.meta.payload == b"\xff\xff"
 
 
 def test_errors_say_what_the_server_said():

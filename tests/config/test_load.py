@@ -116,6 +116,7 @@ def test_addresses(listen, address):
 def test_files_that_cannot_be_read(tmp_path, toml):
     assert "--config" in refusal(tmp_path / "absent.toml")
     assert "not valid TOML" in refusal(toml("= 3"))
+    assert "not valid TOML" in refusal(toml("a = " + "[" * 1200))
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     assert "UTF-16" in refusal(tmp_path / "binary")
 

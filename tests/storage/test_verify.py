@@ -103,6 +103,10 @@ def _account(store: MemoryStore, batch: Batch) -> None:
     batch.delete(schema.ACCOUNTS, first(store, schema.ACCOUNTS))
 
 
+def _no_message(store: MemoryStore, batch: Batch) -> None:
+    batch.put(schema.QUEUE, first(store, schema.QUEUE), b"\xff\xff")
+
+
 def _foreign(store: MemoryStore, batch: Batch) -> None:
     batch.put(schema.ROSTER, schema.pack_pair(SLOTS * 5000 + 1, 7), b"x")
 
@@ -121,6 +125,7 @@ def _foreign(store: MemoryStore, batch: Batch) -> None:
         (_last_id, "could be given out twice"),
         (_counter, "beyond the counter"),
         (_account, "account .* is missing"),
+        (_no_message, "is no message"),
         (_foreign, "belongs to another shard"),
     ],
 )

@@ -81,7 +81,7 @@ def recall(work: Work, found: Found) -> None:
 
 def edit(work: Work, found: Found, kind: int, payload: bytes, body: MessageBody) -> tuple[bytes, int]:
     """APPEND or REPLACE by the author: the operation's payload as it is passed on, and its edit time."""
-    edited_ms = MessageBody.FromString(found.meta.payload).edit_timestamp
+    edited_ms = visible.body(found.meta).edit_timestamp
     edit_ms = max(work.now_ms, found.meta.timestamp, min(edited_ms, door.LARGEST_ID))  # there is always a later one
     change(work, found, kind, body, edit_ms)
     return payload + _EDIT_TIMESTAMP + frame.varint(edit_ms), edit_ms
@@ -104,7 +104,7 @@ def remove(work: Work, found: Found, how: str) -> None:
 def change(work: Work, found: Found, kind: int, edit: MessageBody, edit_ms: int) -> None:
     """APPEND or REPLACE in one stored copy. :raises Refused: it would become longer than a message may be"""
     meta = found.meta
-    body = MessageBody.FromString(meta.payload)
+    body = visible.body(meta)
     if kind == MessageOperation.APPEND:
         body.content += edit.content
     elif edit.content:

@@ -95,6 +95,14 @@ def readable(head: Conversation, entry: bytes, seq: int = 0) -> Meta | None:
         return None
 
 
+def body(meta: Meta) -> MessageBody:
+    """What a stored message says; nothing, where that cannot be read."""
+    try:
+        return MessageBody.FromString(meta.payload)
+    except DecodeError:
+        return MessageBody()
+
+
 def sender(head: Conversation, entry: bytes) -> int:
     """Who wrote a stored entry; 0, which is the server, for one that cannot be read."""
     meta = readable(head, entry)

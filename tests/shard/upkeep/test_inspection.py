@@ -7,7 +7,8 @@ import pytest
 from lanying.admin.commands.why import story
 from lanying.base import limits, watched
 from lanying.bus.messages import ExplainMessage, GetReached, ListSlowReaders, MessageTrace
-from lanying.protocol.schema.xsync_pb2 import MessageOperation
+from lanying.protocol.schema.xsync_pb2 import MessageOperation, Meta
+from lanying.shard.store import schema
 from lanying.testing.simulation import Simulation, User
 from tests.shard.groups.test_timeline import Club, say
 from tests.shard.upkeep.test_aging import grown_old
@@ -105,6 +106,18 @@ def test_how_far_a_members_devices_are_in_a_group() -> None:
     assert reached == [(1, "acknowledged"), (2, "offline")]
     stranger = club.sim.user("stranger")
     assert stranger.shard.inspection.reached(GetReached(stranger.uid, club.gid, trace.seq)) == []
+
+
+@pytest.mark.parametrize("broken", [b"\xff\xff", Meta(id=7, ns=Meta.MESSAGE, payload=b"\xff\xff").SerializeToString()])
+def test_a_stored_message_that_cannot_be_read_is_explained_all_the_same(broken: bytes) -> None:
+    sim = Simulation(1)
+    alice, bob = sim.user("alice"), sim.user("bob")
+    device = alice.device()
+    mid = device.acknowledged[device.send(bob, "hello")]
+    work = bob.shard.work
+    work.put(schema.QUEUE, work.mailboxes.head(bob.uid, alice.uid).key + schema.pack_u64(1), broken)
+    traces = explain(bob, mid, owner=bob.uid)
+    assert [trace.sender for trace in traces if trace.owner == bob.uid] == [0]
 
 
 def test_the_slowest_readers_come_first() -> None:

@@ -1,0 +1,144 @@
+"""A run of a target: plain, or guided by coverage where ``atheris`` is installed."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.fuzz.mutator import MOST_BYTES, Mutator
+from tests.fuzz.target import Found, Target, Tracebacks, held
+
+CORPUS = Path(__file__).with_name("corpus")
+SAID_EVERY_S = 10.0
+GROWN_MB = 64.0
+"""A process may grow by so much and half of what it had after a tenth of the run."""
+
+
+def kept(name: str) -> list[bytes]:
+    """The corpus of a target."""
+    return [file.read_bytes() for file in sorted((CORPUS / name).glob("*"))]
+
+
+def memory_mb() -> float:
+    """Resident memory of this process."""
+    return int(Path("/proc/self/status").read_text().partition("VmRSS:")[2].split()[0]) / 1024
+
+
+class Run:
+    """Inputs one after the other, held to what holds for all.
+
+    :param most: inputs; :param seconds: 0: as long as they take
+    :ivar count: inputs so far
+    """
+
+    def __init__(
+        self, name: str, target: Target, most: int, seconds: float = 0.0, say: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self.name, self.target, self.most, self.count = name, target, most, 0
+        self._say = say
+        self._series: list[bytes] = []
+        self._tracebacks = Tracebacks()
+        self._begun = self._said = time.monotonic()
+        self._end = self._begun + seconds if seconds else float("inf")
+        self._early_mb = 0.0
+
+    @property
+    def over(self) -> bool:
+        """Enough."""
+        return self.count >= self.most or time.monotonic() >= self._end
+
+    def take(self, data: bytes) -> None:
+        """One input. :raises Found: what it did; where it is kept"""
+        target = self.target
+        if target.renewed_every:
+            if len(self._series) >= target.renewed_every:
+                self._series.clear()
+                target.renew()
+            self._series.append(data)
+        self.count += 1
+        try:
+            held(target, data, self._tracebacks)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it was found
+            raise Found(f"{self.name}: by {self._keep(data)}\n{error}\n{traceback.format_exc()[-3000:]}") from None
+        if self.count == self.most // 10:
+            self._early_mb = memory_mb()
+        if time.monotonic() - self._said > SAID_EVERY_S:
+            self._said = time.monotonic()
+            self._say(self.summary())
+
+    def plain(self, seed: int) -> None:
+        """Inputs by chance from the corpus and the seeds."""
+        mutator = Mutator(random.Random(seed), kept(self.name) + self.target.seeds(), self.target.words)
+        while not self.over:
+            self.take(mutator.next())
+
+    def guided(self, arguments: list[str]) -> None:
+        """Inputs that reach what none has reached. Does not return."""
+        import atheris
+
+        def one(data: bytes) -> None:
+            if self.over:
+                self.end()
+                sys.exit(0)
+            self.take(data)
+
+        atheris.Setup(["fuzz", f"-max_len={MOST_BYTES}", "-rss_limit_mb=0", "-print_final_stats=0", *arguments], one)
+        atheris.Fuzz()
+
+    def replay(self) -> None:
+        """The corpus and the seeds as they are."""
+        for data in kept(self.name) + self.target.seeds():
+            self.take(data)
+
+    def end(self) -> None:
+        """The summary is said. :raises Found: memory has grown"""
+        now_mb = memory_mb()
+        self._tracebacks.end()
+        self.target.close()
+        self._say(f"done: {self.summary()}")
+        if self._early_mb and now_mb > 1.5 * self._early_mb + GROWN_MB:
+            raise Found(f"{self.name}: from {self._early_mb:.0f} MB to {now_mb:.0f} MB within {self.count} inputs")
+
+    def summary(self) -> str:
+        """One line."""
+        seconds = time.monotonic() - self._begun
+        target = self.target
+        return (
+            f"{self.name}: {self.count} inputs, {target.units} {target.unit}, {seconds:.0f} s, "
+            f"{target.units / max(seconds, 0.001):.0f}/s, {memory_mb():.0f} MB (after a tenth {self._early_mb:.0f} MB), nothing found"
+        )
+
+    def _keep(self, data: bytes) -> str:
+        """Where the input is, and all since the target began anew if it does nothing alone."""
+        folder = Path("fuzz-found")
+        name = f"{self.name}-{hashlib.sha256(data).hexdigest()[:10]}"
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+        if not self.target.renewed_every or self._alone(data):
+            return str(folder / name)
+        for number, before in enumerate(self._series):
+            (folder / f"{name}-series").mkdir(exist_ok=True)
+            (folder / f"{name}-series" / f"{number:05}").write_bytes(before)
+        return f"{folder / name}-series (all of it, in order)"
+
+    def _alone(self, data: bytes) -> bool:
+        self._tracebacks.take()
+        self.target.renew()
+        try:
+            held(self.target, data, self._tracebacks)
+        except Exception:  # noqa: BLE001 - as before
+            return True
+        return False
+
+
+def make(kind: Any) -> Target:
+    """A target of a class."""
+    target = kind()
+    assert isinstance(target, Target)
+    return target

@@ -1,0 +1,85 @@
+"""What a target is, and what holds for every one of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+LONGEST_S = 1.0
+"""CPU time of one input."""
+
+
+class Found(Exception):
+    """An input did what no input may do."""
+
+
+class Target(ABC):
+    """One thing that takes bytes.
+
+    :cvar unit: what its figure counts
+    :cvar words: what is worth being put into an input
+    :cvar renewed_every: inputs after which it begins anew, 0: it keeps nothing between two
+    :cvar may_log: errors in its log are no find
+    :ivar units: counted so far
+    """
+
+    unit: ClassVar[str] = "inputs"
+    words: ClassVar[tuple[bytes, ...]] = ()
+    renewed_every: ClassVar[int] = 0
+    may_log: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self.units = 0
+        self.renew()
+
+    def renew(self) -> None:  # noqa: B027 - most keep nothing
+        """Begin anew."""
+
+    def close(self) -> None:  # noqa: B027 - most hold nothing
+        """Release what it holds."""
+
+    def seeds(self) -> list[bytes]:
+        """Inputs to begin with, besides the corpus."""
+        return [b""]
+
+    @abstractmethod
+    def judge(self, data: bytes) -> None:
+        """Take an input. What it raises was found, whatever it is."""
+
+
+class Tracebacks(logging.Handler):
+    """What is logged as an error, since the last look."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self._lines: list[str] = []
+        logging.getLogger().addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
+        self._lines.append(f"{record.name}: {record.getMessage()}\n{trace}")
+
+    def take(self) -> str:
+        """All of it; empty: nothing."""
+        found, self._lines = "\n".join(self._lines), []
+        return found
+
+    def end(self) -> None:
+        """Look no longer."""
+        logging.getLogger().removeHandler(self)
+
+
+def held(target: Target, data: bytes, tracebacks: Tracebacks) -> None:
+    """Judge an input as all are. :raises Exception: something was found"""
+    before = time.thread_time()
+    try:
+        target.judge(data)
+    except Exception as error:
+        raise Found(f"{error!r}, logged: {tracebacks.take()}") from error
+    took = time.thread_time() - before
+    if (logged := tracebacks.take()) and not target.may_log:
+        raise Found(f"logged: {logged}")
+    if took > LONGEST_S:
+        raise Found(f"took {took:.1f} s of CPU")
