@@ -38,15 +38,15 @@ def main() -> int:
     print(f"seed {seed}", flush=True)
     try:
         for name in NAMES if asked.target == "all" else [asked.target]:
-            run = begun(name, asked)
-            if asked.files:
-                for data in played(asked.files):
-                    run.take(data)
-            elif asked.guided:
-                run.guided(guided_arguments(name, asked.found, seed))
-            else:
-                run.plain(seed)
-            run.end()
+            with begun(name, asked) as run:
+                if asked.files:
+                    for data in played(asked.files):
+                        run.take(data)
+                elif asked.guided:
+                    run.guided(guided_arguments(name, asked.found, seed))
+                else:
+                    run.plain(seed)
+                run.end()
     except Found as found:
         print(found)
         return 1

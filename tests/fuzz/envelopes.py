@@ -8,9 +8,9 @@ import msgspec
 
 from lanying.bus import messages
 from lanying.bus.handoff.records import Login, Visitor
-from lanying.bus.link import LinkReceiver, bundles
 from lanying.bus.messages import AdminRequest, Envelope, LinkMessage, Request
 from lanying.bus.messages.base import kinds
+from lanying.shard.core.links import LinkReceiver, bundles
 from tests.fuzz.source import Source, Values
 from tests.fuzz.target import Found, Target
 

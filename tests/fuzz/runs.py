@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 from tests.fuzz.mutator import MOST_BYTES, Mutator
 from tests.fuzz.target import Found, Target, Tracebacks, held
@@ -31,7 +31,7 @@ def memory_mb() -> float:
 
 
 class Run:
-    """Inputs one after the other, held to what holds for all.
+    """Inputs one after the other, held to what holds for all. A context manager: it looks into the log.
 
     :param most: inputs; :param seconds: 0: as long as they take
     :ivar count: inputs so far
@@ -47,6 +47,13 @@ class Run:
         self._begun = self._said = time.monotonic()
         self._end = self._begun + seconds if seconds else float("inf")
         self._early_mb = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._tracebacks.end()
+        self.target.close()
 
     @property
     def over(self) -> bool:
@@ -99,8 +106,6 @@ class Run:
     def end(self) -> None:
         """The summary is said. :raises Found: memory has grown"""
         now_mb = memory_mb()
-        self._tracebacks.end()
-        self.target.close()
         self._say(f"done: {self.summary()}")
         if self._early_mb and now_mb > 1.5 * self._early_mb + GROWN_MB:
             raise Found(f"{self.name}: from {self._early_mb:.0f} MB to {now_mb:.0f} MB within {self.count} inputs")
@@ -135,10 +140,3 @@ class Run:
         except Exception:  # noqa: BLE001 - as before
             return True
         return False
-
-
-def make(kind: Any) -> Target:
-    """A target of a class."""
-    target = kind()
-    assert isinstance(target, Target)
-    return target

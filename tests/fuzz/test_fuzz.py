@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,10 +21,10 @@ SEED = 7
 @pytest.mark.parametrize("name", NAMES)
 def test_no_input_is_too_much(name: str, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # gets what is found
-    run = Run(name, target(name), RUNS.get(name, 3000))
-    run.replay()
-    run.plain(SEED)
-    run.end()
+    with Run(name, target(name), RUNS.get(name, 3000)) as run:
+        run.replay()
+        run.plain(SEED)
+        run.end()
     assert run.target.units >= run.count
 
 
@@ -51,9 +52,10 @@ class Brittle(Target):
 
 
 @pytest.fixture
-def brittle(tmp_path, monkeypatch) -> Run:
+def brittle(tmp_path, monkeypatch) -> Iterator[Run]:
     monkeypatch.chdir(tmp_path)
-    return Run("brittle", Brittle(), 100_000)
+    with Run("brittle", Brittle(), 100_000) as run:
+        yield run
 
 
 def test_what_breaks_it_is_found_by_chance_and_kept(brittle, tmp_path) -> None:

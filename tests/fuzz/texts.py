@@ -11,11 +11,12 @@ from lanying.base import ids, jsons, names, peers
 from lanying.base.errors import CallError, ConfigError, LanyingError
 from lanying.cluster.shardmap import parse_slots
 from lanying.config import load
-from lanying.gateway.http.params import Params, parse
+from lanying.gateway.app import ENDPOINTS
+from lanying.gateway.http.params import fields, parse, read
 from lanying.push import decision
 from tests.fuzz.target import Found, Target
 
-_PARAMETERS = ("list", "value", "user_id", "a", "x")
+_STRUCTS = [one.parameters for one in ENDPOINTS if one.parameters is not None]
 
 
 class Texts(Target):
@@ -53,7 +54,7 @@ class Texts(Target):
     def seeds(self) -> list[bytes]:
         examples = (
             [b'{"a":[1,2.5,null,true,"x"]}', b"[" * 1010 + b"]" * 1010, b'{"a":' * 40 + b"1" + b"}" * 40],
-            [b'a=1&user_id=7\0{"list":[1,"2"],"x":true,"a":"b"}', b'\0["1",2]', b"\0null", b'x=%ff&x=0\0"t"'],
+            [bytes([at]) + b'\0a=1&b=7\0{"list":[1,"2"],"x":true,"a":"b","c":{},"d":-1}' for at in range(60)],
             [b"anna", "张三".encode(), b"\xe2\x80\xaex", b"123", "ﬁ\u0301".encode()],
             [b"1.2.3.4", b"[::1]:80", b"::ffff:1.2.3.4", b"fe80::1%eth0", b"1.2.3.4, 5.6.7.8"],
             [
@@ -97,19 +98,16 @@ def json(data: bytes) -> None:
 
 
 def parameters(data: bytes) -> None:
-    query, _, body = data.partition(b"\0")
+    """As those of one endpoint, and under every name that has a type: a value is taken or refused."""
+    which, query, body = (data + b"\0\0").split(b"\0", 2)
     try:
-        found = parse(query, body)
+        values = parse(query, body.rstrip(b"\0"))
     except CallError:
         return
-    reads: tuple[Callable[[str], object], ...] = (
-        *(found.text, found.number, found.entity, found.switch, found.some_entities, found.entities),
-        *(found.items, found.mapping, found.is_text, found.rows),
-    )
-    for parameter in _PARAMETERS:
-        for read in reads:
-            refused(lambda read=read, parameter=parameter: read(parameter))  # type: ignore[misc]
-    assert isinstance(found, Params)
+    kind = _STRUCTS[which[0] % len(_STRUCTS) if which else 0]
+    given = dict(zip((field.name for field in fields(kind)), values.values(), strict=False))
+    for one in (values, given):
+        refused(lambda one=one: read(kind, one))  # type: ignore[misc]
 
 
 def name(data: bytes) -> None:
