@@ -1,6 +1,7 @@
 """Faults at random, from a seed: ``python -m tests.adversity.random_faults [--seed S] [--minutes M]``.
 
-A real server, a crowd that talks without a pause, and one fault after the other. In the end every message is accounted for, in
+A real server, a crowd that talks without a pause, one fault after the other, and all the while a user who attacks in every way there is
+(:mod:`tests.cluster.attacks`). In the end every message is accounted for, in
 what the devices were shown and in the databases. A failure prints the seed and what was done; seeds that failed once
 are kept in ``tests/adversity/test_random.py``. The seed decides the faults and their order, not what the machine makes of them: a
 seed that failed may need a few runs to fail again.
@@ -10,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -148,6 +151,22 @@ class Faults:
         return f"cut {len(cut)} connections"
 
 
+class Adversary:
+    """A user of the server with a device, a token and bad intentions, in a process of its own."""
+
+    def __init__(self, url: str, crowd: Crowd, seed: int, seconds: float) -> None:
+        victims = [str(member.uid) for member in crowd.members]
+        command = (sys.executable, "-m", "tests.cluster.attacks", url, "adversary", f"{seconds:.1f}", str(seed), *victims)
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def end(self) -> str:
+        """What it did. It ends by itself about now."""
+        out, _ = self._process.communicate(timeout=60)
+        assert self._process.returncode == 0, "the adversary broke"
+        assert sum(json.loads(out).values()) > 0, "the adversary did nothing"
+        return f"attacks {out.strip()}"
+
+
 def run(seed: int, seconds: float, say: Callable[[str], None] = lambda text: None) -> int:
     """One run. How many messages were acknowledged.
 
@@ -174,6 +193,7 @@ def _run(place: Path, chance: random.Random, seconds: float, history: list[str],
         crowd.ledger.may_refuse = True
         faults = Faults(server, points, crowd, chance)
         faults.history = history
+        adversary = Adversary(server.url, crowd, chance.randrange(1 << 31), seconds)
         stop = asyncio.Event()
         talking = asyncio.create_task(crowd.talk_until(stop))
         end = time.monotonic() + seconds
@@ -182,6 +202,7 @@ def _run(place: Path, chance: random.Random, seconds: float, history: list[str],
             await asyncio.to_thread(faults.one)
             say(f"{crowd.acknowledged:8} acknowledged  {history[-1]}")
         faults.disarm()
+        history.append(await asyncio.to_thread(adversary.end))
         await asyncio.to_thread(_calm, server, faults)
         stop.set()
         await asyncio.wait_for(talking, SETTLE_S)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from lanying.base.errors import LanyingError
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation
 from lanying.testing.raw import RawClient, rest
@@ -119,7 +120,7 @@ class Attacker:
         self.done[name] += 1
         try:
             ATTACKS[name](self)
-        except (OSError, EOFError, AssertionError, http.client.HTTPException) as error:
+        except (OSError, EOFError, AssertionError, ValueError, LanyingError, http.client.HTTPException) as error:
             self.ended[f"{name}: {error!r}"] += 1
 
     def close(self) -> None:
