@@ -30,7 +30,7 @@ check: $(VENV)/.test ## lint, format, types and the contracts of imports
 	$(BIN)/lint-imports --no-cache --no-logo
 
 adversity: $(VENV)/.test ## every fault in its long form: half an hour
-	$(BIN)/python -m pytest -rfEs -m "slow or not slow" tests/adversity tests/cluster/test_crash.py tests/cluster/test_move.py
+	$(BIN)/python -m pytest -rfEs -m "slow or not slow" tests/adversity tests/cluster/test_crash.py tests/cluster/test_hostile_users.py tests/cluster/test_move.py
 
 fuzz: $(VENV)/.test ## inputs nobody would send, for long: TARGET=all RUNS=100000 (for each); by coverage with ARGS=--guided and one TARGET
 	$(BIN)/python -m tests.fuzz $(TARGET) --runs $(RUNS) $(ARGS)

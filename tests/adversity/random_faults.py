@@ -156,7 +156,16 @@ class Adversary:
 
     def __init__(self, url: str, crowd: Crowd, seed: int, seconds: float) -> None:
         victims = [str(member.uid) for member in crowd.members]
-        command = (sys.executable, "-m", "tests.cluster.attacks", url, "adversary", f"{seconds:.1f}", str(seed), *victims)
+        command = (
+            sys.executable,
+            "-m",
+            "tests.cluster.attacks",
+            url,
+            "adversary",
+            f"{seconds:.1f}",
+            str(seed),
+            *victims,
+        )
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def end(self) -> str:

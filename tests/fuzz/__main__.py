@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz.runs import CORPUS, Run
+from tests.fuzz.runs import Run, kept
 from tests.fuzz.target import Found
 from tests.fuzz.targets import NAMES, target
 
@@ -43,7 +44,7 @@ def main() -> int:
                     for data in played(asked.files):
                         run.take(data)
                 elif asked.guided:
-                    run.guided(guided_arguments(name, asked.found, seed))
+                    run.guided([f"-seed={seed}", *folders(run, asked.found)])
                 else:
                     run.plain(seed)
                 run.end()
@@ -65,13 +66,14 @@ def begun(name: str, asked: argparse.Namespace) -> Run:
     return Run(name, made, asked.runs, asked.minutes * 60, lambda text: print(text, flush=True))
 
 
-def guided_arguments(name: str, found: Path | None, seed: int) -> list[str]:
-    """Of the fuzzer: the first folder gets what is new."""
-    folders = [str(CORPUS / name)]
-    if found is not None:
-        found.mkdir(parents=True, exist_ok=True)
-        folders.insert(0, str(found))
-    return [f"-seed={seed}", *folders]
+def folders(run: Run, found: Path | None) -> list[str]:
+    """Of a guided run: the first gets what is new."""
+    begun_with = Path(tempfile.mkdtemp(prefix="lanying-fuzz-seeds-"))
+    for number, data in enumerate(kept(run.name) + run.target.seeds()):
+        (begun_with / f"{number:04}").write_bytes(data)
+    new = found or Path(tempfile.mkdtemp(prefix="lanying-fuzz-new-"))
+    new.mkdir(parents=True, exist_ok=True)
+    return [str(new), str(begun_with)]
 
 
 def played(files: list[Path]) -> list[bytes]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -46,6 +46,7 @@ class Run:
         self._tracebacks = Tracebacks()
         self._begun = self._said = time.monotonic()
         self._end = self._begun + seconds if seconds else float("inf")
+        self._tenth = self._begun + (self._end - self._begun) / 10
         self._early_mb = 0.0
 
     def __enter__(self) -> Self:
@@ -73,10 +74,11 @@ class Run:
             held(target, data, self._tracebacks)
         except Exception as error:  # noqa: BLE001 - whatever it was, it was found
             raise Found(f"{self.name}: by {self._keep(data)}\n{error}\n{traceback.format_exc()[-3000:]}") from None
-        if self.count == self.most // 10:
+        now = time.monotonic()
+        if not self._early_mb and (self.count >= self.most // 10 or now >= self._tenth):
             self._early_mb = memory_mb()
-        if time.monotonic() - self._said > SAID_EVERY_S:
-            self._said = time.monotonic()
+        if now - self._said > SAID_EVERY_S:
+            self._said = now
             self._say(self.summary())
 
     def plain(self, seed: int) -> None:
@@ -90,10 +92,15 @@ class Run:
         import atheris
 
         def one(data: bytes) -> None:
-            if self.over:
+            try:
+                if not self.over:
+                    return self.take(data)
                 self.end()
-                sys.exit(0)
-            self.take(data)
+                code = 0
+            except Found as found:
+                self._say(str(found))
+                code = 1
+            os._exit(code)  # the fuzzer has no other end that is no crash
 
         atheris.Setup(["fuzz", f"-max_len={MOST_BYTES}", "-rss_limit_mb=0", "-print_final_stats=0", *arguments], one)
         atheris.Fuzz()
