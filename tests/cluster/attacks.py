@@ -11,6 +11,7 @@ import json
 import random
 import sys
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,20 @@ LARGEST = (1 << 64) - 1
 SESSIONS = 20
 SEND_S = 0.5
 OPERATION = MessageOperation.OpType
+
+
+def picture(width: int, height: int) -> bytes:
+    """A black PNG."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x02\0\0\0"
+    rows = zlib.compress(bytes(1 + 3 * width) * height)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+PICTURE = picture(65500, 366)
 
 
 class Attacker:
@@ -79,13 +94,16 @@ class Attacker:
         drained(raw)
         self._raw = raw
 
-    def call(self, method: str, path: str, body: object = None) -> None:
-        """One REST call; whatever it answers."""
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """One REST call; its answer, whatever it is; None: no JSON. ``body``: bytes go as they are."""
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=5)
         headers = {"app_id": "lanying", "access-token": self.grant["token"], "content-type": "application/json"}
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
-        connection.getresponse().read()
+        sent = body if isinstance(body, bytes | None) else json.dumps(body)
+        connection.request(method, path, sent, headers)
+        response = connection.getresponse()
+        answer = response.read()
         connection.close()
+        return json.loads(answer) if response.headers["content-type"] == "application/json" else None
 
     def message(self, to: int, **fields: Any) -> bytes:
         """A message frame with these fields of a MessageBody."""
@@ -240,6 +258,14 @@ def profiles(who: Attacker) -> None:
         )
 
 
+def pictures(who: Attacker) -> None:
+    """24 megapixels in 70 KB, and their thumbnail."""
+    ticket = who.call("GET", f"/file/upload/chat?to_id={who.uid}&to_type=1&file_type=102&file_name=a.png")["data"]
+    who.call("PUT", urlsplit(ticket["upload_url"])._replace(scheme="", netloc="").geturl(), PICTURE)
+    where = urlsplit(ticket["download_url"])._replace(scheme="", netloc="").geturl()
+    who.call("GET", where + f"&image_type=2&access-token={who.grant['token']}")
+
+
 def bad_requests(who: Attacker) -> None:
     for body in ([[]] * 500, {"a": "9" * 5000}, {"user_id": LARGEST, "group_id": -1}):
         for path in ("/group/info/name", "/user/profile", "/message/send"):
@@ -259,7 +285,7 @@ ATTACKS: dict[str, Callable[[Attacker], None]] = {
             groups_with_others,
             friend_requests,
         ),
-        *(lists, guesses, posts, profiles, bad_requests),
+        *(lists, guesses, posts, profiles, pictures, bad_requests),
     )
 }
 
