@@ -82,7 +82,7 @@ class CommandContext:
     """One asked command.
 
     :ivar who: name of the key, ``local`` on the ipc socket
-    :ivar progress: tells the console how far it is: done, total (0: unknown), text
+    :ivar progress: reports to the console how far it is: done, total (0: unknown), text
     """
 
     server: Server

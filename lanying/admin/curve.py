@@ -23,7 +23,7 @@ REFUSED_S: Final = 60.0
 
 
 class Authenticator(AsyncioAuthenticator):
-    """Tells the keys the address as well, which its callback does not get."""
+    """Passes on the address to the keys as well, which its callback does not get."""
 
     def __init__(self, context: zmq.asyncio.Context, keys: CurveKeys) -> None:
         super().__init__(context)
@@ -36,7 +36,7 @@ class Authenticator(AsyncioAuthenticator):
 
 
 class CurveKeys:
-    """Tells ZeroMQ which CURVE keys may connect.
+    """Answers ZeroMQ which CURVE keys may connect.
 
     :ivar address: where the key comes from that is asked about
     """

@@ -86,7 +86,7 @@ class Endpoint:
         self._own(self._cancel_deserted(door), "admin-deserted")
 
     def publish(self, topic: str, what: dict[str, Any]) -> None:
-        """Tell everybody who subscribed to ``topic``; nobody is waited for."""
+        """Publish to the consoles that subscribed to ``topic``; nobody is waited for."""
         event = Event(topic, self._server.now_ms(), what)
         self._server.followers.tell(event)
         data = encode(event)
@@ -97,7 +97,7 @@ class Endpoint:
                 pass
 
     async def last_words(self) -> None:
-        """Wait, not for long, until what was asked is answered: for one, by who asked for this end."""
+        """Wait, not for long, until what was asked is answered: for example by the console that asked for this end."""
         asked = [one.task for door in self._doors for one in door.running.values() if not one.streams]
         if asked:
             await asyncio.wait(asked, timeout=limits.ADMIN_LAST_WORDS_S)
@@ -133,7 +133,7 @@ class Endpoint:
                     self._tell_of_keys(change, outcome)
                     try:
                         watch.keep()
-                    except OSError as error:  # they are told once more after the next start
+                    except OSError as error:  # they are reported once more after the next start
                         log.error("event=keys_not_kept error=%r", str(error))
                 if gone := self._keys.forget_others(change.public):
                     log.info("event=keys_removed keys=%r", ", ".join(sorted(gone)))

@@ -93,7 +93,7 @@ class Jobs:
             job.state = "done"
         except Cancelled:
             job.state = "cancelled"
-        except Exception as error:  # noqa: BLE001 - whatever it was, the console is told
+        except Exception as error:  # noqa: BLE001 - whatever it was, the console gets it
             job.state, job.text = "failed", str(error)
         job.ended.set()
         self._publish("job", job.row())

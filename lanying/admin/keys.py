@@ -121,7 +121,7 @@ def _name(console: Console) -> str:
 
 
 def _seen(data: Path) -> set[Console]:
-    """What an earlier watch has kept; nothing when there was none, or its file is damaged: all keys are told then."""
+    """What an earlier watch has kept; nothing when there was none, or its file is damaged: all keys are reported then."""
     try:
         return set(msgspec.json.decode((data / SEEN).read_bytes(), type=list[Console]))
     except (OSError, msgspec.DecodeError):

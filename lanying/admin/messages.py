@@ -1,4 +1,4 @@
-"""What a console and the admin endpoint tell each other: MessagePack maps with a ``do``, one per ZeroMQ message.
+"""What a console and the admin endpoint send each other: MessagePack maps with a ``do``, one per ZeroMQ message.
 
 Console to endpoint: :class:`Ask`, :class:`Alive`, :class:`Cancel`. Endpoint to console, any number for one ask, the last
 one :class:`Done`, :class:`Failed` or :class:`Again`: :class:`Progress`, :class:`Rows`.
@@ -80,7 +80,7 @@ class Failed(Message, tag="failed"):
 
 
 class Again(Message, tag="again"):
-    """It has begun and takes this process with it: ask ``command`` for the result when the server is back, in about ``seconds``."""
+    """Started; the admin process restarts meanwhile. Ask ``command`` for the result in about ``seconds``."""
 
     id: int
     command: str

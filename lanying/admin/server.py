@@ -35,7 +35,7 @@ class Server:
     """What every handler may ask.
 
     :ivar send: an envelope for a process by name; may be called from any thread
-    :ivar publish: tells everybody who listens: topic, what happened
+    :ivar publish: publishes to all consoles that listen: topic, what happened
     :ivar followers: who waits for log lines and traced frames
     """
 
@@ -127,7 +127,7 @@ class Server:
         return found
 
     def record(self, who: str, command: str, arguments: dict[str, Any], outcome: str) -> None:
-        """Write a line of the audit log and tell who listens."""
+        """Write a line of the audit log and publish it."""
         try:
             entry = self.files.audit.append(self.now_ms(), who, command, arguments, outcome)
         except OSError:

@@ -50,9 +50,9 @@ class Budgets:
 
     :ivar messages: of one user; ``tokens_per_byte`` of it a byte costs
     :ivar group: the same of one group, whose bytes count once for each member
-    :ivar founded: groups founded, ``invited`` users invited into groups, ``requests`` friend requests, by who does it
-    :ivar profiles: changes of one's profile, each of which all friends hear of
-    :ivar changes: of groups and of what one notes about others, each of which members or one's devices hear of
+    :ivar founded: groups founded, ``invited`` users invited into groups, ``requests`` friend requests, by the user who does it
+    :ivar profiles: changes of one's profile: friends are notified of each
+    :ivar changes: of groups and of what one notes about others: members or one's devices are notified of each
     :ivar unknown: recipients nobody has
     """
 

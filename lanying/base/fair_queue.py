@@ -1,6 +1,6 @@
 """Work of which a few can be done at once, and a bounded queue before it in which peers take turns.
 
-Who asks for much waits behind themselves: somebody else's work is next as soon as one of those under way is done. When the queue
+A peer that asks for much waits behind itself: somebody else's work is next as soon as one of those under way is done. When the queue
 is full, the peer that has the most in it loses its latest.
 """
 
@@ -21,8 +21,8 @@ class FairQueue:
     :param at_once: how much is under way at the same time
     :param waiting: how much waits, of all peers
     :param each: how much waits of one peer
-    :param busy: what is told to who is refused
-    :param retry_s: when they are told to come back: about the time that a full queue takes
+    :param busy: the text of a refusal
+    :param retry_s: when a refused caller may come back: about the time that a full queue takes
     """
 
     __slots__ = ("_at_once", "_busy", "_each", "_lines", "_retry_s", "_running", "_total", "_waiting")
@@ -95,7 +95,7 @@ class FairQueue:
             del self._lines[peer]
 
     def _pass_on(self) -> None:
-        """The next peer's turn; who has more to do is last from now on."""
+        """The next peer's turn; a peer that has more to do is last from now on."""
         self._running -= 1
         while self._lines:
             peer, line = next(iter(self._lines.items()))

@@ -1,6 +1,6 @@
 """Every limit of the server, with its reason. Units are in the names; sizes are bytes unless they say otherwise.
 
-One file, however long: what bounds the server is read, and reviewed, in one place.
+Over 400 lines: what bounds the server is read, and reviewed, in one place.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ INVITATIONS_PER_DAY: Final = 2000
 FRIEND_REQUESTS_PER_DAY: Final = 100
 """Of one user, per shard that is asked. What administrators do in a user's name does not count."""
 PROFILES_PER_HOUR: Final = 60
-"""Changes of one profile that friends hear of."""
+"""Changes of one profile of which friends are notified."""
 CHANGES_PER_HOUR: Final = 2000
 """Of groups, and of what one notes about others, by one user: each is a row for members or one's own devices. A remark for each of
 two thousand friends at once is fine."""
@@ -94,7 +94,7 @@ NOTICES_REPLACED: Final = 100_000
 """Notices nobody has seen yet and that a newer one would replace, per shard: some 20 MB. Of users
 beyond that the newer one is a row more."""
 REQUEST_NOTICE_MS: Final = 86_400_000
-"""Who asks or invites again within a day and has no answer is listed with what they say now, and nobody is notified again."""
+"""A user who asks or invites again within a day and has no answer is listed with what they say now, and nobody is notified again."""
 REASON_CHARS: Final = 256
 """What is said with a request or an invitation."""
 GROUP_RATES: Final = 10_000
@@ -246,7 +246,7 @@ GROUP_ADMINS: Final = 50
 GROUPS_PER_USER: Final = 1000
 """Groups one user is in: each of their devices keeps a cursor in each."""
 GROUPS_UNASKED: Final = 200
-"""Groups others put a user in besides; who is in so many is asked from then on."""
+"""Groups others put a user in besides; a user in so many is asked from then on."""
 GROUP_ANNOUNCEMENTS: Final = 100
 """Announcements of one group; the oldest one makes room."""
 GROUP_FILES: Final = 1000
@@ -297,7 +297,7 @@ REST_STUCK_S: Final = 30.0
 """A client that takes nothing of its answer for this long is gone, downloads included."""
 REST_BODIES_BYTES: Final = 32 * 1024 * 1024
 REST_BODIES_BYTES_PER_PEER: Final = 8 * 1024 * 1024
-"""Bodies being read or worked on, in all and of one address; more are told to come back. Files go to the disk and do not count."""
+"""Bodies being read or worked on, in all and of one address; more are asked to come back. Files go to the disk and do not count."""
 REST_BODY_BYTES_NO_TOKEN: Final = 64 * 1024
 """Largest body of a caller who has not shown a good token: a login or a registration is a few hundred bytes."""
 MAX_JSON_INT: Final = (1 << 53) - 1
@@ -325,7 +325,7 @@ PASSWORD_QUEUE: Final = 200
 PASSWORD_QUEUE_PER_PEER: Final = 100
 """Passwords waiting for a thread, in all and of one address (a class logs in at once); addresses take turns. More are refused with 503."""
 PASSWORD_RETRY_S: Final = 5.0
-"""Who is refused is told to come back then: a full queue takes 3 s on a server core, 10 to 20 on a Pi."""
+"""How long a refused caller is asked to wait: a full queue takes 3 s on a server core, 10 to 20 on a Pi."""
 REQUEST_BURST_S: Final = 10.0
 """So many seconds' worth of requests may come at once: a client that has been away asks for everything."""
 GUESS_KEYS: Final = 20_000
@@ -416,7 +416,7 @@ CONVERSION_QUEUE_PER_PEER: Final = 128
 """Pictures and recordings worked on at a time, and requests that wait for that, in all and of one address (a class opens a chat); more are
 refused with 503."""
 CONVERSION_RETRY_S: Final = 10.0
-"""Who is refused is told to come back then."""
+"""How long a refused caller is asked to wait."""
 AVATAR_BYTES: Final = 8 * 1024 * 1024
 """Largest profile picture: everybody who sees the user loads it."""
 CONVERT_TIMEOUT_S: Final = 20

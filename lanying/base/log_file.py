@@ -1,7 +1,7 @@
 """The file that standard error goes to, opened again on SIGHUP: ``logrotate`` moves it away and says so.
 
 Every process of a server has the supervisor's standard error. Where that is a file, each opens it again by the name it had at the
-start, which children are told by the environment: one that is started between the moving and the signal cannot see it any more.
+start, which children learn from the environment: one that is started between the moving and the signal cannot see it any more.
 """
 
 from __future__ import annotations

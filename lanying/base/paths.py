@@ -35,7 +35,7 @@ def explain(file: Path, error: OSError | ValueError) -> str:
 
 def say(error: OSError) -> str:
     """An error nobody has explained nearer to its cause: the path if it has one, what is wrong, and the remedy."""
-    remedy = _REMEDIES.get(error.errno or 0, "try again; if it stays, tell your system's administrator")
+    remedy = _REMEDIES.get(error.errno or 0, "try again; if it stays, ask your system's administrator")
     if error.filename is None:
         return f"{error.strerror or error}; {remedy}"
     return f"{explain(Path(os.fsdecode(error.filename)), error)}; {remedy}"

@@ -1,4 +1,4 @@
-"""What every child process of a server does: it joins the bus, reports to the supervisor, and ends when it is told to.
+"""What every child process of a server does: it joins the bus, reports to the supervisor, and ends when it is asked to.
 
 A process is a subclass of :class:`Process`; its ``main`` is ``return run(…)``. In order: the constructor opens what can fail, ``start``
 serves, then heartbeats and signals; ``drain`` finishes what is under way and stops the loop, ``close`` releases everything.
@@ -99,7 +99,7 @@ def settle_memory() -> None:
 
 
 def run(kind: type[Process]) -> int:
-    """Run a process until it is told to end; its exit code.
+    """Run a process until it is asked to end; its exit code.
 
     :data:`EXIT_CONFIG`: configuration or data do not allow a start, the log says what to change. 1: another start may do better.
     """

@@ -1,4 +1,4 @@
-"""``lanying-cluster trust``: what the person who runs a server tells those whose devices are to trust it."""
+"""``lanying-cluster trust``: what the person who runs a server passes on to those whose devices are to trust it."""
 
 from __future__ import annotations
 

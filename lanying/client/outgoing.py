@@ -73,7 +73,7 @@ def body(to: int, content: MessageBody) -> Outgoing:
 
 
 def typing(peer: int, active: bool = True) -> Outgoing:
-    """Tell the peer's connected devices that this user types, or has stopped."""
+    """Notify the peer's connected devices that this user types, or has stopped."""
     ext = '{"input_status":"typing"}' if active else '{"input_status":"nothing"}'
     return body(peer, MessageBody(type=MessageBody.CHAT, ext=ext, qos=MessageBody.AT_MOST_ONCE))
 

@@ -71,7 +71,7 @@ def shard_name(index: int) -> str:
 
 
 class Launch(msgspec.Struct, frozen=True):
-    """Everything a child process is told at its start, as JSON on file descriptor 0 (never on the command line: it has keys).
+    """Everything a child process needs at its start, as JSON on file descriptor 0 (never on the command line: it has keys).
 
     :ivar name: process name (``router``, ``gateway``, ``shard-0`` …)
     :ivar cpu: core to pin to, None for none

@@ -40,7 +40,7 @@ class Storage(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Discovery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """``[discovery]``: the addresses told to clients; empty means those of the request."""
+    """``[discovery]``: the addresses clients get; empty means those of the request."""
 
     rest_url: str = ""
     message_url: str = ""

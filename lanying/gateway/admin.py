@@ -78,7 +78,7 @@ async def start_backup(context: RequestContext) -> object:
 
 
 def _need_first_app(context: RequestContext) -> None:
-    """Backups have the data of all apps: they are for who has the server."""
+    """Backups have the data of all apps: they are for the owner of the server."""
     if context.app.app_id != next(iter(context.services.apps)):
         raise CallError(Refusal.PERMISSION_DENIED, "this needs the admin token of the server's first app")
 

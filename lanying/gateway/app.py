@@ -156,7 +156,7 @@ async def _checked(context: RequestContext, handling: Awaitable[object]) -> obje
 
 
 async def _handle(services: Services, endpoint: Endpoint, request: Request) -> object:
-    """Who calls is asked before their body is read, unless only the body names the app. :raises CallError: refused"""
+    """The caller's token is checked before their body is read, unless only the body names the app. :raises CallError: refused"""
     context = _context(services, request, endpoint.url_token)
     _count(services.by_address, context.peer, services.now())
     named = context.app is not _NO_APP
@@ -197,7 +197,7 @@ def _count(requests: RateLimiter | None, key: str, now: float) -> None:
 
 
 def _context(services: Services, request: Request, url_token: bool) -> RequestContext:
-    """The request as far as its head tells."""
+    """The request as far as its head says."""
     headers = request.headers
     params = parse(request.scope["query_string"], b"")
     given = read(_Head, params)

@@ -61,7 +61,7 @@ class PushProcess(Process):
 
 
 def main() -> int:
-    """Run until told to stop."""
+    """Run until asked to stop."""
     for name in (
         "httpx",
         "httpcore",

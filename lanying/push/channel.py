@@ -36,7 +36,7 @@ class Entry:
 
     :ivar parcels: what is left to send; None: not known (any more), ask
     :ivar settled: devices that are done
-    :ivar told: what the shard has not been told yet
+    :ivar told: what was not reported to the shard yet
     :ivar gone: tokens that are dead
     :ivar waits: why it was said to wait
     :ivar sent: devices by channel whose vendor took it

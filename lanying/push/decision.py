@@ -1,7 +1,7 @@
 """Who is pushed a message they have not seen, and with what text (rest-api.md section 5). Pure.
 
 The push process asks :func:`decide` for every message that waits for a user without a connected device and :func:`order` for
-every user a back end wants told, and sends the answer to the vendors of their devices.
+every user a back end has ordered a push for, and sends the answer to the vendors of their devices.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 class Push(msgspec.Struct, frozen=True):
-    """What vendors are told.
+    """What vendors get.
 
     :ivar silent: without a sound
     :ivar loc_key: replaces the body, with ``loc_args``, on devices that know the key

@@ -1,6 +1,6 @@
 """Takes what shards owe, finds out what is to be said, has it sent, and says what became of it.
 
-One loop per shard takes rows, one tells their ends; between them every push is an :class:`~lanying.push.channel.Entry` that is
+One loop per shard takes rows, one reports their ends; between them every push is an :class:`~lanying.push.channel.Entry` that is
 prepared (a question or two to shards), waits in the channel of its notifier, and is sent. Nothing is kept on disk here: what was
 not said to be done is taken again after a start.
 """
@@ -51,7 +51,7 @@ RETRY_S: Final = 1.0
 _LOST: Final = {Refusal.NO_SUCH_USER: letters.NO_USER, Refusal.NO_SUCH_GROUP: letters.NO_GROUP}
 """Why a push has nobody to go to any more."""
 GATHER_S: Final = 0.02
-"""Ends are told together: each telling is a commit."""
+"""Ends are reported together: each report is a commit."""
 TOLD_AT_ONCE: Final = 200
 NAMES_KEPT: Final = 10_000
 NAMES_KEPT_S: Final = 60.0
@@ -102,7 +102,7 @@ class Service:
         self._awake[index].set()
 
     async def drain(self, seconds: float) -> None:
-        """Take nothing more; what is with vendors now gets this long, and its end is told."""
+        """Take nothing more; what is with vendors now gets this long, and its end is reported."""
         for task in self._takers:
             task.cancel()
         deadline = monotonic() + seconds
@@ -171,7 +171,7 @@ class Service:
                 self._held -= {(done.uid, done.mid) for _, done in batch if done.final}
 
     def _behind(self, uid: int) -> None:
-        """The shard is being told of one more: questions after this one find it in the badge."""
+        """The report of one more is on its way to the shard: questions after this one find it in the badge."""
         left = self._ahead.pop(uid) - 1
         if left:
             self._ahead[uid] = left
@@ -191,7 +191,7 @@ class Service:
         self._ended[entry.index].set()
 
     def _finish(self, entry: Entry, why: str = "") -> None:
-        """It is over; ``why`` when no vendor was told."""
+        """It is over; ``why`` when no vendor was asked."""
         entry.parcels = None
         if why:
             self._note(entry, 0, "", why)

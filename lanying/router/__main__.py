@@ -58,7 +58,7 @@ class RouterProcess(Process):
         return ACCEPTED
 
     def drain(self, reason: str) -> None:
-        """Refuse who comes, finish logins under way."""
+        """Refuse new connections, finish logins under way."""
         log.info("event=drain reason=%r", reason)
         self._listener.drain(self._loop.stop)
 

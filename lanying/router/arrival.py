@@ -136,7 +136,7 @@ class ToGateway(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """For the log and the figures: a login was refused; the client is told by a :class:`Write`."""
+    """For the log and the figures: a login was refused; a :class:`Write` answers the client."""
 
     uid: int
     code: int
@@ -210,7 +210,7 @@ class Arrival:
         return self._read_frames([], now)
 
     def refused(self, code: int, reason: str, now: float, idle_s: float = limits.LOGIN_REFUSED_IDLE_S) -> list[Action]:
-        """The hand-off was refused and the socket is ours again: tell the client, go on with what it sent meanwhile.
+        """The hand-off was refused and the socket is ours again: answer the client, go on with what it sent meanwhile.
 
         :param idle_s: patience for another login
         """

@@ -35,7 +35,7 @@ class Handoff(msgspec.Struct, frozen=True):
 
 
 class Refuse(msgspec.Struct, frozen=True):
-    """Tell the client ``code`` (Status.ErrorCode) and ``reason``.
+    """Answer the client with ``code`` (Status.ErrorCode) and ``reason``.
 
     :ivar uid: user the client claims to be, 0 when unknown
     """

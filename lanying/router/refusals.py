@@ -9,7 +9,7 @@ from typing import Final
 
 QUIET_S: Final = 10.0
 PEERS: Final = 256
-"""Peers told apart; the refusals of more are counted together, under an empty key."""
+"""Peers counted one by one; the refusals of more are counted together, under an empty key."""
 
 
 class Refusals:

@@ -13,7 +13,7 @@
 ``manifest``     the format of a backup
 ``backup``       makes one; ``check`` verifies one; ``restore`` makes a data directory of one
 ``renew``        what a restore makes new: tokens, counters, codes
-``progress``     how long work tells how far it is
+``progress``     how long work reports how far it is
 ================ =====================================================================================================
 
 Everything here is used by command-line tools, never by a serving process.

@@ -1,6 +1,6 @@
 """Running shards stand still towards each other while pictures of their stores are taken.
 
-Every shard is asked to apply nothing that comes over links, then the pictures are taken, then the shards are told to go
+Every shard is asked to apply nothing that comes over links, then the pictures are taken, then the shards are asked to go
 on. Whatever a shard had committed from another when it began to hold, that one had committed before, and its picture is
 taken later: so no picture has an effect without its cause, and nothing has left an outbox that the other picture does
 not have. Clients notice a pause of some milliseconds between shards, nothing else.

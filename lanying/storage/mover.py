@@ -27,7 +27,7 @@ TELL_EVERY_S = 0.5
 
 
 class Teller:
-    """Progress for who asks the supervisor."""
+    """Progress, for the answers of the supervisor."""
 
     def __init__(self, run: RunDirectory) -> None:
         self._run = run

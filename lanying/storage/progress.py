@@ -1,4 +1,4 @@
-"""How long work tells how far it is: steps with a title, an amount of work and advances."""
+"""How long work reports how far it is: steps with a title, an amount of work and advances."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ One store (:func:`verify_store`):
 
 - every queue is dense, and reaches at least as far as its conversation's row says (which is written later and may say
   less after a crash); its beginning may be missing only where retention was at work;
-- what a border says is in the cold store is there, unless that store is not (then it cannot be told);
+- what a border says is in the cold store is there, unless that store is not (then nothing is known);
 - no message id is in a queue twice, and every history row points to the entry with its id;
 - no cursor is beyond the last position;
 - the outbox to each shard is one run of numbers that ends at the last number given out;
@@ -33,7 +33,7 @@ from lanying.shard.upkeep.retention import RETAINED
 from lanying.storage.progress import Advance
 
 MOST_PROBLEMS = 100
-"""Told about one store; the rest is like them."""
+"""Reported about one store; the rest is like them."""
 BEHIND_ALL = b"\xff" * 64
 _ADVANCE_EVERY = 1000
 

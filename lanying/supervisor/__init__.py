@@ -8,5 +8,5 @@
 - ``control`` ``requests`` ``answers``: its control socket, both ends; what it is asked and what it answers
 - ``report``: what ``status`` shows
 - ``move``: a move of slots that the running server was asked for
-- ``notify`` ``daemon``: telling systemd; leaving the terminal
+- ``notify`` ``daemon``: reporting to systemd; leaving the terminal
 """

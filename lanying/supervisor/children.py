@@ -1,6 +1,6 @@
 """What the supervisor decides about its children: no processes, no sockets, no clock.
 
-Told what happened (a heartbeat, an exit, a signal, the time) :class:`Children` answers with commands, and
+Given what happened (a heartbeat, an exit, a signal, the time) :class:`Children` answers with commands, and
 :mod:`lanying.supervisor.supervisor` performs them.
 
 A child's states, with what moves it::

@@ -1,4 +1,4 @@
-"""``--daemon``: leave the terminal, keep the log, and tell the caller how the start went."""
+"""``--daemon``: leave the terminal, keep the log, and report to the caller how the start went."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def start(
     commands: Mapping[str, tuple[str, ...]] = COMMANDS,
     hung_after_s: float | None = None,
 ) -> int:
-    """Start a server and serve until it is told to stop.
+    """Start a server and serve until it is asked to stop.
 
     :param read_config: reads the configuration; called again before a restart
     :param commands: what runs as shard, gateway and router

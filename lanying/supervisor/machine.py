@@ -144,7 +144,7 @@ def url(scheme: str, address: tuple[str, int]) -> str:
 
 
 def reachable_host(host: str) -> str:
-    """The host to tell people: for 0.0.0.0 and :: this machine's address in its network; IPv6 in brackets."""
+    """The host to show people: for 0.0.0.0 and :: this machine's address in its network; IPv6 in brackets."""
     if host in ("0.0.0.0", "::"):
         version6 = host == "::"
         with socket.socket(socket.AF_INET6 if version6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:

@@ -1,6 +1,6 @@
 """A move of slots that the running server was asked for: ``move.json`` in the data directory, format 1.
 
-The last one is kept: how it ended is told by the admin process that is started after it. States::
+The last one is kept: how it ended is reported by the admin process that is started after it. States::
 
     asked -the server has drained-> running -> done, failed
     asked, running -the server was ended, and is started again-> done (the new data was complete), interrupted
@@ -42,7 +42,7 @@ class Move(msgspec.Struct, frozen=True):
     :ivar moving: slots that get another shard
     :ivar size: bytes of the data, about
     :ivar text: how it ended
-    :ivar back_ms: when the server was ready again, 0: not yet told
+    :ivar back_ms: when the server was ready again, 0: not yet reported
     """
 
     title: str
@@ -124,7 +124,7 @@ class Step(msgspec.Struct, frozen=True):
 
     @classmethod
     def told(cls, run: RunDirectory) -> Step:
-        """What was told last."""
+        """The last report; nothing done yet when there is none."""
         try:
             return msgspec.json.decode((run.path / "move").read_bytes(), type=cls)
         except (OSError, msgspec.DecodeError):

@@ -1,4 +1,4 @@
-"""Tells systemd how the server is: the protocol of ``sd_notify(3)``, a datagram of ``NAME=value`` lines.
+"""Reports to systemd how the server is: the protocol of ``sd_notify(3)``, a datagram of ``NAME=value`` lines.
 
 Without ``NOTIFY_SOCKET`` in the environment (not started by systemd) nothing happens.
 """

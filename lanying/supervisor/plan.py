@@ -66,7 +66,7 @@ class Plan:
         ]
 
     def launch(self, name: str) -> Launch:
-        """What a child is told."""
+        """What a child has to know."""
         index = int(name.removeprefix("shard-")) if name.startswith("shard-") else -1
         fds = {ROUTER: {"listener": self.listener.fileno()}, GATEWAY: {"metrics": self.metrics.fileno()}}
         if self.tls:
@@ -111,5 +111,5 @@ def spawn(command: tuple[str, ...], launch: Launch, lock_fd: int) -> subprocess.
         process.stdin.write(msgspec.json.encode(launch))
         process.stdin.close()
     except BrokenPipeError:
-        pass  # it is gone already; its exit is told by the pidfd
+        pass  # it is gone already; the pidfd reports its exit
     return process

@@ -1,4 +1,4 @@
-"""What the supervisor's control socket is asked: one JSON object each, which ``do`` tells apart.
+"""What the supervisor's control socket is asked: one JSON object each, whose kind is in ``do``.
 
 ==========================================  =============================================================================
 ``{"do": "status"}``                        every process: what ``lanying-cluster status --json`` shows

@@ -4,7 +4,7 @@ Decisions are :class:`lanying.supervisor.children.Children`'s; this module perfo
 descriptors, the bus and the control socket, in one loop. It holds both listeners for as long as it lives, so a router or
 gateway that crashes loses no connection attempt, and it never touches user data.
 
-Children are told who they are by a :class:`~lanying.cluster.runtime.Launch` record on descriptor 0. They run in sessions of
+Children learn what they are from a :class:`~lanying.cluster.runtime.Launch` record on descriptor 0. They run in sessions of
 their own (Ctrl-C reaches only the supervisor) and the kernel kills them when the supervisor dies.
 """
 
@@ -52,7 +52,7 @@ RESTART = -1
 
 
 def run(plan: Plan, on_ready: Callable[[], None], on_failure: Callable[[str], None]) -> int:
-    """Serve until told to stop.
+    """Serve until asked to stop.
 
     :param on_ready: every process is ready; called once
     :param on_failure: the server ends by itself, with the reason
@@ -241,7 +241,7 @@ class Supervisor:
             self._over.set_result(RESTART if self._restarting and not command.code else command.code)
 
     def _tell(self, process: str, event: str, pid: int, detail: str = "") -> None:
-        """Who listens at the console hears of it; what happens while the admin process is away it hears when it is back."""
+        """Report it to the consoles that listen, also when the admin process is away: it gets the report when it is back."""
         if ADMIN in self._children:
             self._bus.send(ADMIN, ProcessEvent(process, event, pid, detail))
 
@@ -328,7 +328,7 @@ class Supervisor:
         return Restarting(restarts=restarts)
 
     def _begin_pushing(self) -> Answer:
-        """There is a first notifier: start the push process. Shards hear of it when it asks them."""
+        """There is a first notifier: start the push process. Shards notice when it asks them."""
         if not self._plan.push:
             if self._children.state is not State.READY:
                 return Refused(error=f"the server is {self._children.state}")
@@ -371,7 +371,7 @@ class Supervisor:
 
 def _explain_shards(configured: int, wanted: int) -> str:
     return (
-        f"the server is told to have {configured} shards (--shards, LANYING_SHARDS, configuration file or board profile) and would "
+        f"the server is set to {configured} shards (--shards, LANYING_SHARDS, configuration file or board profile) and would "
         f"not start with {wanted}: write `shards = 0` into the configuration file, which means as many as the data has, or start it "
         "without --shards and LANYING_SHARDS first; then try again"
     )

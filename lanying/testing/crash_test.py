@@ -126,7 +126,7 @@ def show(report: Report) -> None:
         ("out of order", f"{report.reordered} (must be 0)"),
         ("disagreeing", f"{report.disagreeing} (must be 0)"),
         ("damaged", f"{report.damaged} (must be 0)"),
-        ("refused", f"{report.refused} (told so, while a shard was away)"),
+        ("refused", f"{report.refused} (it was answered so, while a shard was away)"),
         ("disk", " ".join(filter(None, (disk.device, disk.kind, disk.write_cache)))),
         ("disk sync", f"{disk.sync_p50_ms:g} ms half of the time, {disk.sync_p99_ms:g} ms at the worst percent"),
     )

@@ -203,13 +203,13 @@ class Crowd:
                 self.ledger.unread[uid, sn, peer] = count
 
     def verify_unread_of_the_absent(self) -> None:
-        """What :meth:`look_in` was told is at least what is acknowledged. Groups have notices besides messages.
+        """What :meth:`look_in` got is at least what is acknowledged. Groups have notices besides messages.
 
         :raises AssertionError: it is less
         """
         for (uid, sn, peer), told in self.ledger.unread.items():
             due = self.ledger.due(uid, peer)
-            assert told >= due, f"device {sn} of {uid} was told {told} unread in queue {peer}, {due} are acknowledged"
+            assert told >= due, f"device {sn} of {uid} got {told} unread in queue {peer}, {due} are acknowledged"
 
     async def leave(self) -> None:
         """Log everybody out."""

@@ -18,7 +18,7 @@ LEAST_SYNC_MS: Final = {"rotating": 2.0, "SD card": 0.2, "eMMC": 0.1, "disk": 0.
 page takes some tenths of one; below 0.05 ms nothing has left the machine."""
 ONLY_THE_PLUG: Final = (
     "kill -9 leaves the kernel alone, so this test cannot show what a power failure does. Some SD cards and USB adapters confirm a "
-    "flush that is still in their cache; only pulling the plug under load, and `lanying-cluster verify` afterwards, can tell."
+    "flush that is still in their cache; only pulling the plug under load, and `lanying-cluster verify` afterwards, shows it."
 )
 
 
@@ -90,7 +90,7 @@ def identify(directory: Path, sysfs: Path) -> tuple[str, str, str]:
     cache = _read(disk / "queue/write_cache")
     if disk.name.startswith("mmcblk"):
         return disk.name, "SD card" if _read(disk / "device/type") == "SD" else "eMMC", cache
-    # A virtual disk calls itself rotating because nobody told it otherwise.
+    # A virtual disk calls itself rotating because it does not know better.
     rotating = _read(disk / "queue/rotational") == "1" and not disk.name.startswith(("vd", "xvd", "loop", "zram"))
     return disk.name, "rotating" if rotating else "disk", cache
 

@@ -221,7 +221,7 @@ class Ledger:
             cursor = max(int.from_bytes(s.get(schema.CURSORS, key) or b"", "big") for s in stores)
             behind = max(ends, default=0) - cursor
             if told != behind:
-                yield f"device {sn} of {uid} was told {told} unread in queue {peer}, there are {behind}"
+                yield f"device {sn} of {uid} got {told} unread in queue {peer}, there are {behind}"
 
     def _mailboxes(self, post: Post) -> Iterator[tuple[int, int]]:
         if post.to in self.groups:

@@ -1,4 +1,4 @@
-"""A simulation that notes what users are told: for tests of accounts, devices, roster and group administration, which ask shards as a
+"""A simulation that notes what users get: for tests of accounts, devices, roster and group administration, which ask shards as a
 gateway does."""
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Simulation:
     :param stores: other stores than empty ones in memory, one per shard
     :param shard_map: another than the even one
     :ivar hold: process names whose envelopes are kept back until they leave this set
-    :ivar to_push: what the push process was told
+    :ivar to_push: what was sent to the push process
     """
 
     def __init__(

@@ -193,7 +193,7 @@ def disk(patient: Patient) -> Iterable[Finding]:
 
 
 def cards(patient: Patient) -> Iterable[Finding]:
-    """Wear of SD cards and eMMC, where they tell (most SD cards do not)."""
+    """Wear of SD cards and eMMC, where they report it (most SD cards do not)."""
     for device in sorted((patient.root / "sys/block").glob("mmcblk*/device")):
         name = device.parent.name
         wear = patient.read(f"sys/block/{name}/device/life_time").split()
@@ -206,7 +206,7 @@ def cards(patient: Patient) -> Iterable[Finding]:
         elif worst:
             yield Finding(name, "ok", f"{worst * 10} % of its life time used")
         else:
-            yield Finding(name, "ok", "does not tell its wear")
+            yield Finding(name, "ok", "does not report its wear")
 
 
 def board(patient: Patient) -> Iterable[Finding]:
@@ -271,7 +271,7 @@ def settings(patient: Patient) -> Iterable[Finding]:
 
 
 def pushes(patient: Patient) -> Iterable[Finding]:
-    """Do phones hear of messages, where there is a notifier?"""
+    """Do phones get pushes, where there is a notifier?"""
     if not patient.files.has_notifier():
         return
     figures = {row.name: row.figures for row in patient.status.processes}

@@ -10,7 +10,7 @@ from lanying.admin.jobs import RUNNING
 from lanying.bus.messages import CancelBroadcast, ListBroadcasts
 
 BROADCAST: Final = "b"
-"""Before the number of a broadcast, to tell it from a job's."""
+"""Before the number of a broadcast: the ids of jobs are numbers too."""
 
 
 async def list_all(context: CommandContext) -> list[dict[str, Any]]:
@@ -23,7 +23,7 @@ async def cancel(context: CommandContext) -> object:
     """End a job as soon as it can stop cleanly."""
     text = context.text("job")
     if text.startswith(BROADCAST) and text[1:].isdecimal():
-        context.will(f"stop broadcast {text[1:]}: who has it keeps it")
+        context.will(f"stop broadcast {text[1:]}: users who have it keep it")
         stopped, silent = await context.server.ask_all(CancelBroadcast(int(text[1:])))
         if silent:
             names = ", ".join(f"shard-{shard}" for shard in silent)

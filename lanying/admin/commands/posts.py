@@ -43,7 +43,7 @@ async def send(context: CommandContext) -> object:
 
 
 def _recipient(info: AccountInfo) -> int:
-    """Their id. :raises CommandError: 10010, who is kept out gets no messages"""
+    """Their id. :raises CommandError: 10010, this user is banned and gets no messages"""
     if info.state == STATE_NORMAL:
         return info.uid
     remedy = "for good" if info.state == STATE_DELETED else "`users restore` lets them in again"

@@ -1,7 +1,7 @@
 """Shards: what each holds and owes; restart one; move hash slots between them.
 
 Slots move while the server is stopped: it drains, a process of its own copies everything to the new owners
-(:mod:`lanying.storage.mover`), and it starts again. This process goes with it: the one after it tells how it ended.
+(:mod:`lanying.storage.mover`), and it starts again. This process goes with it: the next one reports how it ended.
 """
 
 from __future__ import annotations

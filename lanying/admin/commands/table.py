@@ -208,8 +208,8 @@ TABLE: Final = (
             Argument("--strangers-may-chat", "no: only friends may", required=False, choices=YES_NO),
             Argument("--max-users", "0: any number", Kind.NUMBER, required=False),
             *(
-                Argument(f"--{what}-url", f"address told to clients for {told}", required=False)
-                for what, told in ADDRESSES
+                Argument(f"--{what}-url", f"address for clients of {service}", required=False)
+                for what, service in ADDRESSES
             ),
         ),
         Role.ADMIN,

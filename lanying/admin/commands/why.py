@@ -1,4 +1,4 @@
-"""``why MESSAGE_ID``: what became of one message, told from what the shards hold."""
+"""``why MESSAGE_ID``: what became of one message, from what the shards hold."""
 
 from __future__ import annotations
 

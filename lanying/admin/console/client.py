@@ -144,11 +144,11 @@ class Console:
                         raise CommandError(
                             408,
                             f"the server is not back after {timeout_s:g} s; its log says why, and when it is, "
-                            f"`{begun.command}` tells how it ended",
+                            f"`{begun.command}` shows how it ended",
                         ) from None
                 time.sleep(PAUSE_S)
         except KeyboardInterrupt:
-            raise CommandError(408, f"it goes on without you; `{begun.command}` tells how it ended") from None
+            raise CommandError(408, f"it goes on without you; `{begun.command}` shows how it ended") from None
 
     def _once(self, command: str) -> Result:
         """One try, on a connection of its own: what is asked of a server that is not there is not kept for later."""
@@ -215,7 +215,7 @@ class Console:
         return found
 
     def _say(self, question: Question) -> None:
-        """Without waiting for a server that is not there: silence is noticed by who waits for an answer."""
+        """Without waiting for a server that is not there: silence is noticed by the call that waits for an answer."""
         try:
             self._socket.send(encode(question), zmq.NOBLOCK)
         except OverflowError as error:

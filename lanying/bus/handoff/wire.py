@@ -52,7 +52,7 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The receiver does not want the socket; the client is told ``code`` (``Status.ErrorCode``) and ``reason``.
+    """The receiver does not want the socket; the client gets ``code`` (``Status.ErrorCode``) and ``reason``.
 
     :ivar sent: False: no receiver has seen the record, it is down or overrun
     """

@@ -9,7 +9,7 @@ from lanying.bus.messages.base import R, Request
 
 
 class Invitee(msgspec.Struct, array_like=True, frozen=True):
-    """A user to add to a group. ``confirm``: they are asked first, as strangers are, and who wants to be (``group_confirm``)."""
+    """A user to add to a group. ``confirm``: they are asked first, as strangers are, and users who want to be (``group_confirm``)."""
 
     uid: int
     confirm: bool

@@ -65,7 +65,7 @@ async def support_staff(context: RequestContext) -> object:
 
 
 def _verification(verified: str, name: str) -> dict[str, str]:
-    """What clients show of who runs the app: a mark of trust only where the administrator has written one."""
+    """What clients show of the company behind the app: a mark of trust only where the administrator has written one."""
     if verified:
         return {"type": "enterprise", "status": "verified", "name": verified}
     return {"type": "enterprise", "status": "unverified", "name": name}

@@ -112,7 +112,7 @@ async def captcha_picture(context: RequestContext, given: Picture) -> object:
 
 
 async def send_code_after_captcha(context: RequestContext, given: ReadPicture) -> object:
-    """Send an SMS code to who reads the picture."""
+    """Send an SMS code to a caller who can read the picture."""
     provider = _provider(context)
     mobile = given.number()
     if not await code_book.check(context, code_book.CAPTCHA, given.image_id, given.captcha.strip().upper()):

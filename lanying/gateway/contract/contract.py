@@ -1,6 +1,6 @@
 """The REST API as data: what ``contract.json`` says about every call (made by ``tools/reduce_contract.py``).
 
-The contract test holds the gateway to it and ``openapi`` tells clients.
+The contract test holds the gateway to it and ``openapi`` publishes it.
 """
 
 from __future__ import annotations

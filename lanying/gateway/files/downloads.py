@@ -1,4 +1,4 @@
-"""Downloads: who holds a file's address and a good token of the app gets its bytes, a part of them, or something made of them.
+"""Downloads: a caller with a file's address and a good token of the app gets its bytes, a part of them, or something made of them.
 
 ``image_type`` 2 (or ``w``/``h``): a thumbnail; 3: the first picture of a video; ``format=mp3``: audio as MP3. What cannot be
 made is answered with the original, a missing cover with 404. What was made is kept beside the original.
@@ -37,7 +37,7 @@ _GET: Final = ("GET", "HEAD")
 
 
 class Shown(NamedTuple):
-    """The object to send: its key, size, media type, and what tells it from others of the same file."""
+    """The object to send: its key, size, media type, and the mark among those made of the same file."""
 
     key: str
     size: int
@@ -82,7 +82,7 @@ async def _download(context: RequestContext, given: Download, wanted: str = "") 
 
 
 async def _known(context: RequestContext) -> None:
-    """Who downloads shows a token of this app: of an account, or made for files (:data:`lanying.base.tokens.ROLE_FILES`)."""
+    """The caller shows a token of this app: of an account, or made for files (:data:`lanying.base.tokens.ROLE_FILES`)."""
     if is_admin(context):
         return
     role = identify(context).role if context.token else ROLE_USER

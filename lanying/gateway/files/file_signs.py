@@ -2,7 +2,7 @@
 
 A sign is ``struct`` + the first 16 bytes of its HMAC-SHA-256 with the app's key, URL-safe base64 without padding:
 purpose u8 (1 upload, 2 download), owner u64, number u64, file type u8, to_type u8, to_id u64, expires u32 (seconds since
-1970, 0: never). Who holds a sign for download and a good token of the app may read the file.
+1970, 0: never). A caller with a sign for download and a good token of the app may read the file.
 """
 
 from __future__ import annotations

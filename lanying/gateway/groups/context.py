@@ -113,7 +113,7 @@ async def need_place(context: RequestContext, uid: int) -> None:
 
 
 async def invitees(context: RequestContext, uids: list[int]) -> tuple[list[Invitee], dict[int, Outcome]]:
-    """Users to bring in, and why others cannot be. Who is no friend of the caller is asked first."""
+    """Users to bring in, and why others cannot be. Users who are no friends of the caller are asked first."""
     confirms = await known(context, uids)
     refused = {uid: Outcome(uid, Refusal.NO_SUCH_USER, "there is no such user") for uid in uids if uid not in confirms}
     if not context.admin and not context.services.config.accounts.strangers_may_add_to_groups:

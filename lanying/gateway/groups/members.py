@@ -57,7 +57,7 @@ class Ban(OfUsers):
 
 
 class MuteMode(OfGroup):
-    """How the caller hears of messages."""
+    """How the caller is notified of messages."""
 
     msg_mute_mode: Annotated[int, msgspec.Meta(ge=0, le=MUTE_MODES)]
 
@@ -142,7 +142,7 @@ async def set_name(context: RequestContext, given: TextValue) -> object:
 
 
 async def set_mute_mode(context: RequestContext, given: MuteMode) -> object:
-    """How the caller hears of messages."""
+    """How the caller is notified of messages."""
     await ask_group(context, given.group_id, SetMember, None, given.msg_mute_mode)
     return {}
 

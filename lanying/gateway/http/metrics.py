@@ -14,7 +14,7 @@ from lanying.base.histogram import SECONDS
 from lanying.supervisor.answers import ProcessStatus
 
 COUNTERS: Final = {
-    "messages": "What users send and the server tells them, by kind.",
+    "messages": "What users send and what the server sends them by itself, by kind.",
     "logins": "Devices that logged in.",
     "logins_refused": "Logins refused, by status.",
     "deliveries": "Pushes to devices, one for each run of entries.",

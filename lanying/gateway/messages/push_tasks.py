@@ -1,7 +1,7 @@
 """Pushes a back end orders, and the vendors' certificates (rest-api.md section 5).
 
 A task is kept for a week on the shard of its id; every shard owes its part of the audience the push, and the push process sends it:
-at least once. ``sent`` counts what vendors took. ``received`` stays 0: vendors tell of receipts only where one has registered an address
+at least once. ``sent`` counts what vendors took. ``received`` stays 0: vendors report receipts only where one has registered an address
 with them, and there is none. Without any notifier of the app the answer is 12006.
 """
 

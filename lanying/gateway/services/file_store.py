@@ -43,7 +43,7 @@ class FileStore:
     :param data: the data directory
     :raises ConfigError: the object store of the configuration cannot be used
 
-    :ivar used_bytes: all files together, as far as the shards have told; 0 until they have
+    :ivar used_bytes: all files together, as far as the shards have reported; 0 until they have
     """
 
     def __init__(self, settings: RuntimeSettings, shards: Shards, data: Path, now_ms: Callable[[], int]) -> None:

@@ -27,7 +27,7 @@ LATE_S: Final = 2.0
 
 
 class Guesses:
-    """``now`` is monotonic seconds; a peer is "" for who has shown a token of the account.
+    """``now`` is monotonic seconds; a peer is "" for a caller who has shown a token of the account.
 
     :param per_minute: for one account from one peer
     """

@@ -22,7 +22,7 @@ DEMUXERS: Final = {
     "video/webm": "matroska",
     "audio/amr": "amr",
 }
-"""Formats ffmpeg is told to read. It never guesses: a playlist would make it open other files."""
+"""Formats ffmpeg may read. It never guesses: a playlist would make it open other files."""
 INLINE: Final = {
     *PICTURES,
     *DEMUXERS,

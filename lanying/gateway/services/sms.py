@@ -82,7 +82,7 @@ class HttpSms:
         return {"content-type": "application/json", TIMESTAMP: stamp, SIGNATURE: sign}
 
     def _fail(self, why: str) -> NoReturn:
-        """Who waits for a code hears that none comes; the administrator reads why."""
+        """The caller gets a refusal, for no code comes; the administrator reads why in the log."""
         log.error("event=sms_not_sent host=%s why=%s", urlsplit(self._config.url).hostname, why)
         raise CallError(Refusal.UNAVAILABLE, "the code could not be sent; try again, or ask the administrator")
 

@@ -76,7 +76,7 @@ class Oppo(Vendor):
         return token_of(answer, found.get("data"), "auth_token", said(found), now + TOKEN_LIFE_S, now)
 
     def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
-        """Texts have limits of their own; ``app_message_id`` tells OPPO a repetition."""
+        """Texts have limits of their own; OPPO recognises a repetition by ``app_message_id``."""
         if push.data_only:
             return NO_DATA
         ext = json_text(push.ext) if push.ext else ""

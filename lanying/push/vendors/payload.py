@@ -91,7 +91,7 @@ def number_of(collapse_id: str) -> int:
 
 
 def once(collapse_id: str, token: str) -> str:
-    """By what a vendor tells a repetition: the push and the device, as vendors do not say that they look at the device too."""
+    """Idempotency key per push and device: vendors do not document that theirs is per device."""
     return hashlib.sha256(f"{collapse_id} {token}".encode()).hexdigest()[:32]
 
 

@@ -97,7 +97,7 @@ class Vivo(Vendor):
         return token_of(answer, found, "authToken", said(found), now + TOKEN_LIFE_S, now)
 
     def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
-        """Texts have limits of their own; ``requestId`` tells vivo a repetition."""
+        """Texts have limits of their own; vivo recognises a repetition by ``requestId``."""
         if push.data_only:
             return NO_DATA
         ext = json_text(push.ext) if push.ext else ""

@@ -1,4 +1,4 @@
-"""Records of uploaded files, on the shard of who uploaded them, and how much each user has stored. Pure.
+"""Records of uploaded files, on the shard of the user who uploaded them, and how much each user has stored. Pure.
 
 The bytes are in an object store (:mod:`lanying.gateway.services.objects`) under a name made of owner and number. A record is there
 before its bytes are (the gateway puts them right afterwards, or after a crash when it starts) and goes after them.

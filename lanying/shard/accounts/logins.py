@@ -102,7 +102,7 @@ class Logins:
             self.abandoned(session)
 
     def end_expired(self) -> None:
-        """Once a second: whose token has ended is logged out, and told what a new login with it would be told."""
+        """Once a second: whose token has ended is logged out, with the answer that a new login with it would get."""
         now_ms = self._work.now_ms
         for session in self._work.registry:
             if 0 < session.expires_ms <= now_ms:

@@ -143,7 +143,7 @@ def may_write(work: Work, uid: int, sender: int, app: str) -> PeerState:
 
 
 def may_send(store: Store, uid: int, peer: int) -> PeerState | None:
-    """What the shard of ``uid`` knows about their writing to ``peer``; None: ask the peer's shard first."""
+    """Cached permission of ``uid`` to message ``peer``; None: unknown, ask the peer's shard."""
     row = relation(store, uid, peer)
     if not row.known and row.relation != FRIEND:
         return None

@@ -18,7 +18,7 @@ class Author(Protocol):
 
     @property
     def sn(self) -> int:
-        """Serial number of the device that is not told of its own upload; 0: all of the user's devices are told."""
+        """Serial number of the device that does not get its own upload; 0: all of the user's devices get it."""
 
     @property
     def app(self) -> str:
@@ -34,4 +34,4 @@ class InName(NamedTuple):
 
 
 Answer = Callable[[Posted | Refused], None]
-"""Told once what became of an upload, at once or in a later tick."""
+"""Called once with what became of an upload, at once or in a later tick."""

@@ -1,7 +1,7 @@
 """Broadcasts: one message of the server to every user of an app, a few with every step (pure).
 
 Each shard has a row per broadcast: what is sent, and the account up to which it has been. A step's messages and the new position
-are one batch, so a crash repeats or loses nobody. The shard that was asked tells the others over the links, exactly once:
+are one batch, so a crash repeats or loses nobody. The shard that was asked passes it on over the links, exactly once:
 either all of them walk their accounts or none does.
 """
 
@@ -73,7 +73,7 @@ class Broadcasts:
         }
 
     def start(self, request: StartBroadcast) -> int:
-        """Tell all shards. The broadcast's id."""
+        """Pass it on to all shards. The broadcast's id."""
         work = self._work
         number = work.next_mid()
         for index in work.peers:
@@ -95,7 +95,7 @@ class Broadcasts:
         return [BroadcastInfo(job.id, job.app, job.created_ms, job.sent, job.state, job.who) for job in jobs]
 
     def cancel(self, request: CancelBroadcast) -> bool:
-        """Stop; who has the message keeps it. False: there is none of this app that runs."""
+        """Stop; users who have the message keep it. False: there is none of this app that runs."""
         job = self._load(request.id)
         if job is None or job.state != "running" or request.app not in ("", job.app):
             return False

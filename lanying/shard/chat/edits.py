@@ -39,7 +39,7 @@ class Found(NamedTuple):
 
     @property
     def author(self) -> int:
-        """User id of who wrote it."""
+        """User id of its author."""
         return int(getattr(self.meta, "from").uid)
 
 

@@ -214,7 +214,7 @@ def _full(capacity: int) -> CallError:
 
 
 def _invite(work: Work, gid: int, inviter: int, uids: list[int], reason: str) -> None:
-    """Each invitee hears of their own invitation, once a day; the inviter of all."""
+    """Notify each invitee of their own invitation, once a day, and the inviter of all."""
     fresh = invitations.offer(work, gid, uids, inviter, reason)
     for uid in fresh:
         work.notice(uid, inviter, tell.NS, tell.notice(N.INVITED, gid, inviter, [uid], reason))

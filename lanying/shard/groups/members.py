@@ -59,7 +59,7 @@ _decode_kicks = msgspec.msgpack.Decoder(Kicks).decode
 
 
 def admit(work: Work, group: Group, uids: list[int], inviter: int = 0, *, unasked: bool = False) -> Group:
-    """Put members in and tell everybody. They are none yet, and there is room. The changed group is not saved.
+    """Add members and notify the group. The caller has checked that none is a member and that there is room, and saves the group.
 
     :param unasked: they have not agreed to it
     """

@@ -31,7 +31,7 @@ def property_notice(gid: int, sender: int, name: str, value: object) -> bytes:
 
 
 def updated(work: Work, gid: int, sender: int, name: str, value: object) -> None:
-    """All members hear of a property's new value."""
+    """Notify all members of a property's new value."""
     work.group_notice(gid, sender, property_notice(gid, sender, name, value))
 
 

@@ -9,7 +9,7 @@ once, for a request does not read its own writes. Link messages about membership
 hears of it, who has gone does not.
 
 Above it: ``group_settings`` what admins set, ``group_members`` members come, go and are muted, ``group_entry`` the ways in,
-``group_items`` announcements and files, ``group_notices`` what is told, ``group_calls`` who asks for what.
+``items`` announcements and files, ``notices`` what members are notified of, ``handlers`` which call is answered by what.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def may_recall(store: Store, gid: int, uid: int) -> bool:
 
 
 def view(group: Group, found: Member | None, uid: int) -> GroupView:
-    """A group as ``uid`` sees it; who is in none sees the name of a private one and no more."""
+    """A group as ``uid`` sees it; others see the name of a private one and no more."""
     if found is None:
         info = group.info
         return GroupView(info if uid == 0 or info.type in OPEN_TO_ALL else _card(info))

@@ -63,7 +63,7 @@ def transfer(work: Work, request: GroupRequest[object], new_owner: int) -> None:
 
 
 def hand_over(work: Work, group: Group, new_owner: int) -> Group:
-    """The group with another owner, which everybody is told; not saved."""
+    """The group with another owner, of which members are notified; not saved."""
     gid, old = group.info.gid, group.info.owner
     admins = [uid for uid in group.admins if uid != new_owner]
     work.group_notice(gid, old, tell.notice(pb.GroupNotice.OWNER_ASSIGNED, gid, old, [new_owner]))
@@ -105,7 +105,7 @@ def destroy(work: Work, request: GroupRequest[object]) -> None:
 
 
 def end(work: Work, group: Group, actor: int) -> None:
-    """The group is over: all are told, nothing but its record is kept."""
+    """The group is over: members are notified, nothing but its record is kept."""
     gid = group.info.gid
     payload = tell.notice(pb.GroupNotice.DESTROYED, gid, actor)
     for uid in records.member_uids(work.store, gid):

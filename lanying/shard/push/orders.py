@@ -72,7 +72,7 @@ class PushOrders:
         return True
 
     def order(self, request: OrderPushes) -> bool:
-        """A back end wants some of our users told."""
+        """A back end has ordered a push to some of our users."""
         self._pushes.begin()
         self._open.append(request)
         self._work.undo((self._open.remove, request))

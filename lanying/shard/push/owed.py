@@ -112,12 +112,12 @@ class Pushes:
                 self._owe(uid, mid, gid, seq, True)
 
     def order(self, uid: int, task_id: int) -> None:
-        """A back end wants this user told."""
+        """A back end has ordered a push to this user."""
         self._owe(uid, task_id, 0, 0, False)
 
     @property
     def much(self) -> bool:
-        """Half of what may be owed is."""
+        """The backlog is at least half full."""
         return len(self._owed) >= limits.PUSHES_OWED // 2
 
     def abandoned(self, session: Session) -> None:
@@ -140,7 +140,7 @@ class Pushes:
     # --- the push process asks -------------------------------------------------------------------------------------------
 
     def take(self, request: TakePushes) -> TakenPushes:
-        """What came behind ``after``; from the beginning for who does not know this epoch."""
+        """Rows behind ``after``; all of them if the caller's epoch is stale."""
         self.begin()
         self._epoch = self._epoch or self._work.now_ms
         after = request.after if request.epoch == self._epoch else 0
@@ -166,7 +166,7 @@ class Pushes:
             for token in done.gone:
                 devices.unbind_push(work, done.uid, token)
             if self._owed.get((done.uid, done.mid)) is None:
-                continue  # told a second time
+                continue  # reported a second time
             if done.shown:
                 self._count_up(done.uid)
             if done.final:

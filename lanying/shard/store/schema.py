@@ -40,7 +40,7 @@ family          key                            value
 ``cursors``     uid u64, sn u32, peer u64      seq u64: the device has acknowledged everything up to here
 ``sent``        uid u64, sn u32, client mid u64 mid u64, CRC-32 of the payload u32: recognises a repeated send
 ``seats``       gid u64, uid u64               empty: the user, of this shard, is a member of the group
-``files``       uid u64, number u64            record: :class:`lanying.bus.messages.FileRecord`, of who uploaded it
+``files``       uid u64, number u64            record: :class:`lanying.bus.messages.FileRecord`, of the user who uploaded it
 ``file_usage``  uid u64                        record: :class:`lanying.bus.messages.FileUsage`
 ``broadcasts``  id u64                         record: :class:`lanying.shard.chat.broadcasts.Job`, this shard's part of it
 ``pushes``      uid u64, mid u64               record: :class:`lanying.bus.messages.OwedPush`, until the push process is done with it

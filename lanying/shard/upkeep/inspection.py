@@ -114,7 +114,7 @@ class Inspection:
         self.report(session, "in", data)
 
     def report(self, session: Session, direction: str, data: bytes) -> None:
-        """Tell who traces this user about a frame, and to the log if their own level takes it."""
+        """Report a frame to this user's tracers and, if their log level takes it, to the log."""
         uid, sn, size = session.uid, session.sn, len(data)
         entry, logged = self.traced.get(uid), watched.wants(uid, logging.DEBUG, self._work.tick.now)
         if entry is None and not logged:
