@@ -25,7 +25,9 @@ LONG = 400
 def test_a_long_file_says_why():
     long = [file for file in ROOT.rglob("*.py") if "_pb2" not in file.stem and file.read_text().count("\n") > LONG]
     silent = [file for file in long if "Over 400 lines: " not in (ast.get_docstring(ast.parse(file.read_text())) or "")]
-    assert sorted(file.relative_to(ROOT).as_posix() for file in silent) == [], "cut it by meaning, or say why not at its top"
+    assert sorted(file.relative_to(ROOT).as_posix() for file in silent) == [], (
+        "cut it by meaning, or say why not at its top"
+    )
 
 
 def parts(folder: Path) -> set[str]:

@@ -10,8 +10,8 @@
 - ``states``: state machines as tables
 - ``logs`` ``log_file`` ``watched`` ``context``:
   the log of every process, users with a level of their own, and the request that a line belongs to
-- ``peers`` ``places`` ``fair_queue`` ``throttle`` ``wheel``:
-  who a client is by address, a fair share of connections and of work that waits, how fast they may come, their deadlines
+- ``acceptor`` ``peers`` ``places`` ``fair_queue`` ``throttle`` ``wheel``:
+  taking connections, who a client is by address, a fair share of places and of work that waits, how fast they come, deadlines
 - ``texts`` ``jsons`` ``paths`` ``words``: text files, JSON of others, paths, the word filter
 - ``failpoints``: named places where tests let a process die, stall or fail
 """

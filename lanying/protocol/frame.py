@@ -5,6 +5,8 @@ a few constant bytes around varints, and splicing costs a quarter of what serial
 explicit zeros are those of the vectors in tests/protocol/wire_vectors.json, which the web SDK is known to accept.
 
 The web client writes every field it sets, also zeros: its frames start ``08 00 10 00 18 command``.
+
+Over 400 lines: builders of both ends splice from the same few constants.
 """
 
 from __future__ import annotations

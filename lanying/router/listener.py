@@ -11,7 +11,6 @@ so it either does not read or floods.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import select
@@ -22,10 +21,11 @@ from functools import partial
 from typing import Final
 
 from lanying.base import limits, logs, watched
+from lanying.base.acceptor import Acceptor
 from lanying.base.clock import monotonic
 from lanying.base.failpoints import failpoint
 from lanying.base.figures import Figure, labelled
-from lanying.base.peers import Proxies, peer_key, plain_address
+from lanying.base.peers import Proxies, peer_key
 from lanying.base.places import Places
 from lanying.base.throttle import Throttle
 from lanying.base.wheel import Wheel
@@ -54,14 +54,11 @@ from lanying.router.refusals import QUIET_S, Refusals
 
 log = logging.getLogger(__name__)
 
-ACCEPTS_PER_TURN: Final = 64
-"""Connections accepted in one loop turn, so that a storm of them does not starve those that are logging in."""
 EVENTS_PER_TURN: Final = 256
 TICK_S: Final = 1.0
 DRAIN_S: Final = 2.0
 """How long a drain waits for logins and hand-offs under way."""
 
-_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _TOO_FAST: Final = error_response(429, "too many connections from this address", {"Retry-After": "1"})
 _FULL: Final = error_response(503, "too many connections", {"Retry-After": "1"})
 
@@ -128,22 +125,18 @@ class Listener:
         self._guests: dict[int, _Guest] = {}
         self._moving = 0
         self._wheel: Wheel[_Guest] = Wheel(clock())
-        self._open = False
-        self._accepting = False
-        self._starved = False
+        self._acceptor = Acceptor(listener, loop, self._arrived)
         self._drained: Callable[[], None] | None = None
         self._drain_timer: asyncio.TimerHandle | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Accept connections."""
-        self._listener.setblocking(False)
         # Inherited by every connection: no system call for each.
         self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._loop.add_reader(self._epoll.fileno(), self._on_readable)
         self._tick_timer = self._loop.call_later(TICK_S, self._on_timer)
-        self._open = True
-        self._resume()
+        self._acceptor.open()
 
     def figures(self) -> list[Figure]:
         """Counters since the start, and gauges: ``waiting`` for a login, ``moving`` to a receiver."""
@@ -160,8 +153,7 @@ class Listener:
         if self._drained is not None:
             return
         self._drained = done
-        self._open = False
-        self._pause()
+        self._acceptor.close()
         for guest in [*self._guests.values()]:
             # Refused ones only sit out their time. The others are mid-login, a matter of milliseconds.
             if guest.arrival.idle:
@@ -171,8 +163,7 @@ class Listener:
 
     def close(self) -> None:
         """Close what is left; the listening socket stays open for the next router."""
-        self._open = False
-        self._pause()
+        self._acceptor.close()
         for guest in [*self._guests.values()]:
             if guest.arrival.state in (HANDED, VISITING):
                 self._moving -= 1
@@ -188,34 +179,9 @@ class Listener:
 
     # --- accepting ---------------------------------------------------------------------------------------------
 
-    def _resume(self) -> None:
-        if self._open and not self._accepting:
-            self._accepting = True
-            self._loop.add_reader(self._listener.fileno(), self._on_connections)
-
-    def _pause(self) -> None:
-        if self._accepting:
-            self._accepting = False
-            self._loop.remove_reader(self._listener.fileno())
-
-    def _on_connections(self) -> None:
-        for _ in range(ACCEPTS_PER_TURN):
-            try:
-                connection, peer = self._listener.accept()
-            except BlockingIOError:
-                self._starved = False
-                return
-            except OSError as error:
-                if error.errno not in _NO_DESCRIPTORS:
-                    continue  # the client went away between its connect and our accept (accept(2) lists many errors)
-                if not self._starved:
-                    self._starved = True  # until a backlog has been emptied: one line for each shortage
-                    log.error("event=accept_paused error=%s open=%d", os.strerror(error.errno or 0), len(self._guests))
-                self._pause()  # resumed when a descriptor is closed, and with every tick
-                return
-            connection.setblocking(False)
-            self.welcome(connection.detach(), plain_address(peer[0]))
-            failpoint("router.accepted")
+    def _arrived(self, connection: socket.socket, address: str) -> None:
+        self.welcome(connection.detach(), address)
+        failpoint("router.accepted")
 
     def welcome(self, fd: int, address: str, *, secure: bool = False) -> None:
         """A connection from this address; ``secure``: it came through TLS, whose process has looked at how fast they come."""
@@ -291,7 +257,7 @@ class Listener:
                 self._perform(guest, guest.arrival.timed_out())
         for peer, count in self._unsaid.due(now):
             log.info("event=logins_refused address=%s count=%d seconds=%.0f", peer or "others", count, QUIET_S)
-        self._resume()
+        self._acceptor.resume()
 
     # --- acting ------------------------------------------------------------------------------------------------
 
@@ -373,9 +339,8 @@ class Listener:
     def _forget(self, guest: _Guest) -> None:
         self._leave_place(guest)
         del self._guests[guest.fd]
-        if not self._accepting:
-            self._resume()
-            self._check_drain()
+        self._acceptor.resume()
+        self._check_drain()
 
     def _leave_place(self, guest: _Guest) -> None:
         if guest.places is not None:

@@ -3,6 +3,8 @@ SDK.
 
 For conversations as tests: ``alice = sim.user("alice"); phone = alice.device(); phone.send(bob, "hello")``. Time
 moves only by ``sim.advance``.
+
+Over 400 lines: the simulation, its users and their devices know each other.
 """
 
 from __future__ import annotations

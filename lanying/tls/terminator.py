@@ -8,7 +8,6 @@ before its login; after that the router's own deadlines hold, and the router clo
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import re
@@ -19,9 +18,10 @@ from collections.abc import Callable
 from typing import Final
 
 from lanying.base import limits
+from lanying.base.acceptor import Acceptor
 from lanying.base.clock import monotonic
 from lanying.base.figures import Figure, labelled
-from lanying.base.peers import Proxies, peer_key, plain_address
+from lanying.base.peers import Proxies, peer_key
 from lanying.base.places import Places
 from lanying.base.throttle import Throttle
 from lanying.base.wheel import Wheel
@@ -35,12 +35,10 @@ from lanying.tls.tunnel import HANDSHAKE, Tunnel
 
 log = logging.getLogger(__name__)
 
-ACCEPTS_PER_TURN: Final = 64
 TICK_S: Final = 1.0
 HANDSHAKES_S: Final = 0.01
 """Of a turn; messages of those who are in wait no longer for those who come."""
 
-_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NOT_TLS: Final = error_response(400, "this port speaks TLS: write https:// in front of the address")
 _PLAIN: Final = re.compile(rb"(?:GET|HEAD) /trust[/? ]")
 """What is served without TLS: how to come to trust it."""
@@ -75,7 +73,6 @@ class Terminator:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self._listener = listener
         self._context = context
         self._router = router
         self._loop = loop
@@ -87,25 +84,21 @@ class Terminator:
         self._wheel: Wheel[Relay] = Wheel(clock())
         self._clock = clock
         self._relays = Relays(self._close)
-        self._accepting = False
-        self._open = False
+        self._acceptor = Acceptor(listener, loop, self._welcome)
         self._timer: asyncio.TimerHandle | None = None
         self._drained: Callable[[], None] | None = None
 
     def start(self) -> None:
         """Accept connections."""
-        self._listener.setblocking(False)
         self._loop.add_reader(self._relays.fileno(), self.turn)
-        self._open = True
-        self._resume()
+        self._acceptor.open()
         self._on_timer()
 
     def drain(self, done: Callable[[], None]) -> None:
         """Accept nobody more, relay until the last connection is closed, then call ``done``: the others end first, and say good-bye."""
         if self._drained is None:
             self._drained = done
-            self._open = False
-            self._pause()
+            self._acceptor.close()
             for relay in self._relays:
                 if relay.inner is None:
                     self._close(relay, "drain")
@@ -113,8 +106,7 @@ class Terminator:
 
     def close(self) -> None:
         """Close what is left; the listening socket stays open for the next process."""
-        self._open = False
-        self._pause()
+        self._acceptor.close()
         if self._timer is not None:
             self._timer.cancel()
         for relay in self._relays:
@@ -132,32 +124,8 @@ class Terminator:
 
     # --- accepting ---------------------------------------------------------------------------------------------------
 
-    def _resume(self) -> None:
-        if self._open and not self._accepting:
-            self._accepting = True
-            self._loop.add_reader(self._listener.fileno(), self._on_connections)
-
-    def _pause(self) -> None:
-        if self._accepting:
-            self._accepting = False
-            self._loop.remove_reader(self._listener.fileno())
-
-    def _on_connections(self) -> None:
+    def _welcome(self, client: socket.socket, address: str) -> None:
         now = self._clock()
-        for _ in range(ACCEPTS_PER_TURN):
-            try:
-                client, peer = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _NO_DESCRIPTORS:
-                    self._pause()  # until a connection is closed, or the next tick
-                    return
-                continue  # the client is gone already
-            client.setblocking(False)
-            self._welcome(client, plain_address(peer[0]), now)
-
-    def _welcome(self, client: socket.socket, address: str, now: float) -> None:
         if len(self._relays) >= self._most or not self._throttle.admit(address, now):
             self.counts["turned_away"] += 1
             client.close()
@@ -186,7 +154,7 @@ class Terminator:
         now = self._clock()
         for relay in self._wheel.due(now):
             self._close(relay, "deadline")
-        self._resume()
+        self._acceptor.resume()
         self._timer = self._loop.call_later(TICK_S, self._on_timer)
 
     # --- a turn ------------------------------------------------------------------------------------------------------
@@ -356,7 +324,7 @@ class Terminator:
         self._places.leave(relay)
         self._wheel.cancel(relay)
         self._relays.remove(relay)
-        self._resume()
+        self._acceptor.resume()
         self._check_drained()
 
     def _check_drained(self) -> None:

@@ -457,13 +457,13 @@ def test_accepting_pauses_without_descriptors(
             tried.append(1)
             raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(world.router, "_listener", Starved())
+    monkeypatch.setattr(world.router._acceptor, "_listener", Starved())
     second = world.connect()
     second.sendall(HEAD)
     world.until("the pause", lambda: tried)
     world.router.tick()
     world.until("another try", lambda: len(tried) == 2)
-    monkeypatch.setattr(world.router, "_listener", world.socket)
+    monkeypatch.setattr(world.router._acceptor, "_listener", world.socket)
     first.close()  # a descriptor comes free: at once, not with the next tick
     assert world.read(second, len).startswith(b"HTTP/1.1 101 ")
     assert len([record for record in caplog.records if "accept_paused" in record.message]) == 1

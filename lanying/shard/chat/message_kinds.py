@@ -1,4 +1,4 @@
-"""What users send and what the server sends them by itself, by kind, for the figures of a shard. Each is counted where it is accepted, once."""
+"""What users send and what the server sends them by itself, by kind: figures of a shard. Each is counted once, where it is accepted."""
 
 from __future__ import annotations
 

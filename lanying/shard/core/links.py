@@ -13,6 +13,8 @@ What a tick owes a shard is one *bundle* with one number: one row and one item o
 A power failure below durability ``fsync`` may take our newest numbers while the other shard has kept what came under them. Given out
 again they would be taken for repetitions, and the messages be lost. So in these modes nothing is sent after a start until the other
 shard has said what it knows, and bundles made meanwhile are numbered anew behind that.
+
+Over 400 lines: both ends of a link share their numbers, so they are read together.
 """
 
 from __future__ import annotations
