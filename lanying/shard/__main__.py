@@ -63,7 +63,7 @@ class ShardProcess(Process):
         settle_memory()
 
     def accept(self, fd: int, record: bytes) -> wire.Verdict:
-        """A logged-in client's socket from the router: kept, or refused with the status the client is told."""
+        """A logged-in client's socket from the router: kept, or refused with the status the client gets."""
         runner = self.runner
         runner.turn()
         began = monotonic()
@@ -122,7 +122,7 @@ class ShardProcess(Process):
 
 
 def main() -> int:
-    """Run one shard until it is told to drain. Exit code 1: memory and disk may disagree, start again. 79: it has another owner."""
+    """Run one shard until it is asked to drain. Exit code 1: memory and disk may disagree, start again. 79: it has another owner."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     return run(ShardProcess)
 

@@ -59,7 +59,7 @@ class Policy:
             raise budgets.too_many()
 
     def may_ask(self, uid: int) -> None:
-        """May a user be told whether somebody exists? :raises Refused: they have asked for too many who do not"""
+        """May a user know whether somebody exists? :raises Refused: they have asked for too many who do not"""
         try:
             need(self.budgets.unknown, uid, self._work.tick.now, "recipients who do not exist")
         except CallError as error:

@@ -64,7 +64,7 @@ class Forwarding:
         self._here = here
 
     def apply(self, message: LinkMessage) -> None:
-        """Apply here, or tell the owner."""
+        """Apply here, or send it to the owner."""
         field = ADDRESSEE.get(type(message))
         if field is None:
             self._pass(self._work.index, message)
