@@ -33,7 +33,8 @@ def rows(first_cell):
 @pytest.mark.parametrize(("key", "default"), [*flat(msgspec.to_builtins(Config()))])
 def test_every_setting_has_its_line_with_environment_name_and_default(key, default):
     (row,) = rows(f"`{key}`")
-    shown = f"`{str(default).lower() if isinstance(default, bool) else default}`" if default not in ("", (), []) else ""
+    text = ", ".join(default) if isinstance(default, tuple | list) else str(default)
+    shown = f"`{text.lower() if isinstance(default, bool) else text}`" if text else ""
     assert [cell.strip() for cell in row.split("|")[2:4]] == [f"`{environment_name(key)}`", shown]
 
 

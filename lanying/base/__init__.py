@@ -14,4 +14,5 @@
   taking connections, who a client is by address, a fair share of places and of work that waits, how fast they come, deadlines
 - ``texts`` ``jsons`` ``paths`` ``words``: text files, JSON of others, paths, the word filter
 - ``failpoints``: named places where tests let a process die, stall or fail
+- ``folding``: texts as they read, for lists of words and names
 """

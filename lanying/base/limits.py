@@ -62,6 +62,10 @@ OUT_ALL_BYTES: Final = 64 * 1024 * 1024
 """What all sessions of one user, and of a shard, have not read together; with more the fullest is closed."""
 DEVICES_PER_USER: Final = 20
 """Sessions of one user at a time; the oldest idle one is evicted (xsync 9.5)."""
+FORMER_NAMES: Final = 5
+"""User names one account had before and keeps: nobody else may be taken for it."""
+FOLDED_CHARS: Final = 20_000
+"""Characters remembered with what they are compared as: those of Chinese, and of whatever else is written; 2 MB."""
 DEVICE_RECORDS_PER_USER: Final = 200
 """Remembered devices of one user; the longest unseen is forgotten."""
 SENDS_PER_S: Final = 2000
@@ -300,6 +304,10 @@ REST_BODIES_BYTES_PER_PEER: Final = 8 * 1024 * 1024
 """Bodies being read or worked on, in all and of one address; more are asked to come back. Files go to the disk and do not count."""
 REST_BODY_BYTES_NO_TOKEN: Final = 64 * 1024
 """Largest body of a caller who has not shown a good token: a login or a registration is a few hundred bytes."""
+REST_PACKED_BYTES: Final = 2048
+"""A shorter answer fits two packets as it is."""
+REST_PACKED_ASIDE_BYTES: Final = 64 * 1024
+"""A longer one is compressed in a thread: the loop would stand still for milliseconds."""
 MAX_JSON_INT: Final = (1 << 53) - 1
 """Largest number a JavaScript client reads exactly (xsync rule 4)."""
 REST_IDS: Final = 10_000

@@ -1,7 +1,7 @@
 """The word filter: finds every forbidden word of a list in one pass over a text (Aho-Corasick). Pure but for :func:`read`.
 
-A word of Latin letters and digits is found as a whole word only ("class" is no insult); any other one, like Chinese, anywhere. Case
-does not matter.
+A word of Latin letters and digits is found as a whole word only ("class" is no insult); any other one, like Chinese, anywhere. Both
+are compared as they are read (:mod:`lanying.base.folding`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import ahocorasick
 
 from lanying.base import limits, texts
 from lanying.base.errors import ConfigError
+from lanying.base.folding import folded, places
 
 
 def read(path: str) -> list[str]:
@@ -38,33 +39,32 @@ class WordFilter:
     def __init__(self, words: Iterable[str]) -> None:
         self._automaton = ahocorasick.Automaton()
         for word in words:
-            folded = _fold(word)
-            self._automaton.add_word(folded, (len(folded), _is_latin(folded)))
+            if as_read := folded(word):
+                self._automaton.add_word(as_read, (len(as_read), _is_latin(as_read)))
         self._automaton.make_automaton()
 
+    def finds(self, text: str) -> bool:
+        """Is there a forbidden word in the text?"""
+        return next(self._hits(folded(text)), None) is not None
+
     def mask(self, text: str) -> str | None:
-        """The text with asterisks for its forbidden words; None: there are none."""
-        hits = [*self._hits(_fold(text))] if text else []
+        """The text with asterisks for its forbidden words, and for what is hidden in them; None: there are none."""
+        hits = [*self._hits(folded(text))]
         if not hits:
             return None
-        letters = list(text)
+        origin, letters = places(text), list(text)
         for start, stop in hits:
-            letters[start:stop] = "*" * (stop - start)
+            first, last = origin[start], origin[stop - 1]
+            letters[first : last + 1] = "*" * (last + 1 - first)
         return "".join(letters)
 
     def _hits(self, text: str) -> Iterator[tuple[int, int]]:
+        if not text or not len(self._automaton):  # of an empty list there is no automaton
+            return
         for last, (length, latin) in self._automaton.iter(text):
             start, stop = last + 1 - length, last + 1
             if not latin or not (_is_latin(text[start - 1 : start]) or _is_latin(text[stop : stop + 1])):
                 yield start, stop
-
-
-def _fold(text: str) -> str:
-    """Lower case, letter for letter: positions stay."""
-    lowered = text.lower()
-    if len(lowered) == len(text):
-        return lowered
-    return "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)
 
 
 def _is_latin(text: str) -> bool:

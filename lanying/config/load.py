@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -161,6 +161,12 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: not valid TOML: {error}; docs/configuration.md shows the form") from None
 
 
+_LISTS: Final = frozenset(
+    key.replace(".", "_") for key, value in flat(msgspec.to_builtins(Config())) if isinstance(value, tuple | list)
+)
+"""Written with commas."""
+
+
 def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in environment.items():
@@ -168,13 +174,9 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         key = name.removeprefix(PREFIX).lower()
         table = next((t for t in TABLES if key.startswith(t + "_")), None)
-        if key in ("listen_proxies", "tls_names"):
-            # The only lists: with commas.
-            found[key] = [part.strip() for part in value.split(",") if part.strip()]
-        elif table:
-            found.setdefault(table, {})[key.removeprefix(table + "_")] = value
-        else:
-            found[key] = value
+        into = found if table is None else found.setdefault(table, {})
+        inner = key if table is None else key.removeprefix(table + "_")
+        into[inner] = [part.strip() for part in value.split(",") if part.strip()] if key in _LISTS else value
     return found
 
 

@@ -16,6 +16,23 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 APP_ID_PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 APP_ID_RULE = "an app id is 1 to 64 letters, digits, _ and -"
+RESERVED_NAMES = (
+    *(
+        "admin",
+        "administrator",
+        "root",
+        "superuser",
+        "sysadmin",
+        "system",
+        "moderator",
+        "official",
+        "support",
+        "security",
+    ),
+    *("helpdesk", "customerservice", "everyone", "管理员", "系统管理员", "超级管理员", "系统", "系统消息", "系统通知"),
+    *("官方", "官方客服", "客服", "所有人", "全体成员"),
+)
+"""Who would be taken for the server or those who run it, or for all members of a group."""
 AppId = Annotated[str, msgspec.Meta(pattern=APP_ID_PATTERN)]
 
 
@@ -66,6 +83,8 @@ class Accounts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     password_guesses_per_minute: Positive = 10
     registrations_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 60
     """New accounts from one address, ten times as many from all together; 0: any number. Admins are not counted."""
+    reserved_names: tuple[str, ...] = RESERVED_NAMES
+    """Names of users, of groups and in groups that only an administrator gives, however they are written; none: all are free."""
 
 
 class Policy(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -47,6 +47,7 @@ from lanying.gateway.http.error_codes import HTTP_STATUS
 from lanying.gateway.http.first_call import FirstCall
 from lanying.gateway.http.front import Front
 from lanying.gateway.http.metrics import Metrics
+from lanying.gateway.http.packing import pack
 from lanying.gateway.http.params import parse, read
 from lanying.gateway.messages import messages, push_tasks
 from lanying.gateway.services.services import Services
@@ -113,6 +114,7 @@ def _route(services: Services, figures: Metrics, endpoint: Endpoint) -> Callable
         request_id.set(name)
         code, response = await _respond(services, endpoint, request)
         response.headers["x-request-id"] = name
+        await pack(request, response)
         figures.count(endpoint.path, code, services.now() - started)
         if watched.users or log.isEnabledFor(logging.DEBUG):
             uid = request.scope.get(_CALLER, 0)

@@ -49,3 +49,26 @@ def test_a_start_without_the_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"policy\.words_file"):
         launcher.prepare(config, lambda: config)
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("坏\u200b词", "***"),
+        ("ＢＡＤ", "***"),
+        ("b\u00e1d", "***"),
+        ("ba\u0301d!", "****!"),
+        ("B\u00adA\ufe0fD", "*****"),
+        ("\u2066bad\u2069", "\u2066***\u2069"),
+        ("\U0001d41b\U0001d41a\U0001d41d", "***"),
+        ("a\u200b b", None),
+        ("\ufb01ne bad", "\ufb01ne ***"),
+    ],
+)
+def test_no_way_of_writing_hides_a_word(text: str, masked: str | None) -> None:
+    assert WordFilter(["Bad", "坏词"]).mask(text) == masked
+    assert WordFilter(["Bad", "坏词"]).finds(text) == (masked is not None)
+
+
+def test_a_list_that_shows_nothing_finds_nothing() -> None:
+    assert WordFilter(["\u200b"]).mask("anything\u200b") is None

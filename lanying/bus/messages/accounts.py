@@ -206,8 +206,8 @@ class ListOnline(Request[list[int]], tag=263):
     uids: list[int]
 
 
-class Rename(Request[bool], tag=273):
-    """Set the user name of ``uid``, after :class:`ClaimName`."""
+class Rename(Request[list[str]], tag=273):
+    """Set the user name of ``uid``, after :class:`ClaimName`. Result: names from before that are too many; they may be released."""
 
     uid: int
     username: str

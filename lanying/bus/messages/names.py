@@ -33,12 +33,14 @@ class Extras(msgspec.Struct, array_like=True, frozen=True):
     :ivar tags: push tags
     :ivar alias: push alias
     :ivar badge: number last reported for the app's icon
+    :ivar former: user names from before, the latest first; they still lead here
     """
 
     pins: list[int] = []
     tags: list[str] = []
     alias: str = ""
     badge: int = 0
+    former: list[str] = []
 
 
 class GetExtras(Request[Extras], tag=264):

@@ -101,6 +101,8 @@ async def create(context: RequestContext, name: str, password: str) -> int:
     reason = username_error(name)
     if reason is not None:
         raise CallError(Refusal.INVALID_PARAMETER, f"username: {reason}")
+    if not is_admin(context):
+        services.wording.check("username", name, name=True)
     services.passwords.check_new(password)
     if await handles.find(context, name):
         raise CallError(Refusal.NAME_TAKEN)

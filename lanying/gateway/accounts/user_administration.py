@@ -14,7 +14,7 @@ import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
-from lanying.base.names import compared, username_error
+from lanying.base.names import username_error
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import (
     STATE_BANNED,
@@ -42,7 +42,7 @@ from lanying.gateway.accounts.sign_in import check_password
 from lanying.gateway.accounts.users import Avatar, ProfileChange, changes, me
 from lanying.gateway.http.batch import each
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Page, RequestContext
-from lanying.gateway.http.kinds import EntityId, Positive
+from lanying.gateway.http.kinds import EntityId, Positive, ShownName
 from lanying.gateway.http.params import peek, read
 
 
@@ -83,7 +83,7 @@ class Password(msgspec.Struct):
 class UserName(msgspec.Struct):
     """A new name."""
 
-    username: str
+    username: ShownName
 
 
 class Confirmation(msgspec.Struct):
@@ -140,16 +140,16 @@ async def set_profiles(context: RequestContext, given: Rows) -> object:
 
 
 async def rename(context: RequestContext, given: UserName) -> object:
-    """Change the user name: claim the new one, then free the old one, so that the account can always be found."""
+    """Change the user name: claim the new one, so that the account can always be found. The old one stays with it: somebody else under
+    it would be taken for this user. Of many the oldest are freed."""
     name = given.username
     reason = username_error(name)
     if reason is not None:
         raise CallError(Refusal.INVALID_PARAMETER, f"username: {reason}")
     info = await me(context)
     await handles.claim(context, name, info.uid, Refusal.NAME_TAKEN)
-    await ask(context.shards, info.uid, Rename(info.uid, name))
-    if compared(name) != compared(info.username):
-        await handles.release(context, info.username, info.uid)
+    for former in await ask(context.shards, info.uid, Rename(info.uid, name)):
+        await handles.release(context, former, info.uid)
     return True
 
 

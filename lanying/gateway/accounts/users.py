@@ -20,7 +20,7 @@ from lanying.bus.messages import (
 )
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.http.endpoint import GET, REMOVE, UPDATE, Endpoint, Handler, Page, RequestContext
-from lanying.gateway.http.kinds import AnyDevice, DeviceSn, EntityId
+from lanying.gateway.http.kinds import AnyDevice, DeviceSn, EntityId, ReadByOthers, ShownName
 from lanying.gateway.http.params import Also
 from lanying.protocol.schema.xsync_pb2 import UserNotice
 
@@ -32,8 +32,8 @@ AuthMode = Annotated[int, msgspec.Meta(ge=0, le=3)]
 class ProfileChange(msgspec.Struct):
     """What is given of the profile; each attribute is one of :class:`AccountInfo`, as in all changes here."""
 
-    nick_name: str | None = None
-    description: str | None = None
+    nick_name: Annotated[str | None, ReadByOthers(name=True)] = None
+    description: Annotated[str | None, ReadByOthers()] = None
     public_info: str | None = None
     private_info: str | None = None
 
@@ -42,9 +42,9 @@ class SettingsChange(msgspec.Struct):
     """What is given of the settings."""
 
     auth_mode: AuthMode | None = None
-    auth_question: str | None = None
+    auth_question: Annotated[str | None, ReadByOthers()] = None
     auth_answer: str | None = None
-    push_nick_name: str | None = None
+    push_nick_name: Annotated[str | None, ReadByOthers(name=True)] = None
     push_token: str | None = None
     auto_download: bool | None = None
     group_confirm: bool | None = None
@@ -59,7 +59,7 @@ class SettingsChange(msgspec.Struct):
 
 
 class NickName(msgspec.Struct):
-    nick_name: str
+    nick_name: ShownName
 
 
 class Avatar(msgspec.Struct):
@@ -75,7 +75,7 @@ class PrivateInfo(msgspec.Struct):
 
 
 class PushName(msgspec.Struct):
-    push_nick_name: Annotated[str, Also("push_nick_name")] = msgspec.field(name="value")
+    push_nick_name: Annotated[str, Also("push_nick_name"), ReadByOthers(name=True)] = msgspec.field(name="value")
 
 
 class AutoDownload(msgspec.Struct):

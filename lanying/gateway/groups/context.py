@@ -27,7 +27,7 @@ from lanying.bus.messages import (
 from lanying.bus.messages.base import R
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.http.endpoint import Page, RequestContext
-from lanying.gateway.http.kinds import EntityId
+from lanying.gateway.http.kinds import EntityId, ShownName, ShownText
 
 ADMIN: Final = 2
 PAGE: Final = 1 << 31
@@ -72,6 +72,18 @@ class TextValue(OfGroup):
     """A text for a group."""
 
     value: str
+
+
+class ShownTextValue(TextValue):
+    """A text that others read."""
+
+    value: ShownText
+
+
+class ShownNameValue(TextValue):
+    """A name that others read."""
+
+    value: ShownName
 
 
 class SwitchValue(OfGroup):

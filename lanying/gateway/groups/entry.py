@@ -37,13 +37,13 @@ from lanying.gateway.groups.context import (
     row,
 )
 from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, RequestContext
-from lanying.gateway.http.kinds import EntityId
+from lanying.gateway.http.kinds import EntityId, ShownText
 
 
 class Invitation(OfUsers):
     """Users to bring in."""
 
-    reason: str = ""
+    reason: ShownText = ""
 
 
 class Answer(OfGroup):
@@ -56,7 +56,7 @@ class Answer(OfGroup):
 class Application(OfGroup):
     """Why the caller wants to be in a group."""
 
-    reason: str = ""
+    reason: ShownText = ""
 
 
 class Applications(TimePage, kw_only=True):

@@ -31,6 +31,8 @@ from lanying.gateway.groups.context import (
     Minutes,
     OfGroup,
     OfUsers,
+    ShownNameValue,
+    ShownTextValue,
     SwitchValue,
     TextValue,
     ask_group,
@@ -42,7 +44,7 @@ from lanying.gateway.groups.context import (
     row,
 )
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Handler, RequestContext
-from lanying.gateway.http.kinds import EntityId, OrSwitch
+from lanying.gateway.http.kinds import EntityId, OrSwitch, ShownName, ShownText
 
 
 class Groups(msgspec.Struct):
@@ -54,8 +56,8 @@ class Groups(msgspec.Struct):
 class NewGroup(msgspec.Struct):
     """A group to found."""
 
-    name: str = ""
-    description: str = ""
+    name: ShownName = ""
+    description: ShownText = ""
     avatar: str = ""
     type: Annotated[int, msgspec.Meta(ge=0, le=3)] = 0
     user_list: list[EntityId] = []
@@ -225,7 +227,9 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(REMOVE, "/group/destroy", destroy),
     Endpoint(POST, "/group/admin/add", admins(granted=True)),
     Endpoint(REMOVE, "/group/admin/remove", admins(granted=False)),
-    *(Endpoint(UPDATE, f"/group/info/{name}", text(name)) for name in ("name", "description", "avatar", "ext")),
+    Endpoint(UPDATE, "/group/info/name", text("name"), takes=ShownNameValue),
+    Endpoint(UPDATE, "/group/info/description", text("description"), takes=ShownTextValue),
+    *(Endpoint(UPDATE, f"/group/info/{name}", text(name)) for name in ("avatar", "ext")),
     Endpoint(UPDATE, "/group/settings/allow_member_invitation", switch("member_invite")),
     Endpoint(UPDATE, "/group/settings/allow_member_modify", switch("member_modify")),
     Endpoint(UPDATE, "/group/settings/enable_read_ack", switch("read_ack")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
@@ -19,7 +19,7 @@ from lanying.bus.messages import (
 )
 from lanying.gateway.groups.context import OfGroup, ask_group, row
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, RequestContext
-from lanying.gateway.http.kinds import EntityId, Name
+from lanying.gateway.http.kinds import EntityId, Name, ReadByOthers, ShownText
 
 
 class OneAnnouncement(OfGroup):
@@ -31,8 +31,8 @@ class OneAnnouncement(OfGroup):
 class NewAnnouncement(OfGroup):
     """An announcement to publish."""
 
-    title: Name
-    content: str
+    title: Annotated[Name, ReadByOthers()]
+    content: ShownText
 
 
 class OneFile(OfGroup):
@@ -44,7 +44,7 @@ class OneFile(OfGroup):
 class NewFile(OfGroup):
     """An uploaded file to share."""
 
-    name: str
+    name: ShownText
     url: str
     size: int
     type: str = ""
@@ -53,7 +53,7 @@ class NewFile(OfGroup):
 class NewName(OneFile):
     """Another name for a shared file."""
 
-    name: str
+    name: ShownText
 
 
 class Files(OfGroup):

@@ -26,8 +26,8 @@ from lanying.gateway.groups.context import (
     Minutes,
     OfGroup,
     OfUsers,
+    ShownNameValue,
     SwitchValue,
-    TextValue,
     ask_group,
     check_minutes,
     date_time,
@@ -37,6 +37,7 @@ from lanying.gateway.groups.context import (
     row,
 )
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Handler, RequestContext
+from lanying.gateway.http.kinds import ShownText
 
 MUTE_MODES: Final = 2
 NO_ALERT: Final = 1
@@ -47,7 +48,7 @@ MODES: Final = 1000
 class Removal(OfUsers):
     """Members to remove."""
 
-    reason: str = ""
+    reason: ShownText = ""
 
 
 class Ban(OfUsers):
@@ -136,7 +137,7 @@ async def unban(context: RequestContext, given: OfUsers) -> object:
     return [row(it) for it in await ask_group(context, given.group_id, BanMembers, given.user_list, 0)]
 
 
-async def set_name(context: RequestContext, given: TextValue) -> object:
+async def set_name(context: RequestContext, given: ShownNameValue) -> object:
     """The caller's name card."""
     return await ask_group(context, given.group_id, SetMember, given.value)
 

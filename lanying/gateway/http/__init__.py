@@ -8,6 +8,7 @@
 ``first_call``   the shards as a request sees them: the first call checks the token
 ``batch``        many rows of one call
 ``error_codes``  REST codes that are also the HTTP status
+``packing``      compressed answers
 ``metrics``      what is counted, and the figures of all processes; ``metrics_page`` serves them
 ``pages``        the web client and the administration page
 ``trust``        how devices come to trust the server's own authority; from http to https

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from lanying.base.peers import peer_key
 from lanying.bus.shards import Shards
 from lanying.config.apps import App
-from lanying.gateway.http.params import S, Values, read
+from lanying.gateway.http.params import S, Values, fields, read
 from lanying.gateway.services.services import Services
 
 GET: Final = ("GET",)
@@ -69,8 +69,16 @@ class RequestContext:
         return "" if self.admin else (self.app.app_id, self.uid)
 
     def read(self, kind: type[S]) -> S:
-        """The parameters as this struct; an admin's header ``group_id`` stands in for the parameter. :raises CallError: 10002"""
-        return read(kind, self.params, {"group_id": self.admin_of} if self.admin_of else {})
+        """The parameters as this struct; an admin's header ``group_id`` stands in for the parameter.
+
+        :raises CallError: 10002; 10004 or 10010, nobody but an admin may be called that, or write it where others read it
+        """
+        given = read(kind, self.params, {"group_id": self.admin_of} if self.admin_of else {})
+        if not self.admin:
+            for it in fields(kind):
+                if it.shown and (text := getattr(given, it.attribute)):
+                    self.services.wording.check(it.name, text, name=it.shown.name)
+        return given
 
     @property
     def base_url(self) -> str:

@@ -42,6 +42,17 @@ Positive = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(max_length=limits.NAME_FIELD_CHARS)]
 
 
+class ReadByOthers(NamedTuple):
+    """In a text's annotation: other users read it. ``name``: as the name of somebody or something."""
+
+    name: bool = False
+
+
+ShownText = Annotated[str, ReadByOthers()]
+ShownName = Annotated[str, ReadByOthers(name=True)]
+"""A text, and a name, that others read (:mod:`lanying.gateway.services.wording`)."""
+
+
 class OrSwitch(NamedTuple):
     """In a number's annotation: true and false are taken too, as 1 and 0."""
 

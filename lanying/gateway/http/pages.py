@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lanying.gateway.http.endpoint import HOST
+from lanying.gateway.http.packing import takes_gzip
 from lanying.gateway.http.trust import elsewhere
 from lanying.gateway.services.services import Services
 
@@ -135,7 +136,7 @@ def _reply(request: Request, asset: Asset, cache: str) -> Response:
     }
     if asset.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if takes_gzip(request):
         return Response(asset.packed, headers={**headers, "content-encoding": "gzip"}, media_type=asset.media_type)
     return Response(asset.content, headers=headers, media_type=asset.media_type)
 

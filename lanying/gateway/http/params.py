@@ -18,7 +18,7 @@ import msgspec
 from lanying.base import jsons
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
-from lanying.gateway.http.kinds import Kind, kind_of
+from lanying.gateway.http.kinds import Kind, ReadByOthers, kind_of
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -34,13 +34,17 @@ class Also(NamedTuple):
 
 
 class Field(NamedTuple):
-    """A parameter. ``name``: of the parameter; ``also``: a second one, empty for none; ``attribute``: of the struct."""
+    """A parameter. ``name``: of the parameter; ``also``: a second one, empty for none; ``attribute``: of the struct.
+
+    ``shown``: whether others read it
+    """
 
     name: str
     attribute: str
     also: str
     kind: Kind
     required: bool
+    shown: ReadByOthers | None
 
 
 def parse(query: bytes, body: bytes) -> Values:
@@ -111,7 +115,8 @@ def fields(kind: type[msgspec.Struct]) -> tuple[Field, ...]:
 def _field(it: msgspec.structs.FieldInfo, hint: Any) -> Field:
     marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
     also = next((mark.name for mark in marks if isinstance(mark, Also)), "")
-    return Field(it.encode_name, it.name, also, kind_of(hint), it.required)
+    shown = next((mark for mark in marks if isinstance(mark, ReadByOthers)), None)
+    return Field(it.encode_name, it.name, also, kind_of(hint), it.required, shown)
 
 
 def _given(values: Values, field: Field) -> Any:

@@ -11,5 +11,6 @@
 ``user_cap``    how many users an app may have
 ``probes``      what one account may find out about others: budgets
 ``registrations``  new accounts: budgets
+``wording``     reserved names and forbidden words
 ``sms``         how a code reaches a phone
 """

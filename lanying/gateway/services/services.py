@@ -28,6 +28,7 @@ from lanying.gateway.services.probes import Probes
 from lanying.gateway.services.registrations import Registrations
 from lanying.gateway.services.sms import provider
 from lanying.gateway.services.user_cap import UserCap
+from lanying.gateway.services.wording import Wording
 
 SMS_PER_MINUTE: Final = 1
 """To one number: each may cost money, and somebody's patience."""
@@ -90,6 +91,7 @@ class Services:
         self.guesses = Guesses(config.accounts.password_guesses_per_minute)
         self.registrations = Registrations(config.accounts.registrations_per_minute)
         self.probes = Probes(now)
+        self.wording = Wording(config)
         self.bodies = Bodies()
         self.proxies = Proxies(config.listen_proxies)
         self.now = now

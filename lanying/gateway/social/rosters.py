@@ -30,7 +30,7 @@ from lanying.bus.messages import (
 )
 from lanying.bus.shards import accounts, ask, ask_name
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Page, RequestContext
-from lanying.gateway.http.kinds import EntityId, Name
+from lanying.gateway.http.kinds import EntityId, Name, ShownText
 
 BLOCKED: Final = 3
 """``relation`` of somebody the caller has blocked, friend or not."""
@@ -68,13 +68,13 @@ class Application(OfUser):
 
     alias: str = ""
     auth_answer: str = ""
-    reason: str = ""
+    reason: ShownText = ""
 
 
 class Declined(OfUser):
     """A friend request that is refused."""
 
-    reason: str = ""
+    reason: ShownText = ""
 
 
 class Applications(msgspec.Struct):

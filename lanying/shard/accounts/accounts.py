@@ -15,7 +15,7 @@ import msgspec
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.ids import FIRST_COUNTER, MAX_ENTITY_ID, entity_id
-from lanying.base.names import display_name, username_error
+from lanying.base.names import compared, display_name, username_error
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import STATE_DELETED, STATE_NORMAL, AccountInfo, AccountPage, Credentials, Extras
 from lanying.cluster.shardmap import slot_of_name
@@ -209,13 +209,21 @@ def update(work: Work, uid: int, changes: dict[str, Any]) -> tuple[AccountInfo, 
     return info, changed
 
 
-def rename(work: Work, uid: int, username: str) -> None:
-    """Set the user name, which leads to ``uid`` already. :raises CallError: 10002 not a user name"""
+def rename(work: Work, uid: int, username: str) -> list[str]:
+    """Set the user name, which leads to ``uid`` already; the one before is kept, too many of these are the result.
+
+    :raises CallError: 10002 not a user name
+    """
     reason = username_error(username)
     if reason is not None:
         raise CallError(Refusal.INVALID_PARAMETER, reason)
     account = need(work.store, uid)
-    _save(work, msgspec.structs.replace(account, info=msgspec.structs.replace(account.info, username=username)))
+    info = msgspec.structs.replace(account.info, username=username)
+    before = [account.info.username, *account.extras.former]
+    former = [name for name in before if compared(name) != compared(username)]
+    extras = msgspec.structs.replace(account.extras, former=former[: limits.FORMER_NAMES])
+    _save(work, msgspec.structs.replace(account, info=info, extras=extras))
+    return former[limits.FORMER_NAMES :]
 
 
 def set_password(

@@ -95,10 +95,10 @@ def _claim_name(work: Work, request: m.ClaimName) -> bool:
     return True
 
 
-def _rename(work: Work, request: m.Rename) -> bool:
-    accounts.rename(work, request.uid, request.username)
+def _rename(work: Work, request: m.Rename) -> list[str]:
+    too_many = accounts.rename(work, request.uid, request.username)
     _tell_of(work, request.uid, {"username": request.username})
-    return True
+    return too_many
 
 
 def _pin(work: Work, request: m.Pin) -> bool:

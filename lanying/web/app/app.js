@@ -10,6 +10,8 @@ import { Shell } from './shell.js';
 import { Toasts, toast } from './toast.js';
 
 const KICKED_BY_SAME_DEVICE = 4;
+/** Notices whose reason is said: password, suspended, removed, too many devices, device removed. */
+const ENDS = [1, 2, 3, 5, 10];
 const appId = document.querySelector('meta[name=app-id]')?.getAttribute('content') || 'lanying';
 
 function browser() {
@@ -32,7 +34,7 @@ export function App() {
       .catch(() => setStage('out'));
     return client.on('end', ({ kind }) => {
       if (kind === KICKED_BY_SAME_DEVICE) return setStage('elsewhere');
-      toast(t('loggedOut'), 'error');
+      toast(t(ENDS.includes(kind) ? `ended${kind}` : 'loggedOut'), 'error');
       setStage('out');
       setClient(newClient());
     });

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lanying.base import limits
 from lanying.config.schema import Sms
 from tests.gateway.contract.test_contract import MOBILE, SentSms, World
 
@@ -70,7 +71,7 @@ def test_a_ban_does_not_reach_into_another_app(world: World) -> None:
     assert world.gateway.code("GET", "/user/profile", token, app="other") == 200
 
 
-def test_a_new_name_leads_to_the_user_and_the_old_one_is_free(world: World) -> None:
+def test_a_new_name_leads_to_the_user_and_so_does_the_old_one(world: World) -> None:
     assert code(world, "alice", "POST", "/user/username", {"username": "bob"}) == 10004
     assert code(world, "alice", "POST", "/user/username", {"username": "123"}) == 10002
     assert code(world, "alice", "POST", "/user/username", {"username": "alicia"}) == 200
@@ -79,13 +80,26 @@ def test_a_new_name_leads_to_the_user_and_the_old_one_is_free(world: World) -> N
         world.call("", "POST", "/token/user", {"name": "alicia", "password": "secret1"})["user_id"]
         == world.uids["alice"]
     )
-    assert code(world, "", "POST", "/token/user", {"name": "alice", "password": "secret1"}) == 10000
-    assert world.gateway.register("alice")[0] != world.uids["alice"]
+    assert code(world, "", "POST", "/token/user", {"name": "alice", "password": "secret1"}) == 200
+    assert code(world, "", "POST", "/user/register/v2", {"username": "alice", "password": "secret1"}) == 10004
+    assert code(world, "bob", "POST", "/user/username", {"username": "Alice"}) == 10004
     assert code(world, "alice", "POST", "/user/username", {"username": "Alicia"}) == 200
     assert (
         world.call("", "POST", "/token/user", {"name": "alicia", "password": "secret1"})["user_id"]
         == world.uids["alice"]
     )
+
+
+def test_of_many_names_the_oldest_is_free_again_and_an_own_old_one_can_be_taken_back(world: World) -> None:
+    def rename(name: str) -> int:
+        return code(world, "alice", "POST", "/user/username", {"username": name})
+
+    names = [f"alice_{number}" for number in range(limits.FORMER_NAMES + 1)]
+    assert {rename(name) for name in names} == {200}
+    assert {code(world, "bob", "POST", "/user/username", {"username": name}) for name in names} == {10004}
+    assert {rename(name) for name in [names[0], "ALICE_0", names[-1]]} == {200}
+    assert code(world, "bob", "POST", "/user/username", {"username": names[0]}) == 10004
+    assert world.gateway.register("alice")[0] != world.uids["alice"]
 
 
 def test_a_deleted_account_leaves_its_groups_and_keeps_its_name(world: World) -> None:

@@ -1,10 +1,11 @@
-"""A login lasts as long as its token."""
+"""A login lasts as long as its token, and of too many the oldest ends and is sent the reason."""
 
 from __future__ import annotations
 
 import msgspec
 
-from lanying.protocol.schema.xsync_pb2 import Frame, Provision, Status
+from lanying.base import limits
+from lanying.protocol.schema.xsync_pb2 import Frame, Meta, Provision, Status, UserNotice
 from lanying.testing import simulation
 from lanying.testing.simulation import Simulation
 
@@ -33,3 +34,17 @@ def test_the_end_of_a_token_ends_its_connection(monkeypatch) -> None:  # type: i
     assert not sim.shards[0].work.registry.sessions(alice.uid)
     b.send(alice, "are you there?")
     assert "are you there?" not in a.texts
+
+
+def test_the_device_that_makes_them_too_many_ends_the_one_heard_of_longest_ago() -> None:
+    sim = Simulation(1)
+    alice = sim.user("alice")
+    first, *others = [alice.device(f"device {number}") for number in range(limits.DEVICES_PER_USER)]
+    sim.advance(1)
+    for device in others:
+        device.send(alice, "I am here")
+    late = alice.device("one more")
+    assert first.closed
+    assert not any(device.closed for device in (*others, late))
+    notices = [meta for _, it in first.frames for meta in getattr(it, "metas", []) if meta.ns == Meta.USER_NOTICE]
+    assert UserNotice.FromString(notices[-1].payload).type == UserNotice.KICKED_BY_OTHER_DEVICE
