@@ -310,7 +310,7 @@ class Client:
             transport.abort()
             return
         self._transport = transport
-        session.connect(self._address.netloc, asyncio.get_running_loop().time())
+        session.connect(self._address.netloc, asyncio.get_running_loop().time(), self._address.path.rstrip("/"))
         self._pump()
 
     def _received(self, data: bytes) -> None:

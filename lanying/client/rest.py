@@ -50,7 +50,7 @@ class Rest:
             group = next(group for group in found["dns_list"] if group["group_level"] == 0)
             cluster = group["clusters"][0]
             server = (cluster.get("webim") or cluster["ws"])[0]
-            return urllib.parse.urlsplit(f"{server['protocol']}://{server['host']}")
+            return urllib.parse.urlsplit(self.url if server.get("here") else f"{server['protocol']}://{server['host']}")
         except (KeyError, IndexError, TypeError, StopIteration) as error:
             raise CallError(Refusal.UNAVAILABLE, f"{self.url}: discovery names no message server") from error
 
@@ -61,7 +61,8 @@ class Rest:
             if base.scheme == "https"
             else http.client.HTTPConnection(base.netloc, timeout=TIMEOUT_S)
         )
-        headers = {"app_id": self.app_id, "content-type": "application/json", "connection": "close"}
+        headers = {"app_id": self.app_id, "app-id": self.app_id, "connection": "close"}
+        headers["content-type"] = "application/json"
         if self.token:
             headers["access-token"] = self.token
         target, body = base.path + path, None

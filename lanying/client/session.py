@@ -194,8 +194,8 @@ class Session:
         """Time to connect a socket."""
         return self.state is State.OFFLINE and now >= self._retry_at
 
-    def connect(self, host: str, now: float) -> None:
-        """A socket to ``host`` (``name:port``) is connected."""
+    def connect(self, host: str, now: float, prefix: str = "") -> None:
+        """A socket to ``host`` (``name:port``) is connected; ``prefix``: the path below which a proxy has the server, if any."""
         assert self.state is State.OFFLINE
         self.state = State.UPGRADING
         self.broken = ""
@@ -203,7 +203,7 @@ class Session:
         self._head = b""
         self._key = new_key()
         self._started = self._last_read = now
-        self._out = [upgrade_request(host, client_path(self.kind), self._key)]
+        self._out = [upgrade_request(host, prefix + client_path(self.kind), self._key)]
 
     def receive(self, data: bytes, now: float) -> None:
         """Bytes of the server."""

@@ -45,7 +45,7 @@ from lanying.gateway.http.auth import authenticate, has_token
 from lanying.gateway.http.endpoint import Endpoint, Page, Raw, RequestContext
 from lanying.gateway.http.error_codes import HTTP_STATUS
 from lanying.gateway.http.first_call import FirstCall
-from lanying.gateway.http.front import Front
+from lanying.gateway.http.front import PREFIX, Front
 from lanying.gateway.http.metrics import Metrics
 from lanying.gateway.http.packing import pack
 from lanying.gateway.http.params import parse, read
@@ -216,6 +216,7 @@ def _context(services: Services, request: Request, url_token: bool) -> RequestCo
         scheme=request.url.scheme,
         host=headers.get("host", ""),
         request=request,
+        prefix=request.scope.get(PREFIX, ""),
     )
 
 

@@ -26,7 +26,8 @@ _PAYLOADS: dict[int, type[Any]] = {
 def rest(url: str, path: str, body: dict[str, Any], app_id: str = "lanying") -> Any:
     """``data`` of a POST; a business error raises."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_S)
-    connection.request("POST", path, json.dumps(body), {"app_id": app_id, "content-type": "application/json"})
+    headers = {"app-id": app_id, "content-type": "application/json"}
+    connection.request("POST", urlsplit(url).path + path, json.dumps(body), headers)
     envelope = json.loads(connection.getresponse().read())
     connection.close()
     assert envelope["code"] == 200, envelope
@@ -45,7 +46,7 @@ class RawClient:
         self.kind = kind
         self.socket = socket.create_connection((address.hostname or "", address.port or 80), timeout=PATIENCE_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.sendall(upgrade_request(address.netloc, client_path(kind), new_key()) + first)
+        self.socket.sendall(upgrade_request(address.netloc, address.path + client_path(kind), new_key()) + first)
         head = b""
         while b"\r\n\r\n" not in head:
             data = self.socket.recv(1)

@@ -75,6 +75,13 @@ test('the token goes into addresses of the files of this server and no other', (
   const file = 'http://chat.example:8480/file/download/chat?file_sign=abc';
   assert.equal(client.fileUrl(file, { image_type: 2 }), `${file}&access-token=TOKEN&app_id=lanying&image_type=2`);
   assert.equal(client.fileUrl('AbC-_12='), 'http://chat.example:8480/file/download/avatar?object_name=AbC-_12%3D&access-token=TOKEN&app_id=lanying');
+  for (const moved of ['https://old.example/file/download/chat', 'http://chat.example/im/file/download/chat', 'http://192.168.1.5:8480/file/download/chat', 'https://chat.example:8480/file/download/chat']) {
+    assert.equal(client.fileUrl(`${moved}?file_sign=abc`), client.fileUrl(file));
+  }
+  const below = new Client('https://school.example/im/', { appId: 'lanying', WebSocket, storage: new Map() });
+  below.rest.fileToken = 'TOKEN';
+  assert.equal(below.fileUrl(file), 'https://school.example/im/file/download/chat?file_sign=abc&access-token=TOKEN&app_id=lanying');
+  assert.equal(below.fileUrl('https://school.example/file/download/chat'), '');
   for (const other of ['https://chat.example:8480/file/download/chat', 'http://chat.example/file/download/chat', 'http://evil.example/file/download/chat', 'http://chat.example.evil.example:8480/x']) {
     assert.equal(client.fileUrl(other), other);
   }

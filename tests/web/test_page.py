@@ -31,17 +31,22 @@ def test_people_chat(cluster: Cluster) -> None:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-4000:]
 
 
-@pytest.mark.timeout(LIMIT_S)
-@pytest.mark.parametrize("file", ["behaviour.test.js", "hostile.test.js"])
-def test_the_page(cluster: Cluster, file: str) -> None:
+def run_page(file: str, url: str, cluster: Cluster) -> None:
+    """Tests of the page that lies at ``url``."""
     need("playwright-core", os.environ.get("CHROMIUM", "/usr/bin/chromium"))
     done = subprocess.run(
         ["node", "--test", "--test-reporter=spec", file],
         cwd=HERE,
-        env={**os.environ, "LANYING_URL": cluster.url, "LANYING_ADMIN_TOKEN": cluster.admin_token},
+        env={**os.environ, "LANYING_URL": url, "LANYING_ADMIN_TOKEN": cluster.admin_token},
         capture_output=True,
         text=True,
         timeout=LIMIT_S - 5,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+@pytest.mark.timeout(LIMIT_S)
+@pytest.mark.parametrize("file", ["behaviour.test.js", "hostile.test.js"])
+def test_the_page(cluster: Cluster, file: str) -> None:
+    run_page(file, cluster.url, cluster)

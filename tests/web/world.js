@@ -104,7 +104,7 @@ export async function signedIn(browser, client, hash = 'chats', options = DESKTO
   const one = await device(browser, client.username, options);
   const login = JSON.stringify({ uid: client.uid, token: client.rest.token });
   await one.page.goto(`${client.rest.url}/#/${hash}`);
-  await one.page.evaluate((value) => localStorage.setItem('lanying-login', value), login);
+  await one.page.evaluate(([key, value]) => localStorage.setItem(key, value), [`lanying-login${client.path}`, login]);
   await reloaded(one.page);
   return one;
 }

@@ -9,7 +9,7 @@ import msgspec
 
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
-from lanying.gateway.http.endpoint import GET, HOST, Endpoint, RequestContext
+from lanying.gateway.http.endpoint import GET, Endpoint, RequestContext
 
 APP_CONFIG: Final = {
     "hide_member_info": False,
@@ -25,19 +25,23 @@ class Which(msgspec.Struct):
 
 
 async def app_dns(context: RequestContext, given: Which) -> object:
-    """REST, message and call servers of an app; this server is all of them unless the configuration says otherwise."""
+    """REST, message and call servers of an app; this server is all of them unless the configuration says otherwise.
+
+    ``here``, an addition of ours: it is the server that was asked, so a client that reached it may go on as it did.
+    """
     app = context.services.apps.get(given.app_id or context.app.app_id)
     if app is None:
         raise CallError(Refusal.APP_NOT_SERVED)
     config = context.services.config
     told = config.discovery_of(app.app_id)
-    host = context.host if HOST.fullmatch(context.host) else config.listen
-    own = f"{context.scheme}://{host}"
-    rest = _server(told.rest_url or own)
+    rest, messages, calls = (
+        _server(url) if url else {**_server(context.here), "here": True}
+        for url in (told.rest_url, told.message_url, told.rtc_url)
+    )
     cluster = {
-        "ratel": [{**rest, "ip_list": [urlsplit(f"//{rest['host']}").hostname or host]}],
-        "webim": [_server(told.message_url or own)],
-        "rtc": [_server(told.rtc_url or own)],
+        "ratel": [{**rest, "ip_list": [urlsplit(f"//{rest['host']}").hostname or rest["host"]]}],
+        "webim": [messages],
+        "rtc": [calls],
     }
     return {
         "version": "2",
@@ -71,7 +75,7 @@ def _verification(verified: str, name: str) -> dict[str, str]:
     return {"type": "enterprise", "status": "unverified", "name": name}
 
 
-def _server(url: str) -> dict[str, str]:
+def _server(url: str) -> dict[str, str | bool]:
     """``protocol`` and ``host`` (with port and path) of a URL; web sockets count as their HTTP twins."""
     protocol, _, host = url.rpartition("://")
     return {"protocol": {"ws": "http", "wss": "https"}.get(protocol, protocol) or "http", "host": host.rstrip("/")}

@@ -40,7 +40,7 @@ class RequestContext:
     :ivar shards: the shards, where a call may still have to check the token
     :ivar request: the request itself, for handlers that read its body or its headers
     :ivar admin_of: the group an admin acts in, 0 for none
-    :ivar scheme: http or https, ``host`` the header of that name
+    :ivar scheme: http or https, ``host`` the header of that name, ``prefix`` the path below which a proxy has this server
     """
 
     services: Services
@@ -53,6 +53,7 @@ class RequestContext:
     scheme: str
     host: str
     request: Request
+    prefix: str = ""
     uid: int = 0
     admin: bool = False
     acting_in: str = ""
@@ -83,9 +84,13 @@ class RequestContext:
     @property
     def base_url(self) -> str:
         """Where this server is, for addresses given to clients: as configured, else as in this request."""
-        config = self.services.config
-        host = self.host if HOST.fullmatch(self.host) else config.listen
-        return config.discovery_of(self.app.app_id).rest_url.rstrip("/") or f"{self.scheme}://{host}"
+        return self.services.config.discovery_of(self.app.app_id).rest_url.rstrip("/") or self.here
+
+    @property
+    def here(self) -> str:
+        """Where this request found this server."""
+        host = self.host if HOST.fullmatch(self.host) else self.services.config.listen
+        return f"{self.scheme}://{host}{self.prefix}"
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """What every request passes on its way in, and every answer on its way out.
 
-In: the client behind a trusted proxy (``listen_proxies``: X-Forwarded-For, -Proto, -Host), doubled slashes of the path made one.
+In: the client behind a trusted proxy (``listen_proxies``: X-Forwarded-For, -Proto, -Host, -Prefix), doubled slashes of the path made one.
 Out: pages of any origin may call (xsync 1.7; no cookies are involved, so ``*`` gives nothing away), and the headers that keep a browser
 from making more of an answer than it is, unless the answer has its own.
 """
@@ -18,6 +18,9 @@ from lanying.base.peers import Proxies
 Headers = list[tuple[bytes, bytes]]
 
 _SLASHES: Final = re.compile("//+")
+PREFIX: Final = "lanying.prefix"
+"""In the scope: the path below which a proxy has this server."""
+_PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]{1,100}){1,8}")
 _WITH_SLASH: Final = ("/v2/app_dns/",)
 """What some SDKs ask for with a slash too many."""
 _CALLERS_HEADERS: Final = b"app_id, app-id, access-token, content-type, user_id, group_id"
@@ -82,6 +85,9 @@ class Front:
         if protocol in ("http", "https"):
             scope["scheme"] = protocol
         host = said.get(b"x-forwarded-host", "").rpartition(",")[2].strip()
+        prefix = said.get(b"x-forwarded-prefix", "").partition(",")[0].strip().rstrip("/")
+        if _PREFIX.fullmatch(prefix):
+            scope[PREFIX] = prefix
         if host:
             others = [(name, value) for name, value in scope["headers"] if name != b"host"]
             scope["headers"] = [*others, (b"host", host.encode("latin-1"))]

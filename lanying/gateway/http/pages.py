@@ -2,6 +2,7 @@
 
 Everything a page loads lies under ``/web/<release>/``, where the release is a digest of all files: browsers keep those files
 for good, and an upgrade is one new page. Nothing is found by path on the disk, so nothing beside the listed files can be asked for.
+Addresses in pages are relative: they are good below a path of a proxy, too.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from lanying.gateway.http.endpoint import HOST
 from lanying.gateway.http.packing import takes_gzip
@@ -74,7 +75,7 @@ class Site:
     def _page(self, source: str, app_id: str) -> str:
         # Modules name each other level by level; named here, a browser asks for all of them at once.
         modules = (name for name in self.assets if name.startswith(("app/", "sdk/")) and name.endswith(".js"))
-        preload = "".join(f'<link rel="modulepreload" href="/web/{self.release}/{name}">\n' for name in modules)
+        preload = "".join(f'<link rel="modulepreload" href="web/{self.release}/{name}">\n' for name in modules)
         return (
             source.replace("{preload}", preload).replace("{release}", self.release).replace("{app_id}", escape(app_id))
         )
@@ -91,7 +92,7 @@ class Site:
 
     def page(self, request: Request) -> Response:
         """``/`` and ``/admin``."""
-        response = _reply(request, self.pages[request.url.path.rstrip("/") or "/"], "no-cache")
+        response = _reply(request, self.pages[request.scope["path"]], "no-cache")
         response.headers["content-security-policy"] = self.policy(request.headers.get("host", ""))
         response.headers["x-frame-options"] = "DENY"  # what frame-ancestors says, for browsers from before it
         response.headers["cross-origin-opener-policy"] = "same-origin"
@@ -122,8 +123,12 @@ def add_to(app: Starlette, services: Services) -> None:
     async def asset(request: Request) -> Response:
         return site.asset(request)
 
-    for path in (*PAGES, "/admin/"):
+    async def without_slash(request: Request) -> Response:
+        return RedirectResponse("../admin")
+
+    for path in PAGES:
         app.add_route(path, page, methods=["GET", "HEAD"])
+    app.add_route("/admin/", without_slash, methods=["GET", "HEAD"])
     app.add_route("/web/{release}/{name:path}", asset, methods=["GET", "HEAD"])
 
 

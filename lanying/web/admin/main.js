@@ -1,6 +1,7 @@
 // The admin page: a token, then what the console offers to a person who would rather look.
 
 import { html, render, useState } from '../app/view.js';
+import { BASE } from '../app/base.js';
 import { Rest } from '../sdk/rest.js';
 import { language } from '../app/i18n.js';
 import { Guard } from '../app/guard.js';
@@ -12,14 +13,14 @@ import { Server } from './server.js';
 import { Users } from './users.js';
 import { w } from './words.js';
 
-const KEY = 'lanying-admin-token';
+const KEY = `lanying-admin-token${new URL(BASE).pathname.replace(/\/$/, '')}`;
 const TABS = [['overview', Overview], ['users', Users], ['groups', Groups], ['server', Server]];
 
 document.documentElement.lang = language();
 
 function newRest(token) {
   const appId = document.querySelector('meta[name=app-id]')?.getAttribute('content') || 'lanying';
-  const rest = new Rest(location.origin, appId);
+  const rest = new Rest(BASE, appId);
   rest.token = token;
   return rest;
 }

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useState } from './view.js';
 import { Client } from '../sdk/index.js';
+import { BASE } from './base.js';
 import { setDialogClient } from './dialog.js';
 import { ClientContext } from './hooks.js';
 import { t } from './i18n.js';
@@ -21,7 +22,7 @@ function browser() {
   return [name === 'Edg' ? 'Edge' : name, system].filter(Boolean).join(' · ');
 }
 
-export const newClient = () => new Client(location.origin, { appId, info: browser() });
+export const newClient = () => new Client(BASE, { appId, info: browser() });
 
 export function App() {
   const [client, setClient] = useState(newClient);

@@ -34,6 +34,6 @@ export function Forward({ message, onClose }) {
 async function forwarded(client, attachment, peer, group) {
   const sign = typeof attachment.url === 'string' && SIGN.exec(attachment.url)?.[1];
   if (!sign) return attachment;
-  const url = await client.rest.get('/file/upload/forward', { file_sign: sign, to_id: peer, to_type: group ? 2 : 1 });
+  const url = await client.forwardFile(sign, peer, group);
   return { ...attachment, url };
 }

@@ -19,6 +19,8 @@ import * as out from './outgoing.js';
 
 /** What stands behind `/file/download/`: nothing with dots, escapes or another path in it. */
 const FILE_KIND = /^[a-z]+$/;
+/** Paths of files, whatever stands before them. */
+const SERVED = /\/file\/(?:download\/(?:chat|avatar)|upload)$/;
 /** A file's name at the server, in profiles that other clients have written. */
 const OBJECT_NAME = /^[\w./=-]+$/;
 
@@ -39,6 +41,8 @@ export class Client extends Emitter {
     this.options = options;
     this.rest = new Rest(url, options.appId ?? 'lanying');
     this.rest.onExpired = () => this.renewing || this.#ended(undefined, new CallError(402, 'the login has expired'));
+    /** Servers below paths of one host share a browser's storage. */
+    this.path = new URL(url).pathname.replace(/\/$/, '');
     this.storage = options.storage ?? globalThis.localStorage ?? new Map();
     this.uid = 0;
     /** @type {Awaited<ReturnType<typeof openStore>>} */
@@ -122,20 +126,20 @@ export class Client extends Emitter {
    */
   async upload(peer, group, blob, { name, fileType, onProgress, signal }) {
     const ticket = await this.rest.get('/file/upload/chat', { file_type: fileType, to_id: peer, to_type: group ? 2 : 1 });
-    await send(ticket, blob, name, onProgress, signal);
-    return ticket.download_url;
+    await send(this.#here(ticket.upload_url), ticket.oss_body_param, blob, name, onProgress, signal);
+    return this.#here(ticket.download_url);
   }
 
   /** Upload an avatar of this user, or of a group; its address. */
   async uploadAvatar(blob, gid) {
     const ticket = await this.rest.get(gid ? '/file/upload/avatar/group' : '/file/upload/avatar/user', { group_id: gid });
-    await send(ticket, blob, 'avatar');
-    return ticket.download_url;
+    await send(this.#here(ticket.upload_url), ticket.oss_body_param, blob, 'avatar');
+    return this.#here(ticket.download_url);
   }
 
   /**
-   * Address of an uploaded file, or of an avatar by its object name, for `<img>` and downloads. The token goes into addresses of
-   * this server's files and into no other.
+   * Address of an uploaded file, or of an avatar by its object name, for `<img>` and downloads. A file that was uploaded while the
+   * server had another name, scheme or path is asked of this one. The token goes into addresses of this server's files and into no other.
    * @param {unknown} url whatever a message or profile says
    * @param {Record<string, any>} [more] for example `{ image_type: 2 }`: a thumbnail
    * @returns {string} '' for what is no web address, or leads to something else of this server
@@ -143,7 +147,7 @@ export class Client extends Emitter {
   fileUrl(url, more = {}) {
     if (typeof url !== 'string') return '';
     const files = new URL(`${this.rest.url}/file/download/`);
-    const address = OBJECT_NAME.test(url) ? new URL(`avatar?object_name=${encodeURIComponent(url)}`, files) : webAddress(url);
+    const address = OBJECT_NAME.test(url) ? new URL(`avatar?object_name=${encodeURIComponent(url)}`, files) : webAddress(this.#here(url));
     if (!address) return '';
     if (address.origin !== files.origin) return address.href;
     if (!address.pathname.startsWith(files.pathname) || !FILE_KIND.test(address.pathname.slice(files.pathname.length))) return '';
@@ -151,6 +155,19 @@ export class Client extends Emitter {
       address.searchParams.set(key, String(value));
     }
     return address.href;
+  }
+
+  /** A signed address of a file as this client reaches the server, whatever it is called in it; any other address as it is. @param {string} text */
+  #here(text) {
+    const address = webAddress(text);
+    const path = address && SERVED.exec(address.pathname)?.[0];
+    const signed = ['file_sign', 'object_name', 'upload_sign'].some((name) => address?.searchParams.has(name));
+    return path && signed ? `${this.rest.url}${path}${address.search}` : text;
+  }
+
+  /** Address of a file for somebody else. @returns {Promise<string>} */
+  async forwardFile(sign, peer, group) {
+    return this.#here(await this.rest.get('/file/upload/forward', { file_sign: sign, to_id: peer, to_type: group ? 2 : 1 }));
   }
 
   async #start(uid, token) {
@@ -162,7 +179,7 @@ export class Client extends Emitter {
     });
     await this.#renewFileToken();
     const address = found?.messages ?? `${this.rest.url.replace(/^http/, 'ws')}/xsync`;
-    if (this.options.cache !== false) this.store = await openStore(`lanying-${new URL(this.rest.url).host}-${uid}`);
+    if (this.options.cache !== false) this.store = await openStore(`lanying-${new URL(this.rest.url).host}${this.path}-${uid}`);
     this.session = new Session(
       { address, uid, token, guid: this.#guid(uid), info: this.options.info, WebSocket: this.options.WebSocket },
       {
@@ -231,13 +248,13 @@ export class Client extends Emitter {
   }
 
   #remember(key, value) {
-    const name = `lanying-${key}`;
+    const name = `lanying-${key}${this.path}`;
     if (this.storage instanceof Map) this.storage.set(name, value);
     else this.storage.setItem(name, value);
   }
 
   #recall(key) {
-    const name = `lanying-${key}`;
+    const name = `lanying-${key}${this.path}`;
     return (this.storage instanceof Map ? this.storage.get(name) : this.storage.getItem(name)) || undefined;
   }
 }
@@ -253,22 +270,21 @@ function webAddress(text) {
   }
 }
 
-/** Post a file to where a ticket says. XMLHttpRequest where there is one: fetch tells nothing about progress. */
-function send(ticket, blob, name, onProgress, signal) {
+/** Post a file to where a ticket says; `policy`: what a bucket wants to know. XMLHttpRequest where there is one: fetch tells nothing about progress. */
+function send(address, policy, blob, name, onProgress, signal) {
   const form = new FormData();
-  const policy = ticket.oss_body_param ?? {};
-  if (policy.key) for (const key of ['OSSAccessKeyId', 'policy', 'signature', 'callback', 'key']) form.append(key, policy[key] ?? '');
+  if (policy?.key) for (const key of ['OSSAccessKeyId', 'policy', 'signature', 'callback', 'key']) form.append(key, policy[key] ?? '');
   form.append('file', blob, name);
   const check = (text) => {
     const answer = JSON.parse(text);
     if (answer.data !== true && answer.Status !== 'OK') throw new CallError(answer.code ?? 0, answer.message ?? 'not stored');
   };
   if (!globalThis.XMLHttpRequest) {
-    return fetch(ticket.upload_url, { method: 'POST', body: form, signal }).then((response) => response.text()).then(check);
+    return fetch(address, { method: 'POST', body: form, signal }).then((response) => response.text()).then(check);
   }
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open('POST', ticket.upload_url);
+    request.open('POST', address);
     request.upload.onprogress = ({ loaded, total }) => onProgress?.(total ? loaded / total : 0);
     request.onload = () => {
       try {

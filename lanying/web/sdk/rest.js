@@ -14,7 +14,7 @@ export class CallError extends Error {
 /** Calls one server as one user. */
 export class Rest {
   /**
-   * @param {string} url of the server, for example `http://pi.local:8480`
+   * @param {string} url of the server, for example `http://pi.local:8480`, or `https://school.example/im` behind a proxy
    * @param {string} appId
    */
   constructor(url, appId) {
@@ -68,16 +68,21 @@ export class Rest {
   get = (path, params, headers) => this.call('GET', path, params, headers);
   post = (path, params, headers) => this.call('POST', path, params, headers);
 
-  /** Where calls and messages go; with one server both are this one. @returns {Promise<{rest: string, messages: string}>} */
+  /**
+   * Where calls and messages go. A server that is `here` goes on being called as it was: it cannot know what a proxy takes from the
+   * addresses of its clients, a path or a port.
+   * @returns {Promise<{rest: string, messages: string}>}
+   */
   async discover() {
-    const found = await this.get('/v2/app_dns', { app_id: this.appId, source: 'sdk' });
-    const cluster = found.dns_list.find((level) => level.group_level === 0)?.clusters[0];
+    const { dns_list: levels } = await this.get('/v2/app_dns', { app_id: this.appId, source: 'sdk' });
+    const cluster = levels.find((level) => level.group_level === 0)?.clusters[0];
     if (!cluster) throw new CallError(99997, 'the server does not know this app');
     const [rest] = cluster.ratel;
     const [messages] = cluster.webim ?? cluster.ws;
-    this.url = `${rest.protocol}://${rest.host}`;
-    const scheme = messages.protocol === 'https' ? 'wss' : 'ws';
-    return { rest: this.url, messages: `${scheme}://${messages.host}/xsync` };
+    const address = (server) => (server.here ? this.url : `${server.protocol}://${server.host}`);
+    const found = { rest: address(rest), messages: `${address(messages).replace(/^http/, 'ws')}/xsync` };
+    this.url = found.rest;
+    return found;
   }
 
   async #fetch(url, options) {

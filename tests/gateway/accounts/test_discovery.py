@@ -8,7 +8,7 @@ from tests.gateway.conftest import Gateway
 
 def test_servers_are_those_of_the_request(gateway: Gateway) -> None:
     data = gateway.data("GET", "/v2/app_dns?app_id=app&source=sdk", headers={"access-token": "stale"})
-    own = {"protocol": "http", "host": "im.test:8480"}
+    own = {"protocol": "http", "host": "im.test:8480", "here": True}
     assert data["app_status"] == "normal"
     assert data["account_verification"] == {"type": "enterprise", "status": "unverified", "name": "Our School"}
     [level] = data["dns_list"]

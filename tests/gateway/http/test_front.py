@@ -57,6 +57,12 @@ def test_a_trusted_proxy_speaks_for_its_client_and_nobody_else_does(make: Callab
     behind = discovered(make(listen_proxies=("127.0.0.1/32",)), said)
     assert '"protocol":"https","host":"im.example"' in behind.text
     assert behind.headers["strict-transport-security"]
+    below = discovered(make(listen_proxies=("127.0.0.1/32",)), said | {"x-forwarded-prefix": "/im/"})
+    assert '"protocol":"https","host":"im.example/im"' in below.text
+    for odd in ("/", "im", "/im?x", "//evil.example", '/"', "/a" * 9):
+        assert (
+            discovered(make(listen_proxies=("127.0.0.1/32",)), said | {"x-forwarded-prefix": odd}).text == behind.text
+        )
     stranger = discovered(make(), said)
     assert "im.example" not in stranger.text
     assert "im.test" in stranger.text
