@@ -189,4 +189,4 @@ def test_a_program_works_below_a_path(proxy: str) -> None:
 @pytest.mark.timeout(LIMIT_S)
 @pytest.mark.parametrize("proxy", ["bare nginx below a path"], indirect=True)
 def test_the_page_works_below_a_path(server: Cluster, proxy: str) -> None:
-    run_page("below.test.js", proxy, server)
+    assert run_page("below.test.js", proxy, server) == ""
