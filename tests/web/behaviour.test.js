@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
-import { befriend, closeAll, founded, launch, offline, online, reloaded, say, sees, signedIn, until, user } from './world.js';
+import { befriend, closeAll, device, founded, launch, offline, online, reloaded, say, sees, signedIn, until, user } from './world.js';
 
 const url = process.env.LANYING_URL;
 const FIELD = 'Write a message';
@@ -380,5 +380,60 @@ test('a notification goes with the message it is about', async () => {
   await page.waitForFunction(() => globalThis.notes[0]?.body === 'not for you');
   await alice.conversations.recall(mine(alice, bob.uid)[0]);
   await page.waitForFunction(() => globalThis.notes[0].closed);
+  await context.close();
+});
+
+test('a browser that keeps nothing can register and chat', async () => {
+  const alice = await user(url, 'alice');
+  const { page, context, errors, name } = await device(browser, `nothing_${Date.now()}`);
+  await context.addInitScript(() => {
+    for (const which of ['localStorage', 'sessionStorage', 'indexedDB']) {
+      Object.defineProperty(globalThis, which, { get: () => { throw new DOMException('Access is denied for this document.', 'SecurityError'); } });
+    }
+  });
+  await page.goto(url);
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await page.getByLabel('Username').fill(name);
+  await page.getByLabel('Password').fill(' spaces around it ');
+  await page.locator('form button').click();
+  await page.locator('.shell').waitFor();
+  await page.goto(`${url}/#/chats/u/${alice.uid}`);
+  await say({ page }, 'nothing is kept');
+  await until('it arrives', () => [...alice.conversations.all.values()].some(({ messages }) => messages.some(({ text }) => text === 'nothing is kept')));
+  assert.deepEqual(errors, []);
+  const admin = await context.newPage();
+  await admin.goto(`${url}/admin`);
+  await admin.getByLabel('Admin token').waitFor();
+  await context.close();
+});
+
+test('a link ends where its address does', async () => {
+  const { alice, bob, page, context } = await chat();
+  const addresses = {
+    'see (http://a.example/x).': 'http://a.example/x',
+    'http://a.example/Foo_(bar)': 'http://a.example/Foo_(bar)',
+    '(http://a.example/Foo_(bar))': 'http://a.example/Foo_(bar)',
+    'http://a.example/y（说明）': 'http://a.example/y',
+    '看http://a.example/z。好': 'http://a.example/z',
+    '【http://a.example/q?a=[1]】': 'http://a.example/q?a=[1]',
+    'http://a.example/中文?q=你好！': 'http://a.example/中文?q=你好',
+    'really http://a.example/?!': 'http://a.example/',
+  };
+  for (const text of Object.keys(addresses)) await alice.conversations.send(bob.uid, false, { text });
+  await sees({ page }, 'really');
+  assert.deepEqual(await page.locator('.bubble .text a').allTextContents(), Object.values(addresses));
+  await context.close();
+});
+
+test('what is searched is found however it is written', async () => {
+  const { alice, bob, page, context } = await pair();
+  await alice.rest.post('/user/nickname', { nick_name: 'ПРИВЕТ Élodie ＡＢＣ' });
+  await alice.conversations.send(bob.uid, false, { text: 'hello' });
+  for (const query of ['привет', 'elodie', 'É', ' abc ', 'ＡＢＣ']) {
+    await page.goto(`${url}/#/chats`);
+    await page.getByLabel('Search chats').fill(query);
+    await page.locator('a.row', { hasText: 'ПРИВЕТ' }).first().waitFor();
+    await page.getByLabel('Search chats').fill('');
+  }
   await context.close();
 });

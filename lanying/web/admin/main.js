@@ -2,6 +2,7 @@
 
 import { html, render, useState } from '../app/view.js';
 import { BASE } from '../app/base.js';
+import { Kept } from '../sdk/kept.js';
 import { Rest } from '../sdk/rest.js';
 import { language } from '../app/i18n.js';
 import { Guard } from '../app/guard.js';
@@ -14,6 +15,7 @@ import { Users } from './users.js';
 import { w } from './words.js';
 
 const KEY = `lanying-admin-token${new URL(BASE).pathname.replace(/\/$/, '')}`;
+const KEPT = new Kept('sessionStorage');
 const TABS = [['overview', Overview], ['users', Users], ['groups', Groups], ['server', Server]];
 
 document.documentElement.lang = language();
@@ -26,10 +28,10 @@ function newRest(token) {
 }
 
 function Admin() {
-  const [token, setToken] = useState(sessionStorage.getItem(KEY) ?? '');
+  const [token, setToken] = useState(KEPT.getItem(KEY) ?? '');
   const [tab = 'overview'] = useRoute();
   const keep = (value) => {
-    sessionStorage.setItem(KEY, value);
+    KEPT.setItem(KEY, value);
     setToken(value);
   };
   if (!token) return html`<${Enter} onToken=${keep} /><${Toasts} />`;

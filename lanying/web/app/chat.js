@@ -1,7 +1,7 @@
 // One conversation: head, messages, composer, and what is known about a group beside them.
 
 import { html, useEffect, useState } from './view.js';
-import { count, lines } from '../sdk/plain.js';
+import { count, sought } from '../sdk/plain.js';
 import { PeerAvatar, peerName } from './avatar.js';
 import { Composer } from './composer.js';
 import { GroupPanel } from './group_panel.js';
@@ -70,7 +70,7 @@ function Conversation({ peer, group }) {
 }
 
 function Search({ conversation, query, onQuery }) {
-  const found = query ? conversation.messages.filter(({ text }) => lines(text).toLowerCase().includes(query.toLowerCase())).length : 0;
+  const found = query ? conversation.messages.filter(({ text }) => sought(text).includes(sought(query))).length : 0;
   return html`<div class="search in-chat"><${Icon} name="search" />
     <input type="search" dir="auto" autofocus value=${query} aria-label=${t('searchInChat')} placeholder=${t('searchInChat')} onInput=${(event) => onQuery(event.target.value)} />
     <small class="muted" role="status">${query && t('found', { count: found })}</small>

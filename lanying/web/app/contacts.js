@@ -1,7 +1,7 @@
 // Friends, groups, and who asks to come in.
 
 import { html, useEffect, useState } from './view.js';
-import { line } from '../sdk/plain.js';
+import { line, sought } from '../sdk/plain.js';
 import { AddContact } from './add_contact.js';
 import { PeerAvatar, peerName } from './avatar.js';
 import { openDialog } from './dialog.js';
@@ -26,7 +26,7 @@ export function ContactList() {
   const people = [...friends].map((uid) => ({ key: uid, peer: uid, group: false, name: peerName(client, uid, false, t) }));
   const groups = [...joined].map((gid) => ({ key: gid, peer: gid, group: true, name: peerName(client, gid, true, t) }));
   const byName = (a, b) => a.name.localeCompare(b.name);
-  const items = [...groups.sort(byName), ...people.sort(byName)].filter(({ name }) => name.toLowerCase().includes(query.toLowerCase()));
+  const items = [...groups.sort(byName), ...people.sort(byName)].filter(({ name }) => sought(name).includes(sought(query)));
   return html`<header class="pane-head">
       <h1>${t('contacts')}</h1>
       <${Menu} icon="plus" label=${t('more')} items=${[

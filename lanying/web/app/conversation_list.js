@@ -1,6 +1,7 @@
 // All conversations, newest first.
 
 import { html, useEffect, useState } from './view.js';
+import { sought } from '../sdk/plain.js';
 import { PeerAvatar, peerName } from './avatar.js';
 import { chatPath, useEvents, useToday } from './hooks.js';
 import { t } from './i18n.js';
@@ -19,11 +20,11 @@ export function ConversationList({ open }) {
   const client = useEvents('conversations', 'directory', 'state');
   const [query, setQuery] = useState('');
   useToday();
-  const wanted = query.trim().toLowerCase();
+  const wanted = sought(query);
   const items = client.conversations
     .list()
     .map((conversation) => ({ key: conversation.peer, conversation, name: peerName(client, conversation.peer, conversation.group, t) }))
-    .filter(({ name, conversation }) => !wanted || name.toLowerCase().includes(wanted) || preview(client, conversation.last).toLowerCase().includes(wanted));
+    .filter(({ name, conversation }) => !wanted || sought(name).includes(wanted) || sought(preview(client, conversation.last)).includes(wanted));
   return html`<header class="pane-head">
       <h1>${t('chats')}</h1>
       <${Menu} icon="plus" label=${t('more')} items=${[

@@ -1,6 +1,7 @@
 // Send a message on to others.
 
 import { html, useState } from './view.js';
+import { sought } from '../sdk/plain.js';
 import { PeerAvatar, peerName } from './avatar.js';
 import { Dialog } from './dialog.js';
 import { useClient } from './hooks.js';
@@ -16,7 +17,7 @@ export function Forward({ message, onClose }) {
   for (const uid of client.directory.friends) if (!known.has(uid)) known.set(uid, false);
   for (const gid of client.directory.joined) if (!known.has(gid)) known.set(gid, true);
   const rows = [...known].map(([peer, group]) => ({ peer, group, name: peerName(client, peer, group, t) }))
-    .filter(({ peer, name }) => peer && name.toLowerCase().includes(query.toLowerCase()));
+    .filter(({ peer, name }) => peer && sought(name).includes(sought(query)));
   const forward = (peer, group) =>
     attempt(async () => {
       const attachment = await forwarded(client, message.attachment, peer, group);

@@ -1,5 +1,6 @@
 // Words in two languages. `t('greeting', { name })` fills `{name}`.
 
+import { LOCAL } from '../sdk/kept.js';
 import { EN } from './en.js';
 import { ZH } from './zh.js';
 
@@ -7,14 +8,14 @@ const LANGUAGES = { en: EN, zh: ZH };
 const KEY = 'lanying-language';
 
 export const language = () => {
-  const chosen = localStorage.getItem(KEY);
+  const chosen = LOCAL.getItem(KEY);
   return chosen && chosen in LANGUAGES ? chosen : navigator.language.startsWith('zh') ? 'zh' : 'en';
 };
 
 export const locale = () => (language() === 'zh' ? 'zh-CN' : 'en-GB');
 
 export function setLanguage(code) {
-  localStorage.setItem(KEY, code);
+  LOCAL.setItem(KEY, code);
   location.reload();
 }
 

@@ -1,7 +1,7 @@
 // The messages of a conversation. A window of them is in the page; it moves with scrolling, and what is in sight stays in place.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from './view.js';
-import { lines } from '../sdk/plain.js';
+import { sought } from '../sdk/plain.js';
 import { Bubble } from './bubble.js';
 import { Guard } from './guard.js';
 import { useClient, useToday } from './hooks.js';
@@ -21,8 +21,8 @@ export function MessageList({ conversation, query, onAnswer }) {
   useToday();
   const box = useRef(null);
   const state = useRef({ bottom: true, anchor: null, busy: false });
-  const wanted = query?.toLowerCase();
-  const all = wanted ? conversation.messages.filter(({ text }) => lines(text).toLowerCase().includes(wanted)) : conversation.messages;
+  const wanted = query && sought(query);
+  const all = wanted ? conversation.messages.filter(({ text }) => sought(text).includes(wanted)) : conversation.messages;
   // The window ends at a message, not at a number: older messages arriving in front do not move it.
   const [lastKey, setLastKey] = useState(null);
   const [away, setAway] = useState(false);

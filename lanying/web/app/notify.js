@@ -1,6 +1,7 @@
 // Tells about messages that nobody is looking at: the title, and notifications where browsers allow them.
 
 import { useEffect } from './view.js';
+import { LOCAL } from '../sdk/kept.js';
 import { peerName } from './avatar.js';
 import { chatPath, go } from './hooks.js';
 import { t } from './i18n.js';
@@ -14,11 +15,11 @@ export function notifyProblem() {
   return Notification.permission === 'denied' ? 'notifyDenied' : '';
 }
 
-export const notifies = () => localStorage.getItem(KEY) === 'on' && !notifyProblem() && Notification.permission === 'granted';
+export const notifies = () => LOCAL.getItem(KEY) === 'on' && !notifyProblem() && Notification.permission === 'granted';
 
 export async function setNotifies(on) {
   if (on && Notification.permission !== 'granted' && (await Notification.requestPermission()) !== 'granted') return;
-  localStorage.setItem(KEY, on ? 'on' : 'off');
+  LOCAL.setItem(KEY, on ? 'on' : 'off');
 }
 
 export function useNotifications(client) {

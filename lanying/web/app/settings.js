@@ -1,6 +1,7 @@
 // The user's own things: profile, devices, looks, notifications.
 
 import { html, useState } from './view.js';
+import { LOCAL } from '../sdk/kept.js';
 import { shownName } from '../sdk/directory.js';
 import { count, line, lines } from '../sdk/plain.js';
 import { Avatar } from './avatar.js';
@@ -54,7 +55,7 @@ export function Settings({ onLeave }) {
 
 function setTheme(name) {
   document.documentElement.dataset.theme = name;
-  localStorage.setItem('lanying-theme', name);
+  LOCAL.setItem('lanying-theme', name);
 }
 
 function Choice({ label, value, options, onChange }) {

@@ -3,15 +3,26 @@
 import { html } from './view.js';
 import { words } from './i18n.js';
 
-const LINK = /\bhttps?:\/\/[^\s<>"'，。！？；：、）】》]+/gi;
-const TRAILING = /[.,;:!?)\]}]+$/;
+const LINK = /\bhttps?:\/\/[^\s<>"'，。！？；：、（）【】《》〈〉「」『』“”‘’…]+/gi;
+const TRAILING = /[.,;:!?\])}]$/;
+const OPENING = { ')': '(', ']': '[', '}': '{' };
+
+/** A web address without what belongs to the sentence around it: a full stop, a bracket that was opened before it. @param {string} found */
+export function addressIn(found) {
+  for (;;) {
+    const [last] = TRAILING.exec(found) ?? [];
+    const opening = last && OPENING[last];
+    if (!last || (opening && found.split(opening).length >= found.split(last).length)) return found;
+    found = found.slice(0, -1);
+  }
+}
 
 /** @param {string} text @returns {any[]} */
 export function rich(text) {
   const nodes = [];
   let at = 0;
   for (const match of text.matchAll(LINK)) {
-    const address = match[0].replace(TRAILING, '');
+    const address = addressIn(match[0]);
     if (!isWeb(address)) continue;
     nodes.push(text.slice(at, match.index));
     nodes.push(html`<a href=${address} target="_blank" rel="noopener noreferrer nofollow">${address}</a>`);

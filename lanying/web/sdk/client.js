@@ -11,6 +11,7 @@
 import { Conversations } from './conversations.js';
 import { Directory } from './directory.js';
 import { Emitter } from './emitter.js';
+import { Kept } from './kept.js';
 import { CallError, Rest } from './rest.js';
 import { Session } from './session.js';
 import { MemoryStore, openStore } from './store.js';
@@ -43,7 +44,7 @@ export class Client extends Emitter {
     this.rest.onExpired = () => this.renewing || this.#ended(undefined, new CallError(402, 'the login has expired'));
     /** Servers below paths of one host share a browser's storage. */
     this.path = new URL(url).pathname.replace(/\/$/, '');
-    this.storage = options.storage ?? globalThis.localStorage ?? new Map();
+    this.storage = options.storage ?? new Kept('localStorage');
     this.uid = 0;
     /** @type {Awaited<ReturnType<typeof openStore>>} */
     this.store = new MemoryStore();

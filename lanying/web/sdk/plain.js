@@ -27,3 +27,6 @@ export function count(value) {
   const number = typeof value === 'string' && value ? Number(value) : value;
   return typeof number === 'number' && Number.isFinite(number) && number > 0 ? number : 0;
 }
+
+/** A text as it is searched: case, width, accents and space around it do not count. @param {unknown} value */
+export const sought = (value) => lines(value).normalize('NFKD').replace(/[\u0300-\u036f]/g, '').toLowerCase().trim();

@@ -7,12 +7,12 @@ const VERSION = 1;
 
 /** @param {string} name of the database: one per server and user */
 export async function openStore(name) {
-  if (!globalThis.indexedDB) return new MemoryStore();
   try {
-    return await IndexedStore.open(name);
+    if (globalThis.indexedDB) return await IndexedStore.open(name);
   } catch {
-    return new MemoryStore(); // private windows of some browsers refuse
+    // private windows of some browsers refuse, and who blocks cookies may not even look
   }
+  return new MemoryStore();
 }
 
 /** Keeps everything until the page is closed. */
