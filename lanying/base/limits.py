@@ -294,6 +294,9 @@ REST_CONNECTIONS_PER_PEER: Final = 1024
 """Of these, for one address (a school behind one NAT), unless it is a trusted proxy."""
 REST_WAITING_BYTES: Final = 16 * 1024
 """Read behind a request that is not answered yet. No browser sends more, and proxies wait; with more, the answer is the last."""
+REST_SPILT_BYTES: Final = 16 * 1024 * 1024
+"""Of a body that came when its request was refused already, read and dropped: most clients read the refusal when they have sent all,
+and to them a connection that ends before is a fault of the network, to be tried again."""
 REST_BODY_MIN_BYTES_PER_S: Final = 2 * 1024
 REST_BODY_GRACE_S: Final = 15.0
 """A body may come slowly for so long, and is this fast on average from then on: a tenth of a poor mobile uplink."""

@@ -133,6 +133,10 @@ async def _respond(services: Services, endpoint: Endpoint, request: Request) -> 
             log.error("event=request_failed path=%s why=%r", endpoint.path, error.message)
         own = endpoint.statuses or error.refusal in (Refusal.BODY_TOO_LARGE, Refusal.BODY_TOO_SLOW)
         response = _failure(error.code, error.message, HTTP_STATUS.get(error.code, 200) if own else 200)
+        if not endpoint.streams and error.refusal in (Refusal.BODY_TOO_LARGE, Refusal.BODY_TOO_SLOW):
+            response.headers["connection"] = (
+                "close"  # the rest is not worth reading; of a file it is (REST_SPILT_BYTES)
+            )
         if error.retry_s:
             response.headers["retry-after"] = str(math.ceil(error.retry_s))
         return error.code, response
@@ -239,10 +243,7 @@ def _success(result: object) -> Response:
 
 
 def _failure(code: int, message: str, status: int) -> Response:
-    response = _envelope({"code": code, "data": None, "message": message}, status)
-    if status in (Refusal.BODY_TOO_SLOW.code, Refusal.BODY_TOO_LARGE.code):
-        response.headers["connection"] = "close"  # what is left of the body is not worth reading
-    return response
+    return _envelope({"code": code, "data": None, "message": message}, status)
 
 
 def _envelope(content: dict[str, Any], status: int) -> Response:

@@ -110,7 +110,7 @@ async def upload(context: RequestContext, given: Upload) -> object:
     sign = signed(context, given.upload_sign, UPLOAD)
     services, settings = context.services, context.services.config.files
     store = services.files
-    most = limits.AVATAR_BYTES if sign.file_type in AVATARS else settings.max_mb << 20
+    most = _most(context, sign.file_type)
     length = context.request.headers.get("content-length", "0")
     size = int(length) if length.isdecimal() and len(length) < 16 else 0
     if size > most + limits.UPLOAD_FORM_BYTES:
@@ -175,12 +175,17 @@ def _ticket(context: RequestContext, file_type: int, to_type: int, to_id: int) -
     expires = context.services.now_ms() // 1000 + limits.TICKET_LIFETIME_S
     sign = Sign(UPLOAD, context.uid, secrets.randbits(62), file_type, to_type, to_id, expires)
     text = file_signs.write(context.app.secret, sign)
-    return {
+    return {  # max_bytes is an addition of ours: a client need not send what is refused
+        "max_bytes": _most(context, file_type),
         "upload_url": f"{context.base_url}/file/upload?app_id={context.app.app_id}&upload_sign={text}",
         "upload_method": "POST",
         "oss_body_param": {},
         "download_url": address(context, sign),
     }
+
+
+def _most(context: RequestContext, file_type: int) -> int:
+    return limits.AVATAR_BYTES if file_type in AVATARS else context.services.config.files.max_mb << 20
 
 
 def address(context: RequestContext, sign: Sign) -> str:

@@ -213,7 +213,7 @@ class HttpConnection(HttpToolsProtocol):
         self._body += len(body)
         if self.cycle.response_complete:
             self._spilt += len(body)
-            if self._spilt > limits.REST_BODY_BYTES:
+            if self._spilt > limits.REST_SPILT_BYTES:
                 self.transport.close()
         super().on_body(body)
 

@@ -127,6 +127,7 @@ export class Client extends Emitter {
    */
   async upload(peer, group, blob, { name, fileType, onProgress, signal }) {
     const ticket = await this.rest.get('/file/upload/chat', { file_type: fileType, to_id: peer, to_type: group ? 2 : 1 });
+    fits(blob, ticket);
     await send(this.#here(ticket.upload_url), ticket.oss_body_param, blob, name, onProgress, signal);
     return this.#here(ticket.download_url);
   }
@@ -134,6 +135,7 @@ export class Client extends Emitter {
   /** Upload an avatar of this user, or of a group; its address. */
   async uploadAvatar(blob, gid) {
     const ticket = await this.rest.get(gid ? '/file/upload/avatar/group' : '/file/upload/avatar/user', { group_id: gid });
+    fits(blob, ticket);
     await send(this.#here(ticket.upload_url), ticket.oss_body_param, blob, 'avatar');
     return this.#here(ticket.download_url);
   }
@@ -269,6 +271,11 @@ function webAddress(text) {
   } catch {
     return undefined;
   }
+}
+
+/** What the server would refuse is not sent. @throws {CallError} 413 */
+function fits({ size }, { max_bytes: most }) {
+  if (most && size > most) throw new CallError(413, `the file is larger than ${Math.floor(most / 2 ** 20)} MB`);
 }
 
 /** Post a file to where a ticket says; `policy`: what a bucket wants to know. XMLHttpRequest where there is one: fetch tells nothing about progress. */
