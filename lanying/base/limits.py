@@ -534,6 +534,10 @@ SLOW_KEPT: Final = 200
 SLOW_S: Final = 0.05
 """What takes longer goes to the slow log, because everybody else waits meanwhile: what one client asks at once, a call, link messages, a
 login, a timer; and a tick, a flush, a wake-up."""
+COSTLY_S: Final = 0.005
+"""What takes longer counts for the user whose event it is; a message takes a fiftieth of that on a Raspberry Pi."""
+COSTLY_S_PER_MINUTE: Final = 6.0
+"""So much of a shard's time one user's costly events may take: a tenth. With more, what they ask and send is refused for a while."""
 TRACE_S: Final = 3600.0
 """Longest a trace or a tail lasts without being asked for again."""
 WATCHED_USERS: Final = 16
@@ -560,6 +564,8 @@ assert 4 * (LOGIN_TOKEN_CHARS + DEVICE_GUID_CHARS) < LOGIN_BYTES
 assert LOGIN_TIMEOUT_S <= LOGIN_REFUSED_IDLE_S < ARRIVAL_S
 assert PENDING_CONNECTIONS_PER_PEER <= PENDING_CONNECTIONS and REST_CONNECTIONS_PER_PEER <= REST_CONNECTIONS
 assert REST_BODY_BYTES_NO_TOKEN <= REST_BODY_BYTES <= REST_BODIES_BYTES_PER_PEER <= REST_BODIES_BYTES
+# What is slow is costly.
+assert COSTLY_S <= SLOW_S
 # A client that keeps to its pings, or asks for the unread list, is never idle.
 assert PING_INTERVAL_MS + PING_TIMEOUT_MS < SESSION_IDLE_S * 1000 and HEARTBEAT_S < SESSION_IDLE_S
 # An acknowledgement is not awaited longer than it may wait, and waits grow.

@@ -82,7 +82,7 @@ class Bus:
     :param on_message: called with every envelope that is not in ``handlers``, on the loop
     :param handlers: who takes which envelope
     :param turns: told of the beginning and the end of a run of envelopes (the shard gathers a tick in between)
-    :param slow: called with an envelope that took longer than ``SLOW_S``, and how long
+    :param slow: called with an envelope that took longer than ``COSTLY_S``, and how long
     :param gate: answers a call that is not for this process to serve; None: it is
     """
 
@@ -243,7 +243,7 @@ class Bus:
             else:
                 handlers.get(type(envelope), self._on_message)(envelope)
             now = monotonic()
-            if now - began > limits.SLOW_S and self._slow is not None:
+            if now - began > limits.COSTLY_S and self._slow is not None:
                 self._slow(envelope, now - began)
             began = now
 

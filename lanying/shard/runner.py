@@ -148,6 +148,10 @@ class Runner:
         self.end_turn()
 
     def _slow(self, envelope: Envelope, seconds: float) -> None:
+        if isinstance(envelope, Call):
+            self.shard.dispatch.costly(envelope, seconds)
+        if seconds <= limits.SLOW_S:
+            return
         match envelope:
             case Call():
                 what, detail = "call", f"{named(envelope.body)} of {envelope.caller}"

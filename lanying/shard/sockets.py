@@ -154,14 +154,21 @@ class Sockets:
             self.readable()
 
     def _took(self, session: Session, began: float) -> float:
-        """It is now; a share that has kept everybody else waiting is noted."""
+        """It is now; a share that was costly counts for its user, and one that has kept everybody else waiting is noted."""
         now = monotonic()
-        if now - began > limits.SLOW_S:
+        if now - began > limits.COSTLY_S:
+            self._costly(session, now, now - began)
+        return now
+
+    def _costly(self, session: Session, now: float, took: float) -> None:
+        wait_s = self._shard.work.costs.took(session.uid, now, took)
+        if wait_s:  # their budget of messages is used up until then
+            session.sends.full_at = now + 1.0 + wait_s
+        if took > limits.SLOW_S:
             self.slow_reads += 1
             detail = f"user {session.uid}, device {session.sn}"
-            self._shard.inspection.took("frames", now - began, detail)
-            about(session, "event=slow_frames uid=%d sn=%d took_ms=%.0f", session.sn, (now - began) * 1000)
-        return now
+            self._shard.inspection.took("frames", took, detail)
+            about(session, "event=slow_frames uid=%d sn=%d took_ms=%.0f", session.sn, took * 1000)
 
     def write(self, tick: Tick) -> None:
         """Let out what a tick owes: one joined write per socket."""

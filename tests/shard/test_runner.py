@@ -46,6 +46,7 @@ def test_whatever_takes_long_goes_to_the_slow_log(
 ) -> None:
     """Calls, link messages, envelopes and timers, not the frames of clients alone."""
     monkeypatch.setattr(limits, "SLOW_S", threshold)
+    monkeypatch.setattr(limits, "COSTLY_S", threshold)
     shard_map = ShardMap.even(2)
     run = RunDirectory(tmp_path)
     run.create()

@@ -12,7 +12,9 @@ from contextlib import ExitStack
 import pytest
 
 from lanying.base import limits
+from lanying.base.errors import Refused
 from lanying.protocol.connection import XSYNC, Connection, wrap_client
+from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.protocol.websocket import close_frame
 from lanying.shard.core.session import Session
 from lanying.shard.sockets import Sockets
@@ -131,6 +133,7 @@ def test_frames_that_keep_others_waiting_are_counted(clients: Clients, monkeypat
     assert clients.sockets.slow_reads == 0
     other = clients.connect(clients.sim.user("bob"), "phone")
     monkeypatch.setattr(limits, "SLOW_S", -1.0)
+    monkeypatch.setattr(limits, "COSTLY_S", -1.0)
     clients.far[other].send(b"x")
     clients.sockets.readable()
     assert clients.sockets.slow_reads == 1
@@ -251,3 +254,18 @@ def test_a_turn_follows_for_what_waits_though_no_socket_is_ready(clients: Client
         clients.sockets.pause()
 
     asyncio.run(scenario())
+
+
+def test_a_user_whose_frames_take_more_than_a_share_of_the_shard_sends_nothing_for_a_while(clients: Clients) -> None:
+    alice, bob = clients.sim.user("alice"), clients.sim.user("bob")
+    a, b = clients.connect(alice, "first"), clients.connect(bob, "first")
+    now = clients.shard.tick.now
+    for session in (a, b):
+        clients.sockets._costly(session, now, limits.COSTLY_S * 2)
+    clients.sockets._costly(a, now, limits.COSTLY_S_PER_MINUTE + 1)
+    budgets = clients.shard.policy.budgets
+    budgets.send(b.sends, now, 10)
+    with pytest.raises(Refused) as refused:
+        budgets.send(a.sends, now, 10)
+    assert refused.value.status == Status.RATE_LIMIT_EXCEEDED
+    budgets.send(a.sends, now + 11.0, 10)

@@ -9,6 +9,7 @@
 - ``links`` ``link_states``: this shard's ends of the links to all others, and what may become of one
 - ``forwarding``: link messages whose user or group is on another shard now
 - ``later``: an answer that another shard has to give first
+- ``costs``: how long users keep this shard
 - ``listed``: public groups, for a list of them
 - ``recent``: what happened lately, for operators
 """

@@ -107,12 +107,24 @@ class Dispatcher:
         else:
             self._reply(message, result)
 
+    def costly(self, message: Call, seconds: float) -> None:
+        """A call has taken long: it counts for the user who asked."""
+        try:
+            uid = getattr(decode_request(message.body), "uid", 0)
+        except msgspec.DecodeError:
+            return
+        if uid:
+            self._work.costs.took(uid, self._work.tick.now, seconds)
+
     def answer(self, body: bytes) -> object:
         """The answer to an encoded request, or a ``Later``. :raises CallError: refused"""
         try:
             request = decode_request(body)
         except msgspec.DecodeError as error:
             raise CallError(Refusal.NOT_OFFERED, f"this shard does not understand the request: {error}") from error
+        costs = self._work.costs
+        if costs.over:
+            costs.check(getattr(request, "uid", 0), self._work.tick.now)
         handler = self.calls.get(type(request))
         if handler is None:
             raise CallError(Refusal.NOT_OFFERED, f"this shard does not answer {type(request).__name__}")

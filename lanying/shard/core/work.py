@@ -13,6 +13,7 @@ from lanying.cluster.shardmap import ShardMap
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config
 from lanying.protocol import frame
+from lanying.shard.core.costs import Costs
 from lanying.shard.core.listed import PublicGroups
 from lanying.shard.core.mailbox import Conversation, Mailboxes
 from lanying.shard.core.recent import Recent
@@ -41,6 +42,7 @@ class Work(Events):
     :ivar refusals: refused uploads by Status code
     :ivar budgets: what users may cause
     :ivar public_groups: of this shard
+    :ivar costs: how long users keep it
     :ivar marks_counted: rows of ``marks`` by conversation, at least as many as there are
     :ivar stored_id: newest id given out that the store knows of
     :ivar kick: port of the logins
@@ -69,6 +71,7 @@ class Work(Events):
         self.budgets = Budgets(config.policy)
         self.marks_counted: dict[bytes, int] = {}
         self.public_groups = PublicGroups()
+        self.costs = Costs()
         last = store.get(schema.META, b"last_id")
         self.ids = MessageIds(index, schema.unpack_u64(last)[0] if last else 0)
         self.stored_id = self.ids.last
