@@ -19,6 +19,8 @@ DIRECTORY: Final = "tls"
 AUTHORITY: Final = "authority.pem"
 SERVER: Final = "server.pem"
 SERVER_KEY: Final = "server-key.pem"
+CHALLENGES: Final = "challenges"
+"""In there: what proves to a public authority that a name leads here (:mod:`lanying.tls.acme`)."""
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2: forward secrecy and authenticated encryption; TLS 1.3 has nothing else."""
 
@@ -62,19 +64,26 @@ def fingerprint(der: bytes) -> str:
     return ":".join(f"{byte:02X}" for byte in hashlib.sha256(der).digest())
 
 
-class Certificates:
-    """The files of one certificate, and what they say now."""
+Files = tuple[Path, Path]
+"""Of a certificate chain and its key."""
 
-    def __init__(self, chain: Path, key: Path) -> None:
-        self._chain = chain
-        self._key = key
+
+class Certificates:
+    """The files of one certificate, and what they say now.
+
+    :param until: what is shown until those are there
+    """
+
+    def __init__(self, files: Files, until: Files | None = None) -> None:
+        self._wanted = files
+        self._until = until
         self._seen: tuple[tuple[int, int, int], ...] = ()
         self._context: ssl.SSLContext | None = None
 
     def read(self) -> None:
         """:raises ConfigError: there is nothing good to show"""
         self._seen = self._state()
-        self._context = server_context(self._chain, self._key)
+        self._context = server_context(*self._files())
 
     def context(self) -> ssl.SSLContext:
         """For a newcomer; connections that are there keep theirs."""
@@ -88,15 +97,18 @@ class Certificates:
             return False
         self._seen = state
         try:
-            self._context = server_context(self._chain, self._key)
+            self._context = server_context(*self._files())
         except ConfigError as error:
             log.error("event=certificate_refused error=%r remedy='the old one goes on being shown'", str(error))
             return False
-        log.info("event=certificate_changed file=%s", self._chain)
+        log.info("event=certificate_changed file=%s", self._files()[0])
         return True
 
     def _state(self) -> tuple[tuple[int, int, int], ...]:
-        return tuple(_file_state(path) for path in (self._chain, self._key))
+        return tuple(_file_state(path) for path in self._files())
+
+    def _files(self) -> Files:
+        return self._wanted if self._until is None or self._wanted[0].exists() else self._until
 
 
 def _file_state(path: Path) -> tuple[int, int, int]:

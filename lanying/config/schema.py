@@ -176,11 +176,16 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     listen: str = "127.0.0.1:8480"
     listen_tls: str = ""
     """Address for TLS, with a port of its own; empty: none."""
-    tls: Literal["", "files", "local"] = ""
+    tls: Literal["", "files", "local", "acme"] = ""
     """Where the certificate is from. files: ``tls_certificate`` and ``tls_key``; local: an authority of this server's own, which people
-    trust once (``http://…/trust``). Empty: files if they are given, else local."""
+    trust once (``http://…/trust``); acme: a public authority, for ``tls_names``. Empty: files if they are given, else local."""
     tls_names: tuple[str, ...] = ()
-    """Names and addresses that clients use besides those this machine knows of itself; for the certificate."""
+    """acme: the names for which a certificate is asked for. local: those that clients use besides those this machine knows of itself."""
+    acme_directory: str = "https://acme-v02.api.letsencrypt.org/directory"
+    acme_email: str = ""
+    """The authority, and where it writes to when something is wrong with a certificate; empty: nowhere."""
+    acme_challenge: Literal["", "http-01", "tls-alpn-01"] = ""
+    """How names are proved: over port 80 or over port 443; empty: the one that this server listens on."""
     tls_certificate: str = ""
     tls_key: str = ""
     """PEM files: the server's certificate with those that lead to its authority, and its key. They are read again when they change."""
@@ -233,9 +238,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return host_and_port(self.listen_tls)
 
     @property
-    def tls_files(self) -> bool:
-        """The certificate is somebody else's, in files."""
-        return self.tls == "files" or (not self.tls and bool(self.tls_certificate or self.tls_key))
+    def tls_source(self) -> Literal["files", "local", "acme"]:
+        """Where the certificate is from."""
+        return self.tls or ("files" if self.tls_certificate or self.tls_key else "local")
 
 
 def host_and_port(listen: str) -> tuple[str, int]:

@@ -174,7 +174,7 @@ def _print_ready(code: int, line: str) -> None:
 
 def _tls_rows(config: Config) -> dict[str, str]:
     rows = {"with TLS": machine.url("https", config.tls_address)}
-    if not config.tls_files:
+    if config.tls_source == "local":
         page = machine.url("http", config.tls_address) + "/trust"
         rows["first visit"] = (
             f"{page} leads a device to trust this server; `lanying-cluster trust` shows what to compare"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import importlib.util
 import os
+import re
 import stat
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -44,14 +45,35 @@ def check_settings(config: Config) -> None:
 
 
 def _check_tls(config: Config) -> None:
-    if not config.tls_files:
+    if config.tls_source == "local":
         return  # the tls process makes it
+    if config.tls_source == "acme":
+        _check_acme(config)
+        return
     if not (config.tls_certificate and config.tls_key):
         raise ConfigError(
             "tls = 'files' needs tls_certificate and tls_key: set both to PEM files, or tls to 'local' for a certificate of the "
             "server's own"
         )
     server_context(Path(config.tls_certificate), Path(config.tls_key))
+
+
+def _check_acme(config: Config) -> None:
+    if not config.tls_names:
+        raise ConfigError(
+            "tls = 'acme' needs tls_names: the names for which a certificate is asked for, [\"chat.example\"]"
+        )
+    for name in config.tls_names:
+        if not re.fullmatch(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]", name):
+            raise ConfigError(
+                f"tls_names: {name!r} is no public name in small letters; an authority vouches for names alone"
+            )
+    if not config.acme_directory.startswith("https://"):
+        raise ConfigError(
+            f"acme_directory = {config.acme_directory!r}: write the https:// address of the authority's directory"
+        )
+    if importlib.util.find_spec("acme") is None:
+        raise ConfigError("tls = 'acme' needs a client of it: pip install 'lanying[acme]'")
 
 
 def _check_bucket(files: Files) -> None:

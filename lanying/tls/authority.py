@@ -15,7 +15,6 @@ trusting this server with a bank's name. Single addresses would not do: the next
 from __future__ import annotations
 
 import ipaddress
-import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -220,7 +219,6 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def main(arguments: Sequence[str]) -> int:
     """``DIRECTORY NAME…``"""
-    os.umask(0o077)
     ensure(Path(arguments[0]), arguments[1:], datetime.now(UTC))
     return 0
 

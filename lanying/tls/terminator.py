@@ -51,7 +51,7 @@ class Terminator:
     """Takes TLS connections from a listening socket and gives the router what is inside.
 
     :param listener: listening TCP socket
-    :param context: what to show a newcomer
+    :param context: what to show a newcomer whose first bytes are these
     :param router: hands sockets over to the router
     :param connections: relayed at most
     :param proxies: who may say in front of the TLS whom it speaks for (PROXY protocol)
@@ -63,7 +63,7 @@ class Terminator:
     def __init__(
         self,
         listener: socket.socket,
-        context: Callable[[], ssl.SSLContext],
+        context: Callable[[bytes], ssl.SSLContext],
         router: Sender,
         loop: asyncio.AbstractEventLoop,
         *,
@@ -227,7 +227,7 @@ class Terminator:
         if data[0] != HANDSHAKE:
             self._refuse(relay, _elsewhere(data, self._leads_to_trust), "not_tls")
             return None
-        relay.tunnel = Tunnel(self._context())
+        relay.tunnel = Tunnel(self._context(data))
         return data
 
     def _opened(self, relay: Relay, plain: bytes) -> None:

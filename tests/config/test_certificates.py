@@ -14,7 +14,7 @@ from tests.tls.ends import NOW, made
 def test_a_new_certificate_is_shown_and_a_bad_one_is_not(tmp_path):
     for name in (SERVER, SERVER_KEY):
         shutil.copy(made() / name, tmp_path / name)
-    certificates = Certificates(tmp_path / SERVER, tmp_path / SERVER_KEY)
+    certificates = Certificates((tmp_path / SERVER, tmp_path / SERVER_KEY))
     certificates.read()
     first = certificates.context()
     assert not certificates.look() and certificates.context() is first

@@ -42,7 +42,7 @@ class World:
         self.sender.start()
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
         given = {"connections": 100, "proxies": Proxies(), "clock": lambda: self.now} | options
-        self.terminator = Terminator(self.socket, shown, self.sender, self.loop, **given)
+        self.terminator = Terminator(self.socket, lambda data: shown(), self.sender, self.loop, **given)
         self.terminator.start()
 
     def _take(self, fd: int, record: bytes) -> wire.Verdict:

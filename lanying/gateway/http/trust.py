@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import plistlib
+import re
 import ssl
 import uuid
 from collections.abc import Awaitable, Callable
@@ -22,10 +23,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lanying.base.peers import is_loopback
-from lanying.config.certificates import AUTHORITY, DIRECTORY, fingerprint
+from lanying.config.certificates import AUTHORITY, CHALLENGES, DIRECTORY, fingerprint
 from lanying.config.schema import Config
 from lanying.gateway.http.endpoint import HOST
 
+_TOKEN = re.compile("[A-Za-z0-9_-]{1,128}")
 _NAMESPACE = uuid.UUID("2d3c1f3e-6f2b-4c8e-9f57-0d0a5a1c7e11")
 """Of the profiles' ids: the same authority gives the same ids, so that a profile that is installed again replaces itself."""
 
@@ -95,8 +97,10 @@ class Trust:
 
 
 def add_to(app: Starlette, config: Config, data: Path) -> None:
-    """Serve them from ``app``, where the server has an authority of its own."""
-    if not config.listen_tls or config.tls_files:
+    """Serve from ``app`` what the server's certificate needs: these pages for an authority of its own, proofs for a public one."""
+    if config.listen_tls and config.tls_source == "acme":
+        app.add_route("/.well-known/acme-challenge/{token}", _proofs(data / DIRECTORY / CHALLENGES), methods=["GET"])
+    if not config.listen_tls or config.tls_source != "local":
         return
     trust = Trust(config, data / DIRECTORY / AUTHORITY)
     for path, answer in (
@@ -121,7 +125,7 @@ def elsewhere(config: Config, request: Request) -> Response | None:
         or not HOST.fullmatch(_host(request))
     ):
         return None
-    if not config.tls_files:
+    if config.tls_source == "local":
         return Response(status_code=307, headers={"location": "/trust", "cache-control": "no-store"})
     there = f"https://{_host(request)}:{config.tls_address[1]}{request.url.path}"
     return Response(status_code=308, headers={"location": there})
@@ -136,6 +140,21 @@ def _host(request: Request) -> str:
 def _endpoint(answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         return answer(request)
+
+    return endpoint
+
+
+def _proofs(directory: Path) -> Callable[[Request], Awaitable[Response]]:
+    """RFC 8555 section 8.3: what :mod:`lanying.tls.acme` has written while a public authority looks."""
+
+    async def endpoint(request: Request) -> Response:
+        token = request.path_params["token"]
+        if not _TOKEN.fullmatch(token):
+            return Response(status_code=404)
+        try:
+            return Response((directory / token).read_bytes(), media_type="application/octet-stream")
+        except OSError:
+            return Response(status_code=404)
 
     return endpoint
 
