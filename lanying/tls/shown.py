@@ -27,7 +27,11 @@ from lanying.tls.names import of_machine
 log = logging.getLogger(__name__)
 
 RENEWED_S: Final = 6 * 3600.0
-"""How often it is looked whether a certificate is due; also the patience after an authority refused."""
+"""How often it is looked whether a certificate is due."""
+FIRST_S: Final = 5.0
+"""Until the first time: the port over which a name is proved is opened when this process is ready."""
+AGAIN_S: Final = 60.0
+"""After an authority has refused; twice as long each time, as authorities count attempts."""
 ALPN: Final = "acme-tls/1"
 
 
@@ -47,6 +51,7 @@ class Shown:
             self._certificates = Certificates(own)
         self._known: set[str] = set()
         self._due = 0.0
+        self._patience = AGAIN_S
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -54,6 +59,8 @@ class Shown:
         if self._config.tls_source != "files":
             await self._make()
         self._certificates.read()
+        if self._config.tls_source == "acme":
+            self._due = monotonic() + FIRST_S
         self._task = asyncio.get_running_loop().create_task(self._watch())
 
     def stop(self) -> None:
@@ -81,12 +88,16 @@ class Shown:
     async def _watch(self) -> None:
         while True:
             if self._config.tls_source == "acme" and monotonic() > self._due:
-                self._due = monotonic() + RENEWED_S
-                await self._ask()
+                self._due = monotonic() + (RENEWED_S if await self._ask() else self._wait_again())
             elif self._config.tls_source == "local" and (monotonic() > self._due or set(of_machine()) - self._known):
                 await self._make()
             self._certificates.look()
-            await asyncio.sleep(LOOKED_AT_S)
+            await asyncio.sleep(min(LOOKED_AT_S, max(self._due - monotonic(), 1.0)))
+
+    def _wait_again(self) -> float:
+        wait = self._patience
+        self._patience = min(2 * wait, RENEWED_S)
+        return wait
 
     async def _make(self) -> None:
         """Have the server's own authority look at its certificate, and make it anew when it is due or for other names."""
@@ -97,18 +108,22 @@ class Shown:
         if self._config.tls_source == "local":
             self._due = monotonic() + RENEWED_S
 
-    async def _ask(self) -> None:
-        """Have the public authority asked, if one is due."""
+    async def _ask(self) -> bool:
+        """Have the public authority asked, if one is due; whether all is well."""
         config = self._config
         challenge = challenge_of(config)
         asked = (config.acme_directory, challenge, config.acme_email, *config.tls_names)
-        if await _run("lanying.tls.acme", str(self._directory), *asked):
+        failed = await _run("lanying.tls.acme", str(self._directory), *asked)
+        if failed:
             port = 80 if challenge == "http-01" else 443
             log.error(
                 "event=certificate_refused names=%s remedy='the line above says why; the names have to lead to this server, port %d'",
                 ",".join(config.tls_names),
                 port,
             )
+        else:
+            self._patience = AGAIN_S
+        return not failed
 
 
 def challenge_of(config: Config) -> str:

@@ -54,7 +54,9 @@ def test_a_certificate_is_issued_and_renewed_under_those_who_are_connected(
         )
         server.listen = f"127.0.0.1:{plain}"
         with server:
-            until("the authority's certificate is shown", lambda: "Pebble" in issuer(port), saw=lambda: issuer(port))
+            until(
+                "the authority's certificate is shown", lambda: "Pebble" in issuer(port), saw=server.log_file.read_text
+            )
             first = shown(port, NAMES[1])
             names = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
             assert set(names.get_values_for_type(x509.DNSName)) == set(NAMES)

@@ -54,11 +54,13 @@ class Pebble:
         self._log = directory / "pebble.log"
         self._names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._names.bind(("127.0.0.1", 0))
+        self._streams = socket.create_server(self._names.getsockname())
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._answer_names, daemon=True).start()
+        threading.Thread(target=self._answer_streams, daemon=True).start()
         server = f"127.0.0.1:{self._names.getsockname()[1]}"
-        environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "20"}
+        environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [PROGRAM, "-config", str(self._config), "-dnsserver", server],
@@ -73,6 +75,7 @@ class Pebble:
         self._process.kill()
         self._process.wait()
         self._names.close()
+        self._streams.close()
 
     def _listens(self) -> bool:
         try:
@@ -82,15 +85,29 @@ class Pebble:
         return True
 
     def _answer_names(self) -> None:
-        """RFC 1035: A 127.0.0.1 for every question of that type, and nothing for others."""
         while True:
             try:
                 asked, peer = self._names.recvfrom(1500)
             except OSError:
                 return
-            end = asked.index(b"\0", 12) + 5
-            question = asked[12:end]
-            is_a = question[-4:-2] == b"\0\1"
-            head = asked[:2] + struct.pack(">HHHHH", 0x8580, 1, int(is_a), 0, 0)
-            answer = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + bytes([127, 0, 0, 1]) if is_a else b""
-            self._names.sendto(head + question + answer, peer)
+            self._names.sendto(named_here(asked), peer)
+
+    def _answer_streams(self) -> None:
+        while True:
+            try:
+                stream, _ = self._streams.accept()
+            except OSError:
+                return
+            with stream:
+                while size := stream.recv(2):
+                    answer = named_here(stream.recv(int.from_bytes(size, "big")))
+                    stream.sendall(len(answer).to_bytes(2, "big") + answer)
+
+
+def named_here(asked: bytes) -> bytes:
+    """RFC 1035: A 127.0.0.1 for every question of that type, and nothing for others."""
+    question = asked[12 : asked.index(b"\0", 12) + 5]
+    is_a = question[-4:-2] == b"\0\1"
+    head = asked[:2] + struct.pack(">HHHHH", 0x8580, 1, int(is_a), 0, 0)
+    answer = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + bytes([127, 0, 0, 1]) if is_a else b""
+    return head + question + answer

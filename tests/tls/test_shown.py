@@ -41,6 +41,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **config: object) -> tu
 
     async def start() -> None:
         await found.start()
+        found._due = 0.0  # as if the time had come
         await asyncio.sleep(0)
         found.stop()
 
