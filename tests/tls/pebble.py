@@ -37,7 +37,7 @@ class Pebble:
 
     def __init__(self, directory: Path, http: int, tls: int) -> None:
         if not os.access(PROGRAM, os.X_OK):
-            pytest.skip("pebble is not installed: go install github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1")
+            pytest.skip("pebble is not installed: go install github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.3")
         ensure(directory, ["localhost", "127.0.0.1"], datetime.now(UTC))
         self.trusted = directory / AUTHORITY
         self._port = free_port()
