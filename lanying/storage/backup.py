@@ -123,7 +123,7 @@ class Backup:
             try:
                 online = is_listening(RunDirectory(self._data))
                 if online:
-                    files, held_s = held(RunDirectory(self._data), self._map.shards, lambda: self._pictures(links))
+                    files, held_s = held(RunDirectory(self._data), self._map.peers, lambda: self._pictures(links))
                     entries = self._copy(files + snapshot.linked_files(self._data, OBJECTS, links))
                 else:
                     held_s = 0.0

@@ -71,7 +71,7 @@ def verify_data(data: Path, logs: Path, progress: Progress, cold_path: str | Non
     with ExitStack() as stack:
         stores: list[Store] = []
         missing: list[str] = []
-        for index in range(shard_map.shards):
+        for index in shard_map.peers:
             hot = ReadOnlyStore(directory.shard_path(data, index), logs)
             stack.callback(hot.close)
             mark = hot.get(schema.META, MARK)

@@ -20,10 +20,10 @@ from lanying.storage.verify import BEHIND_ALL
 
 def forget_cold(data: Path, progress: Progress | None = None) -> int:
     """Forget the cold stores of a stopped server's data directory. How many messages are gone."""
-    shards = directory.need_settled(data).shards
+    shards = directory.need_settled(data).peers
     gone = 0
-    with directory.opened([directory.shard_path(data, index) for index in range(shards)]) as stores:
-        advance = (progress or Silent()).step("forget", shards)
+    with directory.opened([directory.shard_path(data, index) for index in shards]) as stores:
+        advance = (progress or Silent()).step("forget", len(shards))
         for store in stores:
             if store.get(schema.META, MARK) is not None:
                 gone += _forget(store)

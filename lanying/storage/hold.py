@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import uvloop
@@ -28,7 +28,7 @@ PROCESS = "backup"
 T = TypeVar("T")
 
 
-def held(run: RunDirectory, shards: int, take: Callable[[], T]) -> tuple[T, float]:
+def held(run: RunDirectory, shards: Iterable[int], take: Callable[[], T]) -> tuple[T, float]:
     """What ``take`` returns, called while all shards hold their links, and how many seconds they did.
 
     :raises BackupError: a shard does not answer, or went on too early
@@ -37,7 +37,7 @@ def held(run: RunDirectory, shards: int, take: Callable[[], T]) -> tuple[T, floa
         return runner.run(_held(run, shards, take))
 
 
-async def _held(run: RunDirectory, shards: int, take: Callable[[], T]) -> tuple[T, float]:
+async def _held(run: RunDirectory, shards: Iterable[int], take: Callable[[], T]) -> tuple[T, float]:
     def received(message: Envelope) -> None:
         if isinstance(message, Reply):
             calls.answered(message)
@@ -47,7 +47,7 @@ async def _held(run: RunDirectory, shards: int, take: Callable[[], T]) -> tuple[
     bus.start(asyncio.get_running_loop())
 
     async def all_shards(seconds: float) -> list[bool]:
-        return await asyncio.gather(*(calls.ask(shard_name(n), HoldLinks(seconds)) for n in range(shards)))
+        return await asyncio.gather(*(calls.ask(shard_name(n), HoldLinks(seconds)) for n in shards))
 
     try:
         await all_shards(0)  # the first contact may take a moment; nobody should stand still for it

@@ -53,7 +53,7 @@ def renew(data: Path, shard_map: ShardMap, now_ms: int, *, keep_sessions: bool =
     :param keep_sessions: tokens, codes and addresses of phones stay as they were
     :raises StoreError: a database cannot be opened or written
     """
-    paths = [directory.shard_path(data, index) for index in range(shard_map.shards)]
+    paths = [directory.shard_path(data, index) for index in shard_map.peers]
     with directory.opened(paths) as stores:
         for index, store in enumerate(stores):
             _write(store, _jumps(store, shard_map.slots_of(index), now_ms))

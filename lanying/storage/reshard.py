@@ -152,7 +152,7 @@ class Reshard:
                 f"{self._data}: the new data is complete and taking its place; `lanying-cluster reshard` finishes that, "
                 "and so does a start"
             )
-        for index in range(self._shards):
+        for index in self._wanted.peers:
             directory.remove_tree(self._new_path(index, self._journal.version))
         Journal.remove(self._data)
 
@@ -170,7 +170,7 @@ class Reshard:
             self._point("delivered")
             journal = self._begin(databases)
             new_map = journal.map
-            targets_at = [self._new_path(index, journal.version) for index in range(self._shards)]
+            targets_at = [self._new_path(index, journal.version) for index in self._wanted.peers]
             with directory.opened(targets_at) as targets:
                 _Copy(sources, targets, self._old, new_map, journal, self._data, self._progress, self._point).run()
                 self._point("copied")
@@ -187,7 +187,7 @@ class Reshard:
         if journal is not None and journal.sources == sequences:
             return journal
         version = self._old.version + 1
-        for index in range(self._shards):
+        for index in self._wanted.peers:
             directory.remove_tree(self._new_path(index, version))
         need_room(self._data, self._old.shards, self._config)
         self._journal = journal = Journal(
@@ -234,12 +234,12 @@ class Reshard:
     def _switch(self, journal: Journal) -> None:
         directory.write_file(self._data / SWITCHING_FILE, b"")
         self._point("switching")
-        for index in range(self._old.shards if self._old.version < journal.version else 0):
+        for index in self._old.peers if self._old.version < journal.version else ():
             here, kept = directory.shard_path(self._data, index), self._old_path(index, journal.version)
             if not kept.exists():
                 here.rename(kept)
                 self._point(f"put away {index}")
-        for index in range(self._shards):
+        for index in self._wanted.peers:
             new, here = self._new_path(index, journal.version), directory.shard_path(self._data, index)
             if new.exists():
                 new.rename(here)

@@ -57,7 +57,7 @@ class Plan:
     def names(self) -> list[str]:
         """Process names in the order of their start."""
         return [
-            *(shard_name(i) for i in range(self.shard_map.shards)),
+            *(shard_name(i) for i in self.shard_map.peers),
             GATEWAY,
             ADMIN,
             *([PUSH] if self.push else []),

@@ -180,7 +180,7 @@ class Ledger:
     def store_problems(self, data: Path) -> list[str]:
         """Invariants that are broken in the databases, and mailboxes that lack or repeat something acknowledged."""
         shard_map = directory.need_map(data)
-        paths = [directory.shard_path(data, index) for index in range(shard_map.shards)]
+        paths = [directory.shard_path(data, index) for index in shard_map.peers]
         with directory.opened(paths) as stores:
             problems = [p for index, store in enumerate(stores) for p in verify_store(store, index, shard_map)]
             problems += verify_links(stores)

@@ -58,13 +58,13 @@ class AdminRequest(Question[R]):
     """Base of what the admin process is asked."""
 
 
-def answers(kind: type[Question[R]]) -> Callable[[Callable[P, R]], tuple[type[Question[R]], Callable[P, R]]]:
-    """Registers a handler: ``dict([answers(GetGroups)(groups.views), …])``. One that returns another type is a type error."""
+def answers(kind: type[Question[R]]) -> Callable[[Callable[P, R]], tuple[type[Message], Callable[P, object]]]:
+    """A row of a table of handlers: ``dict([answers(GetGroups)(groups.views), …])``. One that answers another type is a type error."""
 
-    def registered(handler: Callable[P, R]) -> tuple[type[Question[R]], Callable[P, R]]:
+    def row(handler: Callable[P, R]) -> tuple[type[Message], Callable[P, object]]:
         return kind, handler
 
-    return registered
+    return row
 
 
 def kinds(base: type[Message]) -> Iterator[type[Message]]:

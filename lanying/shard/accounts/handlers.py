@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from lanying.base.budgets import charge
 from lanying.bus import messages as m
+from lanying.bus.messages.base import answers
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.accounts import accounts, devices, files, one_time_codes, push_tokens, roster
 from lanying.shard.core.work import Work
@@ -135,51 +136,53 @@ def _put_code(work: Work, request: m.PutCode) -> bool:
     return True
 
 
-HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
-    m.PeerQuery: lambda work, r: roster.may_write(work, r.uid, r.sender, r.app),
-    m.ClaimAccount: lambda work, r: accounts.claim(work, r.app, r.username, r.password_hash).uid,
-    m.FindName: lambda work, r: accounts.find_name(work.store, r.app, r.username),
-    m.GetAccounts: lambda work, r: accounts.get_many(work.store, r.app, r.uids),
-    m.CheckToken: _check_token,
-    m.UpdateAccount: _update_account,
-    m.ListDevices: lambda work, r: devices.describe(work, r.uid),
-    m.Kick: _kick,
-    m.GetCredentials: lambda work, r: accounts.credentials(work.store, r.app, r.uid),
-    m.SetPassword: _set_password,
-    m.SetState: _set_state,
-    m.ForgetDevice: lambda work, r: devices.remove(work, r.uid, r.device_sn),
-    m.ApplyFriend: lambda work, r: roster.apply(
-        work, r.uid, r.applicant, r.app, r.reason, r.alias, r.answer, r.by_admin
-    ),
-    m.AnswerApplication: _answer,
-    m.DeleteFriend: lambda work, r: roster.delete(work, r.uid, r.other),
-    m.SetRelation: _set_relation,
-    m.Block: _block,
-    m.ListFriends: lambda work, r: roster.friends(work.store, r.uid, r.after, r.limit),
-    m.ListBlocked: lambda work, r: roster.blocked(work.store, r.uid),
-    m.ListApplications: lambda work, r: roster.applications(work.store, r.uid, r.before, r.limit),
-    m.GetRelations: lambda work, r: roster.relations(work.store, r.uid, r.others),
-    m.ClaimName: _claim_name,
-    m.ReleaseName: lambda work, r: accounts.release_name(work, r.app, r.name, r.uid),
-    m.ListAccounts: lambda work, r: accounts.page(work.store, r.app, r.after, r.skip, r.limit),
-    m.ListOnline: lambda work, r: [uid for uid in r.uids if work.online(uid)],
-    m.Rename: _rename,
-    m.GetExtras: lambda work, r: accounts.extras(work.store, r.uid),
-    m.Pin: _pin,
-    m.EditTags: _edit_tags,
-    m.SetPushAlias: lambda work, r: accounts.set_push_alias(work, r.uid, r.alias),
-    m.SetBadge: _set_badge,
-    m.BindPush: _bind_push,
-    m.PutCode: _put_code,
-    m.ReadCode: lambda work, r: one_time_codes.read(work, r.app, r.kind, r.code, r.take),
-    m.CheckCode: lambda work, r: one_time_codes.check(work, r.app, r.kind, r.code, r.answer),
-    m.CheckFile: _check_file,
-    m.AddFile: _add_file,
-    m.GetFile: lambda work, r: files.get(work.store, r.owner, r.number),
-    m.RemoveFiles: lambda work, r: files.remove(work, r.keys),
-    m.ListOldFiles: _old_files,
-    m.ListFileUsage: lambda work, r: files.usages(work.store, r.after),
-}
+HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = dict(
+    [
+        answers(m.PeerQuery)(lambda work, r: roster.may_write(work, r.uid, r.sender, r.app)),
+        answers(m.ClaimAccount)(lambda work, r: accounts.claim(work, r.app, r.username, r.password_hash).uid),
+        answers(m.FindName)(lambda work, r: accounts.find_name(work.store, r.app, r.username)),
+        answers(m.GetAccounts)(lambda work, r: accounts.get_many(work.store, r.app, r.uids)),
+        answers(m.CheckToken)(_check_token),
+        answers(m.UpdateAccount)(_update_account),
+        answers(m.ListDevices)(lambda work, r: devices.describe(work, r.uid)),
+        answers(m.Kick)(_kick),
+        answers(m.GetCredentials)(lambda work, r: accounts.credentials(work.store, r.app, r.uid)),
+        answers(m.SetPassword)(_set_password),
+        answers(m.SetState)(_set_state),
+        answers(m.ForgetDevice)(lambda work, r: devices.remove(work, r.uid, r.device_sn)),
+        answers(m.ApplyFriend)(
+            lambda work, r: roster.apply(work, r.uid, r.applicant, r.app, r.reason, r.alias, r.answer, r.by_admin)
+        ),
+        answers(m.AnswerApplication)(_answer),
+        answers(m.DeleteFriend)(lambda work, r: roster.delete(work, r.uid, r.other)),
+        answers(m.SetRelation)(_set_relation),
+        answers(m.Block)(_block),
+        answers(m.ListFriends)(lambda work, r: roster.friends(work.store, r.uid, r.after, r.limit)),
+        answers(m.ListBlocked)(lambda work, r: roster.blocked(work.store, r.uid)),
+        answers(m.ListApplications)(lambda work, r: roster.applications(work.store, r.uid, r.before, r.limit)),
+        answers(m.GetRelations)(lambda work, r: roster.relations(work.store, r.uid, r.others)),
+        answers(m.ClaimName)(_claim_name),
+        answers(m.ReleaseName)(lambda work, r: accounts.release_name(work, r.app, r.name, r.uid)),
+        answers(m.ListAccounts)(lambda work, r: accounts.page(work.store, r.app, r.after, r.skip, r.limit)),
+        answers(m.ListOnline)(lambda work, r: [uid for uid in r.uids if work.online(uid)]),
+        answers(m.Rename)(_rename),
+        answers(m.GetExtras)(lambda work, r: accounts.extras(work.store, r.uid)),
+        answers(m.Pin)(_pin),
+        answers(m.EditTags)(_edit_tags),
+        answers(m.SetPushAlias)(lambda work, r: accounts.set_push_alias(work, r.uid, r.alias)),
+        answers(m.SetBadge)(_set_badge),
+        answers(m.BindPush)(_bind_push),
+        answers(m.PutCode)(_put_code),
+        answers(m.ReadCode)(lambda work, r: one_time_codes.read(work, r.app, r.kind, r.code, r.take)),
+        answers(m.CheckCode)(lambda work, r: one_time_codes.check(work, r.app, r.kind, r.code, r.answer)),
+        answers(m.CheckFile)(_check_file),
+        answers(m.AddFile)(_add_file),
+        answers(m.GetFile)(lambda work, r: files.get(work.store, r.owner, r.number)),
+        answers(m.RemoveFiles)(lambda work, r: files.remove(work, r.keys)),
+        answers(m.ListOldFiles)(_old_files),
+        answers(m.ListFileUsage)(lambda work, r: files.usages(work.store, r.after)),
+    ]
+)
 
 LINK_CHANGES: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = {
     m.PushTokenBound: push_tokens.told,

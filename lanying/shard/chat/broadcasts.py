@@ -24,6 +24,7 @@ from lanying.bus.messages import (
     StartBroadcast,
     UserCount,
 )
+from lanying.bus.messages.base import answers
 from lanying.shard.accounts import accounts
 from lanying.shard.chat.posting import Posting
 from lanying.shard.core.work import Work
@@ -65,12 +66,14 @@ class Broadcasts:
         self._work = work
         self._posting = posting
         self.running = {job.id for job in self._jobs() if job.state == "running"}
-        self.handlers: dict[type[Message], Callable[[Any], object]] = {
-            StartBroadcast: self.start,
-            ListBroadcasts: self.listed,
-            CancelBroadcast: self.cancel,
-            CountUsers: self.count,
-        }
+        self.handlers: dict[type[Message], Callable[[Any], object]] = dict(
+            [
+                answers(StartBroadcast)(self.start),
+                answers(ListBroadcasts)(self.listed),
+                answers(CancelBroadcast)(self.cancel),
+                answers(CountUsers)(self.count),
+            ]
+        )
 
     def start(self, request: StartBroadcast) -> int:
         """Pass it on to all shards. The broadcast's id."""

@@ -32,6 +32,7 @@ from lanying.bus.messages import (
     Unread,
     encode,
 )
+from lanying.bus.messages.base import answers
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import XID, MessageBody, MessageOperation, Meta
 from lanying.shard.accounts import accounts
@@ -63,7 +64,7 @@ class Posting:
             ReadUpTo: self.read_up_to,
             Notify: self.notify,
             GetPage: self.page,
-            ListUnread: self.unread,
+            **dict([answers(ListUnread)(self.unread)]),
         }
 
     def post(self, request: Post) -> Later:

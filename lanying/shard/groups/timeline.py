@@ -27,6 +27,7 @@ from lanying.bus.messages import (
     Seat,
     Unseat,
 )
+from lanying.bus.messages.base import answers
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.shard.chat import edits, history, message_kinds, operations
@@ -48,10 +49,12 @@ class Timelines:
         self._work = work
         self._policy = policy
         self._audiences: dict[int, Counter[int]] = {}
-        self.handlers: dict[type[Message], Callable[[Any], object]] = {
-            FetchEntries: self.fetch_entries,
-            FetchHistory: self.fetch_history,
-        }
+        self.handlers: dict[type[Message], Callable[[Any], object]] = dict(
+            [
+                answers(FetchEntries)(self.fetch_entries),
+                answers(FetchHistory)(self.fetch_history),
+            ]
+        )
         self.links: dict[type[Message], Callable[[Any], object]] = {GroupPost: self.post}
         work.group_notice = self.notice
         work.prepare[Seat] = self._seats

@@ -15,6 +15,7 @@ from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import CountPushTask, GetPushTask, Message, OrderPushes, PushTargets, PushTask, PutPushTask
+from lanying.bus.messages.base import answers
 from lanying.shard.core.work import Work
 from lanying.shard.push import targets
 from lanying.shard.push.owed import Pushes
@@ -33,13 +34,15 @@ class PushOrders:
         self._work = work
         self._pushes = pushes
         self._open = [_decode_order(row) for _, row in work.store.scan(schema.PUSH_ORDERS, b"", _BEHIND_ALL)]
-        self.handlers: dict[type[Message], Callable[[Any], object]] = {
-            PutPushTask: self.put_task,
-            OrderPushes: self.order,
-            GetPushTask: self.task,
-            CountPushTask: self.count,
-            PushTargets: lambda request: targets.count(work.store, request),
-        }
+        self.handlers: dict[type[Message], Callable[[Any], object]] = dict(
+            [
+                answers(PutPushTask)(self.put_task),
+                answers(OrderPushes)(self.order),
+                answers(GetPushTask)(self.task),
+                answers(CountPushTask)(self.count),
+                answers(PushTargets)(lambda request: targets.count(work.store, request)),
+            ]
+        )
 
     def put_task(self, request: PutPushTask) -> bool:
         """Keep a task; old ones make room. :raises CallError: 10002 it is too long"""

@@ -40,6 +40,7 @@ from lanying.bus.messages import (
     TakenPushes,
     TakePushes,
 )
+from lanying.bus.messages.base import answers
 from lanying.cluster.runtime import PUSH
 from lanying.shard.accounts import accounts, devices, roster
 from lanying.shard.accounts.logins import Logins
@@ -77,12 +78,14 @@ class Pushes:
         self._awaited = False
         self._bound: set[int] = set()
         self._unbound: set[int] = set()
-        self.handlers: dict[type[Message], Callable[[Any], object]] = {
-            TakePushes: self.take,
-            FinishPushes: self.finish,
-            GetPushFacts: self.facts,
-            GetGroupPushFacts: self.group_facts,
-        }
+        self.handlers: dict[type[Message], Callable[[Any], object]] = dict(
+            [
+                answers(TakePushes)(self.take),
+                answers(FinishPushes)(self.finish),
+                answers(GetPushFacts)(self.facts),
+                answers(GetGroupPushFacts)(self.group_facts),
+            ]
+        )
 
     def begin(self) -> None:
         """Note pushes from now on; those of earlier days are still owed. Call it before the first message of a tick."""

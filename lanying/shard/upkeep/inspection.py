@@ -31,6 +31,7 @@ from lanying.bus.messages import (
     Traced,
     TraceUser,
 )
+from lanying.bus.messages.base import answers
 from lanying.protocol.frame import FrameError, parse_frame
 from lanying.protocol.schema import xsync_pb2 as pb
 from lanying.shard.chat import history, marks, visible
@@ -70,13 +71,15 @@ class Inspection:
         self.traced: dict[int, tuple[float, str]] = {}
         self.watching = False
         self.slow: Counter[str] = Counter()
-        self.handlers: dict[type[Message], Callable[[Any], object]] = {
-            ExplainMessage: self.explain,
-            GetReached: self.reached,
-            TraceUser: self.trace,
-            ListSlow: lambda request: list(work.recent.slow),
-            ListSlowReaders: self.slow_readers,
-        }
+        self.handlers: dict[type[Message], Callable[[Any], object]] = dict(
+            [
+                answers(ExplainMessage)(self.explain),
+                answers(GetReached)(self.reached),
+                answers(TraceUser)(self.trace),
+                answers(ListSlow)(lambda request: list(work.recent.slow)),
+                answers(ListSlowReaders)(self.slow_readers),
+            ]
+        )
 
     def took(self, what: str, seconds: float, detail: str = "") -> None:
         """Something took ``seconds``; kept when that is long."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from lanying.bus.messages import ListUnreadable, Message, MessageTrace, RemoveEntry, UnreadableEntry
+from lanying.bus.messages.base import answers
 from lanying.protocol import frame
 from lanying.shard.chat import history, visible
 from lanying.shard.core.work import Work
@@ -49,4 +50,6 @@ def remove(work: Work, request: RemoveEntry) -> bool:
     return True
 
 
-HANDLERS: Final[dict[type[Message], Callable[[Work, Any], object]]] = {ListUnreadable: listed, RemoveEntry: remove}
+HANDLERS: Final[dict[type[Message], Callable[[Work, Any], object]]] = dict(
+    [answers(ListUnreadable)(listed), answers(RemoveEntry)(remove)]
+)
