@@ -21,6 +21,8 @@ from lanying.gateway.services.file_store import object_store
 from lanying.gateway.services.objects import LocalObjects, Objects
 from tests.gateway.conftest import Gateway
 
+pytestmark = pytest.mark.usefixtures("own_process")
+"""A bucket's library reads how many threads it gets from the environment."""
 KEY = "3e8-00000000000000ff"
 
 
