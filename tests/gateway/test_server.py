@@ -9,6 +9,7 @@ import pytest
 import uvloop
 
 from lanying.base import limits
+from lanying.config.schema import Files
 from lanying.gateway.server import HttpServer
 from lanying.testing.poll import PATIENCE_S
 from tests.gateway.conftest import Gateway
@@ -118,3 +119,23 @@ def test_drain_closes_idle_connections(loop: asyncio.AbstractEventLoop, gateway:
         return before, await read(theirs, 1)
 
     assert converse(loop, gateway.app, talk) == (1, b"")
+
+
+def test_who_sends_a_whole_file_first_reads_why_it_was_refused(
+    loop: asyncio.AbstractEventLoop, make: Callable[..., Gateway]
+) -> None:
+    gateway = make(files=Files(max_mb=1))
+    _, token = gateway.register("alice")
+    ticket = gateway.data("GET", "/file/upload/chat?file_type=100&to_id=1024001&to_type=1", token)
+    assert ticket["max_bytes"] == 1 << 20
+    path, size = ticket["upload_url"].removeprefix("http://im.test:8480"), 3 << 20
+
+    async def talk(server: HttpServer, ours: socket.socket, theirs: socket.socket) -> bytes:
+        server.adopt(ours, b"")
+        head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n"
+        await asyncio.get_running_loop().sock_sendall(theirs, head.encode() + bytes(size))
+        return await asyncio.get_running_loop().sock_recv(theirs, 65536)
+
+    answer = converse(loop, gateway.app, talk)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"the file is larger than 1 MB" in answer
