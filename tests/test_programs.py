@@ -12,7 +12,7 @@ ALWAYS = {"sh", "/bin/sh", "git"}
 """In every Debian, or named by the README."""
 ASKED = {
     "node": "tests/web/node.py, tests/compat/test_node.py",
-    "npx": "tests/web/node.py",
+    "node_modules/.bin/tsc": "tests/web/node.py",
     "tmux": "tests/admin/test_cli.py",
     "shellcheck": "tests/tools/test_pi_tune.py",
     "systemd-analyze": "tests/cli/test_unit.py",
@@ -39,13 +39,22 @@ STARTERS = {
 
 def programs(module: Path) -> set[tuple[int, str]]:
     """(line, program) of lists and tuples that begin with a text, in functions that start processes or in a value named for one."""
-    found = set()
-    for node in ast.walk(ast.parse(module.read_text())):
-        if isinstance(node, ast.Call) and _name(node.func) in STARTERS and node.args:
+    found, text = set(), module.read_text()
+    starts = "import subprocess" in text
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and _starts(node.func) and node.args:
             found |= {(node.lineno, it) for it in _begins(node.args[0])}
-        elif isinstance(node, ast.Assign) and any("command" in _name(it).lower() for it in node.targets):
+        elif starts and isinstance(node, ast.Assign) and any("command" in _name(it).lower() for it in node.targets):
             found |= {(node.lineno, it) for it in _begins(node.value)}
     return found
+
+
+def _starts(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Attribute)
+        and _name(node.value) in ("subprocess", "asyncio", "os")
+        and node.attr in STARTERS
+    )
 
 
 def _name(node: ast.AST) -> str:
@@ -83,6 +92,6 @@ def test_who_needs_a_program_asks_for_it(program: str) -> None:
 def test_what_the_scan_sees(tmp_path: Path) -> None:
     module = tmp_path / "module.py"
     module.write_text(
-        'subprocess.run(["kill", pid])\nos.system("ps aux")\ncommand = ("lsof", "-i")\nrun([sys.executable])\n'
+        'import subprocess; subprocess.run(["kill", pid])\nos.system("ps aux")\ncommand = ("lsof", "-i")\nrun([sys.executable])\n'
     )
     assert programs(module) == {(1, "kill"), (2, "ps"), (3, "lsof")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,13 @@ import pytest
 _MIB = 1 << 20
 
 
+def need(*programs: str) -> None:
+    """Skip where one of these is missing: they are of other packages, and in /sbin, which not every user looks into."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not found: apt install mount e2fsprogs, and have /usr/sbin in PATH")
+
+
 def run(*command: object) -> None:
     done = subprocess.run([*map(str, command)], capture_output=True, text=True)
     assert done.returncode == 0, f"{command}: {done.stderr}"
@@ -21,6 +29,7 @@ def run(*command: object) -> None:
 @contextmanager
 def small(place: Path, megabytes: int) -> Iterator[Path]:
     """A file system in memory. Skips where none may be mounted."""
+    need("mount", "umount")
     place.mkdir()
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(place)], capture_output=True, text=True
@@ -37,6 +46,7 @@ class Ext4:
     """An ext4 in a file, which goes read-only at its first error as it does on an SD card that fails."""
 
     def __init__(self, image: Path, place: Path, megabytes: int) -> None:
+        need("mount", "umount", "mkfs.ext4", "e2fsck")
         self.image = image
         self.place = place
         place.mkdir()
