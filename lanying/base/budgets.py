@@ -17,6 +17,9 @@ from lanying.base.rate import Bucket, Rate, RateLimiter
 from lanying.base.refusals import Refusal
 
 DAY_S: Final = 86_400.0
+TOGETHER: Final = {"app": 100, "all": 200}
+"""So many users of an app, and of all apps of a shard, may use up their budgets at once."""
+ALONE: Final = 0.1
 
 
 class Rules(Protocol):
@@ -30,6 +33,28 @@ class Rules(Protocol):
     def user_bytes_per_day(self) -> int: ...
     @property
     def group_messages_per_s(self) -> int: ...
+
+
+class Shared(RateLimiter):
+    """A budget of each user, one of all users of an app together, and one of all apps.
+
+    While those are used up each user has a tenth of theirs: many accounts of one person do little together, and shut nobody out.
+    """
+
+    __slots__ = ("_together",)
+
+    def __init__(self, rate: Rate, keys: int) -> None:
+        super().__init__(rate, keys)
+        window_s = rate.interval_s * rate.burst
+        self._together = {
+            each: RateLimiter(Rate(rate.burst * factor, window_s), limits.APPS) for each, factor in TOGETHER.items()
+        }
+
+    def keep(self, app: str, now: float, count: int) -> float:
+        """So many more are caused in an app: what is left alone of each user's budget."""
+        app_has = self._together["app"].take(app, now, tokens=count)
+        all_have = self._together["all"].take("", now, tokens=count)
+        return 0.0 if app_has and all_have else self.rate.burst * (1 - ALONE)
 
 
 class Spent(Bucket):
@@ -109,15 +134,22 @@ def charge(
     what: str,
     count: int = 1,
     refusal: Refusal = Refusal.TOO_MANY_REQUESTS,
+    app: str = "",
 ) -> None:
     """So many of what there is a budget for: all or none. Nobody (0 or "") has no budget.
 
+    :param app: whose users share what they cause, if they do
     :raises CallError: there is not so much left of it, and when there will be
     """
-    if key and count and not budget.take(key, now, tokens=count):
-        if count > budget.rate.burst:
-            raise CallError(refusal, f"too many {what}; at most {budget.rate.burst:g} at once")
-        raise later(budget.wait_s(key, now, count), what, refusal)
+    if not key or not count:
+        return
+    if count > budget.rate.burst:
+        raise CallError(refusal, f"too many {what}; at most {budget.rate.burst:g} at once")
+    wait_s, keep = budget.wait_s(key, now, count), 0.0
+    if not wait_s and isinstance(budget, Shared):  # what is refused anyway takes nothing of what is shared
+        keep = budget.keep(app, now, count)
+    if not budget.take(key, now, keep, tokens=count):
+        raise later(budget.wait_s(key, now, count + keep), what, refusal)
 
 
 def need(budget: RateLimiter, key: Hashable, now: float, what: str) -> None:
@@ -134,8 +166,8 @@ def later(wait_s: float, what: str, refusal: Refusal = Refusal.TOO_MANY_REQUESTS
     return CallError(refusal, f"too many {what}; try again in {when}", retry_s=wait_s)
 
 
-def _daily(burst: int) -> RateLimiter:
-    return RateLimiter(Rate(burst, DAY_S), limits.USERS_COUNTED)
+def _daily(burst: int) -> Shared:
+    return Shared(Rate(burst, DAY_S), limits.USERS_COUNTED)
 
 
 def _hourly(burst: int) -> RateLimiter:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
-from lanying.base.budgets import Budgets, Spent
+from lanying.base.budgets import TOGETHER, Budgets, Shared, Spent, charge
 from lanying.base.errors import CallError, Refused
+from lanying.base.rate import Rate
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import Post, PostMany, PostResult, decode_result
 from lanying.config.schema import Config, Policy
@@ -79,3 +82,33 @@ def test_a_group_message_counts_once_for_each_member(monkeypatch: pytest.MonkeyP
     assert taken == 4
     sim.advance(1)
     assert phone.send(gid, "x" * 2000, type=MessageBody.GROUPCHAT) in phone.acknowledged
+
+
+def test_many_accounts_together_have_an_end_and_shut_nobody_out() -> None:
+    budget = Shared(Rate(10, 86_400.0), 100_000)
+    uid, taken = 0, 0
+    while taken < 10 * TOGETHER["app"]:
+        uid += 1
+        for _ in range(10):
+            charge(budget, uid, 0.0, "groups", app="school")
+            taken += 1
+    charge(budget, uid + 1, 0.0, "groups", app="school")  # a tenth of ten
+    with pytest.raises(CallError) as refused:
+        charge(budget, uid + 1, 0.0, "groups", app="school")
+    assert refused.value.retry_s > 60
+    for _ in range(10):
+        charge(budget, uid + 1 + (1 << 20), 0.0, "groups", app="another")
+    with pytest.raises(CallError):
+        charge(budget, uid + 1 + (1 << 20), 0.0, "groups", app="another")
+
+
+def test_what_one_user_is_refused_takes_nothing_of_what_is_shared() -> None:
+    budget = Shared(Rate(10, 86_400.0), 100_000)
+    for _ in range(5000):
+        with contextlib.suppress(CallError):
+            charge(budget, 1, 0.0, "groups", app="school")
+    for uid in range(2, 50):
+        for _ in range(10):
+            charge(budget, uid, 0.0, "groups", app="school")
+    with pytest.raises(CallError):
+        charge(budget, 1, 0.0, "groups", app="school")

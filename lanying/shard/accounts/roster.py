@@ -185,7 +185,7 @@ def apply(
     if row.relation == FRIEND:
         raise CallError(Refusal.ALREADY_FRIENDS, "you are friends already")
     if not by_admin:
-        charge(work.budgets.requests, applicant, work.tick.now, "friend requests today")
+        charge(work.budgets.requests, applicant, work.tick.now, "friend requests today", app=app)
     if info.auth_mode == CLOSED:
         raise CallError(Refusal.TAKES_NO_REQUESTS, "this user takes no friend requests")
     if info.auth_mode == QUESTION and (not info.auth_answer or answer.strip() != info.auth_answer.strip()):

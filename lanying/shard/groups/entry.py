@@ -32,7 +32,7 @@ def create(work: Work, request: CreateGroup) -> GroupView:
         raise CallError(Refusal.INVALID_PARAMETER, f"a group holds 1 to {limits.GROUP_MEMBERS_MAX} members")
     uid = request.uid
     if not request.by_admin:
-        charge(work.budgets.founded, uid, work.tick.now, "groups founded today")
+        charge(work.budgets.founded, uid, work.tick.now, "groups founded today", app=request.app)
     others = list({it.uid: it for it in request.invitees if it.uid != uid}.values())
     if len(others) >= request.capacity:
         raise _full(request.capacity)
@@ -43,7 +43,7 @@ def create(work: Work, request: CreateGroup) -> GroupView:
             Refusal.PERMISSION_DENIED, f"invite at most {limits.GROUP_INVITATIONS} users who want to be asked"
         )
     if not request.by_admin:
-        charge(work.budgets.invited, uid, work.tick.now, "invitations today", len(others))
+        charge(work.budgets.invited, uid, work.tick.now, "invitations today", len(others), app=request.app)
     gid = accounts.next_id(work, slot_of(uid))
     now_ms = work.now_ms
     info = GroupInfo(
@@ -65,7 +65,7 @@ def invite(work: Work, request: GroupRequest[object], invitees: list[Invitee], r
     group, own = records.need(work, request, MEMBER)
     records.check_text("reason", reason, limits.REASON_CHARS)
     if not request.rights:
-        charge(work.budgets.invited, request.uid, work.tick.now, "invitations today", len(invitees))
+        charge(work.budgets.invited, request.uid, work.tick.now, "invitations today", len(invitees), app=request.app)
     if not _may_invite(group, own):
         raise records.refusal(ADMIN)
     gid = group.info.gid
