@@ -155,6 +155,9 @@ class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     requests_per_second_per_address: Annotated[int, msgspec.Meta(ge=0)] = 1000
     """0: any number. Ten seconds' worth may come at once."""
     call_timeout_ms: Positive = 900
+    hosts: tuple[str, ...] = ()
+    """Names and addresses, with or without a port, under which people come: no other is repeated in addresses given to clients, the
+    first one stands in. Empty: whatever a request names."""
 
 
 class AppOverrides(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -25,6 +25,7 @@ UPDATE: Final = ("POST", "PUT")
 REMOVE: Final = ("POST", "DELETE")
 """A removal: DELETE is its exact twin."""
 
+_PORT: Final = re.compile(r":[0-9]+$")
 HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 """A Host header that may be repeated to clients."""
 
@@ -89,7 +90,11 @@ class RequestContext:
     @property
     def here(self) -> str:
         """Where this request found this server."""
-        host = self.host if HOST.fullmatch(self.host) else self.services.config.listen
+        config = self.services.config
+        host = self.host if HOST.fullmatch(self.host) else config.listen
+        hosts = config.rest.hosts
+        if hosts and not {host.lower(), _PORT.sub("", host.lower())} & {it.lower() for it in hosts}:
+            host = hosts[0]
         return f"{self.scheme}://{host}{self.prefix}"
 
 
