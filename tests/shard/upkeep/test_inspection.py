@@ -6,8 +6,9 @@ import pytest
 
 from lanying.admin.commands.why import story
 from lanying.base import limits, watched
-from lanying.bus.messages import ExplainMessage, GetReached, ListSlowReaders, MessageTrace
-from lanying.protocol.schema.xsync_pb2 import MessageOperation, Meta
+from lanying.bus.messages import ExplainMessage, GetReached, ListSlowReaders, MessageTrace, Traced, TraceUser
+from lanying.cluster.runtime import PUSH
+from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta
 from lanying.shard.store import schema
 from lanying.testing.simulation import Simulation, User
 from tests.shard.groups.test_timeline import Club, say
@@ -151,3 +152,28 @@ def test_the_log_of_one_user_has_his_frames_without_what_he_writes(caplog: pytes
     count = len(caplog.records)
     a.send(bob, "as nothing was")
     assert len(caplog.records) == count and not alice.shard.inspection.watching
+
+
+def test_a_member_who_is_watched_is_seen_to_get_group_messages(caplog: pytest.LogCaptureFixture) -> None:
+    """They come in a frame that is made once for all members."""
+    sim = Simulation(2)
+    alice, bob = sim.user("alice"), sim.user("bob")
+    gid = sim.group(alice, bob)
+    a, b = alice.device(), bob.device()
+    a.send(gid, "the loops begin", type=MessageBody.GROUPCHAT)
+    sim.call(bob.shard.work.index, TraceUser(bob.uid, 60, PUSH))
+    watched.watch(bob.uid, "debug", 60, sim.now)
+    try:
+        a.send(gid, "the tick before begins to look", type=MessageBody.GROUPCHAT)
+        sim.to_push.clear()
+        caplog.clear()
+        a.send(gid, "a secret", type=MessageBody.GROUPCHAT)
+    finally:
+        watched.users.clear()
+    assert b.texts[-1] == "a secret"
+    pushed = f"push of {gid}: 1 entries, next key 4"
+    traced = [message for message in sim.to_push if isinstance(message, Traced) and message.direction == "out"]
+    assert [(message.uid, message.sn, message.what) for message in traced] == [(bob.uid, b.session.sn, pushed)]
+    assert [pushed in record.getMessage() for record in caplog.records if "direction=out" in record.getMessage()] == [
+        True
+    ]
