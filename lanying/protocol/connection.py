@@ -125,13 +125,17 @@ class Connection(WebSocket):
         frames: list[bytes] = []
         at = 0
         size = len(data)
-        # The common case without a needless step: nothing left over, whole frames as the web SDK writes them.
+        # The common case without a needless step: nothing left over, whole frames as the SDKs write them. What is not exactly that leaves
+        # the loop with ``at`` at the beginning of a WebSocket frame (on SOCKETIO: of a header part), for feed() to judge: nothing is
+        # refused here, so each rule of the protocol is in one place.
         if not (self._buffer or self._awaited or self._opcode or self.closed or self._goodbye) and self._mask_bit:
             socketio = self.kind == SOCKETIO
             limit = self._limit
             while at < size:
+                # ``data[:at]`` is in ``frames``; no attachment and no fragment is pending.
                 head = at
                 if socketio:
+                    # A masked text frame with the one text that announces a frame, then the binary one.
                     if (
                         size < at + _TEXT_END
                         or data[at : at + 2] != _MASKED_HEADER_START
@@ -139,17 +143,19 @@ class Connection(WebSocket):
                     ):
                         break
                     head += _TEXT_END
-                if size < head + 2 or data[head] != 0x82:
+                if size < head + 2 or data[head] != 0x82:  # FIN and BINARY (RFC 6455 5.2)
                     break
-                length = data[head + 1] - 0x80
+                length = data[head + 1] - 0x80  # below 0: not masked
                 start = head + 6
                 if length == 126:
                     start = head + 8
                     length = int.from_bytes(data[head + 2 : head + 4], "big")
-                elif not 0 <= length < 126:
+                elif not 0 <= length < 126:  # 127: eight bytes of length, which no frame needs
                     break
                 end = start + length
-                if end > size or length > limit:
+                if (
+                    end > size or length > limit
+                ):  # the two bytes of a length may be beyond ``size`` too: then so is ``end``
                     break
                 frame = apply_mask(data[start:end], data[start - 4 : start])
                 if socketio:
@@ -160,6 +166,7 @@ class Connection(WebSocket):
                 at = end
             if at == size:
                 return frames
+        # What is left is a piece of a frame, or one that is rare: the buffer takes it from its beginning.
         self.feed(data[at:] if at else data)
         while (next_frame := self.next_frame()) is not None:
             frames.append(next_frame)

@@ -249,19 +249,22 @@ class Shard:
     def chores(self) -> Iterator[str]:
         """The steps of :meth:`maintain` one by one: the name of each when it is done."""
         now_ms = self.work.now_ms
-        steps: list[tuple[Callable[..., None], *tuple[int, ...]]] = [
-            (self.pulls.end_loops,),
-            (self.logins.end_expired,),
-            (self.retention.step, now_ms),
-            (self.broadcasts.step,),
-            (self.awaited.step,),
-            (self.push_orders.step,),
-        ]
+        event = self.work.event
+        for step in (
+            self.pulls.end_loops,
+            self.logins.end_expired,
+            self.broadcasts.step,
+            self.awaited.step,
+            self.push_orders.step,
+        ):
+            event(step)
+            yield step.__qualname__
+        ages = [self.retention.step]
         if self.aging is not None and not self.links.held:  # a backup pictures both tiers then
-            steps.append((self.aging.step, now_ms))
-        for step in steps:
-            self.work.event(*step)
-            yield step[0].__qualname__
+            ages.append(self.aging.step)
+        for age in ages:
+            event(age, now_ms)
+            yield age.__qualname__
 
     def _open(self, sealed: Tick) -> None:
         """A new tick begins."""

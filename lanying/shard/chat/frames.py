@@ -169,6 +169,7 @@ class Pulls:
         tick, mailboxes, users = work.tick, work.mailboxes, work.registry.users
         # Here the tick is written and not yet durable: what is sent waits in it, and reads find every entry of every head.
         for head, entries in by_head.items():
+            assert entries[-1].seq - entries[0].seq == len(entries) - 1, "positions of a queue have no gaps"
             for session in users.get(head.uid, ()):
                 try:
                     loop = session.loops.get(head.peer) or self.loop(session, head)

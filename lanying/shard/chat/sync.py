@@ -123,7 +123,6 @@ _REMOVED: Final = Event.REMOVED
 _EXHAUSTED: Final = Event.EXHAUSTED
 _DUE: Final = Event.DUE
 _NONE: Final = Answer.NONE
-_KEEP: Final = Answer.KEEP
 _PULL: Final = Answer.PULL
 _EAGER: Final = Answer.EAGER
 _BATCH: Final = Answer.BATCH
@@ -172,6 +171,12 @@ class PullLoop:
         self, mailboxes: Mailboxes, head: Conversation, sn: int, entries: list[Entry], now: float, congested: bool
     ) -> bytes | None:
         """New entries of the queue: the frame for the device, if any."""
+        if (
+            self.state is AWAITING
+        ):  # whichever event it is, the table keeps them for the next pull; this is the common case in a burst
+            self._keep(entries)
+            return None
+        # From here on nothing is on its way to the device that it has not answered: it is told of these, or was told to ask.
         count = len(entries)
         if congested:
             event = _CONGESTED
@@ -182,26 +187,25 @@ class PullLoop:
         else:
             event = _ENTRIES
         answer, state = self.state.on[event]
-        if answer is _KEEP:
-            self._keep(entries)
-            return None
         if answer is _NONE:
             return None
         if answer is not _EAGER and answer is not _BATCH:
             return self._say(event, head, now)
+        # The entries follow what was sent without a gap, and fit a batch.
         _, meta, author_sn, previous_mid = entries[0]
         if count == 1:
             metas = [meta] if meta and author_sn != sn else []
         else:
             metas = [entry.meta for entry in entries if entry.meta and entry.sn != sn]
         self.sent = last = entries[-1].seq
-        if not metas:
+        if not metas:  # all its own or removed: there is nothing to acknowledge
             self.state = self.state.on[_OWN_ENTRIES][1]
             self.cursor = last
             mailboxes.move_cursor(head, sn, last)
             return None
+        assert self.cursor <= self.sent, "nothing is acknowledged that was not sent"
         self.state, self.since = state, now
-        if answer is _BATCH:
+        if answer is _BATCH:  # the answer that is owed, with something to say
             return frame.batch(head.peer, metas, last)
         return frame.batch(head.peer, metas, last, eager=True, prev_mid=previous_mid)
 
@@ -277,6 +281,7 @@ class PullLoop:
         return frame.notice(head.peer)
 
     def _keep(self, entries: list[Entry]) -> None:
+        """Behind ``sent`` without a gap, or not at all: then the next pull reads them from the store."""
         tail = self.tail
         kept = len(tail) if tail else 0
         after = tail[-1].seq if tail else self.sent

@@ -167,6 +167,7 @@ class Mailboxes:
         writes = self._writes
         writes.undo((restore, head, head.last_seq, head.last_mid, head.acknowledged, head.read_mid, head.flags))
         put = writes.put
+        assert head.acknowledged <= head.last_seq, "nobody has acknowledged what was not there"
         seq = head.last_seq = head.last_seq + 1
         put(schema.QUEUE, head.key + schema.pack_u64(seq), meta)
         if listed:
@@ -210,6 +211,7 @@ class Mailboxes:
 
     def move_cursor(self, head: Conversation, sn: int, seq: int, *, at_once: bool = False) -> None:
         """A device has acknowledged everything up to ``seq``. ``at_once``: stored with this tick."""
+        assert seq <= head.last_seq, "a cursor is within its queue"
         key = (head.uid, sn, head.peer)
         self._writes.undo((self._cursor_back, key, self._cursors.get(key), head, head.acknowledged))
         self._cursors[key] = seq

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVarTuple
 
 from lanying.base.errors import StoreError
 from lanying.base.ids import SLOTS
@@ -32,6 +32,7 @@ from lanying.shard.store.overlay import Overlay
 
 log = logging.getLogger(__name__)
 
+Arguments = TypeVarTuple("Arguments")
 CAUSES_LOGGED: Final = 200
 """A failure is logged with its traceback once per place and kind, up to so many; later ones are counted."""
 Mark = tuple[int, ...]
@@ -205,7 +206,7 @@ class Events:
         """Wall time of this turn, milliseconds."""
         return self.tick.now_ms
 
-    def event(self, act: Callable[..., None], *arguments: Any) -> bool:
+    def event(self, act: Callable[[*Arguments], object], *arguments: *Arguments) -> bool:
         """Do something completely or not at all. False: the server failed on it, and it has left nothing behind.
 
         :raises StoreError: reads fail: nothing can be decided any more
@@ -257,6 +258,7 @@ class Events:
 
     def open(self, tick: Tick) -> None:
         """Gather into this tick from now on."""
+        assert not self.local and not tick.durable, "between two events, and not a tick that was sealed"
         batch = tick.batch
         self.tick = tick
         self.put: Callable[[str, bytes, bytes], None] = batch.put

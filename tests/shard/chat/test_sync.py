@@ -138,6 +138,12 @@ def test_every_transition_of_the_table_happens(pair, then):
     assert loop.cursor <= loop.sent
 
 
+@pytest.mark.parametrize("event", [Event.ENTRIES, Event.BACKLOG, Event.CONGESTED])
+def test_a_loop_that_awaits_keeps_whatever_comes(event):
+    """It does not look up which event it is."""
+    assert TRANSITIONS[AWAITING, event] == (Answer.KEEP, AWAITING)
+
+
 @pytest.mark.parametrize("state", [IDLE, AWAITING, NOTICED])
 def test_an_end_that_is_not_owed_is_a_defect(state):
     queue, loop, _ = in_state(state)
