@@ -176,7 +176,7 @@ class PullLoop:
         ):  # whichever event it is, the table keeps them for the next pull; this is the common case in a burst
             self._keep(entries)
             return None
-        # From here on nothing is on its way to the device that it has not answered: it is told of these, or was told to ask.
+        # From here on nothing is on its way to the device that it has not answered: it gets these, or has to ask.
         count = len(entries)
         if congested:
             event = _CONGESTED
