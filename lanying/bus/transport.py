@@ -81,7 +81,7 @@ class Bus:
     :param name: process name
     :param on_message: called with every envelope that is not in ``handlers``, on the loop
     :param handlers: who takes which envelope
-    :param turns: told of the beginning and the end of a run of envelopes (the shard gathers a tick in between)
+    :param turns: begins and ends with a run of envelopes (the shard gathers a tick in between)
     :param slow: called with an envelope that took longer than ``COSTLY_S``, and how long
     :param gate: answers a call that is not for this process to serve; None: it is
     """

@@ -158,6 +158,7 @@ async def talk(data: Path):
 def test_the_files_of_a_message_are_few_and_architecture_md_names_them(tmp_path, monkeypatch):
     # What takes long is noted as well, in another file: on a busy machine that is every message.
     monkeypatch.setattr(limits, "SLOW_S", PATIENCE_S)
+    monkeypatch.setattr(limits, "COSTLY_S", PATIENCE_S)
     with asyncio.Runner() as loop:
         seen, closing = loop.run(talk(tmp_path))
     for close in closing:
