@@ -149,8 +149,13 @@ class Ledger:
 
     def _of_the_crowd(self, inbox: Inbox) -> list[Message]:
         """What a device was shown of those who count; others may write what they like."""
-        crowd = {one.uid for one in self.inboxes}
+        crowd = self.crowd
         return [message for message in inbox.messages if message.sender in crowd]
+
+    @property
+    def crowd(self) -> set[int]:
+        """Uids of those who count."""
+        return {inbox.uid for inbox in self.inboxes}
 
     def verify(self) -> None:
         """Hold the server to its promise. :raises AssertionError: with what is wrong"""
@@ -186,11 +191,12 @@ class Ledger:
             problems += verify_links(stores)
             found: Counter[tuple[int, int, int]] = Counter()
             texts: Counter[tuple[int, int, str]] = Counter()
+            crowd = self.crowd
             for store in stores:
                 for key, entry in store.scan(schema.QUEUE, b"", b"\xff" * 40):
                     owner, peer = int.from_bytes(key[:8], "big"), int.from_bytes(key[8:16], "big")
                     meta = Meta.FromString(entry)
-                    if meta.ns == Meta.MESSAGE:
+                    if meta.ns == Meta.MESSAGE and getattr(meta, "from").uid in crowd:
                         found[owner, peer, meta.id] += 1
                         texts[owner, peer, MessageBody.FromString(meta.payload).content] += 1
             for post in self.posts:
@@ -215,6 +221,8 @@ class Ledger:
     def _unread_problems(self, stores: Sequence[Store]) -> Iterator[str]:
         """Unread counts that are not what lies in the store behind the device's cursor."""
         for (uid, sn, peer), told in self.unread.items():
+            if peer and peer not in self.crowd and peer not in self.groups:
+                continue
             queue = schema.pack_pair(peer if peer in self.groups else uid, peer)
             key = schema.pack_device_peer(uid, sn, peer)
             ends = [int.from_bytes(k[16:], "big") for s in stores for k, _ in _last(s, queue)]
