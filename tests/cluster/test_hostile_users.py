@@ -79,6 +79,7 @@ def test_a_twentieth_attacks_while_the_others_chat(server: Cluster) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_twentieth_attacks_for_long(tmp_path: Path) -> None:
     with Cluster(tmp_path, shards=2) as server:
         under_attack(server, 5 * HONEST, 5 * HOSTILE, 60.0)
