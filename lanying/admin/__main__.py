@@ -19,7 +19,7 @@ from lanying.bus.messages import Call, Envelope, LogLine, Message, ProcessEvent,
 from lanying.bus.process import Process, run
 from lanying.bus.shards import BusShards
 from lanying.cluster.directory import Directory
-from lanying.cluster.runtime import Launch
+from lanying.cluster.launch import Launch
 from lanying.config.runtime import RuntimeSettings
 
 log = logging.getLogger("lanying.admin")

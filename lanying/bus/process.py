@@ -23,7 +23,8 @@ from lanying.bus.call import Calls
 from lanying.bus.messages import Drain, Envelope, Heartbeat, Reply
 from lanying.bus.transport import Bus
 from lanying.cluster.directory import Directory
-from lanying.cluster.runtime import EXIT_CONFIG, SUPERVISOR, Launch
+from lanying.cluster.launch import Launch
+from lanying.cluster.runtime import EXIT_CONFIG, SUPERVISOR
 
 log = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ import select
 import sys
 import time
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,31 @@ def _placing(command: Command) -> Command:
 
 
 def _settings(command: Command) -> Command:
-    """Options of a start."""
+    """Options of a start; the command gets them as ``flags``, the uppermost layer of the configuration."""
+
+    @wraps(command)
+    def with_flags(
+        data: str | None,
+        shards: int | None,
+        listen: str | None,
+        listen_tls: str | None,
+        listen_admin: str | None,
+        open_registration: bool | None,
+        log_level: str | None,
+        **others: Any,
+    ) -> Any:
+        flags = {
+            "data": data,
+            "shards": shards,
+            "listen": listen,
+            "listen_tls": listen_tls,
+            "log_level": log_level,
+            "accounts": {"open_registration": open_registration},
+            "admin": {"listen": listen_admin},
+        }
+        return command(flags=flags, **others)
+
+    found: Command = with_flags
     for option in (
         click.option(
             "--listen-admin",
@@ -93,28 +118,8 @@ def _settings(command: Command) -> Command:
             help="Shard processes (default: as the data directory, in a new one as cores).",
         ),
     ):
-        command = option(command)
-    return command
-
-
-def _flags(
-    data: str | None,
-    shards: int | None,
-    listen: str | None,
-    open_registration: bool | None,
-    log_level: str | None,
-    listen_admin: str | None,
-    listen_tls: str | None,
-) -> dict[str, Any]:
-    return {
-        "data": data,
-        "shards": shards,
-        "listen": listen,
-        "listen_tls": listen_tls,
-        "log_level": log_level,
-        "accounts": {"open_registration": open_registration},
-        "admin": {"listen": listen_admin},
-    }
+        found = option(found)
+    return found
 
 
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -130,18 +135,7 @@ def cli() -> None:
 @_settings
 @_placing
 @click.option("--daemon", is_flag=True, help="Go to the background when ready; the log is DIR/log/lanying.log.")
-def start(
-    file: Path | None,
-    data: str | None,
-    shards: int | None,
-    listen: str | None,
-    open_registration: bool | None,
-    log_level: str | None,
-    listen_admin: str | None,
-    listen_tls: str | None,
-    profile: str | None,
-    daemon: bool,
-) -> None:
+def start(file: Path | None, flags: dict[str, Any], profile: str | None, daemon: bool) -> None:
     """Start the server and stay in the foreground until SIGTERM, SIGINT (Ctrl-C) or `lanying-cluster stop`.
 
     Prints one line beginning with `ready` on standard output when clients can connect; everything else goes to
@@ -150,7 +144,6 @@ def start(
     """
     from lanying.supervisor import launcher
 
-    flags = _flags(data, shards, listen, open_registration, log_level, listen_admin, listen_tls)
     if launcher.start(lambda: load(file, flags=flags, profile=profile), daemon=daemon) == launcher.RESTART:
         again = [argument for argument in sys.argv[1:] if argument != "--daemon"]
         os.execv(sys.executable, [sys.executable, "-m", "lanying.cli", *again])
@@ -212,23 +205,12 @@ def status(file: Path | None, data: str | None, as_json: bool) -> None:
 @cli.command("check-config", short_help="Check settings and machine without starting anything.")
 @_settings
 @_placing
-def check_config(
-    file: Path | None,
-    data: str | None,
-    shards: int | None,
-    listen: str | None,
-    open_registration: bool | None,
-    log_level: str | None,
-    listen_admin: str | None,
-    listen_tls: str | None,
-    profile: str | None,
-) -> None:
+def check_config(file: Path | None, flags: dict[str, Any], profile: str | None) -> None:
     """Check settings and machine without starting anything; print every setting and where it comes from.
 
     What passes here starts: settings, data directory and ports are looked at as a start does. The ports of a server that runs on
     this data are its own.
     """
-    flags = _flags(data, shards, listen, open_registration, log_level, listen_admin, listen_tls)
     config = load(file, flags=flags, profile=profile)
     sources = origins(layers(file, flags=flags, profile=profile))
     for key, value in flat(msgspec.to_builtins(config)):

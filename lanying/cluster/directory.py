@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from lanying.cluster.runtime import Launch, RunDirectory, shard_name
+from lanying.cluster.launch import Launch
+from lanying.cluster.runtime import RunDirectory, shard_name
 from lanying.cluster.shardmap import ShardMap
 
 

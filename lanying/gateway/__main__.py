@@ -19,7 +19,8 @@ from lanying.bus.messages.base import R
 from lanying.bus.process import Process, run
 from lanying.bus.shards import BusShards
 from lanying.cluster.directory import Directory
-from lanying.cluster.runtime import ADMIN, SUPERVISOR, Launch
+from lanying.cluster.launch import Launch
+from lanying.cluster.runtime import ADMIN, SUPERVISOR
 from lanying.config.runtime import RuntimeSettings
 from lanying.gateway.app import build
 from lanying.gateway.http.connection import Hall

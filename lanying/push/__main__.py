@@ -12,7 +12,7 @@ from lanying.bus.messages import Envelope, PushesWait
 from lanying.bus.process import Process, run
 from lanying.bus.shards import BusShards
 from lanying.cluster.directory import Directory
-from lanying.cluster.runtime import Launch
+from lanying.cluster.launch import Launch
 from lanying.config.notifiers import Notifiers
 from lanying.push.service import Service
 from lanying.push.vendors import Vendors

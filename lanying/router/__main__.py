@@ -16,7 +16,8 @@ from lanying.bus.handoff.sender import Sender
 from lanying.bus.handoff.wire import ACCEPTED, Verdict
 from lanying.bus.process import Process, run, settle_memory
 from lanying.cluster.directory import Directory
-from lanying.cluster.runtime import GATEWAY, ROUTER, Launch
+from lanying.cluster.launch import Launch
+from lanying.cluster.runtime import GATEWAY, ROUTER
 from lanying.router.listener import Listener
 from lanying.router.login import Doorkeeper
 

@@ -20,7 +20,8 @@ from lanying.bus.handoff.receiver import Receiver
 from lanying.bus.handoff.records import decode_login
 from lanying.bus.process import Process, run, settle_memory
 from lanying.cluster.directory import Directory
-from lanying.cluster.runtime import Launch, cold_path
+from lanying.cluster.launch import Launch
+from lanying.cluster.runtime import cold_path
 from lanying.protocol.connection import Connection
 from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.shard.runner import Runner

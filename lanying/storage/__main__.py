@@ -14,7 +14,7 @@ from lanying.base.clock import wall_ms
 from lanying.base.errors import LanyingError
 from lanying.base.failpoints import failpoint
 from lanying.base.logs import setup
-from lanying.cluster.runtime import Launch
+from lanying.cluster.launch import Launch
 from lanying.storage import mover
 
 log = logging.getLogger("lanying.storage")

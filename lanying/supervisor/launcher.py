@@ -15,7 +15,7 @@ import msgspec
 
 from lanying.base import limits, log_file, logs
 from lanying.base.errors import DataDirectoryError
-from lanying.cluster.runtime import Launch
+from lanying.cluster.launch import Launch
 from lanying.config.notifiers import Notifiers
 from lanying.config.schema import Config
 from lanying.supervisor import daemon as background

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from lanying.cluster.runtime import ADMIN, GATEWAY, PUSH, ROUTER, TLS, Launch, shard_name
+from lanying.cluster.launch import Launch
+from lanying.cluster.runtime import ADMIN, GATEWAY, PUSH, ROUTER, TLS, shard_name
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App
 from lanying.config.schema import Config

@@ -4,7 +4,7 @@ Decisions are :class:`lanying.supervisor.children.Children`'s; this module perfo
 descriptors, the bus and the control socket, in one loop. It holds both listeners for as long as it lives, so a router or
 gateway that crashes loses no connection attempt, and it never touches user data.
 
-Children learn what they are from a :class:`~lanying.cluster.runtime.Launch` record on descriptor 0. They run in sessions of
+Children learn what they are from a :class:`~lanying.cluster.launch.Launch` record on descriptor 0. They run in sessions of
 their own (Ctrl-C reaches only the supervisor) and the kernel kills them when the supervisor dies.
 """
 

@@ -13,7 +13,8 @@ from lanying.base.peers import Proxies
 from lanying.bus.handoff.sender import Sender
 from lanying.bus.process import Process, run, settle_memory
 from lanying.cluster.directory import Directory
-from lanying.cluster.runtime import ROUTER, Launch
+from lanying.cluster.launch import Launch
+from lanying.cluster.runtime import ROUTER
 from lanying.tls.shown import Shown
 from lanying.tls.terminator import Terminator
 

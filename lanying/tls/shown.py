@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from lanying.base.clock import monotonic
-from lanying.cluster.runtime import Launch
+from lanying.cluster.launch import Launch
 from lanying.config.certificates import (
     CHALLENGES,
     DIRECTORY,

@@ -16,7 +16,8 @@ from lanying.bus import process
 from lanying.bus.messages import Compact, Drain, Heartbeat
 from lanying.bus.process import Process
 from lanying.cluster.directory import Directory
-from lanying.cluster.runtime import EXIT_CONFIG, SUPERVISOR, Launch
+from lanying.cluster.launch import Launch
+from lanying.cluster.runtime import EXIT_CONFIG, SUPERVISOR
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.schema import Config
 

@@ -16,7 +16,8 @@ from lanying.base import failpoints
 from lanying.base.figures import Figure
 from lanying.bus.messages import Heartbeat
 from lanying.bus.transport import Bus
-from lanying.cluster.runtime import SUPERVISOR, Launch
+from lanying.cluster.launch import Launch
+from lanying.cluster.runtime import SUPERVISOR
 
 
 async def serve(launch: Launch, deaf: bool) -> None:

@@ -20,7 +20,8 @@ import pytest
 from lanying.bus.handoff import wire
 from lanying.bus.handoff.records import Visitor, encode
 from lanying.bus.handoff.sender import Sender
-from lanying.cluster.runtime import GATEWAY, Launch, shard_name
+from lanying.cluster.launch import Launch
+from lanying.cluster.runtime import GATEWAY, shard_name
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.apps import App
 from lanying.config.schema import Accounts, Config

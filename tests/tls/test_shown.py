@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lanying.cluster.runtime import Launch
+from lanying.cluster.launch import Launch
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.certificates import CHALLENGES, DIRECTORY
 from lanying.config.schema import Config
