@@ -5,7 +5,7 @@ import { line, lines } from '../sdk/plain.js';
 import { PeerAvatar } from './avatar.js';
 import { Attachment } from './attachment.js';
 import { ClientContext } from './hooks.js';
-import { t } from './i18n.js';
+import { explain, t } from './i18n.js';
 import { IconButton } from './icons.js';
 import { messageActions } from './message_actions.js';
 import { Menu } from './menu.js';
@@ -45,7 +45,7 @@ function view(client, { message, quoted, first, onAnswer, onJump }) {
         <time>${clock(message.time)}</time>
         ${own && html`<${Mark} message=${message} />`}
       </span>
-      ${message.state === 'failed' && html`<span class="failed" role="alert">${t('failed', { why: lines(message.error) })}
+      ${message.state === 'failed' && html`<span class="failed" role="alert">${t('failed', { why: explain({ code: message.code, message: lines(message.error) }) })}
         <button class="link" onClick=${() => client.conversations.resend(message)}>${t('retry')}</button>
         <button class="link" onClick=${() => client.conversations.discard(message)}>${t('discard')}</button>
       </span>`}
