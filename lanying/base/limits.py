@@ -398,6 +398,10 @@ UPLOADS: Final = 32
 """Uploads at the same time, each with a descriptor and ``UPLOAD_WRITE_BYTES``; more are refused with 503."""
 UPLOADS_PER_USER: Final = 6
 """Of these, for one user, so that nobody blocks the others; clients send the pictures of a message at once."""
+UPLOADS_PER_PEER: Final = 16
+"""Of these, for one address. Who wants a place when there is none gets that of the slowest."""
+UPLOAD_JUDGED_S: Final = 10.0
+"""An upload that began just now is not called slow."""
 UPLOAD_WRITE_BYTES: Final = 256 * 1024
 """Gathered before a thread writes it: fewer hops between threads."""
 UPLOAD_FORM_BYTES: Final = 64 * 1024
@@ -582,7 +586,7 @@ assert SENT_KEPT_MS > PUSH_AGE_MS
 assert PUSHES_PER_VENDOR <= PUSHES_AT_ONCE and PUSHES_PER_VENDOR <= VENDOR_REQUESTS
 assert NEW_PASSWORD_QUEUE_PER_PEER <= NEW_PASSWORD_QUEUE and PASSWORD_QUEUE_PER_PEER <= PASSWORD_QUEUE
 assert CONVERSION_QUEUE_PER_PEER <= CONVERSION_QUEUE
-assert UPLOADS_PER_USER < UPLOADS and UPLOAD_IDLE_S < UPLOAD_TIMEOUT_S
+assert UPLOADS_PER_USER < UPLOADS_PER_PEER < UPLOADS and UPLOAD_IDLE_S < UPLOAD_TIMEOUT_S
 assert GROUP_MEMBERS <= GROUP_MEMBERS_MAX and GROUP_ADMINS < GROUP_MEMBERS
 assert REST_IDS_PER_CALL <= REST_IDS and REST_PAGE <= REST_ROWS and TARGETS_PER_CALL <= MESSAGE_TARGETS
 assert DEVICES_PER_USER <= DEVICE_RECORDS_PER_USER

@@ -7,6 +7,7 @@ found wherever a token is read.
 
 from __future__ import annotations
 
+import secrets
 from functools import lru_cache
 from typing import Final
 
@@ -19,6 +20,9 @@ ROLE_USER: Final = 1
 ROLE_ADMIN: Final = 2
 ROLE_FILES: Final = 3
 """May download what its user may, for an hour: it stands in addresses, which end up in histories, logs and screenshots."""
+ROLE_READER: Final = 4
+"""An admin's that reads and changes nothing, for a monitor or a dashboard."""
+ADMINS: Final = (ROLE_ADMIN, ROLE_READER)
 REMEMBERED: Final = 2048
 """Tokens whose signature need not be checked again: clients that reconnect all at once come with the same ones."""
 
@@ -28,9 +32,10 @@ class Identity(msgspec.Struct, frozen=True):
 
     :ivar app: app id
     :ivar uid: user id, 0 for an admin token
-    :ivar role: ``ROLE_USER``, ``ROLE_ADMIN`` or ``ROLE_FILES``
+    :ivar role: one of the roles above
     :ivar epoch: revocation epoch of the account when the token was made
     :ivar expires: seconds since 1970, 0 for never
+    :ivar issued: seconds since 1970, ``number`` a random one; of admin tokens alone, to tell one from another
     """
 
     app: str
@@ -38,6 +43,13 @@ class Identity(msgspec.Struct, frozen=True):
     role: int
     epoch: int
     expires: int = 0
+    issued: int = 0
+    number: str = ""
+
+
+def admin(app: str, epoch: int, now_s: int, expires: int = 0, role: int = ROLE_ADMIN) -> Identity:
+    """Who a new admin token of an app speaks for."""
+    return Identity(app, 0, role, epoch, expires, now_s, secrets.token_hex(8))
 
 
 def issue(key: bytes, identity: Identity) -> str:
@@ -50,6 +62,8 @@ def issue(key: bytes, identity: Identity) -> str:
     }
     if identity.expires:
         claims["exp"] = identity.expires
+    if identity.number:
+        claims |= {"iat": identity.issued, "jti": identity.number}
     return jwt.encode(claims, key, algorithm="HS256")
 
 
@@ -67,13 +81,17 @@ def verify(key: bytes, token: str, now_ms: int) -> Identity:
 @lru_cache(REMEMBERED)
 def _verified(key: bytes, token: str) -> Identity:
     try:
-        claims = jwt.decode(token, key, algorithms=["HS256"], options={"require": ["sub"], "verify_exp": False})
+        claims = jwt.decode(
+            token, key, algorithms=["HS256"], options={"require": ["sub"], "verify_exp": False, "verify_iat": False}
+        )
         return Identity(
             app=str(claims["app"]),
             uid=int(claims["sub"]),
             role=int(claims["role"]),
             epoch=int(claims["epoch"]),
             expires=int(claims.get("exp", 0)),
+            issued=int(claims.get("iat", 0)),
+            number=str(claims.get("jti", "")),
         )
     except (jwt.InvalidTokenError, ArithmeticError, LookupError, ValueError, TypeError, RecursionError) as error:
         # ArithmeticError by numbers without an end, RecursionError by nested JSON

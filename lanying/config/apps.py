@@ -3,8 +3,8 @@
 ``apps.json`` in the data directory (mode 0600) is a list of :class:`App`, the first one is the server's own. It is written at the start,
 for apps of the configuration, and by the admin process when one is added. Beside it is a file per app with an admin token.
 
-A running process keeps :class:`Apps`: one that is not known yet is looked for in the file again, so an added app needs no restart and no
-message that could get lost.
+A running process keeps :class:`Apps`, which looks for another file at most once a second, and for an app it does not know: neither an
+added app nor a new key needs a restart, or a message that could get lost.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ import hmac
 import logging
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from lanying.base import limits, texts
-from lanying.base.errors import ConfigError, DataDirectoryError
+from lanying.base import limits, texts, tokens
+from lanying.base.clock import monotonic, wall_ms
+from lanying.base.errors import ConfigError, DataDirectoryError, TokenError
 from lanying.base.private import write_private
+from lanying.base.tokens import Identity
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import APP_ID_PATTERN, APP_ID_RULE, AppOverrides, Config
 
@@ -30,16 +32,20 @@ log = logging.getLogger(__name__)
 FILE: Final = "apps.json"
 TOKEN_FILE: Final = "admin-token"
 KEY_BYTES: Final = 32
+LOOK_S: Final = 1.0
+"""A process that is asked for an app looks this often whether the file is another one: what was revoked is good no longer than that."""
 
 
 class App(msgspec.Struct, frozen=True):
     """One app id served here.
 
     :ivar key: secret that signs its tokens, hexadecimal
-    :ivar admin_epoch: tokens of role admin with a smaller epoch are revoked
+    :ivar admin_epoch: tokens of admins with a smaller epoch are revoked
     :ivar own: what was set for it when it was added to a running server
-    :ivar generation: of its tokens; another one makes all tokens of before void, while what else is signed with the key
-        (addresses of files in messages, codes of groups) stays good
+    :ivar generation: names the key of its tokens; another one makes all tokens of before void, while what else is signed with the
+        secret (addresses of files in messages, codes of groups) stays good
+    :ivar before: the generation before, whose tokens are good until ``before_ends`` (seconds since 1970)
+    :ivar admin_before_ends: admin tokens of the epoch before are good until then (seconds since 1970)
     """
 
     app_id: str
@@ -48,6 +54,9 @@ class App(msgspec.Struct, frozen=True):
     admin_epoch: int = 0
     own: AppOverrides | None = None
     generation: str = ""
+    before: str = ""
+    before_ends: int = 0
+    admin_before_ends: int = 0
 
     @property
     def secret(self) -> bytes:
@@ -57,9 +66,46 @@ class App(msgspec.Struct, frozen=True):
     @property
     def token_key(self) -> bytes:
         """The key that signs its tokens."""
-        if not self.generation:
+        return self._key(self.generation)
+
+    def identify(self, token: str, now_ms: int) -> Identity:
+        """Who a token speaks for. One of before a rotation is good while its grace lasts, and ends with it.
+
+        :raises TokenError: forged, malformed, expired, revoked, or of another app
+        """
+        if not self.key:
+            raise TokenError("token of an app unknown here")
+        ends = 0
+        try:
+            found = tokens.verify(self.token_key, token, now_ms)
+        except TokenError:
+            ends = self.before_ends
+            if ends * 1000 <= now_ms:
+                raise
+            found = tokens.verify(self._key(self.before), token, now_ms)
+        if found.role in tokens.ADMINS and found.epoch < self.admin_epoch:
+            ends = min(ends or self.admin_before_ends, self.admin_before_ends)
+            if found.epoch < self.admin_epoch - 1 or ends * 1000 <= now_ms:
+                raise TokenError("token revoked")
+        if found.app != self.app_id:
+            raise TokenError("token of another app")
+        return msgspec.structs.replace(found, expires=min(found.expires or ends, ends)) if ends else found
+
+    def rotated(self, now_s: int, grace_s: int, *, users: bool) -> App:
+        """The app with tokens of before that end after ``grace_s``: those of admins, with ``users`` all.
+
+        One rotation is remembered: what was still good from before the one before it is void.
+        """
+        ends = now_s + grace_s if grace_s else 0
+        if users:
+            new_key = secrets.token_hex(8)
+            return msgspec.structs.replace(self, generation=new_key, before=self.generation, before_ends=ends)
+        return msgspec.structs.replace(self, admin_epoch=self.admin_epoch + 1, admin_before_ends=ends)
+
+    def _key(self, generation: str) -> bytes:
+        if not generation:
             return self.secret
-        return hmac.digest(self.secret, b"lanying tokens\0" + self.generation.encode(), "sha256")
+        return hmac.digest(self.secret, b"lanying tokens\0" + generation.encode(), "sha256")
 
 
 def new(app_id: str, name: str, own: AppOverrides | None = None) -> App:
@@ -98,7 +144,7 @@ def save(data: Path, apps: Iterable[App]) -> None:
 
 def end_tokens(data: Path) -> None:
     """Make every token of every app void, those of admins too, and write new admin tokens."""
-    found = tuple(msgspec.structs.replace(app, generation=secrets.token_hex(8)) for app in load(data))
+    found = tuple(app.rotated(0, 0, users=True) for app in load(data))
     for file in data.glob(f"{TOKEN_FILE}*"):
         file.unlink()
     save(data, found)
@@ -115,10 +161,13 @@ def write_tokens(data: Path, apps: Iterable[App]) -> None:
     for number, app in enumerate(apps):
         file = token_file(data, app, first=not number)
         if not file.exists():
-            from lanying.base import tokens
+            write_token(file, app)
 
-            identity = tokens.Identity(app.app_id, 0, tokens.ROLE_ADMIN, app.admin_epoch)
-            write_private(file, tokens.issue(app.token_key, identity).encode() + b"\n")
+
+def write_token(file: Path, app: App, expires: int = 0) -> None:
+    """Write a new admin token of an app. ``expires``: seconds since 1970, 0 for never"""
+    identity = tokens.admin(app.app_id, app.admin_epoch, wall_ms() // 1000, expires)
+    write_private(file, tokens.issue(app.token_key, identity).encode() + b"\n")
 
 
 def settle(config: Config, apps: Iterable[App]) -> tuple[Config, tuple[App, ...]]:
@@ -144,16 +193,25 @@ class Apps(Mapping[str, App]):
 
     :param settings: gets those of apps that are added
     :param data: the data directory; None: no others will come
+    :param now: monotonic seconds
     """
 
-    def __init__(self, apps: Iterable[App], settings: RuntimeSettings, data: Path | None = None) -> None:
+    def __init__(
+        self,
+        apps: Iterable[App],
+        settings: RuntimeSettings,
+        data: Path | None = None,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
         self._known = {app.app_id: app for app in apps}
         self._settings = settings
         self._file = None if data is None else data / FILE
         self._stamp: tuple[int, int] | None = None
+        self._now = now
+        self._looked = -LOOK_S
 
     def __getitem__(self, app_id: str) -> App:
-        if app_id not in self._known:
+        if app_id not in self._known or self._now() - self._looked >= LOOK_S:
             self._refresh()
         return self._known[app_id]
 
@@ -168,6 +226,7 @@ class Apps(Mapping[str, App]):
         """Read the file again if it is another one: a look at it costs microseconds."""
         if self._file is None:
             return
+        self._looked = self._now()
         try:
             status = self._file.stat()
             stamp = (status.st_mtime_ns, status.st_ino)
@@ -179,7 +238,7 @@ class Apps(Mapping[str, App]):
             log.error("event=apps_unreadable error=%r", str(error))
             return
         self._settings.config, settled = settle(self._settings.config, found)
-        self._known |= {app.app_id: app for app in settled if app.app_id not in self._known}
+        self._known |= {app.app_id: app for app in settled}
 
     def add(self, app: App) -> None:
         """Write it to the file, with its admin token: every process knows it from now on.
@@ -196,3 +255,19 @@ class Apps(Mapping[str, App]):
         token_file(data, app, first=False).unlink(missing_ok=True)  # of an app that was here before a restore
         save(data, (*there, app))
         write_tokens(data, (*there, app))  # after a crash in between the next start writes it
+
+    def rotate(self, app_id: str, now_s: int, grace_s: int, *, users: bool, expires: int = 0) -> App:
+        """End the tokens of an app after a grace, those of admins or all, and write a new admin token: every process follows within
+        ``LOOK_S``.
+
+        :param expires: of the new admin token, seconds since 1970, 0 for never
+        """
+        assert self._file is not None
+        data = self._file.parent
+        there = load(data)
+        number = next(number for number, app in enumerate(there) if app.app_id == app_id)
+        app = there[number].rotated(now_s, grace_s, users=users)
+        save(data, (*there[:number], app, *there[number + 1 :]))
+        write_token(token_file(data, app, first=not number), app, expires)
+        self._refresh()
+        return self._known[app_id]

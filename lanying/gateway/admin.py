@@ -32,6 +32,7 @@ class GroupsPage(msgspec.Struct):
 
 async def status(context: RequestContext) -> object:
     """What ``lanying-cluster status --json`` says: the supervisor's account of every process, with memory and CPU time."""
+    _need_first_app(context)
     try:
         found = await asyncio.to_thread(control.ask, RunDirectory(context.services.data), StatusRequest())
     except LanyingError as error:
@@ -78,7 +79,7 @@ async def start_backup(context: RequestContext) -> object:
 
 
 def _need_first_app(context: RequestContext) -> None:
-    """Backups have the data of all apps: they are for the owner of the server."""
+    """What is about the server, or has the data of all apps, is for the owner of the server."""
     if context.app.app_id != next(iter(context.services.apps)):
         raise CallError(Refusal.PERMISSION_DENIED, "this needs the admin token of the server's first app")
 

@@ -13,7 +13,7 @@ from lanying.admin.commands.table import COMMANDS, TABLE
 from lanying.admin.console.client import Address, Console
 from lanying.admin.errors import CommandError
 from lanying.admin.keys import Role
-from lanying.client import Client, LoggedOut, Message, outgoing
+from lanying.client import Client, LoggedOut, LoginRefused, Message, outgoing
 from lanying.testing.poll import PATIENCE_S, until
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
@@ -485,6 +485,52 @@ def test_wrong_arguments_are_named(run):
     assert "takes no colour" in refused(run, 10002, "status", colour="red")
     assert "--device is a number" in refused(run, 10002, "users kick", user="x", device="first")
     assert "there is no command" in refused(run, 404, "make coffee")
+
+
+def test_tokens_are_rotated_on_the_running_server(server, run):
+    """Of an app of its own, for all of its users are logged out."""
+    import httpx
+
+    def code(token, path="/user/profile", **headers):
+        headers |= {"app_id": app, "access-token": token}
+        return httpx.get(server.url + path, headers=headers).json()["code"]
+
+    async def scene():
+        async with Client(server.url, app_id=app) as client:
+            await client.login_with_token(uid, users[0])
+            rotated = await asyncio.to_thread(run, "tokens rotate", which="all", now=True, app=app)
+            assert (rotated["sessions_that_end"], rotated["shards_not_asked"]) == (1, [])
+            with pytest.raises((LoggedOut, LoginRefused)):
+                async with asyncio.timeout(PATIENCE_S):
+                    async for _ in client:
+                        pass
+        return rotated
+
+    app = name("rotating")
+    file = Path(run("apps add", app_id=app, open_registration="no", strangers_may_chat="yes")["admin_token"])
+    uid = run("users create", username="alice", password=PASSWORD, app=app)["uid"]
+    users = [run("tokens issue", user=str(uid), app=app)["token"]]
+    admins, reader = [file.read_text().strip()], run("tokens admin", role="read", days=1, app=app)["token"]
+    assert code(admins[0], "/user/list") == code(reader, "/user/list") == code(users[0]) == 200
+    assert code(reader, user_id=str(uid)) == 10010
+    assert run("tokens rotate", dry=True, which="admin", app=app) == {
+        "would": f"end all admin tokens of the app {app} in 24 hours, and write a new admin token"
+    }
+    run("tokens rotate", which="admin", app=app)
+    admins.append(file.read_text().strip())
+    assert [code(token, "/user/list") for token in admins] == [200, 200], "while the grace lasts"
+    run("tokens rotate", which="admin", now=True, app=app)
+    admins.append(file.read_text().strip())
+    until("the old ones are refused", lambda: [code(token, "/user/list") for token in admins] == [402, 402, 200])
+    assert code(reader, "/user/list") == 402
+    assert code(users[0]) == 200, "users were not meant"
+    rotated = asyncio.run(scene())
+    admins.append(file.read_text().strip())
+    assert [code(token, "/user/list") for token in admins] == [402, 402, 402, 200]
+    assert (code(users[0]), Path(rotated["admin_token"])) == (402, file)
+    assert code(run("tokens issue", user=str(uid), app=app)["token"]) == 200
+    assert "tokens rotate" in {row["command"] for row in run("audit list")}
+    assert "--days is 1 to" in refused(run, 10002, "tokens admin", days=0, app=app)
 
 
 def test_every_command_of_the_table_was_run():

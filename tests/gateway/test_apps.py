@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 
+from lanying.base.tokens import ROLE_ADMIN, ROLE_READER, Identity, admin, issue
+from lanying.bus.messages import JobInfo
 from lanying.config.schema import AppOverrides
+from lanying.gateway.app import ENDPOINTS
+from lanying.gateway.contract import not_offered
+from lanying.gateway.http.endpoint import Endpoint
 from lanying.testing.simulation import User
-from tests.gateway.conftest import Gateway, SimulatedShards
+from tests.gateway.conftest import APPS, Gateway, SimulatedShards
 from tests.gateway.contract.test_contract import CALLS, REFUSED, World, every, name, request
 
 
@@ -108,3 +113,52 @@ def test_an_app_has_only_so_many_users(make: Any) -> None:
     assert enter("six_6") == 40002  # not counted again yet
     gateway.now += 61
     assert [enter("seven_7"), enter("eight_8")] == [200, 40002]
+
+
+@pytest.mark.parametrize(
+    "endpoint", [it for it in ENDPOINTS if it.admin and it not in not_offered.ENDPOINTS], ids=lambda it: it.path
+)
+def test_an_apps_administrator_learns_nothing_of_the_server_and_changes_nothing_of_another_app(
+    endpoint: Endpoint, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every call for administrators, about users of the first app, with the token of an administrator of the second."""
+    gateway = world.gateway
+    facts = {"data": str(gateway.data_directory), "processes": [{"name": "x", "pid": 4711}], "url": "http://hidden"}
+
+    async def ask_admin(request: object) -> object:
+        return [JobInfo(1, "backup hidden", "running", 1, "", "", 0)]
+
+    monkeypatch.setattr("lanying.supervisor.control.ask", lambda *asked: dict(facts))
+    monkeypatch.setattr(gateway.services, "ask_admin", ask_admin)
+    before = gateway.data("GET", "/user/profile", world.tokens["alice"])
+    token = issue(APPS[1].secret, Identity("other", 0, ROLE_ADMIN, 0))
+    for method in endpoint.methods:
+        call = next((it for way, it in CALLS if (way, it.path) == (method, endpoint.path)), None)
+        sent = {"json": world.parameters(method, call)} if call else {}
+        text = repr(gateway.envelope(method, endpoint.path, token, app="other", **sent))
+        for fact in (str(gateway.data_directory), "4711", "hidden", "'app'", "Our School"):
+            assert fact not in text, (method, fact)
+    assert gateway.data("GET", "/user/profile", world.tokens["alice"]) == before
+    assert gateway.data("GET", "/roster/list", world.tokens["alice"]) == []
+
+
+@pytest.mark.parametrize("endpoint", [it for it in ENDPOINTS if it.token], ids=lambda it: it.path)
+def test_a_token_that_reads_changes_nothing(endpoint: Endpoint, gateway: Gateway) -> None:
+    token = issue(APPS[0].secret, admin("app", 2, 1, role=ROLE_READER))
+    for method in endpoint.methods:
+        code = gateway.envelope(method, endpoint.path, token)["code"]
+        if endpoint.admin and method == "GET":
+            assert code not in (402, 10003, 10010)
+        else:
+            assert code == 10010
+
+
+def test_a_token_stands_in_addresses_of_files_alone() -> None:
+    assert {it.path for it in ENDPOINTS if it.url_token} == {"/file/download/chat", "/file/download/avatar"}
+
+
+@pytest.mark.parametrize("endpoint", [it for it in ENDPOINTS if it.token and not it.url_token], ids=lambda it: it.path)
+def test_a_token_in_the_address_is_none_anywhere_else(endpoint: Endpoint, gateway: Gateway) -> None:
+    method = endpoint.methods[0]
+    query = {"access-token": gateway.admin(), "access_token": gateway.admin(), "token": gateway.admin()}
+    assert gateway.envelope(method, endpoint.path, params=query)["code"] == 10003

@@ -222,6 +222,33 @@ TABLE: Final = (
         Role.ADMIN,
     ),
     Command(
+        "tokens admin",
+        "a further admin token of an app, which ends; with the role read it changes nothing",
+        tokens.admin,
+        (
+            Argument("--role", "what it may do", required=False, default="admin", choices=tokens.ROLES),
+            Argument("--days", "how long it is good", Kind.NUMBER, required=False, default=90),
+            APP,
+        ),
+        Role.ADMIN,
+    ),
+    Command(
+        "tokens rotate",
+        "end the admin tokens of an app, or all of its tokens, and write a new admin token",
+        tokens.rotate,
+        (
+            Argument("which", "admin, or all: those of users too", choices=("admin", tokens.ALL)),
+            Argument("--grace-hours", "how long the old ones are good", Kind.NUMBER, required=False, default=24),
+            Argument("--now", "no grace: they end at once", Kind.FLAG, required=False),
+            Argument(
+                "--days", "how long the new admin token is good; 0: for ever", Kind.NUMBER, required=False, default=0
+            ),
+            APP,
+        ),
+        Role.ADMIN,
+        destructive=True,
+    ),
+    Command(
         "tokens revoke",
         "end all tokens and sessions of a user",
         tokens.revoke,

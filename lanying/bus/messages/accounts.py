@@ -126,6 +126,16 @@ class Kick(Request[int], tag=47):
     except_sn: int = 0
 
 
+class LimitSessions(Request[int], tag=49):
+    """Sessions of an app whose tokens end later end at ``ends_ms``: what their tokens were signed with is not good any longer.
+
+    Result: how many there are.
+    """
+
+    app: str
+    ends_ms: int
+
+
 STATE_NORMAL: Final = 0
 STATE_BANNED: Final = 1
 STATE_FROZEN: Final = 2

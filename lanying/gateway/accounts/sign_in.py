@@ -14,7 +14,7 @@ from lanying.bus.messages import STATE_NORMAL, Credentials, GetCredentials, SetP
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.accounts import code_book, handles
 from lanying.gateway.http.auth import identify
-from lanying.gateway.http.endpoint import POST, Endpoint, RequestContext
+from lanying.gateway.http.endpoint import POST, Endpoint, Page, RequestContext
 from lanying.gateway.http.kinds import AnyDevice, EntityId, Name
 from lanying.gateway.http.params import Also
 
@@ -107,7 +107,7 @@ def was_here(context: RequestContext, uid: int) -> bool:
 
 
 async def change_password(context: RequestContext, given: NewPassword) -> object:
-    """Replace the caller's password and end their tokens and sessions.
+    """Replace the caller's password and end their tokens and sessions. A new token is beside the answer.
 
     A token does not say which device it is on, so the caller's own session is kept only if ``device_sn`` names it.
     """
@@ -116,7 +116,9 @@ async def change_password(context: RequestContext, given: NewPassword) -> object
     password_hash = await context.services.passwords.hash(given.new_password, context.peer)
     request = SetPassword(context.uid, password_hash, found.password_hash, revoke=True, except_sn=given.device_sn)
     await ask(context.shards, context.uid, request)
-    return True
+    renewed = await ask(context.services.shards, context.uid, GetCredentials(context.app.app_id, context.uid))
+    token, expires = _issue(context, context.uid, renewed)
+    return Page(True, {"token": token, "expire": expires})
 
 
 async def _by_name(context: RequestContext, name: str, given: SignIn) -> object:
@@ -137,8 +139,7 @@ async def _token(context: RequestContext, uid: int, given: SignIn) -> dict[str, 
         found = await check_password(context, uid, given.password)
     if found.state != STATE_NORMAL:
         raise CallError(Refusal.PERMISSION_DENIED, "this account is banned or frozen, ask the administrator")
-    expires = context.services.now_ms() // 1000 + context.services.config.accounts.token_lifetime_s
-    token = issue(context.app.token_key, Identity(context.app.app_id, uid, ROLE_USER, found.epoch, expires))
+    token, expires = _issue(context, uid, found)
     return {
         "token": token,
         "user_id": uid,
@@ -149,6 +150,13 @@ async def _token(context: RequestContext, uid: int, given: SignIn) -> dict[str, 
         "store_token": "",
         "push_token": await _push_token(context, uid) if given.device_guid else "",
     }
+
+
+def _issue(context: RequestContext, uid: int, found: Credentials) -> tuple[str, int]:
+    """A token, and when it ends in seconds since 1970."""
+    expires = context.services.now_ms() // 1000 + context.services.config.accounts.token_lifetime_s
+    identity = Identity(context.app.app_id, uid, ROLE_USER, found.epoch, expires)
+    return issue(context.app.token_key, identity), expires
 
 
 async def _push_token(context: RequestContext, uid: int) -> str:

@@ -1,7 +1,7 @@
 """Files: tickets, uploads, forwarding (xsync 2.7, rest-api.md section 4). Downloads are in ``downloads``.
 
-A ticket costs nothing: its address carries a signed number. The upload writes a file aside, has the record committed by
-the owner's shard, and moves the file into the object store; only then is it confirmed.
+A ticket costs nothing: its address carries a signed number, and ends with its owner's tokens. The upload writes a file aside, has the
+record committed by the owner's shard, and moves the file into the object store; only then is it confirmed.
 """
 
 from __future__ import annotations
@@ -17,12 +17,22 @@ from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
 from lanying.base.tokens import ROLE_FILES, Identity, issue
-from lanying.bus.messages import AddFile, CheckFile, FileRecord, GetCredentials, GetFile, GetGroups, RemoveFiles
+from lanying.bus.messages import (
+    AddFile,
+    CheckFile,
+    CheckToken,
+    FileRecord,
+    GetCredentials,
+    GetFile,
+    GetGroups,
+    RemoveFiles,
+)
 from lanying.bus.shards import ask
 from lanying.gateway.files import file_signs
 from lanying.gateway.files.file_signs import DOWNLOAD, UPLOAD, Sign
 from lanying.gateway.files.receiving import Received, receive
 from lanying.gateway.http.endpoint import GET, Endpoint, RequestContext
+from lanying.gateway.http.first_call import FirstCall
 from lanying.gateway.http.kinds import EntityId
 from lanying.gateway.services import media
 from lanying.gateway.services.file_store import object_key
@@ -73,7 +83,7 @@ class Upload(msgspec.Struct):
 
 async def user_avatar(context: RequestContext) -> object:
     """A ticket for the caller's avatar."""
-    return _ticket(context, USER_AVATAR, TO_USER, context.uid)
+    return await _ticket(context, USER_AVATAR, TO_USER, context.uid)
 
 
 async def group_avatar(context: RequestContext, given: OfGroup) -> object:
@@ -81,12 +91,12 @@ async def group_avatar(context: RequestContext, given: OfGroup) -> object:
     gid = given.group_id
     if not await ask(context.shards, gid, GetGroups(context.uid, context.app.app_id, [gid])):
         raise CallError(Refusal.NO_SUCH_GROUP)
-    return _ticket(context, GROUP_AVATAR, TO_GROUP, gid)
+    return await _ticket(context, GROUP_AVATAR, TO_GROUP, gid)
 
 
 async def chat(context: RequestContext, given: ChatFile) -> object:
     """A ticket for something to send or to share."""
-    return _ticket(context, given.file_type, given.to_type, given.to_id)
+    return await _ticket(context, given.file_type, given.to_type, given.to_id)
 
 
 async def forward(context: RequestContext, given: Forwarded) -> object:
@@ -117,15 +127,16 @@ async def upload(context: RequestContext, given: Upload) -> object:
         raise CallError(Refusal.BODY_TOO_LARGE, f"the file is larger than {most >> 20} MB")
     quota = settings.user_mb << 20
     expected = max(0, size - limits.UPLOAD_FORM_BYTES)
-    await ask(services.shards, sign.owner, CheckFile(sign.owner, sign.number, expected, quota))
+    shards = FirstCall(services.shards, CheckToken(context.app.app_id, sign.owner, sign.epoch))
+    await ask(shards, sign.owner, CheckFile(sign.owner, sign.number, expected, quota))
     key = object_key(sign.owner, sign.number)
-    with store.incoming(key, expected) as part:
+    with store.incoming(key, expected, context.peer) as part:
         try:
             received = await receive(
                 context.request.stream(), context.request.headers.get("content-type", ""), most, part
             )
-            record = await _judged(context, sign, received, part)
-            await _keep(context, record, key, part, quota)
+            record = await _judged(context, sign, received, part.path)
+            await _keep(context, record, key, part.path, quota)
         except OSError as error:
             log.error("event=upload_failed error=%s", error)
             raise CallError(Refusal.NOT_STORED) from error
@@ -170,11 +181,13 @@ async def _keep(context: RequestContext, record: FileRecord, key: str, part: Pat
     services.files.used_bytes += record.size
 
 
-def _ticket(context: RequestContext, file_type: int, to_type: int, to_id: int) -> dict[str, Any]:
+async def _ticket(context: RequestContext, file_type: int, to_type: int, to_id: int) -> dict[str, Any]:
     """Where to upload, and where it can be downloaded then."""
+    app = context.app
     expires = context.services.now_ms() // 1000 + limits.TICKET_LIFETIME_S
-    sign = Sign(UPLOAD, context.uid, secrets.randbits(62), file_type, to_type, to_id, expires)
-    text = file_signs.write(context.app.secret, sign)
+    epoch = (await ask(context.shards, context.uid, GetCredentials(app.app_id, context.uid))).epoch
+    sign = Sign(UPLOAD, context.uid, secrets.randbits(62), file_type, to_type, to_id, expires, epoch)
+    text = file_signs.write(app.token_key, sign)
     return {  # max_bytes is an addition of ours: a client need not send what is refused
         "max_bytes": _most(context, file_type),
         "upload_url": f"{context.base_url}/file/upload?app_id={context.app.app_id}&upload_sign={text}",
@@ -199,7 +212,8 @@ def address(context: RequestContext, sign: Sign) -> str:
 
 def signed(context: RequestContext, text: str, purpose: int) -> Sign:
     """What a sign says. :raises CallError: 402 it is not good (any more)"""
-    sign = file_signs.read(context.app.secret, text, purpose, context.services.now_ms() // 1000)
+    key = context.app.token_key if purpose == UPLOAD else context.app.secret
+    sign = file_signs.read(key, text, purpose, context.services.now_ms() // 1000)
     if sign is None:
         raise CallError(Refusal.TOKEN_REJECTED, "this address is not valid or has expired; ask for a new one")
     return sign
@@ -215,9 +229,9 @@ async def record_of(context: RequestContext, sign: Sign) -> FileRecord:
 
 ENDPOINTS: Final = (
     Endpoint(GET, "/file/token", token),
-    Endpoint(GET, "/file/upload/avatar/user", user_avatar, url_token=True),
-    Endpoint(GET, "/file/upload/avatar/group", group_avatar, url_token=True),
-    Endpoint(GET, "/file/upload/chat", chat, url_token=True),
-    Endpoint(GET, "/file/upload/forward", forward, url_token=True),
+    Endpoint(GET, "/file/upload/avatar/user", user_avatar),
+    Endpoint(GET, "/file/upload/avatar/group", group_avatar),
+    Endpoint(GET, "/file/upload/chat", chat),
+    Endpoint(GET, "/file/upload/forward", forward),
     Endpoint(("POST", "PUT"), "/file/upload", upload, token=False, streams=True, statuses=True),
 )

@@ -11,7 +11,6 @@ import os
 import re
 import threading
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -21,9 +20,11 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from lanying.base import limits
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
+from lanying.gateway.services.uploads import RETRY_S, Incoming
 
 _EXTENDED_NAME: Final = re.compile(rb";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[\w-]*'([^\s;]*)", re.IGNORECASE)
 _ESCAPED: Final = re.compile(rb"%(22|0d|0a)", re.IGNORECASE)
+_DISPLACED: Final = f"too many uploads at once, and this one was the slowest; try again in {RETRY_S:.0f} seconds"
 HEAD_BYTES: Final = 4096
 """Enough to see what a file is."""
 
@@ -41,36 +42,39 @@ class Received(NamedTuple):
     head: bytes
 
 
-async def receive(pieces: AsyncIterator[bytes], content_type: str, most: int, target: Path) -> Received:
-    """Write the file of a request body to the new file ``target``; on any error there is none.
+async def receive(pieces: AsyncIterator[bytes], content_type: str, most: int, upload: Incoming) -> Received:
+    """Write the file of a request body to the new file of this upload; on any error there is none.
 
     :param most: largest file in bytes
-    :raises CallError: 10002 no file in the form, 413 too large, 408 too slow
+    :raises CallError: 10002 no file in the form, 413 too large, 408 too slow, 503 somebody else has its place
     :raises OSError: not written
     """
-    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fd = os.open(upload.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     writer = _Writer(fd, most)
     try:
-        async with asyncio.timeout(limits.UPLOAD_TIMEOUT_S):
+        async with asyncio.timeout(limits.UPLOAD_TIMEOUT_S) as upload.deadline:
             body = _Form(content_type, writer) if _is_form(content_type) else _Plain(writer)
-            total = 0
             async for piece in _in_time(pieces):
-                total += len(piece)
-                if total > most + limits.UPLOAD_FORM_BYTES:
+                upload.received += len(piece)
+                if upload.received > most + limits.UPLOAD_FORM_BYTES:
                     raise CallError(Refusal.BODY_TOO_LARGE)
                 body.feed(piece)
                 if writer.waiting >= limits.UPLOAD_WRITE_BYTES:
                     await asyncio.to_thread(writer.write)
             body.finish()
+            upload.deadline = None
             await asyncio.to_thread(writer.finish)
     except BaseException as error:
-        os.unlink(target)
+        os.unlink(upload.path)
+        if isinstance(error, TimeoutError) and upload.displaced:
+            raise CallError(Refusal.UNAVAILABLE, _DISPLACED, retry_s=RETRY_S) from error
         if isinstance(error, TimeoutError):
             raise CallError(Refusal.BODY_TOO_SLOW) from error
         if isinstance(error, FormParserError):
             raise CallError(Refusal.INVALID_PARAMETER, f"the form is not multipart/form-data: {error}") from error
         raise
     finally:
+        upload.deadline = None
         # Not here: when the upload was given up, a thread may still be writing.
         asyncio.get_running_loop().run_in_executor(None, writer.close)
     return Received(safe_name(writer.name), writer.size, writer.digest.hexdigest(), writer.head)

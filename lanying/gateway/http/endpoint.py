@@ -130,7 +130,7 @@ def given_to(handler: Handler) -> type[msgspec.Struct] | None:
 class Endpoint(msgspec.Struct, frozen=True):
     """A path. ``token``: who may call has to show one, of an admin with ``admin``; ``app``: which app is meant has to be known.
 
-    ``url_token``: the token may be in the query, for addresses that pages load; ``streams``: the handler reads the body;
+    ``url_token``: the token may be in the query, for addresses of files that pages load; ``streams``: the handler reads the body;
     ``statuses``: codes its handler refuses with may be HTTP statuses too;
     ``takes``: its parameters where the handler's annotation does not say them: it serves several paths, or it reads them
     itself, once it knows who calls.

@@ -1,7 +1,8 @@
 """What handlers of all areas share; it knows no request.
 
 ``services``    all of it together
-``file_store``  uploads under way, room, housekeeping
+``file_store``  room, housekeeping
+``uploads``     uploads under way
 ``objects``     where the bytes of files are: the local disk, or a ``bucket``
 ``media``       what a file is
 ``conversions`` thumbnails, covers, other formats: made by children

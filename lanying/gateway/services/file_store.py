@@ -1,4 +1,4 @@
-"""The gateway's share of files: the object store, uploads under way, room, and what has to be tidied up.
+"""The gateway's share of files: the object store, room for uploads, and what has to be tidied up.
 
 A record is committed before its bytes are moved (see ``files``). What a crash leaves in between is in the directory of
 incoming files under the record's name: :meth:`FileStore.recover` moves it when there is a record, and deletes it when not.
@@ -10,7 +10,6 @@ import asyncio
 import logging
 import re
 import shutil
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from lanying.config import schema
 from lanying.config.runtime import RuntimeSettings
 from lanying.gateway.services import media
 from lanying.gateway.services.objects import LocalObjects, Objects
+from lanying.gateway.services.uploads import Incoming, Uploads
 
 log = logging.getLogger(__name__)
 
@@ -41,41 +41,42 @@ class FileStore:
     """What uploads and downloads share.
 
     :param data: the data directory
+    :param now: monotonic seconds
     :raises ConfigError: the object store of the configuration cannot be used
 
     :ivar used_bytes: all files together, as far as the shards have reported; 0 until they have
     """
 
-    def __init__(self, settings: RuntimeSettings, shards: Shards, data: Path, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        settings: RuntimeSettings,
+        shards: Shards,
+        data: Path,
+        now_ms: Callable[[], int],
+        now: Callable[[], float],
+    ) -> None:
         self._settings = settings
         self._shards = shards
         self._now_ms = now_ms
         self.objects = object_store(settings.config.files, data / OBJECTS)
         self._directory = data / INCOMING
         self._last = 0
-        self._receiving: Counter[str] = Counter()
-        """Uploads under way by owner."""
+        self._uploads = Uploads(now)
         self.used_bytes = 0
 
     @contextmanager
-    def incoming(self, key: str, expected: int) -> Iterator[Path]:
-        """A path for an upload's bytes; what is still there at the end goes.
+    def incoming(self, key: str, expected: int, peer: str) -> Iterator[Incoming]:
+        """An upload with a path for its bytes; what is still there at the end goes.
 
         :raises CallError: 503 too many at once, 10009 no room for ``expected`` bytes
         """
-        owner = key.partition("-")[0]
-        if self._receiving.total() >= limits.UPLOADS or self._receiving[owner] >= limits.UPLOADS_PER_USER:
-            raise CallError(Refusal.UNAVAILABLE, "too many uploads at once; try again in a moment")
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.check_room(expected)
         path = self._fresh(key, "part")
-        self._receiving[owner] += 1
         try:
-            yield path
+            with self._uploads.place(path, key.partition("-")[0], peer) as upload:
+                yield upload
         finally:
-            self._receiving[owner] -= 1
-            if not self._receiving[owner]:
-                del self._receiving[owner]
             path.unlink(missing_ok=True)
 
     def scratch(self, key: str) -> Path:

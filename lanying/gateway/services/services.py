@@ -99,7 +99,7 @@ class Services:
         self.notifiers = Notifiers(data)
         self.data = data
         self.ask_admin = ask_admin
-        self.files = FileStore(settings, shards, data, now_ms)
+        self.files = FileStore(settings, shards, data, now_ms, now)
         self.conversions = Conversions(now)
 
     @property

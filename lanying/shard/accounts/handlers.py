@@ -131,6 +131,14 @@ def _kick(work: Work, request: m.Kick) -> int:
     return accounts.kick(work, request.uid, request.device_sn, request.notice, request.except_sn)
 
 
+def _limit_sessions(work: Work, request: m.LimitSessions) -> int:
+    """They end like those whose own token has ended."""
+    found = [session for session in work.registry if session.app == request.app]
+    for session in found:
+        session.expires_ms = min(session.expires_ms or request.ends_ms, request.ends_ms)
+    return len(found)
+
+
 def _put_code(work: Work, request: m.PutCode) -> bool:
     one_time_codes.put(work, request)
     return True
@@ -146,6 +154,7 @@ HANDLERS: Final[dict[type[m.Message], Callable[[Work, Any], object]]] = dict(
         answers(m.UpdateAccount)(_update_account),
         answers(m.ListDevices)(lambda work, r: devices.describe(work, r.uid)),
         answers(m.Kick)(_kick),
+        answers(m.LimitSessions)(_limit_sessions),
         answers(m.GetCredentials)(lambda work, r: accounts.credentials(work.store, r.app, r.uid)),
         answers(m.SetPassword)(_set_password),
         answers(m.SetState)(_set_state),

@@ -14,7 +14,13 @@ BYTES = st.integers(0, 255)
 NUMBERS = st.integers(0, (1 << 64) - 1)
 
 
-@given(st.builds(Sign, st.sampled_from([UPLOAD, DOWNLOAD]), NUMBERS, NUMBERS, BYTES, BYTES, NUMBERS, st.just(0)))
+TICKETS = st.builds(
+    Sign, st.just(UPLOAD), NUMBERS, NUMBERS, BYTES, BYTES, NUMBERS, st.just(0), st.integers(0, (1 << 32) - 1)
+)
+ADDRESSES = st.builds(Sign, st.just(DOWNLOAD), NUMBERS, NUMBERS, BYTES, BYTES, NUMBERS, st.just(0), st.just(0))
+
+
+@given(TICKETS | ADDRESSES)
 def test_what_was_signed_is_read(sign):
     text = write(KEY, sign)
     assert len(text) <= MAX_CHARS and text.isascii() and not set(text) & set("=&?/+#")

@@ -23,6 +23,7 @@ from lanying.config import schema
 from lanying.gateway.files import file_signs
 from lanying.gateway.files.file_signs import Sign
 from lanying.gateway.files.receiving import receive
+from lanying.gateway.services.uploads import Incoming
 from tests.gateway.conftest import APPS, Gateway
 
 HTML = b"<!doctype html><script>alert(1)</script>" + b" " * 600
@@ -94,7 +95,7 @@ def test_a_picture_from_ticket_to_forward(gateway: Gateway, alice: Person) -> No
 
     sign = ticket["download_url"].partition("sign=")[2] + f"&access-token={alice.token}"
     params = {"file_sign": sign, "to_id": bob.uid, "to_type": 1, "access-token": bob.token, "app_id": "app"}
-    forwarded = gateway.send("GET", "/file/upload/forward", params=params).json()["data"]
+    forwarded = gateway.data("GET", "/file/upload/forward", bob.token, params=params)
     assert forwarded != ticket["download_url"]
     assert alice.get(forwarded).content == content
     assert len(stored(gateway)) == 1
@@ -329,6 +330,19 @@ def test_what_was_announced_as_a_picture_is_one(gateway: Gateway, alice: Person)
     assert stored(gateway) == []
 
 
+def test_a_ticket_ends_with_its_owners_tokens(gateway: Gateway, alice: Person) -> None:
+    ticket, late = alice.ticket(), alice.ticket()
+    assert put(gateway, ticket["upload_url"], picture())["code"] == 200
+    change = {"old_password": "secret1", "new_password": "secret2"}
+    answer = gateway.call("POST", "/user/change_password", alice.token, json=change)
+    assert put(gateway, late["upload_url"], picture())["code"] == 402
+    assert gateway.code("GET", "/file/upload/avatar/user", alice.token) == 402
+    alice.token = answer["token"]
+    assert answer["expire"] > 2_000_000_000
+    assert put(gateway, alice.ticket()["upload_url"], picture())["code"] == 200
+    assert alice.get(ticket["download_url"]).status_code == 200, "what was uploaded is there"
+
+
 def test_avatars(gateway: Gateway, alice: Person) -> None:
     ticket = gateway.data("GET", "/file/upload/avatar/user", alice.token)
     assert put(gateway, ticket["upload_url"], picture())["data"] is True
@@ -337,8 +351,8 @@ def test_avatars(gateway: Gateway, alice: Person) -> None:
     assert shown.headers["content-type"] == "image/jpeg"
     assert gateway.code("GET", "/file/upload/avatar/group", alice.token, params={"group_id": 99}) == 20001
     gid = gateway.data("POST", "/group/create", alice.token, json={"name": "team"})["group_id"]
-    params = {"group_id": gid, "access-token": alice.token, "app_id": "app"}
-    assert gateway.send("GET", "/file/upload/avatar/group", params=params).json()["code"] == 200
+    params = {"group_id": gid, "access-token": alice.token}
+    assert gateway.code("GET", "/file/upload/avatar/group", alice.token, params=params) == 200
 
 
 def test_missing_parameters(gateway: Gateway, alice: Person) -> None:
@@ -429,18 +443,45 @@ def test_usage_follows_removals(gateway: Gateway, alice: Person) -> None:
     assert gateway.services.files.used_bytes == len(picture())
 
 
-def test_nobody_keeps_the_others_out(gateway: Gateway, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_keeps_the_others_out(gateway: Gateway, alice: Person) -> None:
     bob = Person(gateway, "bob")
     files = gateway.services.files
     keys = [f"{alice.uid:x}-{number:016x}" for number in range(limits.UPLOADS_PER_USER)]
     with ExitStack() as under_way:
         for key in keys:
-            under_way.enter_context(files.incoming(key, 0))
+            under_way.enter_context(files.incoming(key, 0, "127.0.0.1"))
         assert put(gateway, alice.ticket()["upload_url"], picture())["code"] == 503
         assert put(gateway, bob.ticket()["upload_url"], picture())["code"] == 200
-        monkeypatch.setattr(limits, "UPLOADS", limits.UPLOADS_PER_USER)
-        assert put(gateway, bob.ticket()["upload_url"], picture())["code"] == 503
     assert put(gateway, alice.ticket()["upload_url"], picture())["code"] == 200
+
+
+def test_the_slowest_upload_is_told_that_its_place_is_gone(gateway: Gateway, tmp_path: Path) -> None:
+    files = gateway.services.files
+
+    async def trickling() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.01)
+
+    async def slow(number: int) -> None:
+        with files.incoming(f"{number:x}-{0:016x}", 0, "attacker") as upload:
+            await receive(trickling(), "image/png", 1 << 20, upload)
+
+    async def story() -> None:
+        attackers = [asyncio.create_task(slow(number)) for number in range(limits.UPLOADS_PER_PEER)]
+        await asyncio.sleep(0.05)
+        gateway.now += limits.UPLOAD_JUDGED_S
+        with files.incoming(f"ff-{0:016x}", 0, "attacker"):
+            ended, others = await asyncio.wait(attackers, return_when=asyncio.FIRST_COMPLETED)
+        error = next(iter(ended)).exception()
+        assert isinstance(error, CallError) and error.code == 503 and "slowest" in error.message and len(ended) == 1
+        for other in others:
+            other.cancel()
+        await asyncio.wait(others)
+
+    gateway.run(story())
+    incoming = gateway.data_directory / "files/incoming"
+    assert list(incoming.iterdir()) == []
 
 
 def test_an_upload_that_stops_is_given_up(gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -451,6 +492,6 @@ def test_an_upload_that_stops_is_given_up(gateway: Gateway, tmp_path: Path, monk
         await asyncio.Event().wait()
 
     with pytest.raises(CallError) as caught:
-        gateway.run(receive(stalling(), "image/png", 1 << 20, tmp_path / "part"))
+        gateway.run(receive(stalling(), "image/png", 1 << 20, Incoming(tmp_path / "part", "1", "here", 0.0)))
     assert caught.value.code == 408
     assert not (tmp_path / "part").exists()
