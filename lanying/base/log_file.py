@@ -1,4 +1,6 @@
-"""The file that standard error goes to, opened again on SIGHUP: ``logrotate`` moves it away and says so.
+"""The file that standard error goes to: opened again on SIGHUP, and moved away when it is too large.
+
+``logrotate`` moves it and says so, or the supervisor does itself (:func:`rotate`).
 
 Every process of a server has the supervisor's standard error. Where that is a file, each opens it again by the name it had at the
 start, which children learn from the environment: one that is started between the moving and the signal cannot see it any more.
@@ -11,6 +13,8 @@ import os
 import signal
 import stat
 import threading
+from itertools import pairwise
+from pathlib import Path
 from typing import Final
 
 log = logging.getLogger(__name__)
@@ -49,6 +53,25 @@ def reopen() -> None:
     os.dup2(fd, _STANDARD_ERROR)
     os.close(fd)
     log.info("event=log_reopened file=%s", name)
+
+
+def rotate(file: Path, most_bytes: int, kept: int) -> bool:
+    """Move the log away if it is larger: ``lanying.log`` becomes ``lanying.log.1``, that ``.2``, and the last one of ``kept`` goes. Whoever
+    writes to it has to open it again.
+
+    False: it is not that large, or standard error goes elsewhere. :raises OSError: it cannot be moved
+    """
+    here = os.fstat(_STANDARD_ERROR)
+    try:
+        if here.st_size <= most_bytes or not os.path.samestat(here, file.stat()):
+            return False
+    except FileNotFoundError:
+        return False
+    older = [file, *(file.with_name(f"{file.name}.{number}") for number in range(1, kept + 1))]
+    for source, target in reversed(list(pairwise(older))):
+        if source.exists():
+            source.replace(target)
+    return True
 
 
 def _is_file() -> bool:

@@ -202,6 +202,10 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     max_connections: Positive = 10_000
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+    log_mb: Annotated[int, msgspec.Meta(ge=0)] = 64
+    """The log of ``--daemon`` begins anew when it is larger than this; 0: it grows."""
+    log_files: Positive = 4
+    """Of the logs before, so many are kept."""
     metrics_port: Port = 0
     """Prometheus metrics on this loopback port; 0: one the system picks, shown by ``status``."""
     storage: Storage = msgspec.field(default_factory=Storage)

@@ -47,6 +47,9 @@ from lanying.supervisor.requests import (
 
 log = logging.getLogger(__name__)
 
+LOG_CHECK_S = 2.0
+LOG_RETRY_S = 60.0
+"""A log that cannot be moved away is left alone for so long."""
 RESTART = -1
 """Result of :func:`run` when the whole server was asked to start again."""
 
@@ -94,6 +97,7 @@ class Supervisor:
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup, os.isatty(2))
         self._sign_of_life()
+        self._look_at_log()
         self._lag = Lag(loop)
         self._lag.start()
         try:
@@ -110,6 +114,19 @@ class Supervisor:
         if self._notifier.watchdog_s is not None:
             self._notifier.send("WATCHDOG=1")
             self._loop.call_later(self._notifier.watchdog_s, self._sign_of_life)
+
+    def _look_at_log(self) -> None:
+        """Begin a new log when the one of ``--daemon`` is too large."""
+        config, pause_s = self._plan.config, LOG_CHECK_S
+        if not config.log_mb:
+            return
+        try:
+            if log_file.rotate(self._plan.data.log_file, config.log_mb << 20, config.log_files):
+                self._open_log_again()
+        except OSError as error:
+            log.error("event=log_not_rotated error=%r", str(error))
+            pause_s = LOG_RETRY_S
+        self._loop.call_later(pause_s, self._look_at_log)
 
     # --- events ---
 
@@ -141,6 +158,9 @@ class Supervisor:
         if had_terminal and not os.isatty(2):
             self._on_signal(signal.SIGHUP)
             return
+        self._open_log_again()
+
+    def _open_log_again(self) -> None:
         log_file.reopen()
         for process, _ in self._processes.values():
             process.send_signal(signal.SIGHUP)

@@ -57,6 +57,33 @@ def test_a_log_that_was_moved_away_is_opened_again_by_every_process(tmp_path: Pa
 
 
 @pytest.mark.timeout(120)
+def test_a_log_that_is_too_large_begins_anew_in_every_process(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    environment = os.environ | {"LANYING_LOG_MB": "1", "LANYING_LOG_FILES": "2"}
+    subprocess.run([*START, "--data", str(data), "--daemon"], check=True, capture_output=True, env=environment)
+    log = data / "log/lanying.log"
+    try:
+        before = _pids(data)
+        for number in range(4):
+            with log.open("a") as file:
+                file.write(f"piece {number}\n" + "x" * (1 << 20) + "\n")
+            until(
+                "every process has opened a new log",
+                lambda piece=f"piece {number}": (
+                    piece not in (now := _read(log))
+                    and all(f" {name} lanying.base.log_file event=log_reopened" in now for name in PROCESSES)
+                ),
+                saw=lambda: _read(log)[-2000:],
+            )
+        assert sorted(path.name for path in log.parent.iterdir()) == ["lanying.log", "lanying.log.1", "lanying.log.2"]
+        assert "piece 3" in _read(Path(f"{log}.1")) and "piece 2" in _read(Path(f"{log}.2"))
+        assert log.stat().st_mode & 0o777 == 0o600
+        assert _pids(data) == before, "nothing ended"
+    finally:
+        assert subprocess.run([*STOP, "--data", str(data)], capture_output=True).returncode == 0
+
+
+@pytest.mark.timeout(120)
 def test_without_a_file_nothing_happens_and_a_closed_terminal_drains(tmp_path: Path) -> None:
     data = tmp_path / "data"
     ours, theirs = pty.openpty()
