@@ -3,8 +3,8 @@
 ``apps.json`` in the data directory (mode 0600) is a list of :class:`App`, the first one is the server's own. It is written at the start,
 for apps of the configuration, and by the admin process when one is added. Beside it is a file per app with an admin token.
 
-A running process keeps :class:`Apps`, which looks for another file at most once a second, and for an app it does not know: neither an
-added app nor a new key needs a restart, or a message that could get lost.
+A running process keeps :class:`Apps`, which looks whether the file is another one whenever it is asked: neither an added app nor a new
+key needs a restart, or a message that could get lost.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import hmac
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from lanying.base import limits, texts, tokens
-from lanying.base.clock import monotonic, wall_ms
 from lanying.base.errors import ConfigError, DataDirectoryError, TokenError
 from lanying.base.private import write_private
 from lanying.base.tokens import Identity
@@ -32,8 +31,6 @@ log = logging.getLogger(__name__)
 FILE: Final = "apps.json"
 TOKEN_FILE: Final = "admin-token"
 KEY_BYTES: Final = 32
-LOOK_S: Final = 1.0
-"""A process that is asked for an app looks this often whether the file is another one: what was revoked is good no longer than that."""
 
 
 class App(msgspec.Struct, frozen=True):
@@ -142,13 +139,13 @@ def save(data: Path, apps: Iterable[App]) -> None:
     write_private(data / FILE, msgspec.json.format(msgspec.json.encode(tuple(apps))) + b"\n")
 
 
-def end_tokens(data: Path) -> None:
+def end_tokens(data: Path, now_s: int) -> None:
     """Make every token of every app void, those of admins too, and write new admin tokens."""
     found = tuple(app.rotated(0, 0, users=True) for app in load(data))
     for file in data.glob(f"{TOKEN_FILE}*"):
         file.unlink()
     save(data, found)
-    write_tokens(data, found)
+    write_tokens(data, found, now_s)
 
 
 def token_file(data: Path, app: App, first: bool) -> Path:
@@ -156,17 +153,17 @@ def token_file(data: Path, app: App, first: bool) -> Path:
     return data / (TOKEN_FILE if first else f"{TOKEN_FILE}.{app.app_id}")
 
 
-def write_tokens(data: Path, apps: Iterable[App]) -> None:
-    """Write the admin tokens that are missing."""
+def write_tokens(data: Path, apps: Iterable[App], now_s: int) -> None:
+    """Write the admin tokens that are missing. ``now_s``: their date"""
     for number, app in enumerate(apps):
         file = token_file(data, app, first=not number)
         if not file.exists():
-            write_token(file, app)
+            write_token(file, app, now_s)
 
 
-def write_token(file: Path, app: App, expires: int = 0) -> None:
+def write_token(file: Path, app: App, now_s: int, expires: int = 0) -> None:
     """Write a new admin token of an app. ``expires``: seconds since 1970, 0 for never"""
-    identity = tokens.admin(app.app_id, app.admin_epoch, wall_ms() // 1000, expires)
+    identity = tokens.admin(app.app_id, app.admin_epoch, now_s, expires)
     write_private(file, tokens.issue(app.token_key, identity).encode() + b"\n")
 
 
@@ -193,26 +190,16 @@ class Apps(Mapping[str, App]):
 
     :param settings: gets those of apps that are added
     :param data: the data directory; None: no others will come
-    :param now: monotonic seconds
     """
 
-    def __init__(
-        self,
-        apps: Iterable[App],
-        settings: RuntimeSettings,
-        data: Path | None = None,
-        now: Callable[[], float] = monotonic,
-    ) -> None:
+    def __init__(self, apps: Iterable[App], settings: RuntimeSettings, data: Path | None = None) -> None:
         self._known = {app.app_id: app for app in apps}
         self._settings = settings
         self._file = None if data is None else data / FILE
         self._stamp: tuple[int, int] | None = None
-        self._now = now
-        self._looked = -LOOK_S
 
     def __getitem__(self, app_id: str) -> App:
-        if app_id not in self._known or self._now() - self._looked >= LOOK_S:
-            self._refresh()
+        self._refresh()
         return self._known[app_id]
 
     def __iter__(self) -> Iterator[str]:
@@ -226,7 +213,6 @@ class Apps(Mapping[str, App]):
         """Read the file again if it is another one: a look at it costs microseconds."""
         if self._file is None:
             return
-        self._looked = self._now()
         try:
             status = self._file.stat()
             stamp = (status.st_mtime_ns, status.st_ino)
@@ -240,7 +226,7 @@ class Apps(Mapping[str, App]):
         self._settings.config, settled = settle(self._settings.config, found)
         self._known |= {app.app_id: app for app in settled}
 
-    def add(self, app: App) -> None:
+    def add(self, app: App, now_s: int) -> None:
         """Write it to the file, with its admin token: every process knows it from now on.
 
         :raises ConfigError: there is one of this id, or there are too many
@@ -254,11 +240,10 @@ class Apps(Mapping[str, App]):
             raise ConfigError(f"{len(there)} apps are as many as one server takes; start another server")
         token_file(data, app, first=False).unlink(missing_ok=True)  # of an app that was here before a restore
         save(data, (*there, app))
-        write_tokens(data, (*there, app))  # after a crash in between the next start writes it
+        write_tokens(data, (*there, app), now_s)  # after a crash in between the next start writes it
 
     def rotate(self, app_id: str, now_s: int, grace_s: int, *, users: bool, expires: int = 0) -> App:
-        """End the tokens of an app after a grace, those of admins or all, and write a new admin token: every process follows within
-        ``LOOK_S``.
+        """End the tokens of an app after a grace, those of admins or all, and write a new admin token.
 
         :param expires: of the new admin token, seconds since 1970, 0 for never
         """
@@ -268,6 +253,6 @@ class Apps(Mapping[str, App]):
         number = next(number for number, app in enumerate(there) if app.app_id == app_id)
         app = there[number].rotated(now_s, grace_s, users=users)
         save(data, (*there[:number], app, *there[number + 1 :]))
-        write_token(token_file(data, app, first=not number), app, expires)
+        write_token(token_file(data, app, first=not number), app, now_s, expires)
         self._refresh()
         return self._known[app_id]

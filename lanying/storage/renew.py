@@ -61,7 +61,7 @@ def renew(data: Path, shard_map: ShardMap, now_ms: int, *, keep_sessions: bool =
                 _write(store, _ends(store))
             store.flush()
     if not keep_sessions:
-        apps.end_tokens(data)
+        apps.end_tokens(data, now_ms // 1000)
 
 
 def _jumps(store: RocksStore, slots: list[int], now_ms: int) -> Iterator[_Change]:

@@ -17,6 +17,7 @@ import shutil
 import time
 from pathlib import Path
 
+from lanying.base.clock import wall_ms
 from lanying.base.errors import DataDirectoryError, ShardCountError
 from lanying.base.private import write_private
 from lanying.cluster.runtime import COLD_FILE, RunDirectory, cold_path
@@ -210,7 +211,7 @@ class DataDirectory:
         known = (*known, *(apps.new(app_id, app_id) for app_id in config.apps if app_id not in there))
         if known != found or not (self.path / apps.FILE).exists():
             apps.save(self.path, known)
-        apps.write_tokens(self.path, known)
+        apps.write_tokens(self.path, known, wall_ms() // 1000)
         return apps.settle(config, known)[1]
 
     def close(self) -> None:

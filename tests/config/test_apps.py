@@ -7,11 +7,12 @@ from lanying.base import limits
 from lanying.base.errors import ConfigError, TokenError
 from lanying.base.tokens import ROLE_ADMIN, ROLE_READER, ROLE_USER, Identity, admin, issue, verify
 from lanying.config import apps
-from lanying.config.apps import LOOK_S, App, Apps, load, new, settle
+from lanying.config.apps import App, Apps, load, new, settle
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import AppOverrides, Config
 
 FIRST = new("school", "School")
+NOW_S = 2_000_000_000
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def test_an_added_app_is_found_by_who_did_not_know_it(data):
     settings = RuntimeSettings(Config(app_id="school", app_name="School"))
     here, there = Apps([FIRST], RuntimeSettings(Config()), data), Apps([FIRST], settings, data)
     assert there.get("branch") is None and list(there) == ["school"]
-    here.add(new("branch", "Branch", AppOverrides(open_registration=True)))
+    here.add(new("branch", "Branch", AppOverrides(open_registration=True)), NOW_S)
     assert there["branch"].name == "Branch" and list(there) == ["school", "branch"]
     config = settings.config
     assert config.accounts_of("branch").open_registration and not config.accounts.open_registration
@@ -50,18 +51,18 @@ def test_the_configuration_wins_setting_by_setting(data):
 def test_what_cannot_be_added(data):
     here = Apps([FIRST], RuntimeSettings(Config()), data)
     with pytest.raises(ConfigError, match="there is an app school already"):
-        here.add(new("school", ""))
+        here.add(new("school", ""), NOW_S)
     for bad in ("", "a b", "x" * 65, "../x", "ü", "a\n"):
         with pytest.raises(ConfigError, match="1 to 64 letters, digits, _ and -"):
             new(bad, "")
     apps.save(data, [new(f"a{n}", "") for n in range(limits.APPS)])
     with pytest.raises(ConfigError, match="as many as one server takes"):
-        here.add(new("more", ""))
+        here.add(new("more", ""), NOW_S)
 
 
 def test_the_token_of_an_app_that_was_lost_is_not_kept(data):
     (data / "admin-token.branch").write_text("signed with a key nobody has any more")
-    Apps([FIRST], RuntimeSettings(Config()), data).add(new("branch", ""))
+    Apps([FIRST], RuntimeSettings(Config()), data).add(new("branch", ""), NOW_S)
     assert verify(load(data)[1].secret, (data / "admin-token.branch").read_text().strip(), 0).app == "branch"
 
 
@@ -80,7 +81,6 @@ def test_older_files_are_read(data):
 
 # --- rotation -----------------------------------------------------------------------------------------------------
 
-NOW_S = 2_000_000_000
 HOUR_S = 3600
 
 
@@ -147,18 +147,15 @@ def test_a_token_signed_with_no_key_is_nobodys():
 
 
 def test_every_process_follows_a_rotation(data):
-    now = 100.0
     here = Apps([FIRST], RuntimeSettings(Config(app_id="school")), data)
-    there = Apps([FIRST], RuntimeSettings(Config(app_id="school")), data, lambda: now)
+    there = Apps([FIRST], RuntimeSettings(Config(app_id="school")), data)
     old, file = admin_token(there["school"]), data / "admin-token"
     assert _good(there["school"], old, NOW_S * 1000)
     here.rotate("school", NOW_S, 0, users=False, expires=NOW_S + HOUR_S)
-    now += LOOK_S
     assert not _good(there["school"], old, NOW_S * 1000)
     assert good_until(there["school"], file.read_text().strip()) == 0
     assert file.stat().st_mode & 0o777 == 0o600
     here.rotate("school", NOW_S, 0, users=True)
-    now += LOOK_S
     assert not _good(there["school"], user_token(FIRST), NOW_S * 1000)
     found = there["school"].identify(file.read_text().strip(), NOW_S * 1000)
     assert found.number and found.issued and not found.expires

@@ -43,7 +43,7 @@ async def add(context: CommandContext) -> object:
         if app.app_id in server.apps:
             raise ConfigError(f"there is an app {app.app_id} already; `apps show {app.app_id}` describes it")
         context.will(f"add the app {app.app_id}; it cannot be removed again")
-        server.apps.add(app)
+        server.apps.add(app, server.now_ms() // 1000)
     except ConfigError as error:
         raise CommandError(10002, str(error)) from error
     known = server.app(app.app_id)  # reads the file, which puts its settings into the configuration

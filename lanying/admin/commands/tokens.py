@@ -8,13 +8,14 @@ from typing import Final
 from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
 from lanying.bus.messages import STATE_NORMAL, Kick, LimitSessions
-from lanying.config.apps import LOOK_S
 from lanying.protocol.schema.xsync_pb2 import UserNotice
 
 DAYS: Final = 3650
 """Longest life of a token that an administrator asks for, and longest grace."""
 ROLES: Final = ("admin", "read")
 ALL: Final = "all"
+HANDED_OVER_S: Final = 1.0
+"""Who was let in with an old token just before is at their shard by then."""
 
 
 async def issue(context: CommandContext) -> object:
@@ -91,7 +92,7 @@ async def rotate(context: CommandContext) -> object:
 
 async def _end_sessions(context: CommandContext, app: str, ends_ms: int) -> tuple[int, list[int]]:
     """Sessions that end with the tokens they logged in with, and shards that were silent: a restart has ended theirs."""
-    await asyncio.sleep(LOOK_S * 1.5)  # until no process lets anybody in with an old token who would not be counted
+    await asyncio.sleep(HANDED_OVER_S)
     answers, silent = await context.server.ask_all(LimitSessions(app, ends_ms))
     return sum(answers.values()), silent
 
