@@ -35,7 +35,7 @@ class Identity(msgspec.Struct, frozen=True):
     :ivar role: one of the roles above
     :ivar epoch: revocation epoch of the account when the token was made
     :ivar expires: seconds since 1970, 0 for never
-    :ivar issued: seconds since 1970, ``number`` a random one; of admin tokens alone, to tell one from another
+    :ivar issued: seconds since 1970, ``number`` a random one; of admin tokens alone, which it names
     """
 
     app: str
