@@ -6,7 +6,7 @@
 - ``dispatch``: who handles what arrives from the bus: one table
 - ``session``: logged-in devices, alone and by user
 - ``mailbox``: queues of users, and their heads
-- ``links`` ``link_states``: this shard's ends of the links to all others, and what may become of one
+- ``links`` ``link_states`` ``outbox``: this shard's ends of the links to all others, what may become of one, their rows
 - ``forwarding``: link messages whose user or group is on another shard now
 - ``later``: an answer that another shard has to give first
 - ``costs``: how long users keep this shard

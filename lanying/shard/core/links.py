@@ -26,11 +26,12 @@ from lanying.base.failpoints import failpoint
 from lanying.base.figures import Figure, labelled
 from lanying.bus.messages import LinkAck, LinkBatch, decode_bundle
 from lanying.cluster.runtime import shard_name
+from lanying.shard.core import outbox
 from lanying.shard.core.link_states import HELD, IDLE, LAGGING, MOVING, LinkEvent
 from lanying.shard.core.tick import Tick
 from lanying.shard.core.work import Work
 from lanying.shard.store import schema
-from lanying.shard.store.base import Batch, Store
+from lanying.shard.store.base import Batch
 
 TRIM_EVERY = 64
 """Acknowledged rows leave the outbox in ranges this large: a range delete costs reads, so few of them."""
@@ -215,13 +216,13 @@ class Links:
         self._held_until = 0.0
         self.greeted: Callable[[int], None] = _nothing
         for peer in self._process:
-            last = _number(store, b"out", peer)
+            last = outbox.number(store, b"out", peer)
             start = schema.pack_outbox(peer, 0)
             rows = list(store.scan(schema.OUTBOX, start, schema.pack_outbox(peer + 1, 0), limit=1))
             oldest = schema.unpack_u64(rows[0][0][2:])[0] if rows else last + 1
             self.senders[peer] = LinkSender(last, oldest, held=may_forget)
             self._found[peer] = last
-            self.receivers[peer] = LinkReceiver(_number(store, b"in", peer))
+            self.receivers[peer] = LinkReceiver(outbox.number(store, b"in", peer))
 
     def greet(self, tick: Tick) -> None:
         """Tell every shard what of its link is committed here, so it sends the rest: the first thing after a start."""
@@ -270,7 +271,7 @@ class Links:
             if lagging is None:
                 continue
             first, count = lagging
-            items = self._read(peer, first, min(count, limits.LINK_BLOB_BUNDLES))
+            items = outbox.read(self._store, peer, first, min(count, limits.LINK_BLOB_BUNDLES))
             if items:
                 sender.resent(first, len(items), tick.now)
                 self._send(tick, peer, first, items)
@@ -387,23 +388,6 @@ class Links:
         sender.trimmed = known
         batch.put(schema.LINKS, b"out" + schema.pack_u16(peer), schema.pack_u64(sender.last))
 
-    def _read(self, peer: int, first: int, count: int) -> list[bytes]:
-        rows = self._store.get_many(schema.OUTBOX, [schema.pack_outbox(peer, n) for n in range(first, first + count)])
-        items: list[bytes] = []
-        size = 0
-        for row in rows:
-            assert row is not None, f"outbox row {first + len(items)} for shard {peer} is missing"
-            size += len(row)
-            if size > limits.LINK_BLOB_BYTES and items:
-                break
-            items.append(row)
-        return items
-
 
 def _nothing(shard: int) -> None:
     """Nobody has asked it anything."""
-
-
-def _number(store: Store, direction: bytes, peer: int) -> int:
-    row = store.get(schema.LINKS, direction + schema.pack_u16(peer))
-    return int(schema.unpack_u64(row)[0]) if row else 0
