@@ -21,7 +21,7 @@ def test_sdk(cluster: Cluster) -> None:
         env={**os.environ, "LANYING_URL": cluster.url},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=90,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
