@@ -5,7 +5,7 @@
 - ``simulation`` ``shards``: shards without processes, sockets or clocks
 - ``screen``: what a device shows
 - ``playbook``: conversations as scripts
-- ``cluster``: a real server on a free port
+- ``cluster`` ``ports``: a real server on a free port
 - ``crowd`` ``ledger``: many clients, and what they were promised
 - ``raw``: a client down to the bytes
 - ``disk`` ``crash_test``: the promise tested on the user's own disk

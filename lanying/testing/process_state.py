@@ -11,7 +11,6 @@ import logging
 import os
 import resource
 import signal
-import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -111,7 +110,6 @@ PARTS: Final = {
     "garbage collector": Part(_collector, _restore_collector),
     "root logger": Part(_logging, _restore_logging),
     "disabled loggers": Part(_disabled, _enable),
-    "import path": Part(lambda: list(sys.path), lambda before: sys.path.__setitem__(slice(None), before)),
 }
 """In the order in which they are put back: the time zone comes from the environment."""
 

@@ -1,7 +1,6 @@
 """One server of two shards for all tests here, with consoles on its local socket and, with keys, over TCP."""
 
 import json
-import socket
 import subprocess
 import sys
 
@@ -9,18 +8,12 @@ import pytest
 
 from lanying.admin.console.client import Address, Console
 from lanying.testing.cluster import Cluster
-
-
-def free_port():
-    """A port whose successor is free as well."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from lanying.testing.ports import free_port
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    settings = {"admin_listen": f"127.0.0.1:{free_port()}", "storage_backup_path": tmp_path_factory.mktemp("backups")}
+    settings = {"admin_listen": f"127.0.0.1:{free_port(2)}", "storage_backup_path": tmp_path_factory.mktemp("backups")}
     with Cluster(tmp_path_factory.mktemp("admin"), shards=2, **settings) as cluster:
         yield cluster
 

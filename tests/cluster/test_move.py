@@ -26,6 +26,7 @@ from lanying.storage import directory
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import Crowd
 from lanying.testing.poll import eventually, until
+from lanying.testing.ports import free_port
 
 
 def prepared(place: Path, shards: int = 2, **config: object) -> Cluster:
@@ -33,13 +34,6 @@ def prepared(place: Path, shards: int = 2, **config: object) -> Cluster:
     (place / "data").mkdir(mode=0o700)
     ShardMap.even(shards).save(place / "data")
     return Cluster(place, shards=0, **config)
-
-
-def free_port() -> int:
-    """A port; its successor was free as well."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def program(server: Cluster, *arguments: object, code: int = 0) -> Any:
@@ -120,7 +114,7 @@ def test_drained_and_spread_under_load_nothing_is_lost_doubled_or_out_of_order(t
             assert "15 clients are disconnected" in would and "nobody is served for about" in would
             assert console.run("shards move", {"shards": 3}, timeout_s=200).value["shard_map_version"] == 3
 
-    with prepared(tmp_path, admin_listen=f"127.0.0.1:{free_port()}") as server:
+    with prepared(tmp_path, admin_listen=f"127.0.0.1:{free_port(2)}") as server:
         asyncio.run(scenario(server))
         log = [row for row in program(server, "audit", "list") if row["command"] in ("shards drain", "shards move")]
         assert [(row["who"], row["command"], row["outcome"].split(":")[0]) for row in log] == [

@@ -23,6 +23,7 @@ from lanying.protocol.handshake import new_key, upgrade_request
 from lanying.protocol.schema.xsync_pb2 import Frame, Status
 from lanying.testing.cluster import Cluster
 from lanying.testing.poll import PATIENCE_S, until
+from lanying.testing.ports import free_port
 from lanying.testing.raw import RawClient, rest
 from tests.web.test_page import LIMIT_S, run_page
 
@@ -35,12 +36,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     settings = {"listen_proxies": "127.0.0.1/32", "log_level": "debug"}
     with Cluster(tmp_path_factory.mktemp("proxied"), shards=1, **settings) as cluster:
         yield cluster
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def sample(language: str, number: int = 0) -> str:

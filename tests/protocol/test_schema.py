@@ -52,7 +52,6 @@ def test_enums_equal_the_tables() -> None:
     assert {name: {v.name: v.number for v in enum.values} for name, enum in ENUMS.items()} == TABLES["enums"]
 
 
-@pytest.mark.usefixtures("own_process")  # protoc adds to the import path
 def test_generated_module_is_up_to_date(tmp_path: Path) -> None:
     """Regenerating gives the checked-in descriptor (``python -m grpc_tools.protoc --python_out``)."""
     protoc = pytest.importorskip("grpc_tools.protoc")

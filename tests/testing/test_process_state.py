@@ -5,7 +5,6 @@ import logging
 import os
 import resource
 import signal
-import sys
 import time
 from collections.abc import Callable
 
@@ -35,7 +34,6 @@ CHANGES: dict[str, Callable[[], object]] = {
     "garbage collector": gc.disable,
     "root logger": lambda: logging.getLogger().setLevel(logging.DEBUG),
     "disabled loggers": lambda: setattr(logging.getLogger("lanying.some"), "disabled", True),
-    "import path": lambda: sys.path.append("/nowhere"),
 }
 
 
