@@ -95,7 +95,10 @@ class RecordReader:
             return None
         whole = b"".join(piece.piece for piece in self._pieces)
         self._pieces.clear()
-        record = _decode_record(whole)
+        try:
+            record = _decode_record(whole)
+        except msgspec.DecodeError as error:
+            raise self._damaged(f"no record: {error}") from error
         self.seen = (record.epoch, record.number)
         return record
 
