@@ -13,6 +13,10 @@ _UNSEEN: Final = frozenset(("Cf", "Mn", "Zs", "Cn"))
 """Categories: control and line separators; what alone shows nothing."""
 _DIRECTIONS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They turn round what follows the name, too."""
+_JOINERS: Final = frozenset("\u200c\u200d")
+"""They shape emoji and Persian."""
+_DRAWN: Final = re.compile("[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U000e0020-\U000e007f]")
+"""Format characters that are seen: signs of numbers, and the tags of flags."""
 _BLANKS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and signs that are drawn as nothing."""
 _PATTERN: Final = re.compile(r"(?!mta|maxim)[a-zA-Z0-9_\u4e00-\u9fa5]+")
@@ -40,14 +44,19 @@ def username_error(name: str) -> str | None:
 def display_name(name: str) -> str:
     """A name people see, as it is kept: composed (NFC), without space around it. Empty: none.
 
-    :raises ValueError: it has a second line, control or direction characters, or nothing that can be seen; the text has the remedy
+    :raises ValueError: it has a second line, control, direction or invisible characters, or nothing that can be seen; with the remedy
     """
     found = unicodedata.normalize("NFC", name).strip()
     if not found:
         return ""
     kinds = {unicodedata.category(char) for char in found}
-    if kinds & _NO_LINE or not _DIRECTIONS.isdisjoint(found):
-        raise ValueError("is one line without control or direction characters; type it anew")
+    hidden = "Cf" in kinds and any(map(_is_hidden, found))
+    if kinds & _NO_LINE or hidden or not _DIRECTIONS.isdisjoint(found):
+        raise ValueError("is one line without control, direction or invisible characters; type it anew")
     if kinds <= _UNSEEN or all(char in _BLANKS or unicodedata.category(char) in _UNSEEN for char in found):
         raise ValueError("has nothing in it that can be seen; add a letter")
     return found
+
+
+def _is_hidden(char: str) -> bool:
+    return unicodedata.category(char) == "Cf" and char not in _JOINERS and not _DRAWN.match(char)
