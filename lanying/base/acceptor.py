@@ -39,7 +39,7 @@ class Acceptor:
         self._watching = False
         self._short = False
 
-    def open(self) -> None:
+    def start(self) -> None:
         """Accept connections from now on."""
         self._listener.setblocking(False)
         self._open = True

@@ -101,6 +101,8 @@ REQUEST_NOTICE_MS: Final = 86_400_000
 """A user who asks or invites again within a day and has no answer is listed with what they say now, and nobody is notified again."""
 REASON_CHARS: Final = 256
 """What is said with a request or an invitation."""
+UNREADABLE_FILES: Final = 10_000
+"""Uploads remembered that no picture or recording can be made of; with more the one that failed longest ago is tried again."""
 GROUP_RATES: Final = 10_000
 """Groups whose rate is counted at a time; with more the one used longest ago begins anew."""
 MESSAGE_BYTES: Final = 64 * 1024

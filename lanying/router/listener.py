@@ -136,7 +136,7 @@ class Listener:
         self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._loop.add_reader(self._epoll.fileno(), self._on_readable)
         self._tick_timer = self._loop.call_later(TICK_S, self._on_timer)
-        self._acceptor.open()
+        self._acceptor.start()
 
     def figures(self) -> list[Figure]:
         """Counters since the start, and gauges: ``waiting`` for a login, ``moving`` to a receiver."""

@@ -91,7 +91,7 @@ class Terminator:
     def start(self) -> None:
         """Accept connections."""
         self._loop.add_reader(self._relays.fileno(), self.turn)
-        self._acceptor.open()
+        self._acceptor.start()
         self._on_timer()
 
     def drain(self, done: Callable[[], None]) -> None:

@@ -40,7 +40,7 @@ def story() -> Iterator[Story]:
 
 
 def test_connections_come_with_their_address_and_do_not_block(story: Story) -> None:
-    story.acceptor.open()
+    story.acceptor.start()
     story.connect()
     assert story.turn() == 1
     [(connection, address)] = story.taken
@@ -48,7 +48,7 @@ def test_connections_come_with_their_address_and_do_not_block(story: Story) -> N
 
 
 def test_a_storm_is_taken_in_parts(story: Story) -> None:
-    story.acceptor.open()
+    story.acceptor.start()
     story.connect(ACCEPTS_PER_TURN + 1)
     assert story.turn() == ACCEPTS_PER_TURN
     assert story.turn() == ACCEPTS_PER_TURN + 1
@@ -57,11 +57,11 @@ def test_a_storm_is_taken_in_parts(story: Story) -> None:
 def test_nobody_is_taken_before_it_opens_and_after_it_closes(story: Story) -> None:
     story.connect()
     assert story.turn() == 0
-    story.acceptor.open()
+    story.acceptor.start()
     story.acceptor.close()
     story.acceptor.resume()
     assert story.turn() == 0
-    story.acceptor.open()
+    story.acceptor.start()
     assert story.turn() == 1
 
 
@@ -80,7 +80,7 @@ def test_without_descriptors_it_waits_and_says_so_once(story: Story, caplog: pyt
     short = Short(fileno=story.listener.detach())
     story.listener = short
     story.acceptor = Acceptor(short, story.loop, lambda *one: story.taken.append(one))
-    story.acceptor.open()
+    story.acceptor.start()
     story.connect()
     with caplog.at_level(logging.ERROR):
         assert story.turn() == 0
@@ -98,7 +98,7 @@ def test_a_client_that_is_gone_costs_the_others_nothing(story: Story) -> None:
     short.error = errno.ECONNABORTED
     story.listener = short
     story.acceptor = Acceptor(short, story.loop, lambda *one: story.taken.append(one))
-    story.acceptor.open()
+    story.acceptor.start()
     story.connect()
     assert story.turn() == 0
     short.error = None

@@ -14,6 +14,7 @@ import ssl
 import uuid
 from collections.abc import Awaitable, Callable
 from html import escape
+from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
 
@@ -150,11 +151,11 @@ def _proofs(directory: Path) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         token = request.path_params["token"]
         if not _TOKEN.fullmatch(token):
-            return Response(status_code=404)
+            return Response(status_code=HTTPStatus.NOT_FOUND)
         try:
             return Response((directory / token).read_bytes(), media_type="application/octet-stream")
         except OSError:
-            return Response(status_code=404)
+            return Response(status_code=HTTPStatus.NOT_FOUND)
 
     return endpoint
 

@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 
 _PROGRAM: Final = Path(decoder.__file__)
 _TRY_AGAIN_S: Final = 3600.0
-_REMEMBERED: Final = 10_000
-"""Files that nothing can be made of."""
 _SAID: Final = 200
 """Characters of a child's complaint that are logged, the last ones."""
 
@@ -37,7 +35,7 @@ class Conversions:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._failed = RateLimiter(Rate(1, _TRY_AGAIN_S), _REMEMBERED)
+        self._failed = RateLimiter(Rate(1, _TRY_AGAIN_S), limits.UNREADABLE_FILES)
         self._queue = FairQueue(
             limits.CONVERSIONS,
             limits.CONVERSION_QUEUE,
