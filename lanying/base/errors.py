@@ -9,7 +9,8 @@ LanyingError
  ├── BadRequest           protocol.handshake: the head of an HTTP request cannot be taken
  ├── StoreError           the store cannot serve
  │    ├── SchemaError     written by a newer release
- │    └── StoreFull       no room: nothing was written, nothing may be acknowledged
+ │    ├── StoreFull       no room: nothing was written, nothing may be acknowledged
+ │    └── Fenced          shard.ticker: the log has another owner of this shard
  ├── BackupError          a backup cannot be made, is damaged, or cannot be restored there; the text names the remedy
  ├── ReshardError         resharding cannot go on; the text names the remedy
  ├── TokenError           an access token is malformed, forged, expired or revoked

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
+import msgspec
 import pytest
 
+from lanying.base.errors import CallError, StoreError
 from lanying.base.refusals import Refusal
 from lanying.bus import messages as m
+from lanying.bus.messages import Call, FindName, LinkAck, Reply, encode
 from lanying.bus.messages.base import kinds
 from lanying.shard.accounts import handlers as account_handlers
-from lanying.shard.core.dispatch import named
+from lanying.shard.core.dispatch import Dispatcher, bound, named
+from lanying.shard.core.later import Later
 from lanying.shard.groups import handlers as group_handlers
+from lanying.shard.store import schema
 from lanying.testing.simulation import Simulation
 
 
@@ -51,3 +57,98 @@ def test_what_nobody_understands_is_refused_and_harms_nothing(caplog: pytest.Log
         assert named(body) == "unknown request"
     assert not shard.work.failed_events and not caplog.records
     assert named(m.encode(m.Joined(1))) == "Joined"
+
+
+# --- what becomes of a call ---
+
+FIND = FindName("app", "ann")
+
+
+class Desk:
+    def __init__(self) -> None:
+        self.work = Simulation(1).shards[0].work
+        self.dispatch = Dispatcher(self.work)
+
+    def reply(self, handler: Any = None, body: bytes = b"") -> Reply:
+        if handler is not None:
+            self.dispatch.calls[FindName] = handler
+        before = len(self.work.tick.envelopes)
+        self.dispatch.call(Call(7, "gateway", 1000, body or encode(FIND)))
+        [(process, reply)] = self.work.tick.envelopes[before:]
+        assert process == "gateway" and isinstance(reply, Reply) and reply.id == 7
+        return reply
+
+
+def test_a_call_is_answered_by_its_handler() -> None:
+    reply = Desk().reply(lambda request: request.username)
+    assert reply.refusal is None and msgspec.msgpack.decode(reply.body) == "ann"
+
+
+@pytest.mark.parametrize(
+    ("error", "refusal", "says"),
+    [
+        (CallError(Refusal.NAME_TAKEN, "why"), Refusal.NAME_TAKEN, "why"),
+        (ValueError("secret detail"), Refusal.SERVER_FAILED, "the server failed on this request, its log says why"),
+    ],
+)
+def test_a_call_that_fails_leaves_nothing_behind(error: Exception, refusal: Refusal, says: str) -> None:
+    desk = Desk()
+    undone: list[int] = []
+
+    def handler(request: object) -> None:
+        desk.work.put(schema.META, b"key", b"value")
+        desk.work.undo((undone.append, 1))
+        desk.work.tick.envelopes.append(("push", LinkAck(0, 1)))
+        raise error
+
+    rows = len(desk.work.tick.batch.operations)
+    desk.work.tick.envelopes.append(("before", LinkAck(0, 1)))
+    reply = desk.reply(handler)
+    assert (reply.refusal, reply.message) == (refusal, says)
+    assert len(desk.work.tick.batch.operations) == rows and undone == [1]
+    assert [process for process, _ in desk.work.tick.envelopes] == ["before", "gateway"]
+    assert desk.work.failed_events == (refusal is Refusal.SERVER_FAILED)
+
+
+def test_a_store_that_cannot_be_read_is_no_matter_of_one_call() -> None:
+    def handler(request: object) -> None:
+        raise StoreError("disk")
+
+    with pytest.raises(StoreError):
+        Desk().reply(handler)
+
+
+@pytest.mark.parametrize("result", [b"\x07", CallError(Refusal.NAME_TAKEN, "why")], ids=["answer", "refusal"])
+@pytest.mark.parametrize("known", [True, False])
+def test_an_answer_that_is_known_later_is_sent_then(result: bytes | CallError, known: bool) -> None:
+    desk, later = Desk(), Later()
+    if known:
+        later.settle(result)
+    before = len(desk.work.tick.envelopes)
+    desk.dispatch.calls[FindName] = lambda request: later
+    desk.dispatch.call(Call(7, "gateway", 1000, encode(FIND)))
+    if not known:
+        assert len(desk.work.tick.envelopes) == before
+        later.settle(result)
+    [(_, reply)] = desk.work.tick.envelopes[before:]
+    assert isinstance(reply, Reply)
+    assert (reply.body == b"\x07") if isinstance(result, bytes) else (reply.refusal is Refusal.NAME_TAKEN)
+
+
+def test_what_nobody_here_answers_is_refused_by_name() -> None:
+    reply = Desk().reply()
+    assert reply.refusal is Refusal.NOT_OFFERED and reply.message == "this shard does not answer FindName"
+
+
+def test_bound_handlers_get_their_owner_first() -> None:
+    assert bound(5, {FindName: lambda owner, message: (owner, message.username)})[FindName](FIND) == (5, "ann")
+
+
+def test_an_envelope_nobody_takes_is_passed_over() -> None:
+    desk = Desk()
+    desk.dispatch.envelopes.pop(LinkAck, None)
+    desk.dispatch.arrive(LinkAck(0, 1))
+    seen: list[object] = []
+    desk.dispatch.envelopes[LinkAck] = seen.append
+    desk.dispatch.arrive(LinkAck(0, 2))
+    assert seen == [LinkAck(0, 2)]
