@@ -202,3 +202,38 @@ def test_a_message_to_oneself_is_there_once() -> None:
     a, other = alice.device(), alice.device("other")
     a.send(alice, "note")
     assert other.texts == ["note"] and a.texts == [] and a.history_texts(alice) == ["note"]
+
+
+def test_what_was_known_of_a_conversation_stays_known_at_a_first_contact(people: tuple[Simulation, User, User]) -> None:
+    _, alice, bob = people
+    head = alice.shard.work.mailboxes.head(alice.uid, bob.uid)
+    head.flags |= schema.NOTED
+    alice.device().send(bob, "hello")
+    assert head.flags == schema.NOTED | schema.KNOWN
+
+
+def test_a_push_names_the_message_before_it(people: tuple[Simulation, User, User]) -> None:
+    """By that a client sees that it has missed one (5.5)."""
+    sim, alice, bob = people
+    a, b = alice.device(), bob.device()
+    mids = []
+    for number in range(3):
+        mids.append(a.acknowledged[a.send(bob, f"{number}")])
+        sim.advance(2)  # the device is up to date again
+    pushed = [sync for _, sync in b.frames if getattr(sync, "is_eager_sync", False)]
+    assert [(sync.prev_mid, sync.metas[0].id) for sync in pushed] == [
+        (0, mids[0]),
+        (mids[0], mids[1]),
+        (mids[1], mids[2]),
+    ]
+
+
+def test_what_is_put_counts_for_the_size_of_the_tick() -> None:
+    """By that a shard stops reading when its disk is behind."""
+    _, alice, bob = pair(1)
+    a = alice.device()
+    a.send(bob, "known")
+    tick = alice.shard.tick
+    before = tick.gathered_bytes
+    a.send(bob, "x" * 1000, run=False)
+    assert tick.gathered_bytes - before >= 2000, "two queues have it"

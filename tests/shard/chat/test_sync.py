@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from lanying.base import limits
 from lanying.base.errors import UnexpectedEvent
 from lanying.protocol import frame
-from lanying.protocol.schema.xsync_pb2 import Frame, Meta, SyncDL
+from lanying.protocol.schema.xsync_pb2 import Frame, Meta, Notice, SyncDL
+from lanying.shard.chat import visible
 from lanying.shard.chat.sync import (
     AWAITING,
     IDLE,
@@ -376,3 +377,29 @@ def test_entries_that_were_fetched_are_used_where_they_begin() -> None:
     again = PullLoop(0)
     assert phone.read(again.pull(queue, queue.head, SN, 0, 1.0)) is Answer.END
     assert again.sent == again.cursor == 0, "not asked for: the device asks again"
+
+
+@pytest.mark.parametrize("state", [IDLE])
+def test_a_notice_names_the_queue(state: object) -> None:
+    queue, loop, _ = in_state(state)
+    queue.add()
+    data = offer(queue, loop, [queue.add()])
+    assert data is not None
+    command, payload = frame.parse_frame(data)
+    assert command == Frame.NOTICE and Notice.FromString(payload).xid.uid == PEER
+
+
+@pytest.mark.parametrize("since_ms", [0, 5])
+def test_a_pull_looks_at_entries_with_the_time_it_is_given(since_ms: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue, loop, phone = Queue(), PullLoop(0), Phone()
+    queue.add()
+    seen: list[object] = []
+
+    def shown(*given: object) -> bytes:
+        _, _, _, entries, place, now_ms, *_ = given
+        seen.append(now_ms)
+        return entries[place]  # type: ignore[index]
+
+    monkeypatch.setattr(visible, "for_device", shown)
+    phone.read(loop.pull(queue, queue.head, SN, 0, 1.0, since_ms))
+    assert seen == [since_ms] and phone.shown == [1]

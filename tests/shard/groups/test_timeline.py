@@ -397,3 +397,16 @@ def test_entries_are_fetched_within_bounds() -> None:
 
     assert [fetch(last + 1, 3), fetch(last + 1, 99), fetch(last + 5, 9), fetch(last + 6, 9)] == [3, 5, 1, 0]
     assert [fetch(last + 1, 0), fetch(last + 1, -4), fetch(1 << 40, 5)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("copies", "most"), [(3, 3), (1, 1), (0, 1), (99, 5)])
+def test_what_is_fetched_has_a_largest_size(copies: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    club = Club()
+    talker = club.people[0].device()
+    head = club.shard.work.mailboxes.head(club.gid, club.gid)
+    first = head.last_seq + 1
+    for number in range(5):
+        say(talker, club, f"{number}")
+    size = len(club.shard.work.mailboxes.entries(head, first, 1)[0] or b"")
+    monkeypatch.setattr(limits, "BATCH_BYTES", copies * size)
+    assert len(club.shard.timelines.fetch_entries(FetchEntries(club.gid, first, 9))) == most
