@@ -35,7 +35,7 @@ LONGEST = (
     "cluster/test_supervisor.py",
     "adversity/test_kill.py",
     "adversity/test_random.py",
-    "admin/test_cli.py",
+    "admin/console/test_cli.py",
     "storage/test_cold.py",
     "storage/test_renew.py",
     "web/test_sdk.py",

@@ -10,9 +10,9 @@ from lanying.testing.ledger import Inbox, Ledger
 ANN, BEA, GROUP = 1, 2, 90
 
 
-def message(mid: int, text: str, peer: int = ANN) -> Message:
+def message(mid: int, text: str, peer: int = ANN, sender: int = ANN) -> Message:
     made: Message = object.__new__(Message)
-    for name, value in (("mid", mid), ("text", text), ("peer", peer)):
+    for name, value in (("mid", mid), ("text", text), ("peer", peer), ("sender", sender)):
         object.__setattr__(made, name, value)
     return made
 
@@ -108,4 +108,11 @@ def test_refusals_count_unless_the_test_takes_away_what_is_needed() -> None:
     story.ledger.refused.append("no room")
     assert story.wrong() == {"refused": 1}
     story.ledger.may_refuse = True
+    assert story.wrong() == {}
+
+
+def test_what_somebody_else_writes_is_no_matter_of_the_promise() -> None:
+    story = Story()
+    for mid in (30, 20):
+        story.desk.add(message(mid, "anything", 77, sender=77))
     assert story.wrong() == {}

@@ -174,10 +174,14 @@ def test_live_messages_reach_connected_devices_and_are_kept_nowhere(people: tupl
     a, other, b = alice.device(), alice.device("other"), bob.device()
     a.send(bob, "known")
     sent = a.send(bob, "typing", qos=MessageBody.AT_MOST_ONCE)
+    _, shown = b.frames[-1]
+    sender = getattr(b.metas[-1], "from")
     assert a.acknowledged[sent] == b.metas[-1].id
+    assert (shown.xid.uid, sender.uid, sender.deviceSN) == (alice.uid, alice.uid, a.sn)
     assert b.texts == ["known", "typing"] and other.texts == ["known"]
     assert b.history_texts(alice) == ["known"] and bob.device("later").texts == []
-    assert alice.shard.work.kinds["live"] == 1 and alice.shard.work.kinds["chat"] == 1
+    a.send(bob, "typing", qos=MessageBody.AT_MOST_ONCE)
+    assert (alice.shard.work.kinds["live"], alice.shard.work.kinds["chat"]) == (2, 1)
 
 
 def test_a_live_message_is_not_for_a_device_that_does_not_read() -> None:

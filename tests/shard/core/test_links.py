@@ -462,3 +462,28 @@ def test_acknowledged_rows_leave_the_outbox_so_many_at_once() -> None:
         assert rows == sender.last - sender.trimmed, "a row is there until it is trimmed"
         kept.append(rows)
     assert max(kept) == TRIM_EVERY and min(kept[TRIM_EVERY:]) == 1, kept
+
+
+def test_numbers_a_power_failure_took_are_known_to_the_next_start_too() -> None:
+    sim, alice, bob = pair(2, Config(storage=Storage(durability="interval")))
+    alice.device().send(bob, "known")
+    index, peer = alice.shard.work.index, bob.shard.work.index
+    last = alice.shard.links.senders[peer].last
+    sim.crash(index)
+    alice.shard.links.acknowledged(alice.shard.tick, peer, last + 5, True)
+    sim.commit(alice.shard)
+    sim.stores[index].flush()
+    sim.crash(index)
+    assert alice.shard.links.senders[peer].last == last + 5
+
+
+def test_what_a_link_owes_is_shown_in_all_and_by_shard() -> None:
+    sim, alice, bob = pair(2)
+    a = alice.device()
+    a.send(bob, "known")
+    peer = bob.shard.work.index
+    sim.hold.add(f"shard-{peer}")
+    for _ in range(3):
+        a.send(bob, "x")
+    found = {(one.name, *one.labels.values()): one.value for one in alice.shard.links.figures()}
+    assert found == {("link_depth",): 3.0, ("link_depth", f"shard-{peer}"): 3.0}

@@ -280,6 +280,6 @@ def test_a_negative_number_is_a_value_and_an_option_that_is_none_is_an_error(mon
 
 
 def test_the_documentation_has_the_exit_codes():
-    text = (Path(__file__).parents[2] / "docs/admin.md").read_text()
+    text = (Path(__file__).parents[3] / "docs/admin.md").read_text()
     for code, meaning in cli.EXIT_CODES.items():
         assert f"| {code} | {meaning} |" in text
