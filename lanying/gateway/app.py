@@ -104,7 +104,9 @@ def build(services: Services, metrics: Metrics | None = None) -> ASGIApp:
     config = services.config
     trust.add_to(app, config, services.data)
     app.add_exception_handler(HTTPException, _no_route)
-    return Front(app, services.proxies, strict=not config.listen_tls or config.tls_source != "local")
+    hosts = config.rest.hosts
+    host = hosts[0] if hosts else config.listen
+    return Front(app, services.proxies, hosts, host, strict=not config.listen_tls or config.tls_source != "local")
 
 
 def _route(services: Services, figures: Metrics, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:

@@ -223,6 +223,17 @@ def accept_key(key: str) -> str:
     return base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
 
 
+GUARDS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    ),
+}
+"""What keeps a browser from making more of an answer than it is, on every answer that has no stricter one of its own."""
+
+
 def error_response(
     status: int, reason: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
 ) -> bytes:
@@ -231,7 +242,7 @@ def error_response(
     if body is None:
         body = reason.encode("utf-8", "replace") + b"\n"
     head = f"HTTP/1.1 {status} {_REASONS.get(status, 'Error')}\r\n"
-    for name, value in (headers or {}).items():
+    for name, value in (dict(headers or {}) | GUARDS).items():
         head += f"{name}: {value}\r\n"
     if not headers or "Connection" not in headers:
         head += "Connection: close\r\n"

@@ -12,6 +12,7 @@ from lanying.base.errors import ProtocolError
 from lanying.base.limits import MAX_HTTP_HEAD_BYTES
 from lanying.protocol.connection import SOCKETIO, XSYNC
 from lanying.protocol.handshake import (
+    GUARDS,
     BadRequest,
     Head,
     accept_key,
@@ -197,10 +198,12 @@ def test_refused_paths(target: str, status: int, word: str) -> None:
 
 
 def test_error_response() -> None:
-    assert error_response(431, "too large") == (
-        b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n"
-        b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 10\r\n\r\ntoo large\n"
+    answer = error_response(431, "too large")
+    assert answer.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+    assert answer.endswith(
+        b"Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 10\r\n\r\ntoo large\n"
     )
+    assert all(f"{name}: {value}\r\n".encode() in answer for name, value in GUARDS.items())
     assert b"HTTP/1.1 499 Error\r\nRetry-After: 5\r\n" in error_response(499, "x", {"Retry-After": "5"})
 
 

@@ -241,7 +241,8 @@ class HttpConnection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         if not self._answering:
-            super().send_400_response(msg)
+            self.transport.write(error_response(HTTPStatus.BAD_REQUEST, msg))
+            self.transport.close()
 
     # --- once a second -----------------------------------------------------------------------------------------
 

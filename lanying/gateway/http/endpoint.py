@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,10 +24,6 @@ UPDATE: Final = ("POST", "PUT")
 REMOVE: Final = ("POST", "DELETE")
 """A removal: DELETE is its exact twin."""
 
-_PORT: Final = re.compile(r":[0-9]+$")
-HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
-"""A Host header that may be repeated to clients."""
-
 
 @dataclass(slots=True)
 class RequestContext:
@@ -41,7 +36,8 @@ class RequestContext:
     :ivar shards: the shards, where a call may still have to check the token
     :ivar request: the request itself, for handlers that read its body or its headers
     :ivar admin_of: the group an admin acts in, 0 for none
-    :ivar scheme: http or https, ``host`` the header of that name, ``prefix`` the path below which a proxy has this server
+    :ivar scheme: http or https, ``host`` the header of that name as :class:`~lanying.gateway.http.front.Front` lets it through,
+        ``prefix`` the path below which a proxy has this server
     """
 
     services: Services
@@ -90,12 +86,7 @@ class RequestContext:
     @property
     def here(self) -> str:
         """Where this request found this server."""
-        config = self.services.config
-        host = self.host if HOST.fullmatch(self.host) else config.listen
-        hosts = config.rest.hosts
-        if hosts and not {host.lower(), _PORT.sub("", host.lower())} & {it.lower() for it in hosts}:
-            host = hosts[0]
-        return f"{self.scheme}://{host}{self.prefix}"
+        return f"{self.scheme}://{self.host}{self.prefix}"
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """What every request passes on its way in, and every answer on its way out.
 
-In: the client behind a trusted proxy (``listen_proxies``: X-Forwarded-For, -Proto, -Host, -Prefix), doubled slashes of the path made one.
+In: the client behind a trusted proxy (``listen_proxies``: X-Forwarded-For, -Proto, -Host, -Prefix), a host that is ours
+(``rest.hosts``), for answers repeat it, doubled slashes of the path made one.
 Out: pages of any origin may call (xsync 1.7; no cookies are involved, so ``*`` gives nothing away), and the headers that keep a browser
 from making more of an answer than it is, unless the answer has its own.
 """
@@ -8,15 +9,19 @@ from making more of an answer than it is, unless the answer has its own.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lanying.base.peers import Proxies
+from lanying.protocol.handshake import GUARDS
 
 Headers = list[tuple[bytes, bytes]]
 
+_HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
+"""A Host header that is one."""
 _SLASHES: Final = re.compile("//+")
 PREFIX: Final = "lanying.prefix"
 """In the scope: the path below which a proxy has this server."""
@@ -25,15 +30,8 @@ _WITH_SLASH: Final = ("/v2/app_dns/",)
 """What some SDKs ask for with a slash too many."""
 _CALLERS_HEADERS: Final = b"app_id, app-id, access-token, content-type, user_id, group_id"
 _ANY_ORIGIN: Final = (b"access-control-allow-origin", b"*")
-_GUARDS: Final[Headers] = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (
-        b"content-security-policy",
-        b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    ),
-]
+_GUARDS: Final[Headers] = [(name.lower().encode(), value.encode()) for name, value in GUARDS.items()]
+
 _STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -41,14 +39,18 @@ class Front:
     """Around the application.
 
     :param proxies: whose word about their clients is believed
+    :param hosts: names of this server; none: any
+    :param host: stands for a host that is none, or none of those
     :param strict: browsers that came over TLS are to come over TLS from now on (not with an authority of the server's own: who has not
         come to trust it could not even look)
     """
 
-    def __init__(self, app: ASGIApp, proxies: Proxies, *, strict: bool = True) -> None:
+    def __init__(self, app: ASGIApp, proxies: Proxies, hosts: Sequence[str], host: str, *, strict: bool = True) -> None:
         self._app = app
         self._strict = strict
         self._proxies = proxies
+        self._hosts = frozenset(name.lower() for name in hosts)
+        self._host = (b"host", host.encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,6 +58,7 @@ class Front:
             return
         if self._proxies:
             self._believe(scope)
+        self._settle_host(scope)
         if "//" in scope["path"]:
             scope["path"] = _SLASHES.sub("/", scope["path"])
         if scope["path"] in _WITH_SLASH:
@@ -91,6 +94,21 @@ class Front:
         if host:
             others = [(name, value) for name, value in scope["headers"] if name != b"host"]
             scope["headers"] = [*others, (b"host", host.encode("latin-1"))]
+
+    def _settle_host(self, scope: Scope) -> None:
+        """Make a Host header that is not one of ours the configured one; the same where there is none, or more than one."""
+        found = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(found) == 1 and _HOST.fullmatch(found[0]):
+            host = found[0].lower()
+            if not self._hosts or host in self._hosts or without_port(host) in self._hosts:
+                return
+        others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+        scope["headers"] = [*others, self._host]
+
+
+def without_port(host: str) -> str:
+    """The name in a Host header; an IPv6 address in its brackets."""
+    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
 
 
 def guarded(headers: Headers, secure: bool) -> Headers:

@@ -21,7 +21,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from lanying.gateway.http.endpoint import HOST
 from lanying.gateway.http.packing import takes_gzip
 from lanying.gateway.http.trust import elsewhere
 from lanying.gateway.services.services import Services
@@ -82,7 +81,7 @@ class Site:
 
     def policy(self, host: str) -> str:
         """The Content-Security-Policy of a page that came from ``host``: nothing inline, nothing from elsewhere."""
-        own = [f"{scheme}://{host}" for scheme in ("ws", "wss")] if HOST.fullmatch(host) else []
+        own = [f"{scheme}://{host}" for scheme in ("ws", "wss")]
         other = " ".join((*own, *self._hosts))
         return (
             f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {other}; img-src 'self' blob: data: "

@@ -26,7 +26,7 @@ from starlette.responses import Response
 from lanying.base.peers import is_loopback
 from lanying.config.certificates import AUTHORITY, CHALLENGES, DIRECTORY, fingerprint
 from lanying.config.schema import Config
-from lanying.gateway.http.endpoint import HOST
+from lanying.gateway.http.front import without_port
 
 _TOKEN = re.compile("[A-Za-z0-9_-]{1,128}")
 _NAMESPACE = uuid.UUID("2d3c1f3e-6f2b-4c8e-9f57-0d0a5a1c7e11")
@@ -119,12 +119,7 @@ def elsewhere(config: Config, request: Request) -> Response | None:
     With an authority of the server's own people see first how to trust it: the page they wanted would greet them with a warning.
     """
     peer = request.client.host if request.client else ""
-    if (
-        not config.listen_tls
-        or request.url.scheme == "https"
-        or is_loopback(peer)
-        or not HOST.fullmatch(_host(request))
-    ):
+    if not config.listen_tls or request.url.scheme == "https" or is_loopback(peer):
         return None
     if config.tls_source == "local":
         return Response(status_code=307, headers={"location": "/trust", "cache-control": "no-store"})
@@ -134,8 +129,7 @@ def elsewhere(config: Config, request: Request) -> Response | None:
 
 def _host(request: Request) -> str:
     """The host the client used, without port."""
-    host = request.headers.get("host", "")
-    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+    return without_port(request.headers["host"])
 
 
 def _endpoint(answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from lanying.base import limits
 from lanying.config.schema import Rest
+from lanying.gateway.app import ENDPOINTS
 from lanying.gateway.services.bodies import Bodies
 from tests.gateway.conftest import Gateway
 
@@ -18,8 +20,9 @@ GUARDS = ("x-content-type-options", "x-frame-options", "referrer-policy", "conte
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/"), ("GET", "/admin"), ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/api/health"), ("GET", "/nothing/here"),
-     ("POST", "/api/health"), ("GET", "/user/profile"), ("OPTIONS", "/token/user"), ("GET", "/file/download/chat?x=1")],
+    [*((method, it.path) for it in ENDPOINTS for method in it.methods),
+     ("GET", "/"), ("GET", "/admin"), ("GET", "/nothing/here"), ("GET", "/web/x/nothing.js"), ("DELETE", "/"), ("POST", "/api/health"),
+     ("OPTIONS", "/token/user"), ("HEAD", "/file/download/chat?x=1"), ("TRACE", "/"), ("GET", "//"), ("GET", "/%00")],
 )  # fmt: skip
 def test_every_answer_has_every_guard_once(gateway: Gateway, method: str, path: str) -> None:
     headers = gateway.send(method, path).headers
@@ -122,3 +125,66 @@ def test_bodies_share_a_budget_per_peer_and_in_all(gateway: Gateway) -> None:
     bodies.held = 2500
     assert post(1000) == 503
     assert bodies.held == 2500
+
+
+def test_a_file_a_part_of_it_and_one_that_is_known_have_every_guard(gateway: Gateway) -> None:
+    _, token = gateway.register("alice")
+    ticket = gateway.data("GET", "/file/upload/chat?file_type=100&to_id=9", token)
+    gateway.send("POST", ticket["upload_url"], content=b"<script>alert(1)</script>")
+    sent = {"app_id": "app", "access-token": token}
+    whole = gateway.send("GET", ticket["download_url"], headers=sent)
+    assert whole.status_code == 200
+    for more, status in (
+        ({}, 200),
+        ({"range": "bytes=0-3"}, 206),
+        ({"range": "bytes=999-"}, 416),
+        ({"if-none-match": whole.headers["etag"]}, 304),
+    ):
+        answer = gateway.send("GET", ticket["download_url"], headers=sent | more)
+        assert answer.status_code == status
+        for name in GUARDS:
+            assert len(answer.headers.get_list(name)) == 1, (status, name)
+        assert answer.headers["content-security-policy"].startswith("sandbox")
+
+
+# --- hosts ---------------------------------------------------------------------------------------------------------
+
+HOSTILE = (
+    "evil.example",
+    "evil.example:80",
+    "im.test.evil.example",
+    'x"><script>',
+    "e vil.example",
+    "x; script-src *",
+    "x" * 300,
+    "",
+)
+
+
+def told(gateway: Gateway, host: str) -> str:
+    """Everything that repeats the host of a request: discovery, tickets, addresses, QR codes, pages and their policy."""
+    token = gateway.register(f"user{secrets.token_hex(4)}")[1]
+    own = {"host": host, "app_id": "app", "access-token": token}
+    paths = ("/v2/app_dns", "/file/upload/chat?file_type=102&to_id=9", "/file/upload/avatar/user", "/app/qr_code")
+    answers = [gateway.send("GET", path, headers=own) for path in (*paths, "/", "/admin", "/docs", "/nothing")]
+    assert all(answer.status_code < 500 for answer in answers)
+    return "\n".join(f"{answer.headers}\n{answer.text}" for answer in answers)
+
+
+@pytest.mark.parametrize("host", HOSTILE)
+def test_a_host_of_somebody_else_is_repeated_nowhere(make: Callable[..., Gateway], host: str) -> None:
+    text = told(make(rest=Rest(hosts=("im.test", "other.test:8480"))), host)
+    assert not host or host not in text
+    assert "http://im.test/file/upload" in text
+
+
+def test_hosts_of_ours_are_told_with_their_ports(make: Callable[..., Gateway]) -> None:
+    gateway = make(rest=Rest(hosts=("im.test", "other.test:8480", "[fd00::1]")))
+    for host in ("im.test", "IM.test:99", "other.test:8480", "[fd00::1]:5"):
+        assert f"http://{host}/file/upload" in told(gateway, host)
+    assert "http://im.test/file/upload" in told(gateway, "other.test:8481")
+
+
+def test_two_hosts_are_none(make: Callable[..., Gateway]) -> None:
+    headers = [("host", "im.test"), ("host", "evil.example")]
+    assert "evil" not in make().send("GET", "/v2/app_dns?app_id=app", headers=headers).text

@@ -77,7 +77,7 @@ def test_without_an_authority_of_its_own_there_is_no_such_page(make: Callable[..
         (LOCAL, "192.168.1.5:8480", "/trust"),
         (FILES, "chat.example:8480", "https://chat.example:8443{path}"),
         (FILES, "[fd00::1]:8480", "https://[fd00::1]:8443{path}"),
-        (FILES, "evil host", None),
+        (FILES, "evil host", "https://127.0.0.1:8443{path}"),
         ({}, "chat.example:8480", None),
     ],
 )
