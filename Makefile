@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TARGET ?= all
 RUNS ?= 100000
 
-.PHONY: help run test adversity fuzz check format profile clean
+.PHONY: help run test adversity fuzz check lock format profile clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
@@ -34,6 +34,11 @@ adversity: $(VENV)/.test ## every fault in its long form: half an hour
 
 fuzz: $(VENV)/.test ## inputs nobody would send, for long: TARGET=all RUNS=100000 (for each); by coverage with ARGS=--guided and one TARGET
 	$(BIN)/python -m tests.fuzz $(TARGET) --runs $(RUNS) $(ARGS)
+
+lock: $(VENV)/.made ## write requirements/server.lock anew: every dependency with its hashes, for all versions of Python and machines
+	@$(PIP) uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra s3 --upgrade \
+		-o requirements/server.lock pyproject.toml
 
 format: $(VENV)/.test ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .
