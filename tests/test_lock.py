@@ -53,5 +53,8 @@ def test_the_audit_fails_for_a_finding_and_for_nothing_else() -> None:
     assert judge(json.dumps({"dependencies": [good]}), "")[0] == 0
     code, line = judge(json.dumps({"dependencies": [good, bad]}), "")
     assert code == 1 and "b 2: PYSEC-1" in line
+    unknown = {"name": "c", "version": "3", "skip_reason": "not found"}
+    code, line = judge(json.dumps({"dependencies": [good, unknown]}), "")
+    assert code == 0 and "SKIPPED for 1 of 2" in line
     code, line = judge("", "Traceback\nConnectionError: no route")
     assert code == 0 and "SKIPPED" in line and "no route" in line

@@ -22,6 +22,12 @@ def judge(output: str, why: str) -> tuple[int, str]:
     found = [f"{row['name']} {row['version']}: {flaw['id']}" for row in rows for flaw in row.get("vulns", ())]
     if found:
         return 1, f"known vulnerabilities, raise the lower bounds and run `make lock`: {'; '.join(found)}"
+    unknown = [row["name"] for row in rows if "skip_reason" in row]
+    if unknown:
+        return (
+            0,
+            f"vulnerability check SKIPPED for {len(unknown)} of {len(rows)} packages, which the service does not know here",
+        )
     return 0, f"no known vulnerabilities in {len(rows)} packages"
 
 
