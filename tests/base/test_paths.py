@@ -50,6 +50,6 @@ def test_what_operators_meet_has_its_own_remedy(number: int, remedy: str) -> Non
 
 def test_an_error_without_a_remedy_or_a_path_still_says_what_to_do() -> None:
     assert paths.say(OSError(errno.ESTALE, "Stale file handle")) == (
-        "Stale file handle; try again; if it stays, tell your system's administrator"
+        "Stale file handle; try again; if it stays, ask your system's administrator"
     )
     assert paths.say(OSError(errno.ENOSPC, "No space left on device", b"/d\xff")).startswith("/d\udcff: No space left")
