@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lanying.cluster.runtime import Launch
+from lanying.cluster.launch import Launch
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.schema import Config
 from lanying.supervisor import plan as plans

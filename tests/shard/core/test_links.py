@@ -417,7 +417,8 @@ def test_a_link_that_is_held_asks_again_now_and_then_and_others_never() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "counts"), [([9], [1]), ([10, 1], [1, 1]), ([5, 5, 1], [2, 1]), ([1, 11, 1], [1, 1, 1])]
+    ("sizes", "counts"),
+    [([9], [1]), ([11, 1], [1, 1]), ([10, 1], [1, 1]), ([5, 5, 1], [2, 1]), ([1, 11, 1], [1, 1, 1])],
 )
 def test_a_bundle_is_full_or_one_message_and_never_empty(
     sizes: list[int], counts: list[int], monkeypatch: pytest.MonkeyPatch
