@@ -26,6 +26,8 @@ LOGIN_FRAMES: Final = 6
 """Frames a connection may send up to its login: a refused one may be repeated five times."""
 LOGIN_TOKEN_CHARS: Final = 2048
 """Longest token that is looked at; ours have 200 characters."""
+LAST_BYTES_S: Final = 60.0
+"""A TLS client has so long to take what is left when the process behind has closed: 64 KB and what its socket holds, at 5 KB/s."""
 LOGIN_REFUSED_IDLE_S: Final = 30.0
 """A refused login keeps its socket (xsync 5.1): closing at once makes clients loop."""
 ARRIVAL_S: Final = 60.0

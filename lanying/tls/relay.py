@@ -1,7 +1,7 @@
 """Two descriptors for each client, the client's own and our end of a socket pair, in one ``select.epoll``, itself one of the loop's.
 
 What one side cannot take yet is kept, and the other side is not read meanwhile: a connection has at most one read's worth in either
-direction, whoever does not read.
+direction, whoever does not read. A side that has said everything is not read any more, and its other direction goes on.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ class Side:
 
     :ivar owed: bytes that it does not take yet; while there are any, the other side is not read
     :ivar ends: nothing follows what is owed
+    :ivar silent: it has said everything, or what it says is of no use to anybody: it is not read
     """
 
-    __slots__ = ("ends", "owed", "relay", "socket", "watched")
+    __slots__ = ("ends", "owed", "relay", "silent", "socket", "watched")
 
     def __init__(self, relay: Relay, sock: socket.socket) -> None:
         self.relay = relay
         self.socket = sock
         self.owed = b""
         self.ends = False
+        self.silent = False
         self.watched = 0
 
     def read(self) -> bytes | None:
@@ -133,19 +135,20 @@ class Relays:
             except BlockingIOError:
                 sent = 0
             except OSError:
-                self._close(relay, "left")
+                self._deaf(side)
                 return
             side.owed = side.owed[sent:]
         other = relay.inner if side is relay.outer else relay.outer
         if side.owed:
             self._watch(side, side.watched | _OUT)
-            if other is not None and not other.ends:
+            if other is not None and not other.silent:
                 self._watch(other, other.watched & ~_IN)
             return
-        self._watch(side, side.watched & ~_OUT)
+        if side.watched & _OUT:
+            self._watch(side, side.watched & ~_OUT)
         if side.ends:
             self._finish(side)
-        elif other is not None and not other.ends:
+        elif other is not None and not other.silent:
             self._watch(other, other.watched | _IN)
 
     def end(self, side: Side) -> None:
@@ -154,9 +157,15 @@ class Relays:
         if not side.owed:
             self._finish(side)
 
+    def hush(self, side: Side) -> None:
+        """Read nothing more of it, only notice when it has gone."""
+        side.silent = True
+        self._watch(side, side.watched & ~_IN)
+
     def ended(self, side: Side) -> None:
         """It has said everything and takes nothing: not looked at any more, for the kernel would report that again and again."""
-        side.ends = True
+        side.ends = side.silent = True
+        side.owed = b""
         if self._sides.pop(side.socket.fileno(), None):
             self._epoll.unregister(side.socket.fileno())
 
@@ -177,6 +186,17 @@ class Relays:
                 side.socket.close()  # which takes it out of the epoll: nobody else has this end
                 side.owed = b""
 
+    def _deaf(self, side: Side) -> None:
+        """It takes nothing any more. A client that does so has gone; a process behind may have answered before it closed, and is read."""
+        relay = side.relay
+        if side is relay.outer:
+            self._close(relay, "left")
+            return
+        side.owed = b""
+        side.ends = True
+        self._watch(side, (side.watched & ~_OUT) if relay.outer.owed else _IN)
+        self.hush(relay.outer)
+
     def _finish(self, side: Side) -> None:
         relay = side.relay
         if side is relay.outer:
@@ -185,9 +205,9 @@ class Relays:
         try:
             side.socket.shutdown(socket.SHUT_WR)
         except OSError:
-            self._close(relay, "ended")
+            self._deaf(side)
             return
-        self._watch(relay.outer, relay.outer.watched & ~_IN)  # it has said everything; answers may still come
+        self.hush(relay.outer)  # answers may still come
 
     def _watch(self, side: Side, events: int) -> None:
         fd = side.socket.fileno()

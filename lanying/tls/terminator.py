@@ -30,7 +30,7 @@ from lanying.bus.handoff.sender import Sender
 from lanying.bus.handoff.wire import Refused, Result
 from lanying.protocol.handshake import BadRequest, error_response
 from lanying.protocol.proxy import may_begin, parse_proxy
-from lanying.tls.relay import Relay, Relays
+from lanying.tls.relay import READ_BYTES, Relay, Relays, Side
 from lanying.tls.tunnel import HANDSHAKE, Tunnel
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 TICK_S: Final = 1.0
 HANDSHAKES_S: Final = 0.01
 """Of a turn; messages of those who are in wait no longer for those who come."""
+ASKED_BYTES: Final = 2 * READ_BYTES
+"""More than one read's worth is only kept for a client that asks for new keys again and again and does not take them (RFC 8446 section
+4.6.3)."""
 
 _NOT_TLS: Final = error_response(400, "this port speaks TLS: write https:// in front of the address")
 _PLAIN: Final = re.compile(rb"(?:GET|HEAD) /trust[/? ]")
@@ -277,7 +280,7 @@ class Terminator:
         data = relay.outer.read()
         if data is None:
             return
-        if not data:
+        if not data or relay.outer.silent:  # the latter is only looked at when it has gone
             self._close(relay, "left")
             return
         try:
@@ -289,6 +292,8 @@ class Terminator:
             self._relays.put(inner, plain)
         if answer := tunnel.pending():
             self._relays.put(relay.outer, answer)
+            if len(relay.outer.owed) > ASKED_BYTES:
+                self._close(relay, "greedy")
         if tunnel.ended and relay in self._relays:
             self._relays.end(inner)
 
@@ -299,15 +304,28 @@ class Terminator:
         if data is None:
             return
         if not data:
-            self._relays.ended(inner)
-            tunnel.end()
-            relay.outer.ends = True
-            self._relays.put(relay.outer, tunnel.pending())
+            self._say_last(relay, inner, tunnel)
             return
         tunnel.send(data)
         self._relays.put(relay.outer, tunnel.pending())
 
     # --- ends ---------------------------------------------------------------------------------------------------------
+
+    def _say_last(self, relay: Relay, inner: Side, tunnel: Tunnel) -> None:
+        """The process behind has closed. A client that has not taken everything yet is nobody's connection but ours from now on, so it
+        has a place again like a newcomer, and not for long."""
+        self._relays.ended(inner)
+        self._relays.hush(relay.outer)
+        tunnel.end()
+        relay.outer.ends = True
+        self._relays.put(relay.outer, tunnel.pending())
+        if relay not in self._relays:
+            return
+        now = self._clock()
+        if self._enter(relay, now):
+            self._wheel.schedule(relay, now + limits.LAST_BYTES_S)
+        else:
+            self._close(relay, "displaced")
 
     def _refuse(self, relay: Relay, last: bytes, why: str) -> None:
         if last:

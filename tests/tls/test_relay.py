@@ -118,3 +118,33 @@ def test_a_socket_that_is_given_up_stays_open_and_is_not_watched(world):
     world.client.send(b"plain")
     assert world.relays.ready() == [] and left.recv(10) == b"plain"
     left.close()
+
+
+def fill(world):
+    """The client is owed more than its socket takes."""
+    world.relays.put(world.relay.outer, bytes(1 << 20))
+    assert world.relay.outer.owed
+
+
+def test_who_has_said_everything_and_takes_nothing_is_not_read_for(world):
+    world.relays.end(world.inner)
+    fill(world)
+    world.server.send(b"answer")
+    assert world.relays.ready() == [], "the process behind waits"
+    while world.relay.outer.owed:
+        taken(world.client)
+        world.relays.ready()
+    assert world.relays.ready() == [world.inner]
+
+
+def test_a_process_that_refuses_and_closes_is_still_heard(world):
+    """It answered before it closed; what the client goes on saying is of no use."""
+    world.server.send(b"refused")
+    world.server.close()
+    world.relays.put(world.inner, b"the rest of a body")
+    assert not world.closed and world.relays.ready() == [world.inner] and world.inner.read() == b"refused"
+    world.client.send(b"still more")
+    assert world.relays.ready() == [world.inner] and world.inner.read() == b""
+    world.relays.ended(world.inner)
+    fill(world)
+    assert world.relays.ready() == []

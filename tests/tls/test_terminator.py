@@ -18,6 +18,7 @@ from lanying.bus.handoff.receiver import Receiver
 from lanying.bus.handoff.records import decode_tunnelled
 from lanying.bus.handoff.sender import Sender
 from lanying.tls.terminator import Terminator
+from lanying.tls.tunnel import Tunnel
 from tests.tls.ends import ClientEnd, shown
 
 PROXY = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes([203, 0, 113, 5, 10, 0, 0, 1, 0, 80, 1, 187])
@@ -375,3 +376,56 @@ def test_what_waits_for_a_client_that_does_not_read_costs_nothing(make):
     assert not any(world.terminator._relays.ready() for _ in range(10))
     assert visitor.read(sent) == b"x" * sent
     world.run(lambda: world.count("closed_ended") == 1, "closed")
+
+
+def unread(world: World) -> Visitor:
+    """A visitor who has not taken everything yet, whose process behind has closed."""
+    visitor = Visitor(world)
+    visitor.inner.setblocking(False)
+    while True:
+        try:
+            visitor.inner.send(b"x" * 65_536)
+        except BlockingIOError:
+            world.loop.run_until_complete(_pause())
+            if not writable(visitor.inner):
+                break
+    visitor.inner.close()
+    return visitor
+
+
+def test_who_does_not_take_the_rest_is_closed_after_a_while(make):
+    world = make()
+    visitor = unread(world)
+    world.run(lambda: world.terminator._wheel, "a deadline")
+    world.now += limits.LAST_BYTES_S + 2
+    world.run(lambda: world.count("closed_deadline") == 1, "closed")
+    assert not world.terminator._relays
+    visitor.socket.close()
+
+
+def test_who_does_not_take_the_rest_has_a_place_like_a_newcomer(make, monkeypatch):
+    monkeypatch.setattr(limits, "PENDING_CONNECTIONS", 2)
+    monkeypatch.setattr(limits, "PENDING_CONNECTIONS_PER_PEER", 2)
+    world = make()
+    visitors = [unread(world), unread(world)]
+    world.run(lambda: len(world.terminator._places) == len(visitors), "all have places")
+    world.now += 2
+    visitors.append(Visitor(world))
+    assert world.count("closed_displaced") == 1 and world.count("opened") == 3
+
+
+def test_a_client_that_asks_for_keys_and_takes_none_is_closed(make, monkeypatch):
+    """A request for new keys is 27 bytes, and so is its answer."""
+    world = make()
+    visitor = Visitor(world)
+    monkeypatch.setattr(Tunnel, "receive", lambda self, data: b"")
+    monkeypatch.setattr(Tunnel, "pending", lambda self: b"k" * 65_536)
+
+    def asked() -> bool:
+        try:
+            visitor.socket.send(b"k" * 27)
+        except OSError:
+            pass
+        return world.count("closed_greedy") == 1
+
+    world.run(asked, "closed")
