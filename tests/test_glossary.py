@@ -1,5 +1,6 @@
 """The product speaks one language: words that ``docs/glossary.md`` avoids do not come back."""
 
+import ast
 import io
 import re
 import tokenize
@@ -74,3 +75,19 @@ def test_every_word_is_looked_for():
     assert {"he", "his", "lend", "parcel", "tell", "to who"} <= avoided().keys()
     assert set(LEFT) <= avoided().keys() and set(FORMS) <= avoided().keys()
     assert avoided()["lend"].search("entries lent for this tick") and not avoided()["he"].search("the header")
+
+
+TWICE = {"Message", "Refused", "Session", "Unread"}
+"""Classes of the client library, named with the words of those who program with it, and of the server."""
+
+
+def test_a_name_of_a_class_means_one_thing():
+    places: dict[str, list[str]] = {}
+    for file in (ROOT / "lanying").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())) if not file.stem.endswith("_pb2") else ():
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(file.relative_to(ROOT / "lanying").as_posix())
+    shared = {name: found for name, found in places.items() if len(found) > 1}
+    assert {name: found for name, found in shared.items() if name not in TWICE} == {}, "say in the name which one it is"
+    clients = {name: [file for file in shared.get(name, []) if file.startswith("client/")] for name in TWICE}
+    assert all(len(found) == 1 == len(shared[name]) - 1 for name, found in clients.items()), clients

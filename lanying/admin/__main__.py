@@ -11,7 +11,7 @@ import msgspec
 import zmq
 
 from lanying.admin.commands import shards, web
-from lanying.admin.endpoint import Endpoint
+from lanying.admin.endpoint import ConsoleEndpoint
 from lanying.admin.files import ServerFiles
 from lanying.admin.server import Server
 from lanying.base.errors import ConfigError
@@ -35,7 +35,7 @@ class AdminProcess(Process):
         settings = RuntimeSettings(launch.config)
         shards_ = BusShards(self.calls, directory)
         self.server = Server(settings, launch.app_list(settings), shards_, files, self._send)
-        self.endpoint = Endpoint(self.server, files.ring)
+        self.endpoint = ConsoleEndpoint(self.server, files.ring)
         self.server.publish = self.endpoint.publish
 
     async def start(self) -> None:

@@ -21,7 +21,7 @@ TAIL_BYTES: Final = 1 << 20
 """Read to find the last line; a line is far shorter (``limits.AUDIT_CHARS``, ``limits.AUDIT_ITEMS``)."""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class AuditEntry(msgspec.Struct, frozen=True):
     """One line."""
 
     time: int
@@ -32,7 +32,7 @@ class Entry(msgspec.Struct, frozen=True):
     previous: str
     hash: str = ""
 
-    def sealed(self) -> Entry:
+    def sealed(self) -> AuditEntry:
         """The same with its hash."""
         text = msgspec.json.encode(msgspec.structs.replace(self, hash=""))
         return msgspec.structs.replace(self, hash=hashlib.sha256(text).hexdigest())
@@ -51,7 +51,7 @@ class Audit:
         """Hash of the last line this process wrote; empty before the first."""
         return self._last
 
-    def append(self, time_ms: int, who: str, command: str, arguments: dict[str, Any], outcome: str) -> Entry:
+    def append(self, time_ms: int, who: str, command: str, arguments: dict[str, Any], outcome: str) -> AuditEntry:
         """Write a line and flush it to the disk. :raises OSError: it could not be written"""
         if (
             self._fd >= 0 and not self._in_place()
@@ -62,7 +62,7 @@ class Audit:
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             if not _ends_with_a_line(self._path):  # a crash cut it short: the next entry gets a line of its own
                 os.write(self._fd, b"\n")
-        entry = Entry(time_ms, who, command, arguments, outcome, self._last).sealed()
+        entry = AuditEntry(time_ms, who, command, arguments, outcome, self._last).sealed()
         os.write(self._fd, msgspec.json.encode(entry) + b"\n")
         os.fdatasync(self._fd)
         self._last = entry.hash
@@ -82,14 +82,14 @@ class Audit:
             self._fd = -1
 
 
-def read(path: Path) -> Iterator[tuple[int, Entry | None]]:
+def read(path: Path) -> Iterator[tuple[int, AuditEntry | None]]:
     """Line numbers from 1 and entries; None for a line that is none."""
     if not path.exists():
         return
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                yield number, msgspec.json.decode(line, type=Entry)
+                yield number, msgspec.json.decode(line, type=AuditEntry)
             except msgspec.DecodeError:
                 yield number, None
 
@@ -129,7 +129,7 @@ def last_hash(path: Path) -> str:
         return FIRST
     for line in reversed(lines):
         try:
-            return msgspec.json.decode(line, type=Entry).hash
+            return msgspec.json.decode(line, type=AuditEntry).hash
         except msgspec.DecodeError:
             continue
     return FIRST

@@ -9,7 +9,7 @@ from typing import Final
 import zmq.asyncio
 from zmq.auth.asyncio import AsyncioAuthenticator
 
-from lanying.admin.keys import Console, Ring, Role
+from lanying.admin.keys import ConsoleKey, Ring, Role
 from lanying.base import limits
 from lanying.base.clock import monotonic
 from lanying.base.errors import LanyingError
@@ -68,7 +68,7 @@ class CurveKeys:
         return gone
 
 
-def registered(ring: Callable[[], Ring], key: str) -> Console | None:
+def registered(ring: Callable[[], Ring], key: str) -> ConsoleKey | None:
     """The console of a key. While the file of keys cannot be read nobody is let in, and the endpoint goes on."""
     try:
         console = ring().console(key)

@@ -47,7 +47,7 @@ KEYS_S: Final = 1.0
 """How long a removed key may still listen."""
 
 
-class Endpoint:
+class ConsoleEndpoint:
     """Serves consoles until it is closed.
 
     :param ring: reads the keys; asked at every connection, so a new key works at once

@@ -21,7 +21,7 @@ from lanying.config.schema import Config
 from lanying.supervisor.move import Move
 
 if TYPE_CHECKING:  # the engine and its tools are loaded when a backup is made: 15 MB most servers never need here
-    from lanying.storage.progress import Progress
+    from lanying.storage.progress import ProgressReport
 
 AUDIT_FILE: Final = "audit.log"
 FLUSHES: Final = 20
@@ -43,7 +43,7 @@ class ServerFiles:
         """Where they are, for people."""
         return str(self._data)
 
-    def entries(self, start: int, limit: int) -> list[tuple[int, audit.Entry | None]]:
+    def entries(self, start: int, limit: int) -> list[tuple[int, audit.AuditEntry | None]]:
         """Lines of the audit log behind the first ``start``, with their numbers; None: not an entry."""
         return list(islice(audit.read(self._data / AUDIT_FILE), start, start + limit))
 
@@ -73,7 +73,7 @@ class ServerFiles:
 
         return need_room(self._data, shards, config)
 
-    def back_up(self, destination: Path, config: Config, progress: Progress, now_ms: int) -> dict[str, object]:
+    def back_up(self, destination: Path, config: Config, progress: ProgressReport, now_ms: int) -> dict[str, object]:
         """Back everything up into ``destination``, the cold stores included. :raises BackupError: it cannot be made"""
         from lanying.storage.backup import Backup
 

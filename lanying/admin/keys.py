@@ -33,14 +33,14 @@ class Role(IntEnum):
     ADMIN = 3
 
 
-class Pair(msgspec.Struct, frozen=True):
+class KeyPair(msgspec.Struct, frozen=True):
     """A CURVE key pair, Z85 text."""
 
     public: str
     secret: str
 
 
-class Console(msgspec.Struct, frozen=True):
+class ConsoleKey(msgspec.Struct, frozen=True):
     """A console that may connect. ``role`` is a name of :class:`Role` in lower case."""
 
     name: str
@@ -51,10 +51,10 @@ class Console(msgspec.Struct, frozen=True):
 class Ring(msgspec.Struct, frozen=True):
     """The server's pair and the consoles it knows."""
 
-    server: Pair
-    consoles: tuple[Console, ...] = ()
+    server: KeyPair
+    consoles: tuple[ConsoleKey, ...] = ()
 
-    def console(self, public: str) -> Console | None:
+    def console(self, public: str) -> ConsoleKey | None:
         """The console with this key."""
         return next((console for console in self.consoles if console.public == public), None)
 
@@ -77,8 +77,8 @@ class Change(msgspec.Struct, frozen=True):
     :ivar public: the public keys there are now
     """
 
-    added: dict[str, Console]
-    removed: dict[str, Console]
+    added: dict[str, ConsoleKey]
+    removed: dict[str, ConsoleKey]
     public: set[str]
 
     def commands(self) -> Iterator[tuple[str, dict[str, str]]]:
@@ -116,22 +116,22 @@ class Watch:
         write_private(self._data / SEEN, msgspec.json.encode(sorted(self._known, key=_name)))
 
 
-def _name(console: Console) -> str:
+def _name(console: ConsoleKey) -> str:
     return console.name
 
 
-def _seen(data: Path) -> set[Console]:
+def _seen(data: Path) -> set[ConsoleKey]:
     """What an earlier watch has kept; nothing when there was none, or its file is damaged: all keys are reported then."""
     try:
-        return set(msgspec.json.decode((data / SEEN).read_bytes(), type=list[Console]))
+        return set(msgspec.json.decode((data / SEEN).read_bytes(), type=list[ConsoleKey]))
     except (OSError, msgspec.DecodeError):
         return set()
 
 
-def new_pair() -> Pair:
+def new_pair() -> KeyPair:
     """A fresh key pair."""
     public, secret = zmq.curve_keypair()
-    return Pair(public.decode(), secret.decode())
+    return KeyPair(public.decode(), secret.decode())
 
 
 def load(data: Path) -> Ring:
@@ -156,7 +156,7 @@ def add(data: Path, name: str, role: Role) -> Ticket:
     """Make and register a console's key; one of that name is replaced. The ticket is kept nowhere else."""
     ring, pair = load(data), new_pair()
     others = tuple(console for console in ring.consoles if console.name != name)
-    save(data, msgspec.structs.replace(ring, consoles=(*others, Console(name, pair.public, role.name.lower()))))
+    save(data, msgspec.structs.replace(ring, consoles=(*others, ConsoleKey(name, pair.public, role.name.lower()))))
     return Ticket(name, role.name.lower(), pair.public, pair.secret, ring.server.public)
 
 

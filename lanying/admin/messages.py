@@ -12,11 +12,11 @@ from typing import Any, Final
 import msgspec
 
 
-class Message(msgspec.Struct, tag_field="do"):
+class ConsoleMessage(msgspec.Struct, tag_field="do"):
     """Base of everything here."""
 
 
-class Ask(Message, tag="ask"):
+class Ask(ConsoleMessage, tag="ask"):
     """Run a command.
 
     :ivar id: chosen by the console, comes back with every answer
@@ -35,19 +35,19 @@ class Ask(Message, tag="ask"):
     deadline_s: float = 30.0
 
 
-class Alive(Message, tag="alive"):
+class Alive(ConsoleMessage, tag="alive"):
     """The console is still there and waits for these asks; one it does not name for a while is cancelled."""
 
     ids: list[int]
 
 
-class Cancel(Message, tag="cancel"):
+class Cancel(ConsoleMessage, tag="cancel"):
     """Nobody waits for this ask any more."""
 
     id: int
 
 
-class Progress(Message, tag="progress"):
+class Progress(ConsoleMessage, tag="progress"):
     """How far it is; ``total`` 0: unknown."""
 
     id: int
@@ -56,14 +56,14 @@ class Progress(Message, tag="progress"):
     text: str = ""
 
 
-class Rows(Message, tag="rows"):
+class Rows(ConsoleMessage, tag="rows"):
     """A piece of a stream: log lines, frames, samples."""
 
     id: int
     rows: list[dict[str, Any]]
 
 
-class Done(Message, tag="done"):
+class Done(ConsoleMessage, tag="done"):
     """The result: a map (one thing), a list of maps (a table), a text or nothing. ``cursor``: there is another page."""
 
     id: int
@@ -71,7 +71,7 @@ class Done(Message, tag="done"):
     cursor: str = ""
 
 
-class Failed(Message, tag="failed"):
+class Failed(ConsoleMessage, tag="failed"):
     """Refused or failed. ``code`` is a REST code (402 not allowed, 404 unknown, 408 too late …), the text names the remedy."""
 
     id: int
@@ -79,7 +79,7 @@ class Failed(Message, tag="failed"):
     message: str
 
 
-class Again(Message, tag="again"):
+class Again(ConsoleMessage, tag="again"):
     """Started; the admin process restarts meanwhile. Ask ``command`` for the result in about ``seconds``."""
 
     id: int
@@ -91,7 +91,7 @@ class Again(Message, tag="again"):
 TOPICS: Final = ("process", "config", "keys", "job", "audit")
 
 
-class Event(Message, tag="event"):
+class Event(ConsoleMessage, tag="event"):
     """Something happened; ``what`` by topic.
 
     ``process``: ``process``, ``event`` (started, ready, died, exited, draining, killed), ``pid`` and ``detail``, in words.

@@ -25,7 +25,7 @@ from lanying.config.load import layers, load, origins
 from lanying.config.schema import Config, flat
 from lanying.supervisor import control, machine, precheck
 from lanying.supervisor.answers import Restarting
-from lanying.supervisor.children import EXIT_FAILED, State
+from lanying.supervisor.children import EXIT_FAILED, ChildState
 from lanying.supervisor.requests import RestartRequest, StatusRequest, StopRequest
 
 EXIT_NOT_RUNNING = 3
@@ -179,7 +179,7 @@ def _came_back(run: RunDirectory, process: str | None, before: Restarting) -> bo
         status = control.ask(run, StatusRequest())
     except LanyingError:
         return False
-    if status.state != State.READY:
+    if status.state != ChildState.READY:
         return False
     if process is None:
         return status.started != before.started
@@ -198,7 +198,7 @@ def status(file: Path | None, data: str | None, as_json: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(found)))
     else:
         report.show(found)
-    if found.state != State.READY:
+    if found.state != ChildState.READY:
         sys.exit(EXIT_NOT_READY)
 
 

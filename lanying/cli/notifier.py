@@ -118,16 +118,16 @@ def test(
 ) -> None:
     """Send one push with the notifier NAME and say what the vendor answers. Exits 0 only when it was sent."""
     from lanying.push.decision import Push
-    from lanying.push.vendors import Outcome, State, Target, Vendors
+    from lanying.push.vendors import PushOutcome, PushState, PushTarget, Vendors
 
     notifiers, app = _open(file, data, app)
     found = next((it for it in notifiers.of(app) if it.name == name), None)
     if found is None:
         _unknown(app, name)
         return
-    target = Target(found, notifiers.secret(found), token)
+    target = PushTarget(found, notifiers.secret(found), token)
 
-    async def send() -> Outcome:
+    async def send() -> PushOutcome:
         vendors = Vendors()
         try:
             return await vendors.send(target, Push(title, body, 1), "lanying-test")
@@ -139,9 +139,9 @@ def test(
         click.echo(msgspec.json.encode({"notifier": name} | msgspec.to_builtins(outcome)).decode())
     else:
         reason = f" ({outcome.reason})" if outcome.reason else ""
-        again = f"; again in {outcome.retry_after_s:.0f} s" if outcome.state is State.LATER else ""
+        again = f"; again in {outcome.retry_after_s:.0f} s" if outcome.state is PushState.LATER else ""
         click.echo(WORDS[outcome.state] + reason + again)
-    if outcome.state is not State.SENT:
+    if outcome.state is not PushState.SENT:
         sys.exit(1)
 
 

@@ -52,7 +52,7 @@ def install_service(file: Path, data: Path, user: str, root: Path, listen: str, 
 
     Nothing is started: `systemctl enable --now lanying` does that. Needs root.
     """
-    for line in unit.install(unit.Service(root, user, file, data, listen, profile)):
+    for line in unit.install(unit.ServiceUnit(root, user, file, data, listen, profile)):
         click.echo(line)
 
 
@@ -60,7 +60,7 @@ def install_service(file: Path, data: Path, user: str, root: Path, listen: str, 
 @_placing
 def uninstall_service(file: Path, data: Path, user: str, root: Path) -> None:
     """Stop the service and remove its unit; configuration, data and user are kept. Needs root."""
-    for line in unit.uninstall(unit.Service(root, user, file, data, "")):
+    for line in unit.uninstall(unit.ServiceUnit(root, user, file, data, "")):
         click.echo(line)
 
 

@@ -24,7 +24,7 @@ from lanying.supervisor.datadir import DataDirectory
 
 if TYPE_CHECKING:
     from lanying.storage.manifest import Manifest
-    from lanying.storage.progress import Progress
+    from lanying.storage.progress import ProgressReport
 
 EXIT_PROBLEMS = 1
 """Verification found something."""
@@ -229,7 +229,7 @@ def _locked(place: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(silent: bool) -> Iterator[Progress]:
+def _progress(silent: bool) -> Iterator[ProgressReport]:
     from lanying.storage.progress import Bars, Silent
 
     if silent:

@@ -29,7 +29,7 @@ open_registration = false
 
 
 @dataclass(frozen=True)
-class Service:
+class ServiceUnit:
     """What to install.
 
     :ivar root: the tree to write to; ``/`` is this system, which then also learns of it
@@ -55,7 +55,7 @@ class Service:
         return self.root / UNIT
 
 
-def install(service: Service) -> list[str]:
+def install(service: ServiceUnit) -> list[str]:
     """Write everything. What was done, a line each.
 
     :raises ConfigError: not root, no systemd, or the service's user could not run the program
@@ -79,7 +79,7 @@ def install(service: Service) -> list[str]:
     return done
 
 
-def uninstall(service: Service) -> list[str]:
+def uninstall(service: ServiceUnit) -> list[str]:
     """Stop the service and remove its unit; configuration, data and user stay. What was done, a line each."""
     _check(service)
     if not service.unit.exists():
@@ -94,7 +94,7 @@ def uninstall(service: Service) -> list[str]:
     return [f"removed /{UNIT}; kept: {service.config}, {service.data} and the user {service.user}"]
 
 
-def unit_text(service: Service, config_file: Path) -> str:
+def unit_text(service: ServiceUnit, config_file: Path) -> str:
     """The unit of this installation."""
     config = load(config_file, environment={}, profile=service.profile)
     at_home = any(path.is_relative_to("/home") for path in _program(service))
@@ -115,7 +115,7 @@ def unit_text(service: Service, config_file: Path) -> str:
     return text
 
 
-def _check(service: Service) -> None:
+def _check(service: ServiceUnit) -> None:
     if service.live and os.geteuid():
         raise ConfigError("only root may install a service: sudo lanying-cluster install-service")
     if service.live and shutil.which("systemctl") is None:
@@ -130,13 +130,13 @@ def _check(service: Service) -> None:
         )
 
 
-def _program(service: Service) -> list[Path]:
+def _program(service: ServiceUnit) -> list[Path]:
     """What the service's user has to be able to read. A virtual environment's Python is a link to the one it was made with."""
     python = Path(service.python)
     return [python.absolute(), python.resolve(), Path(sys.prefix).absolute(), Path(__file__).absolute()]
 
 
-def _make_user(service: Service) -> list[str]:
+def _make_user(service: ServiceUnit) -> list[str]:
     """The service's own user and its data directory."""
     done = []
     try:

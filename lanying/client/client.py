@@ -34,7 +34,7 @@ from lanying.client.events import (
 )
 from lanying.client.outgoing import Outgoing
 from lanying.client.rest import Rest
-from lanying.client.session import Session, State
+from lanying.client.session import Session, SessionState
 from lanying.protocol.connection import SOCKETIO, XSYNC
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class Client:
         :raises LoginRefused: the token is not good (any more)
         :raises LanyingError: no connection within ``timeout_s``
         """
-        assert self.session is None or self.session.state is State.ENDED, "logged in already"
+        assert self.session is None or self.session.state is SessionState.ENDED, "logged in already"
         self._rest.token = token
         self._address = await self._rest.message_server()
         session = self.session = Session(self._kind, uid, token, self.guid)
@@ -266,9 +266,9 @@ class Client:
             self._deliver(item)
         if len(self._events) >= limits.CLIENT_EVENTS:
             session.pause()
-        if self._transport is not None and (session.broken or session.state is State.ENDED):
+        if self._transport is not None and (session.broken or session.state is SessionState.ENDED):
             self._drop(session.broken, loop.time())
-        if session.state is State.ENDED:
+        if session.state is SessionState.ENDED:
             self._end(session.error or Closed("the client was closed"))
         elif session.due(loop.time()) and self._connecting is None:
             self._connecting = loop.create_task(self._connect(session), name="lanying-client-connect")
@@ -306,7 +306,7 @@ class Client:
     def _opened(self, transport: asyncio.Transport) -> None:
         session = self.session
         assert session is not None
-        if session.state is not State.OFFLINE:  # closed meanwhile
+        if session.state is not SessionState.OFFLINE:  # closed meanwhile
             transport.abort()
             return
         self._transport = transport

@@ -68,7 +68,7 @@ TRY_AGAIN = (Status.UNKNOWN, Status.FAIL, Status.RATE_LIMIT_EXCEEDED)
 """Login refusals that pass: the shard is being restarted, too many logins at once."""
 
 
-class State(enum.Enum):
+class SessionState(enum.Enum):
     """See the module."""
 
     OFFLINE = "offline"
@@ -98,7 +98,7 @@ class Session:
         self.token = token
         self.guid = guid
         self.sn = 0
-        self.state = State.OFFLINE
+        self.state = SessionState.OFFLINE
         self.broken = ""
         self.error: LanyingError | None = None
         self.refused: LoginRefused | None = None
@@ -126,7 +126,7 @@ class Session:
     @property
     def ready(self) -> bool:
         """Logged in on a living connection."""
-        return self.state is State.ONLINE
+        return self.state is SessionState.ONLINE
 
     @property
     def unanswered(self) -> int:
@@ -179,7 +179,7 @@ class Session:
 
     def leave(self) -> None:
         """Log out of this connection for good."""
-        if self.state in (State.LOGGING_IN, State.ONLINE):
+        if self.state in (SessionState.LOGGING_IN, SessionState.ONLINE):
             self._out.append(goodbye(self.kind, mask=True))
         self._end(Closed("the client was closed"))
 
@@ -192,12 +192,12 @@ class Session:
 
     def due(self, now: float) -> bool:
         """Time to connect a socket."""
-        return self.state is State.OFFLINE and now >= self._retry_at
+        return self.state is SessionState.OFFLINE and now >= self._retry_at
 
     def connect(self, host: str, now: float, prefix: str = "") -> None:
         """A socket to ``host`` (``name:port``) is connected; ``prefix``: the path below which a proxy has the server, if any."""
-        assert self.state is State.OFFLINE
-        self.state = State.UPGRADING
+        assert self.state is SessionState.OFFLINE
+        self.state = SessionState.UPGRADING
         self.broken = ""
         self._connection = Connection(self.kind, "client")
         self._head = b""
@@ -207,19 +207,19 @@ class Session:
 
     def receive(self, data: bytes, now: float) -> None:
         """Bytes of the server."""
-        if self.broken or self.state in (State.OFFLINE, State.ENDED):
+        if self.broken or self.state in (SessionState.OFFLINE, SessionState.ENDED):
             return
         self._last_read = now
         connection = self._connection
         try:
-            if self.state is State.UPGRADING and self._key:
+            if self.state is SessionState.UPGRADING and self._key:
                 self._head += data
                 size = check_upgrade_response(self._head, self._key)
                 if size is None:
                     return
                 data, self._head, self._key = self._head[size:], b"", ""
             frames = connection.receive(data)
-            if self.state is State.UPGRADING and connection.opened:
+            if self.state is SessionState.UPGRADING and connection.opened:
                 self._log_in()
             for received in frames:
                 if not self.broken and self.error is None:
@@ -243,13 +243,13 @@ class Session:
 
     def lost(self, reason: str, now: float) -> None:
         """The socket is gone, or could not be connected."""
-        if self.state is State.ENDED:
+        if self.state is SessionState.ENDED:
             return
         if self.ready:
             self._report(Disconnected(reason))
             if now - self._started >= limits.CLIENT_STABLE_S:
                 self._attempts = 0
-        self.state = State.OFFLINE
+        self.state = SessionState.OFFLINE
         self.broken = ""
         self._out = []
         self._pulling.clear()
@@ -263,9 +263,9 @@ class Session:
 
     def next_timer(self) -> float | None:
         """When :meth:`timeout` or :meth:`due` has something to say; None: never."""
-        if self.state is State.ENDED or self.broken:
+        if self.state is SessionState.ENDED or self.broken:
             return None
-        if self.state is State.OFFLINE:
+        if self.state is SessionState.OFFLINE:
             return self._retry_at
         if not self.ready:
             return self._started + limits.CLIENT_LOGIN_TIMEOUT_S
@@ -273,7 +273,7 @@ class Session:
 
     def timeout(self, now: float) -> None:
         """Time has passed: pings, the heartbeat, and giving up on a silent server."""
-        if self.broken or self.state in (State.OFFLINE, State.ENDED):
+        if self.broken or self.state in (SessionState.OFFLINE, SessionState.ENDED):
             return
         if not self.ready:
             if now >= self._started + limits.CLIENT_LOGIN_TIMEOUT_S:
@@ -295,7 +295,7 @@ class Session:
     # --- frames ----------------------------------------------------------------------------------------------------
 
     def _log_in(self) -> None:
-        self.state = State.LOGGING_IN
+        self.state = SessionState.LOGGING_IN
         self._write(frame.provision(self.uid, self.token, self.guid, "lanying.client", Provision.LINUX, sn=self.sn))
 
     def _frame(self, data: bytes, now: float) -> None:
@@ -311,7 +311,7 @@ class Session:
         # Commands of later releases need no answer.
 
     def _provision(self, answer: Provision, now: float) -> None:
-        if self.state is not State.LOGGING_IN:
+        if self.state is not SessionState.LOGGING_IN:
             return
         code, reason = answer.status.code, answer.status.reason
         if code != OK:
@@ -322,7 +322,7 @@ class Session:
             else:
                 self._end(refused)
             return
-        self.state = State.ONLINE
+        self.state = SessionState.ONLINE
         self.sn = answer.xid.deviceSN
         self.refused = None
         self._started = now
@@ -446,8 +446,8 @@ class Session:
         self.broken = reason
 
     def _end(self, error: LanyingError) -> None:
-        if self.state is not State.ENDED:
-            self.state = State.ENDED
+        if self.state is not SessionState.ENDED:
+            self.state = SessionState.ENDED
             self.error = error
 
     def _check_open(self) -> None:

@@ -87,7 +87,7 @@ class Accounts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Names of users, of groups and in groups that only an administrator gives, however they are written; none: all are free."""
 
 
-class Policy(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class PolicySettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """``[policy]``: what users may do."""
 
     recall_seconds: Positive = 300
@@ -114,7 +114,7 @@ class Admin(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """``HOST:PORT`` for consoles with a key (CURVE); events are on the next port. Empty: local ones only."""
 
 
-class Files(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class FilesSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """``[files]``: what users may upload and where it is kept."""
 
     max_mb: Positive = 64
@@ -148,7 +148,7 @@ class Sms(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A file with the secret that signs what is posted; a file, for settings are shown on consoles."""
 
 
-class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class RestLimits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """``[rest]``: what the REST API takes from one caller, and how long it waits for a shard."""
 
     requests_per_second_per_token: Annotated[int, msgspec.Meta(ge=0)] = 100
@@ -211,11 +211,11 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     storage: Storage = msgspec.field(default_factory=Storage)
     discovery: Discovery = msgspec.field(default_factory=Discovery)
     accounts: Accounts = msgspec.field(default_factory=Accounts)
-    policy: Policy = msgspec.field(default_factory=Policy)
-    files: Files = msgspec.field(default_factory=Files)
+    policy: PolicySettings = msgspec.field(default_factory=PolicySettings)
+    files: FilesSettings = msgspec.field(default_factory=FilesSettings)
     admin: Admin = msgspec.field(default_factory=Admin)
     sms: Sms = msgspec.field(default_factory=Sms)
-    rest: Rest = msgspec.field(default_factory=Rest)
+    rest: RestLimits = msgspec.field(default_factory=RestLimits)
     apps: dict[AppId, AppOverrides] = {}
 
     def accounts_of(self, app_id: str) -> Accounts:
@@ -260,11 +260,11 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "storage": Storage,
     "discovery": Discovery,
     "accounts": Accounts,
-    "policy": Policy,
-    "files": Files,
+    "policy": PolicySettings,
+    "files": FilesSettings,
     "admin": Admin,
     "sms": Sms,
-    "rest": Rest,
+    "rest": RestLimits,
 }
 _OWN_ACCOUNTS = ("open_registration", "strangers_may_chat", "max_users")
 """Fields of ``[accounts]`` that an app may have its own of."""

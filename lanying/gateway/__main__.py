@@ -69,7 +69,7 @@ class GatewayProcess(Process):
     def accept(self, fd: int, record: bytes) -> wire.Verdict:
         """An HTTP client's socket from the router."""
         if self._draining is not None:
-            return wire.Refused(Status.FAIL, "the server is stopping")
+            return wire.HandoffRefused(Status.FAIL, "the server is stopping")
         visitor = decode_visitor(record)
         self.server.adopt(socket.socket(fileno=fd), visitor.first_bytes, visitor.address, visitor.secure)
         return wire.ACCEPTED

@@ -15,7 +15,7 @@ from lanying.base.refusals import Refusal
 from lanying.bus.messages import GroupInfo, ListGroups, ListJobs, StartBackup
 from lanying.bus.shards import ask_shard
 from lanying.cluster.runtime import RunDirectory
-from lanying.gateway.http.endpoint import GET, POST, Endpoint, Page, RequestContext
+from lanying.gateway.http.endpoint import GET, POST, Endpoint, PagedResult, RequestContext
 from lanying.supervisor import control
 from lanying.supervisor.requests import StatusRequest
 
@@ -59,7 +59,7 @@ async def groups(context: RequestContext, given: GroupsPage) -> object:
         {"group_id": it.gid, "name": it.name, "owner_id": it.owner, "count": it.count, "status": it.status}
         for it in found
     ]
-    return Page(rows, {"cursor": f"{shard}-{behind}"} if shard < shards.map.shards else {})
+    return PagedResult(rows, {"cursor": f"{shard}-{behind}"} if shard < shards.map.shards else {})
 
 
 async def backups(context: RequestContext) -> object:

@@ -42,7 +42,7 @@ from lanying.gateway.files import downloads, files
 from lanying.gateway.groups import groups
 from lanying.gateway.http import pages, trust
 from lanying.gateway.http.auth import authenticate, has_token
-from lanying.gateway.http.endpoint import Endpoint, Page, Raw, RequestContext
+from lanying.gateway.http.endpoint import Endpoint, PagedResult, Raw, RequestContext
 from lanying.gateway.http.error_codes import HTTP_STATUS
 from lanying.gateway.http.first_call import FirstCall
 from lanying.gateway.http.front import PREFIX, Front
@@ -239,7 +239,7 @@ def _success(result: object) -> Response:
         return result
     if isinstance(result, Raw):
         return Response(result.body, media_type=result.media_type)
-    if isinstance(result, Page):
+    if isinstance(result, PagedResult):
         return _envelope({"code": DONE, "data": result.data, "message": None, **result.extra}, 200)
     return _envelope({"code": DONE, "data": result, "message": None}, 200)
 

@@ -31,7 +31,7 @@ class Parcel:
         self.key, self.sn, self.token, self.push = key, sn, token, push
 
 
-class Entry:
+class HeldPush:
     """A push a shard owes, until it is done.
 
     :ivar parcels: what is left to send; None: not known (any more), ask
@@ -69,12 +69,12 @@ class Channel:
     def __init__(
         self,
         key: Key,
-        work: Callable[[Channel, Entry], Awaitable[None]],
+        work: Callable[[Channel, HeldPush], Awaitable[None]],
         spawn: Callable[[Coroutine[None, None, None], str], object],
     ) -> None:
         self.key = key
         self._work, self._spawn = work, spawn
-        self._queue: deque[Entry] = deque()
+        self._queue: deque[HeldPush] = deque()
         self._workers = 0
         self._rests_until = 0.0
         self._pause_s = 0.0
@@ -83,7 +83,7 @@ class Channel:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: HeldPush) -> None:
         """One more."""
         if self._resting or len(self._queue) >= 2 * limits.PUSHES_PER_VENDOR:
             entry.parcels = None  # the facts would be old, and a long queue large

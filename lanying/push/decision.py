@@ -51,7 +51,7 @@ class Recipient(msgspec.Struct, frozen=True):
     badge: int = 0
 
 
-class Conversation(msgspec.Struct, frozen=True):
+class ConversationSettings(msgspec.Struct, frozen=True):
     """What the recipient has chosen for this conversation. ``muted``: a friend's ``mute_notification``; modes: a group's."""
 
     group: bool = False
@@ -98,7 +98,7 @@ class Push(msgspec.Struct, frozen=True):
     image: str = ""
 
 
-def decide(recipient: Recipient, conversation: Conversation, letter: Letter, hour: int) -> Push | None:
+def decide(recipient: Recipient, conversation: ConversationSettings, letter: Letter, hour: int) -> Push | None:
     """The push for a message, None for none.
 
     :param hour: of the server's clock, 0 to 23
@@ -176,7 +176,7 @@ def mentions(config: dict[str, Any], uid: int) -> bool:
 
 
 def _wanted(
-    recipient: Recipient, conversation: Conversation, letter: Letter, config: dict[str, Any], hour: int
+    recipient: Recipient, conversation: ConversationSettings, letter: Letter, config: dict[str, Any], hour: int
 ) -> bool:
     if recipient.no_push or within(hour, recipient.no_push_start_hour, recipient.no_push_end_hour):
         return False

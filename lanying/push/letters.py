@@ -6,7 +6,7 @@ from typing import Any
 
 from lanying.bus.messages import AccountInfo, GroupPushFacts, OwedPush, PushFacts
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
-from lanying.push.decision import Conversation, Letter, Recipient
+from lanying.push.decision import ConversationSettings, Letter, Recipient
 
 GONE = "not pushed: the message was recalled or removed"
 SEEN = "not pushed: a device has received it meanwhile"
@@ -36,11 +36,11 @@ def recipient(facts: PushFacts, ahead: int) -> Recipient:
     )
 
 
-def conversation(facts: PushFacts, group: GroupPushFacts | None) -> Conversation:
+def conversation(facts: PushFacts, group: GroupPushFacts | None) -> ConversationSettings:
     """What they have chosen for it."""
     if group is None:
-        return Conversation(muted=facts.muted)
-    return Conversation(group=True, push_mode=group.push_mode, mute_mode=group.mute_mode)
+        return ConversationSettings(muted=facts.muted)
+    return ConversationSettings(group=True, push_mode=group.push_mode, mute_mode=group.mute_mode)
 
 
 def sender(meta: bytes) -> int:

@@ -1,6 +1,6 @@
 """Takes what shards owe, finds out what is to be said, has it sent, and says what became of it.
 
-One loop per shard takes rows, one reports their ends; between them every push is an :class:`~lanying.push.channel.Entry` that is
+One loop per shard takes rows, one reports their ends; between them every push is an :class:`~lanying.push.channel.HeldPush` that is
 prepared (a question or two to shards), waits in the channel of its notifier, and is sent. Nothing is kept on disk here: what was
 not said to be done is taken again after a start.
 """
@@ -39,9 +39,9 @@ from lanying.bus.shards import Shards, ask, ask_shard
 from lanying.config.apps import App
 from lanying.config.notifiers import PROVIDERS, Notifier, Notifiers, Secret
 from lanying.push import decision, letters
-from lanying.push.channel import Channel, Entry, Key, Parcel
+from lanying.push.channel import Channel, HeldPush, Key, Parcel
 from lanying.push.decision import Push
-from lanying.push.vendors import Outcome, State, Target
+from lanying.push.vendors import PushOutcome, PushState, PushTarget
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ NAMES_KEPT_S: Final = 60.0
 class Sends(Protocol):
     """The vendors."""
 
-    async def send(self, target: Target, push: Push, collapse_id: str) -> Outcome:
+    async def send(self, target: PushTarget, push: Push, collapse_id: str) -> PushOutcome:
         """Hand a push to the vendor of a device."""
 
 
@@ -85,7 +85,7 @@ class Service:
         self._held: set[tuple[int, int]] = set()
         self._ahead: Counter[int] = Counter()
         self._awake = [asyncio.Event() for _ in shards.map.peers]
-        self._ends: list[list[tuple[Entry, PushDone]]] = [[] for _ in self._awake]
+        self._ends: list[list[tuple[HeldPush, PushDone]]] = [[] for _ in self._awake]
         self._ended = [asyncio.Event() for _ in self._awake]
         self._secrets: dict[Key, tuple[Notifier, Secret]] = {}
         self._names: dict[tuple[str, int], tuple[str, float]] = {}
@@ -140,7 +140,7 @@ class Service:
                 if (row.uid, row.mid) not in self._held:
                     self._held.add((row.uid, row.mid))
                     await self._slots.acquire()
-                    self._spawn(self._begin(Entry(index, row)), f"push {row.mid}")
+                    self._spawn(self._begin(HeldPush(index, row)), f"push {row.mid}")
             if not taken.more:
                 try:
                     await asyncio.wait_for(awake.wait(), limits.PUSH_POLL_S)
@@ -176,21 +176,21 @@ class Service:
         if left:
             self._ahead[uid] = left
 
-    async def _count_tasks(self, entries: list[Entry]) -> None:
+    async def _count_tasks(self, entries: list[HeldPush]) -> None:
         """What vendors took counts for the task that ordered it."""
         for entry in entries:
             if entry.sent and not entry.row.seq:
                 await ask(self._shards, entry.row.mid, CountPushTask(entry.row.mid, sent=entry.sent))
                 entry.sent = {}
 
-    def _say(self, entry: Entry, *, final: bool) -> None:
+    def _say(self, entry: HeldPush, *, final: bool) -> None:
         row = entry.row
         done = PushDone(row.uid, row.mid, entry.told, entry.gone, final and entry.shown, final)
         entry.told, entry.gone = [], []
         self._ends[entry.index].append((entry, done))
         self._ended[entry.index].set()
 
-    def _finish(self, entry: Entry, why: str = "") -> None:
+    def _finish(self, entry: HeldPush, why: str = "") -> None:
         """It is over; ``why`` when no vendor was asked."""
         entry.parcels = None
         if why:
@@ -198,12 +198,12 @@ class Service:
             self.unsent += 1
         self._say(entry, final=True)
 
-    def _note(self, entry: Entry, sn: int, channel: str, what: str) -> None:
+    def _note(self, entry: HeldPush, sn: int, channel: str, what: str) -> None:
         entry.told.append(PushTold(entry.row.mid, entry.row.uid, sn, channel, what, wall_ms()))
 
     # --- what is to be said -------------------------------------------------------------------------------------------------
 
-    async def _begin(self, entry: Entry) -> None:
+    async def _begin(self, entry: HeldPush) -> None:
         try:
             ready = await self._prepare(entry)
         finally:
@@ -211,12 +211,12 @@ class Service:
         if ready:
             self._route(entry)
 
-    async def _again(self, entry: Entry, seconds: float = RETRY_S) -> None:
+    async def _again(self, entry: HeldPush, seconds: float = RETRY_S) -> None:
         await asyncio.sleep(seconds)
         await self._slots.acquire()
         await self._begin(entry)
 
-    async def _prepare(self, entry: Entry) -> bool:
+    async def _prepare(self, entry: HeldPush) -> bool:
         """Find out what goes to which device. False: it is over, or tried again later."""
         row = entry.row
         if wall_ms() - row.since_ms > limits.PUSH_AGE_MS:
@@ -247,7 +247,7 @@ class Service:
         ]
         return True
 
-    async def _decide(self, entry: Entry) -> tuple[PushFacts, Push] | str:
+    async def _decide(self, entry: HeldPush) -> tuple[PushFacts, Push] | str:
         """The recipient and their push, or why there is none. :raises CallError: they are gone, or a shard does not answer"""
         row, shards = entry.row, self._shards
         ahead = self._ahead[row.uid] - 1
@@ -293,7 +293,7 @@ class Service:
 
     # --- to vendors ---------------------------------------------------------------------------------------------------------
 
-    def _route(self, entry: Entry) -> None:
+    def _route(self, entry: HeldPush) -> None:
         """To the channel of its next device, or to its end."""
         if not entry.parcels:
             self._finish(entry)
@@ -304,7 +304,7 @@ class Service:
             channel = self._channels[key] = Channel(key, self._work, self._spawn)
         channel.add(entry)
 
-    async def _work(self, channel: Channel, entry: Entry) -> None:
+    async def _work(self, channel: Channel, entry: HeldPush) -> None:
         """Send the next parcel of an entry, which is this channel's."""
         if entry.parcels is None and not await self._prepare(entry):
             return
@@ -315,12 +315,12 @@ class Service:
         try:
             target = self._target(parcel)
         except ConfigError as error:
-            name, outcome = "", Outcome(State.REFUSED, str(error))
+            name, outcome = "", PushOutcome(PushState.REFUSED, str(error))
         else:
             name = CHANNELS[target.notifier.provider]
             outcome = await self._send(target, entry, parcel)
         self.outcomes[outcome.state, name] += 1
-        if outcome.state is State.LATER:
+        if outcome.state is PushState.LATER:
             if entry.waits != outcome.reason:
                 entry.waits = outcome.reason
                 self._note(entry, parcel.sn, name, f"waits, the vendor does not take it: {outcome.reason}")
@@ -335,7 +335,7 @@ class Service:
         self._settle(entry, parcel, name, outcome)
         self._route(entry)
 
-    def _throttle(self, channel: Channel, entry: Entry, seconds: float) -> None:
+    def _throttle(self, channel: Channel, entry: HeldPush, seconds: float) -> None:
         """This device has had too many: its push waits, longer from try to try, and the others go on."""
         channel.worked()
         entry.parcels = None
@@ -343,34 +343,34 @@ class Service:
         entry.throttled += 1
         self._spawn(self._again(entry, wait_s), f"push {entry.row.mid} again")
 
-    async def _send(self, target: Target, entry: Entry, parcel: Parcel) -> Outcome:
+    async def _send(self, target: PushTarget, entry: HeldPush, parcel: Parcel) -> PushOutcome:
         started = monotonic()
         self._sending += 1
         try:
             return await self._vendors.send(target, parcel.push, str(entry.row.mid))
         except Exception:
             log.exception("event=push_failed mid=%d uid=%d", entry.row.mid, entry.row.uid)
-            return Outcome(State.REFUSED, "the server failed on it, the log of the push process says why")
+            return PushOutcome(PushState.REFUSED, "the server failed on it, the log of the push process says why")
         finally:
             self._sending -= 1
             self.seconds.observe(monotonic() - started)
 
-    def _settle(self, entry: Entry, parcel: Parcel, name: str, outcome: Outcome) -> None:
+    def _settle(self, entry: HeldPush, parcel: Parcel, name: str, outcome: PushOutcome) -> None:
         assert entry.parcels
         del entry.parcels[0]
         entry.settled.add(parcel.sn)
-        if outcome.state is State.SENT:
+        if outcome.state is PushState.SENT:
             entry.shown = True
             entry.sent[name] = entry.sent.get(name, 0) + 1
             what = "pushed"
-        elif outcome.state is State.GONE:
+        elif outcome.state is PushState.GONE:
             entry.gone.append(parcel.token)
             what = f"the vendor says the token is dead, it is unbound: {outcome.reason}"
         else:
             what = f"refused: {outcome.reason}"
         self._note(entry, parcel.sn, name, what)
 
-    def _target(self, parcel: Parcel) -> Target:
+    def _target(self, parcel: Parcel) -> PushTarget:
         """:raises ConfigError: there is no such notifier, or its secret cannot be read"""
         app, name = parcel.key
         notifier = next((it for it in self._notifiers.of(app) if it.name == name), None)
@@ -379,7 +379,7 @@ class Service:
         known = self._secrets.get(parcel.key)
         if known is None or known[0] != notifier:
             known = self._secrets[parcel.key] = notifier, self._notifiers.secret(notifier)
-        return Target(notifier, known[1], parcel.token)
+        return PushTarget(notifier, known[1], parcel.token)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)

@@ -57,7 +57,7 @@ _NEVER_UPGRADE = re.compile(rb"(?!GET )[A-Z]{1,16} [!-~\x80-\xff]+ HTTP/1\.[01]\
 _WEBSOCKET_PATHS = (SOCKETIO_PATH, SOCKETIO_PATH[:-1], XSYNC_PATH)
 
 
-class Event(IntEnum):
+class ArrivalEvent(IntEnum):
     """What happens to a connection before its login."""
 
     BYTES = auto()
@@ -86,31 +86,31 @@ class Event(IntEnum):
     """The router ends."""
 
 
-HEAD: Final = State[Event, str]("HEAD")
-LOGIN: Final = State[Event, str]("LOGIN")
-HANDED: Final = State[Event, str]("HANDED")
-VISITING: Final = State[Event, str]("VISITING")
-CLOSED: Final = State[Event, str]("CLOSED")
+HEAD: Final = State[ArrivalEvent, str]("HEAD")
+LOGIN: Final = State[ArrivalEvent, str]("LOGIN")
+HANDED: Final = State[ArrivalEvent, str]("HANDED")
+VISITING: Final = State[ArrivalEvent, str]("VISITING")
+CLOSED: Final = State[ArrivalEvent, str]("CLOSED")
 
 TRANSITIONS: Final = transitions(
     {
-        (HEAD, Event.BYTES): ("", HEAD),
-        (HEAD, Event.UPGRADE): ("", LOGIN),
-        (HEAD, Event.REQUEST): ("", VISITING),
-        (HEAD, Event.GARBAGE): ("garbage", CLOSED),
-        (HEAD, Event.DEADLINE): ("deadline", CLOSED),
-        (HEAD, Event.DISPLACED): ("displaced", CLOSED),
-        (HEAD, Event.DRAIN): ("drain", CLOSED),
-        (LOGIN, Event.BYTES): ("", LOGIN),
-        (LOGIN, Event.ADMITTED): ("", HANDED),
-        (LOGIN, Event.LEFT): ("left", CLOSED),
-        (LOGIN, Event.VIOLATION): ("violation", CLOSED),
-        (LOGIN, Event.FLOOD): ("flood", CLOSED),
-        (LOGIN, Event.DEADLINE): ("deadline", CLOSED),
-        (LOGIN, Event.DISPLACED): ("displaced", CLOSED),
-        (LOGIN, Event.DRAIN): ("drain", CLOSED),
-        (HANDED, Event.REFUSED): ("", LOGIN),
-        (VISITING, Event.REFUSED): ("gateway", CLOSED),
+        (HEAD, ArrivalEvent.BYTES): ("", HEAD),
+        (HEAD, ArrivalEvent.UPGRADE): ("", LOGIN),
+        (HEAD, ArrivalEvent.REQUEST): ("", VISITING),
+        (HEAD, ArrivalEvent.GARBAGE): ("garbage", CLOSED),
+        (HEAD, ArrivalEvent.DEADLINE): ("deadline", CLOSED),
+        (HEAD, ArrivalEvent.DISPLACED): ("displaced", CLOSED),
+        (HEAD, ArrivalEvent.DRAIN): ("drain", CLOSED),
+        (LOGIN, ArrivalEvent.BYTES): ("", LOGIN),
+        (LOGIN, ArrivalEvent.ADMITTED): ("", HANDED),
+        (LOGIN, ArrivalEvent.LEFT): ("left", CLOSED),
+        (LOGIN, ArrivalEvent.VIOLATION): ("violation", CLOSED),
+        (LOGIN, ArrivalEvent.FLOOD): ("flood", CLOSED),
+        (LOGIN, ArrivalEvent.DEADLINE): ("deadline", CLOSED),
+        (LOGIN, ArrivalEvent.DISPLACED): ("displaced", CLOSED),
+        (LOGIN, ArrivalEvent.DRAIN): ("drain", CLOSED),
+        (HANDED, ArrivalEvent.REFUSED): ("", LOGIN),
+        (VISITING, ArrivalEvent.REFUSED): ("gateway", CLOSED),
     }
 )
 """With why the socket is closed, if it is."""
@@ -135,7 +135,7 @@ class ToGateway(msgspec.Struct, frozen=True):
     visitor: Visitor
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class LoginRefusal(msgspec.Struct, frozen=True):
     """For the log and the figures: a login was refused; a :class:`Write` answers the client."""
 
     uid: int
@@ -149,7 +149,7 @@ class Close(msgspec.Struct, frozen=True):
     why: str
 
 
-Action = Write | ToShard | ToGateway | Refusal | Close
+Action = Write | ToShard | ToGateway | LoginRefusal | Close
 
 
 class Arrival:
@@ -201,7 +201,7 @@ class Arrival:
 
     def receive(self, data: bytes, now: float) -> list[Action]:
         """Bytes from the client, at most ``READ_BYTES``."""
-        self._move(Event.BYTES)
+        self._move(ArrivalEvent.BYTES)
         self.received += len(data)
         if self.state is HEAD:
             return self._read_head(data, now)
@@ -217,28 +217,28 @@ class Arrival:
         if self.state is VISITING:
             body = msgspec.json.encode({"code": 503, "data": None, "message": "the gateway is restarting, try again"})
             headers = {"Access-Control-Allow-Origin": "*", "Retry-After": "1"}
-            return self._close(Event.REFUSED, [error_response(503, reason, headers, body)])
-        self._move(Event.REFUSED)
+            return self._close(ArrivalEvent.REFUSED, [error_response(503, reason, headers, body)])
+        self._move(ArrivalEvent.REFUSED)
         self.idle = True
         self.deadline = min(now + idle_s, self._end)
         out = [self._wrap(frames.provision_refused(code, reason, self._uid))]
-        return [Refusal(self._uid, code, reason), *self._read_frames(out, now)]
+        return [LoginRefusal(self._uid, code, reason), *self._read_frames(out, now)]
 
     def timed_out(self) -> list[Action]:
         """The deadline has passed."""
         if self.state is LOGIN:
-            return self._close(Event.DEADLINE, [close_frame(POLICY_VIOLATION, "no login")])
-        return self._close(Event.DEADLINE, [error_response(408, "no request")] if self.received else [])
+            return self._close(ArrivalEvent.DEADLINE, [close_frame(POLICY_VIOLATION, "no login")])
+        return self._close(ArrivalEvent.DEADLINE, [error_response(408, "no request")] if self.received else [])
 
     def displaced(self) -> list[Action]:
         """The place is needed for somebody else."""
         if self.state is LOGIN:
-            return self._close(Event.DISPLACED, [close_frame(TRY_AGAIN_LATER, "too many connections")])
-        return self._close(Event.DISPLACED, [error_response(503, "too many connections", {"Retry-After": "1"})])
+            return self._close(ArrivalEvent.DISPLACED, [close_frame(TRY_AGAIN_LATER, "too many connections")])
+        return self._close(ArrivalEvent.DISPLACED, [error_response(503, "too many connections", {"Retry-After": "1"})])
 
     def drain(self) -> list[Action]:
         """The router ends: whoever has not logged in connects again."""
-        return self._close(Event.DRAIN, [close_frame(GOING_AWAY, "restart")] if self.state is LOGIN else [])
+        return self._close(ArrivalEvent.DRAIN, [close_frame(GOING_AWAY, "restart")] if self.state is LOGIN else [])
 
     # --- head --------------------------------------------------------------------------------------------------
 
@@ -251,7 +251,7 @@ class Arrival:
             try:
                 proxied = parse_proxy(head)
             except BadRequest as error:
-                return self._close(Event.GARBAGE, [error.response()])
+                return self._close(ArrivalEvent.GARBAGE, [error.response()])
             if proxied is None:
                 return []
             self.address = proxied.address or self.address
@@ -269,10 +269,10 @@ class Arrival:
             kind = connection_kind(parsed)
             answer = accept_upgrade(parsed)
         except BadRequest as error:
-            return self._close(Event.GARBAGE, [error.response()])
+            return self._close(ArrivalEvent.GARBAGE, [error.response()])
         self._head = b""
         self.received = len(head) - parsed.size
-        self._move(Event.UPGRADE)
+        self._move(ArrivalEvent.UPGRADE)
         connection = self._connection = Connection(kind, "server", limits.LOGIN_BYTES)
         out = [answer, connection.opening()]
         if len(head) == parsed.size:
@@ -283,7 +283,7 @@ class Arrival:
     def _visit(self) -> list[Action]:
         visitor = Visitor(self.address, self._head, self._secure)
         self._head = b""
-        self._move(Event.REQUEST)
+        self._move(ArrivalEvent.REQUEST)
         return [ToGateway(visitor)]
 
     # --- frames ------------------------------------------------------------------------------------------------
@@ -299,22 +299,24 @@ class Arrival:
                     out.append(connection.take_replies())
                 self._frames += 1
                 if self._frames > limits.LOGIN_FRAMES:
-                    return actions + self._close(Event.FLOOD, [*out, close_frame(POLICY_VIOLATION, "no login")])
+                    return actions + self._close(ArrivalEvent.FLOOD, [*out, close_frame(POLICY_VIOLATION, "no login")])
                 decision = self._frame(data, out, actions, now)
                 if decision is not None:
-                    self._move(Event.ADMITTED)
+                    self._move(ArrivalEvent.ADMITTED)
                     if out:
                         actions.append(Write(b"".join(out)))
                     actions.append(ToShard(decision.shard, decision.login))
                     return actions
         except ProtocolError as error:
-            return actions + self._close(Event.VIOLATION, [*out, close_frame(error.close_code, error.reason)])
+            return actions + self._close(ArrivalEvent.VIOLATION, [*out, close_frame(error.close_code, error.reason)])
         if connection.replies:
             out.append(connection.take_replies())
         if connection.left:
-            return actions + self._close(Event.LEFT, out)
+            return actions + self._close(ArrivalEvent.LEFT, out)
         if self.received > limits.LOGIN_BYTES:
-            return actions + self._close(Event.FLOOD, [*out, close_frame(MESSAGE_TOO_BIG, "too much before a login")])
+            return actions + self._close(
+                ArrivalEvent.FLOOD, [*out, close_frame(MESSAGE_TOO_BIG, "too much before a login")]
+            )
         if out:
             actions.append(Write(b"".join(out)))
         return actions
@@ -342,7 +344,7 @@ class Arrival:
             self.idle = False
             return decision
         out.append(self._wrap(frames.provision_refused(decision.code, decision.reason, decision.uid)))
-        actions.append(Refusal(decision.uid, decision.code, decision.reason))
+        actions.append(LoginRefusal(decision.uid, decision.code, decision.reason))
         self.idle = True
         self.deadline = min(now + limits.LOGIN_REFUSED_IDLE_S, self._end)
         return None
@@ -351,11 +353,11 @@ class Arrival:
         assert self._connection is not None
         return wrap(self._connection.kind, data)
 
-    def _move(self, event: Event) -> str:
+    def _move(self, event: ArrivalEvent) -> str:
         why, self.state = self.state.on[event]
         return why
 
-    def _close(self, event: Event, out: list[bytes]) -> list[Action]:
+    def _close(self, event: ArrivalEvent, out: list[bytes]) -> list[Action]:
         why = self._move(event)
         assert self.state is CLOSED, f"{event.name} closes nothing"
         self._head = b""

@@ -31,7 +31,7 @@ from lanying.base.throttle import Throttle
 from lanying.base.wheel import Wheel
 from lanying.bus.handoff.records import Login, Visitor, encode
 from lanying.bus.handoff.sender import Sender
-from lanying.bus.handoff.wire import RESTARTING, Lost, Refused, Result
+from lanying.bus.handoff.wire import RESTARTING, HandoffRefused, Lost, Result
 from lanying.cluster.directory import Directory, Moved
 from lanying.protocol.frame import STATUS_NAMES
 from lanying.protocol.handshake import error_response
@@ -44,7 +44,7 @@ from lanying.router.arrival import (
     Action,
     Arrival,
     Close,
-    Refusal,
+    LoginRefusal,
     ToGateway,
     ToShard,
     Write,
@@ -275,7 +275,7 @@ class Listener:
                 self._hand_over(guest, self._shards[action.shard], action.login)
             elif isinstance(action, ToGateway):
                 self._hand_over(guest, self._gateway, action.visitor)
-            elif isinstance(action, Refusal):
+            elif isinstance(action, LoginRefusal):
                 self.counts["refused"] += 1
                 self.refusals[action.code] += 1
                 self._log_refusal(action, guest.arrival.address)
@@ -303,7 +303,7 @@ class Listener:
     def _on_result(self, guest: _Guest, record: Login | Visitor, result: Result) -> None:
         """The receiver has answered, or never will."""
         if self._guests.get(guest.fd) is not guest:  # forgotten at the end of a drain
-            if isinstance(result, Refused | Moved):
+            if isinstance(result, HandoffRefused | Moved):
                 os.close(guest.fd)
             return
         if isinstance(result, Moved):
@@ -314,7 +314,7 @@ class Listener:
                 return
             result = RESTARTING  # nobody owns the user just now: the client tries again, logged in as it is
         self._moving -= 1
-        if not isinstance(result, Refused):
+        if not isinstance(result, HandoffRefused):
             if isinstance(result, Lost):
                 self.counts["lost"] += 1
             else:
@@ -347,7 +347,7 @@ class Listener:
             guest.places.leave(guest)
             guest.places = None
 
-    def _log_refusal(self, refusal: Refusal, address: str) -> None:
+    def _log_refusal(self, refusal: LoginRefusal, address: str) -> None:
         if self._unsaid.first(peer_key(address), self._clock()) or watched.users:
             text = "event=login_refused uid=%d address=%s code=%d reason=%r"
             logs.about(log, logging.INFO, refusal.uid, text, address, refusal.code, refusal.reason)

@@ -83,12 +83,12 @@ class ShardProcess(Process):
                 refused.status,
                 refused.reason,
             )
-            return wire.Refused(refused.status, refused.reason)
+            return wire.HandoffRefused(refused.status, refused.reason)
         except StoreError:
             raise
         except Exception:
             log.exception("event=handoff_failed")
-            return wire.Refused(Status.FAIL, "the server failed on this login, its log says why")
+            return wire.HandoffRefused(Status.FAIL, "the server failed on this login, its log says why")
         runner.sockets.adopt(session, login.leftover)
         runner.lap("login", f"user {login.uid}", began)
         failpoint("shard.admitted")

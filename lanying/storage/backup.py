@@ -24,8 +24,8 @@ from lanying.config.notifiers import KEY_FILE, LIST_FILE
 from lanying.shard.store.cold import cold_place
 from lanying.storage import directory, manifest, snapshot
 from lanying.storage.hold import held
-from lanying.storage.manifest import Entry, Manifest, object_path
-from lanying.storage.progress import BYTES, Point, Progress, Silent, no_point
+from lanying.storage.manifest import Manifest, ManifestEntry, object_path
+from lanying.storage.progress import BYTES, Point, ProgressReport, Silent, no_point
 from lanying.storage.snapshot import File
 from lanying.supervisor.control import is_listening
 from lanying.supervisor.datadir import DataDirectory
@@ -69,7 +69,7 @@ class Backup:
         *,
         config_file: Path | None = None,
         cold_path: str = "",
-        progress: Progress | None = None,
+        progress: ProgressReport | None = None,
         point: Point = no_point,
     ) -> None:
         self._data = Path(os.path.realpath(data))
@@ -141,7 +141,7 @@ class Backup:
         for place in {self._data, *(cold.parent for cold in self._cold.values())}:
             directory.remove_tree(place / LINKS)
 
-    def _offline(self) -> list[Entry]:
+    def _offline(self) -> list[ManifestEntry]:
         lock = DataDirectory(self._data)
         try:
             files = [
@@ -184,13 +184,13 @@ class Backup:
 
     # --- copying -----------------------------------------------------------------------------------------------------
 
-    def _copy(self, files: list[File]) -> list[Entry]:
+    def _copy(self, files: list[File]) -> list[ManifestEntry]:
         advance = self._progress.step("copy", sum(file.size for file in files), BYTES)
         known = {(entry.path, entry.size): entry.sha256 for entry in self._before.files} if self._before else {}
-        entries: list[Entry] = []
+        entries: list[ManifestEntry] = []
         for file in files:
             sha256 = self._keep(file, known.get((file.name, file.size)))
-            entries.append(Entry(file.name, file.size, sha256))
+            entries.append(ManifestEntry(file.name, file.size, sha256))
             advance(file.size)
             self._point(f"kept {file.name}")
         for folder in (self._destination / manifest.OBJECTS).iterdir():
@@ -234,7 +234,7 @@ class Backup:
             self._good.add(sha256)
         return True
 
-    def _collect(self, entries: list[Entry]) -> None:
+    def _collect(self, entries: list[ManifestEntry]) -> None:
         """Delete content that no backup has any more."""
         wanted = {entry.sha256 for entry in entries}
         for path in (self._destination / manifest.OBJECTS).rglob("*"):

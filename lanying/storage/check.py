@@ -16,7 +16,7 @@ from lanying.shard.store.cold import MARK, cold_place
 from lanying.shard.store.tiers import TieredStore
 from lanying.storage import directory, manifest
 from lanying.storage.manifest import Manifest, object_path
-from lanying.storage.progress import BYTES, Progress, Silent
+from lanying.storage.progress import BYTES, ProgressReport, Silent
 from lanying.storage.readonly import ReadOnlyStore
 from lanying.storage.verify import count_rows, verify_links, verify_store
 
@@ -40,7 +40,7 @@ class CheckResult(NamedTuple):
     remedy: str
 
 
-def check(backup: Path, progress: Progress | None = None) -> CheckResult:
+def check(backup: Path, progress: ProgressReport | None = None) -> CheckResult:
     """Verify a backup.
 
     :raises BackupError: it is none (:func:`lanying.storage.manifest.load`)
@@ -61,7 +61,7 @@ def check(backup: Path, progress: Progress | None = None) -> CheckResult:
     return CheckResult(len(found.files), found.size, rows, problems, remedy)
 
 
-def verify_data(data: Path, logs: Path, progress: Progress, cold_path: str | None = "") -> tuple[int, list[str]]:
+def verify_data(data: Path, logs: Path, progress: ProgressReport, cold_path: str | None = "") -> tuple[int, list[str]]:
     """Rows and problems of all databases of a data directory nobody has open.
 
     :param cold_path: where the cold stores are; one that is not there is a problem. None: they are not looked at
@@ -95,7 +95,7 @@ def verify_data(data: Path, logs: Path, progress: Progress, cold_path: str | Non
         return sum(counts), missing + problems + verify_links(stores)
 
 
-def _hashes(backup: Path, found: Manifest, progress: Progress) -> list[str]:
+def _hashes(backup: Path, found: Manifest, progress: ProgressReport) -> list[str]:
     advance = progress.step("read", found.size, BYTES)
     problems: list[str] = []
     seen: dict[str, str] = {}
@@ -109,7 +109,7 @@ def _hashes(backup: Path, found: Manifest, progress: Progress) -> list[str]:
     return problems
 
 
-def _problem(backup: Path, entry: manifest.Entry) -> str:
+def _problem(backup: Path, entry: manifest.ManifestEntry) -> str:
     path = object_path(backup, entry.sha256)
     try:
         if path.stat().st_size != entry.size:

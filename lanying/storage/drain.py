@@ -19,7 +19,7 @@ from lanying.config.schema import Config
 from lanying.shard.chat.broadcasts import unfinished
 from lanying.shard.shard import Shard
 from lanying.shard.store.base import Store
-from lanying.storage.progress import Progress
+from lanying.storage.progress import ProgressReport
 from lanying.storage.verify import number, outbox_numbers
 
 TURN_S = 0.001
@@ -39,7 +39,7 @@ def under_way(stores: Sequence[Store]) -> int:
     )
 
 
-def drain(stores: Sequence[Store], shard_map: ShardMap, config: Config, now_ms: int, progress: Progress) -> int:
+def drain(stores: Sequence[Store], shard_map: ShardMap, config: Config, now_ms: int, progress: ProgressReport) -> int:
     """Deliver until nothing is under way, and finish broadcasts; how many messages were under way.
 
     :raises ReshardError: a message cannot be delivered

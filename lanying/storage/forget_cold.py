@@ -14,11 +14,11 @@ from lanying.shard.store.rocks import RocksStore
 from lanying.shard.store.tiers import Border
 from lanying.shard.upkeep.retention import RETAINED
 from lanying.storage import directory
-from lanying.storage.progress import Progress, Silent
+from lanying.storage.progress import ProgressReport, Silent
 from lanying.storage.verify import BEHIND_ALL
 
 
-def forget_cold(data: Path, progress: Progress | None = None) -> int:
+def forget_cold(data: Path, progress: ProgressReport | None = None) -> int:
     """Forget the cold stores of a stopped server's data directory. How many messages are gone."""
     shards = directory.need_settled(data).peers
     gone = 0

@@ -39,7 +39,7 @@ _REMEDY = (
 )
 
 
-class Entry(msgspec.Struct, frozen=True):
+class ManifestEntry(msgspec.Struct, frozen=True):
     """One file."""
 
     path: str
@@ -55,7 +55,7 @@ class Manifest(msgspec.Struct, frozen=True):
     app_id: str
     shards: int
     shard_map_version: int
-    files: list[Entry]
+    files: list[ManifestEntry]
     seal: str = ""
     format: int = FORMAT
 

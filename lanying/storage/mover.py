@@ -16,7 +16,7 @@ from lanying.cluster.runtime import RunDirectory
 from lanying.config.schema import Config
 from lanying.storage.directory import need_map, sync_directory
 from lanying.storage.journal import Journal
-from lanying.storage.progress import Advance, Point, Progress, no_point
+from lanying.storage.progress import Advance, Point, ProgressReport, no_point
 from lanying.storage.reshard import Reshard
 from lanying.supervisor import move
 from lanying.supervisor.move import Move
@@ -34,7 +34,7 @@ class Teller:
         self._due = 0.0
 
     def step(self, title: str, total: int, unit: str = "rows") -> Advance:
-        """See :class:`~lanying.storage.progress.Progress`."""
+        """See :class:`~lanying.storage.progress.ProgressReport`."""
         log.info("event=move_step step=%r total=%d", title, total)
         done = 0
         move.Step(title, 0, total).tell(self._run)
@@ -49,7 +49,9 @@ class Teller:
         return advance
 
 
-def perform(data: Path, config: Config, now_ms: Callable[[], int], progress: Progress, point: Point = no_point) -> Move:
+def perform(
+    data: Path, config: Config, now_ms: Callable[[], int], progress: ProgressReport, point: Point = no_point
+) -> Move:
     """Do what ``move.json`` asks for; it says then how that went.
 
     :raises LanyingError: in the exchange of directories: only :func:`settle` leads on

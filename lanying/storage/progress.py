@@ -22,7 +22,7 @@ def no_point(name: str) -> None:
     """Nothing happens at a point."""
 
 
-class Progress(Protocol):
+class ProgressReport(Protocol):
     """Where work reports."""
 
     def step(self, title: str, total: int, unit: str = ROWS) -> Advance:

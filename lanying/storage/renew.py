@@ -21,7 +21,7 @@ import msgspec
 from lanying.base.ids import EPOCH_MS, FIRST_COUNTER, MAX_ENTITY_ID, SLOTS, id_step
 from lanying.cluster.shardmap import ShardMap
 from lanying.config import apps
-from lanying.shard.accounts.devices import MAX_SN, Device
+from lanying.shard.accounts.devices import MAX_SN, DeviceRecord
 from lanying.shard.groups.records import Group
 from lanying.shard.store import schema
 from lanying.shard.store.base import Batch
@@ -42,7 +42,7 @@ _HIGHEST: Final = schema.pack_device(0, 0)[8:]
 _Change = tuple[str, bytes, bytes | None]
 """Family, key, and the new row; None: the row goes."""
 _encode = msgspec.msgpack.Encoder().encode
-_decode_device = msgspec.msgpack.Decoder(Device).decode
+_decode_device = msgspec.msgpack.Decoder(DeviceRecord).decode
 _decode_group = msgspec.msgpack.Decoder(Group).decode
 
 

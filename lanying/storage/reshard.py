@@ -36,7 +36,7 @@ from lanying.shard.upkeep.retention import RETAINED
 from lanying.storage import directory
 from lanying.storage.drain import drain
 from lanying.storage.journal import CLEAN, COPY, SWITCH, VERIFY, Journal, row_sum
-from lanying.storage.progress import Point, Progress, Silent, no_point
+from lanying.storage.progress import Point, ProgressReport, Silent, no_point
 from lanying.storage.verify import BEHIND_ALL, count_rows, verify_store
 from lanying.supervisor.datadir import SWITCHING_FILE
 
@@ -48,7 +48,7 @@ JOURNAL_EVERY = 100_000
 KNOWN_META = {b"schema_version", b"schema_compat_version", b"shard", b"last_id", RETAINED, MARK}
 
 
-class Outcome(NamedTuple):
+class MoveResult(NamedTuple):
     """What was done.
 
     :ivar delivered: messages that were under way between the old shards
@@ -91,7 +91,7 @@ class Reshard:
         wanted: ShardMap | None,
         config: Config,
         *,
-        progress: Progress | None = None,
+        progress: ProgressReport | None = None,
         keep_old: bool = False,
         point: Point = no_point,
     ) -> None:
@@ -130,7 +130,7 @@ class Reshard:
         assert self._journal is not None
         return (self._data / SWITCHING_FILE).exists() or self._old.version >= self._journal.version
 
-    def run(self, now_ms: int) -> Outcome:
+    def run(self, now_ms: int) -> MoveResult:
         """Do everything that is left to do."""
         delivered = 0
         if self._journal is None or self._journal.step in (COPY, VERIFY):
@@ -141,7 +141,7 @@ class Reshard:
         if journal.step == SWITCH:
             self._switch(journal)
         self._clean(journal)
-        return Outcome(journal.before, self._shards, delivered, journal.rows, self._problems)
+        return MoveResult(journal.before, self._shards, delivered, journal.rows, self._problems)
 
     def cancel(self) -> None:
         """Give up what is under way. :raises ReshardError: it is too far: only going on leads to a whole directory"""
@@ -286,7 +286,7 @@ class _Copy:
         new_map: ShardMap,
         journal: Journal,
         data: Path,
-        progress: Progress,
+        progress: ProgressReport,
         point: Point,
     ) -> None:
         self._sources = sources

@@ -16,8 +16,8 @@ from lanying.cluster.shardmap import ShardMap
 from lanying.shard.store.cold import cold_place
 from lanying.storage import directory, manifest
 from lanying.storage.backup import copy_file
-from lanying.storage.manifest import Entry, Manifest, object_path
-from lanying.storage.progress import BYTES, Point, Progress, Silent, no_point
+from lanying.storage.manifest import Manifest, ManifestEntry, object_path
+from lanying.storage.progress import BYTES, Point, ProgressReport, Silent, no_point
 from lanying.storage.renew import renew
 
 RESTORING = MAP_FILE + ".restoring"
@@ -30,7 +30,7 @@ def restore(
     *,
     cold_path: str = "",
     keep_sessions: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressReport | None = None,
     point: Point = no_point,
 ) -> Manifest:
     """Restore into ``data``, which must be empty, new, or left by an interrupted restore. What was restored.
@@ -120,11 +120,11 @@ def _begin_cold(cold: Path, shards: int) -> None:
         directory.write_file(place / RESTORING, b"")
 
 
-def _is_cold(entry: Entry) -> bool:
+def _is_cold(entry: ManifestEntry) -> bool:
     return entry.path.startswith(f"{manifest.COLD}/")
 
 
-def _copy(backup: Path, entry: Entry, target: Path) -> None:
+def _copy(backup: Path, entry: ManifestEntry, target: Path) -> None:
     source = object_path(backup, entry.sha256)
     if copy_file(source, target, entry.size) != entry.sha256:
         raise BackupError(

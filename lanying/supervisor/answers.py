@@ -10,26 +10,26 @@ import msgspec
 from lanying.base.figures import Figure, totals
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ControlAnswer(msgspec.Struct, frozen=True):
     """Done, and nothing to say; the base of those that do."""
 
     ok: bool = True
 
 
-class Refused(Answer, frozen=True):
+class ControlRefused(ControlAnswer, frozen=True):
     """It was not done; ``error`` is the reason, for people."""
 
     ok: bool = False
     error: str = ""
 
 
-class Ending(Answer, frozen=True):
+class Ending(ControlAnswer, frozen=True):
     """The server drains; the process ``pid`` ends."""
 
     pid: int = 0
 
 
-class Restarting(Answer, frozen=True):
+class Restarting(ControlAnswer, frozen=True):
     """It drains and starts again. As it was before: when the server was ``started``, or how many ``restarts`` the process had."""
 
     started: float = 0.0
@@ -77,7 +77,7 @@ class MoveStatus(msgspec.Struct, frozen=True):
     total: int = 0
 
 
-class Status(Answer, frozen=True):
+class Status(ControlAnswer, frozen=True):
     """The server.
 
     :ivar figures: of the supervisor itself

@@ -35,7 +35,7 @@ LATE_S: Final = 1.0
 """A tick that comes later than this was not slow children but a stopped supervisor."""
 
 
-class State(StrEnum):
+class ChildState(StrEnum):
     """Where a child or the whole server is."""
 
     IDLE = "idle"
@@ -94,7 +94,7 @@ class Child:
     """
 
     name: str
-    state: State = State.IDLE
+    state: ChildState = ChildState.IDLE
     pid: int = 0
     started: float = 0.0
     ready_since: float = 0.0
@@ -143,7 +143,7 @@ class Children:
         start_timeout_s: float = limits.START_TIMEOUT_S,
         drain_timeout_s: float = limits.DRAIN_TIMEOUT_S,
     ) -> None:
-        self.state = State.IDLE
+        self.state = ChildState.IDLE
         self._children = {name: Child(name) for name in names}
         self._hung_after_s = hung_after_s
         self._start_timeout_s = start_timeout_s
@@ -161,18 +161,18 @@ class Children:
     @property
     def all_ready(self) -> bool:
         """Every child is."""
-        return all(child.state is State.READY for child in self._children.values())
+        return all(child.state is ChildState.READY for child in self._children.values())
 
     def start(self) -> list[Command]:
         """Everything but the router."""
-        assert self.state is State.IDLE
-        self.state = State.STARTING
+        assert self.state is ChildState.IDLE
+        self.state = ChildState.STARTING
         first = [name for name in self._children if name != ROUTER]
         return [Spawn(name) for name in first or self._children]
 
     def add(self, name: str) -> list[Command]:
         """One more child, of a server that is ready; nothing for one there already is."""
-        if self.state is not State.READY or name in self._children:
+        if self.state is not ChildState.READY or name in self._children:
             return []
         self._children[name] = Child(name)
         return [Spawn(name)]
@@ -180,7 +180,7 @@ class Children:
     def spawned(self, name: str, pid: int, now: float) -> None:
         """A command :class:`Spawn` was performed."""
         child = self._children[name]
-        child.state, child.pid, child.due = State.STARTING, pid, inf
+        child.state, child.pid, child.due = ChildState.STARTING, pid, inf
         child.started = child.heard = now
         child.figures = ()
 
@@ -191,20 +191,20 @@ class Children:
             return []
         child.heard = now
         child.figures = figures
-        if not ready or child.state is not State.STARTING:
+        if not ready or child.state is not ChildState.STARTING:
             return []
-        child.state, child.ready_since = State.READY, now
+        child.state, child.ready_since = ChildState.READY, now
         return self._another_is_ready()
 
     def _another_is_ready(self) -> list[Command]:
-        if self.state is not State.STARTING:
+        if self.state is not ChildState.STARTING:
             return []
         if self.all_ready:
-            self.state = State.READY
+            self.state = ChildState.READY
             return [Announce()]
         router = self._children.get(ROUTER)
-        others_ready = all(c.state is State.READY for c in self._children.values() if c is not router)
-        if router is not None and router.state is State.IDLE and others_ready:
+        others_ready = all(c.state is ChildState.READY for c in self._children.values() if c is not router)
+        if router is not None and router.state is ChildState.IDLE and others_ready:
             return [Spawn(ROUTER)]
         return []
 
@@ -213,48 +213,48 @@ class Children:
         child = self._children[name]
         was, child.pid, child.last_exit = child.state, 0, status
         child.figures = ()
-        if self.state is State.DRAINING:
-            child.state = State.GONE
+        if self.state is ChildState.DRAINING:
+            child.state = ChildState.GONE
             return self._next_stage(now)
-        if self.state is State.STARTING:
-            child.state = State.GONE
+        if self.state is ChildState.STARTING:
+            child.state = ChildState.GONE
             code = EXIT_CONFIG if status == EXIT_CONFIG else EXIT_FAILED
             return self.drain(now, code, f"{name} {explain_exit(status)} before it was ready; its own words are above")
         child.restarts += 1
-        if was is State.STOPPING:
-            child.state = State.IDLE
+        if was is ChildState.STOPPING:
+            child.state = ChildState.IDLE
             return [Spawn(name)]
-        child.delay = backoff(child.delay, now - child.ready_since if was is State.READY else 0.0)
-        child.state, child.due = State.WAITING, now + child.delay
+        child.delay = backoff(child.delay, now - child.ready_since if was is ChildState.READY else 0.0)
+        child.state, child.due = ChildState.WAITING, now + child.delay
         return []
 
     def restart(self, name: str, now: float) -> list[Command]:
         """Stop one child and start it again at once; only once the server is ready."""
         child = self._children[name]
-        if self.state is not State.READY:
+        if self.state is not ChildState.READY:
             return []
-        if child.state is State.WAITING:
+        if child.state is ChildState.WAITING:
             child.due = now
             return self.tick(now)
-        if child.state not in (State.STARTING, State.READY):
+        if child.state not in (ChildState.STARTING, ChildState.READY):
             return []
-        child.state, child.due = State.STOPPING, now + self._drain_timeout_s
+        child.state, child.due = ChildState.STOPPING, now + self._drain_timeout_s
         return [Signal(name, signal.SIGTERM, "restart")]
 
     def drain(self, now: float, code: int = 0, reason: str = "") -> list[Command]:
         """Stop everything in order, then :class:`Finish` with ``code``."""
-        if self.state in (State.DRAINING, State.OVER):
+        if self.state in (ChildState.DRAINING, ChildState.OVER):
             return []
-        self.state, self._code, self._reason = State.DRAINING, code, reason
+        self.state, self._code, self._reason = ChildState.DRAINING, code, reason
         for child in self._children.values():
             if not child.pid:
-                child.state = State.GONE
+                child.state = ChildState.GONE
         return self._next_stage(now)
 
     def _next_stage(self, now: float) -> list[Command]:
         alive = [child for child in self._children.values() if child.pid]
         if not alive:
-            self.state = State.OVER
+            self.state = ChildState.OVER
             return [Finish(self._code, self._reason)]
         stage = min(drain_stage(child.name) for child in alive)
         if stage == self._stage:
@@ -263,7 +263,7 @@ class Children:
         commands: list[Command] = []
         for child in alive:
             if drain_stage(child.name) == stage:
-                child.state, child.due = State.STOPPING, now + self._drain_timeout_s
+                child.state, child.due = ChildState.STOPPING, now + self._drain_timeout_s
                 commands.append(Signal(child.name, signal.SIGTERM, "drain"))
         return commands
 
@@ -285,14 +285,14 @@ class Children:
         for child in self._children.values():
             if now < self._due(child):
                 continue
-            if child.state is State.WAITING:
+            if child.state is ChildState.WAITING:
                 child.due = inf
                 commands.append(Spawn(child.name))
-            elif child.state is State.STOPPING:
+            elif child.state is ChildState.STOPPING:
                 child.due = inf
                 commands.append(Signal(child.name, signal.SIGKILL, "did not stop in time"))
             else:
-                child.state = State.KILLED
+                child.state = ChildState.KILLED
                 commands.append(Signal(child.name, signal.SIGKILL, f"hung: silent for {now - child.heard:.1f} s"))
         return commands
 
@@ -302,11 +302,11 @@ class Children:
             child.heard = max(child.heard, now - limits.HEARTBEAT_INTERVAL_S)
 
     def _due(self, child: Child) -> float:
-        if child.state is State.STARTING:
+        if child.state is ChildState.STARTING:
             return child.heard + self._start_timeout_s
-        if child.state is State.READY:
+        if child.state is ChildState.READY:
             return child.heard + self._hung_after_s
-        return child.due if child.state in (State.WAITING, State.STOPPING) else inf
+        return child.due if child.state in (ChildState.WAITING, ChildState.STOPPING) else inf
 
     def next_timer(self) -> float | None:
         """When :meth:`tick` has something to do, None if nothing can become due."""

@@ -18,7 +18,7 @@ from lanying import __version__
 from lanying.base import limits
 from lanying.base.errors import LanyingError
 from lanying.cluster.runtime import RunDirectory
-from lanying.supervisor.answers import Answer, Refused
+from lanying.supervisor.answers import ControlAnswer, ControlRefused
 from lanying.supervisor.requests import A, Asked, ControlRequest, answer_type, decode_request
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class ControlEndpoint:
     :param answer: called on the loop with each request; what it returns is sent back
     """
 
-    def __init__(self, run: RunDirectory, answer: Callable[[ControlRequest], Answer]) -> None:
+    def __init__(self, run: RunDirectory, answer: Callable[[ControlRequest], ControlAnswer]) -> None:
         self._answer = answer
         self._context = zmq.Context(1)
         self._socket = self._context.socket(zmq.ROUTER)
@@ -75,12 +75,12 @@ class ControlEndpoint:
             except zmq.ZMQError:
                 log.warning("event=control_answer_dropped request=%r", frames[-1][:100])
 
-    def _reply(self, data: bytes) -> Answer:
+    def _reply(self, data: bytes) -> ControlAnswer:
         try:
             request = decode_request(data)
         except msgspec.DecodeError as error:
             remedy = "ask with the programs of the same release"
-            return Refused(error=f"not a request of release {__version__}: {error}; {remedy}")
+            return ControlRefused(error=f"not a request of release {__version__}: {error}; {remedy}")
         return self._answer(request)
 
 
@@ -122,6 +122,6 @@ def ask(run: RunDirectory, request: Asked[A], timeout_s: float = limits.CONTROL_
         ) from None
     finally:
         context.destroy(linger=0)
-    if not msgspec.json.decode(received, type=Answer).ok:
-        raise NoAnswer(msgspec.json.decode(received, type=Refused).error)
+    if not msgspec.json.decode(received, type=ControlAnswer).ok:
+        raise NoAnswer(msgspec.json.decode(received, type=ControlRefused).error)
     return msgspec.json.decode(received, type=answer_type(request))

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 log = logging.getLogger(__name__)
 
 
-class Notifier:
+class ServiceNotifier:
     """One service's line to its manager.
 
     :ivar watchdog_s: seconds between two signs of life, None when nobody waits for them

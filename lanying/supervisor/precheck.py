@@ -21,7 +21,7 @@ from lanying.cluster.runtime import RunDirectory
 from lanying.config import apps
 from lanying.config.certificates import server_context
 from lanying.config.notifiers import Notifiers
-from lanying.config.schema import Config, Files, Sms
+from lanying.config.schema import Config, FilesSettings, Sms
 from lanying.supervisor import control, machine
 from lanying.supervisor.datadir import read_map
 
@@ -76,7 +76,7 @@ def _check_acme(config: Config) -> None:
         raise ConfigError("tls = 'acme' needs a client of it: pip install 'lanying[acme]'")
 
 
-def _check_bucket(files: Files) -> None:
+def _check_bucket(files: FilesSettings) -> None:
     if not files.s3_bucket:
         raise ConfigError("files.store = 's3' needs files.s3_bucket; set it, or files.store to 'local'")
     if files.s3_prefix.startswith("/") or "//" in files.s3_prefix:

@@ -19,10 +19,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from lanying.supervisor.answers import Answer, Ending, Restarting, Status
+from lanying.supervisor.answers import ControlAnswer, Ending, Restarting, Status
 from lanying.supervisor.move import Move
 
-A = TypeVar("A", bound=Answer, covariant=True)
+A = TypeVar("A", bound=ControlAnswer, covariant=True)
 
 
 class Asked(msgspec.Struct, Generic[A], frozen=True, tag_field="do"):
@@ -43,7 +43,7 @@ class RestartRequest(Asked[Restarting], frozen=True, tag="restart"):
     process: str | None
 
 
-class PushRequest(Asked[Answer], frozen=True, tag="push"):
+class PushRequest(Asked[ControlAnswer], frozen=True, tag="push"):
     """There is a notifier now: run a push process."""
 
 

@@ -30,11 +30,11 @@ from lanying.bus.messages import Envelope, Heartbeat, ProcessEvent
 from lanying.bus.transport import Bus
 from lanying.cluster.runtime import ADMIN, PUSH, SUPERVISOR, RunDirectory
 from lanying.supervisor import machine, move
-from lanying.supervisor.answers import Answer, Ending, MoveStatus, Refused, Restarting, Status, split
-from lanying.supervisor.children import Announce, Children, Command, Finish, Signal, Spawn, State, explain_exit
+from lanying.supervisor.answers import ControlAnswer, ControlRefused, Ending, MoveStatus, Restarting, Status, split
+from lanying.supervisor.children import Announce, Children, ChildState, Command, Finish, Signal, Spawn, explain_exit
 from lanying.supervisor.control import ControlEndpoint
 from lanying.supervisor.move import MOVER, Move
-from lanying.supervisor.notify import Notifier
+from lanying.supervisor.notify import ServiceNotifier
 from lanying.supervisor.plan import SHARD, Plan, spawn
 from lanying.supervisor.requests import (
     ControlRequest,
@@ -81,7 +81,7 @@ class Supervisor:
         self._move: Move | None = None
         """To be done before the restart."""
         self._mover: tuple[subprocess.Popen[bytes], int] | None = None
-        self._notifier = Notifier()
+        self._notifier = ServiceNotifier()
         self._timer: asyncio.TimerHandle | None = None
 
     async def serve(self) -> int:
@@ -135,7 +135,7 @@ class Supervisor:
             h = envelope
             before = self._children[h.process].state if h.process in self._children else None
             commands = self._children.heartbeat(h.process, h.pid, h.ready, h.figures, clock.monotonic())
-            if before is State.STARTING and self._children[h.process].state is State.READY:
+            if before is ChildState.STARTING and self._children[h.process].state is ChildState.READY:
                 log.info("event=child_ready process=%s pid=%d", h.process, h.pid)
                 self._tell(h.process, "ready", h.pid)
             self._perform(commands)
@@ -145,7 +145,7 @@ class Supervisor:
         if self._mover is not None:
             log.warning("event=move_stopped signal=%s", signal.Signals(number).name)
             self._stop_moving()
-        elif self._children.state is State.DRAINING:
+        elif self._children.state is ChildState.DRAINING:
             log.warning("event=stop_at_once signal=%s", signal.Signals(number).name)
             self._restarting = False
             self._perform(self._children.kill(now))
@@ -173,7 +173,7 @@ class Supervisor:
         status = process.wait()
         commands = self._children.exited(name, status, clock.monotonic())
         child = self._children[name]
-        if child.state is State.WAITING:
+        if child.state is ChildState.WAITING:
             log.error(
                 "event=child_died process=%s pid=%d how=%r restart_in_s=%g restarts=%d",
                 name, process.pid, explain_exit(status), child.delay, child.restarts,
@@ -215,7 +215,7 @@ class Supervisor:
             self._timer = self._loop.call_later(max(due - clock.monotonic(), 0) + 0.001, self._on_timer)
 
     def _spawn(self, name: str) -> None:
-        if self._children.state in (State.DRAINING, State.OVER):
+        if self._children.state in (ChildState.DRAINING, ChildState.OVER):
             return  # an earlier command of the same turn failed
         kind = SHARD if name.startswith("shard-") else name
         launch = self._plan.launch(name)
@@ -297,7 +297,7 @@ class Supervisor:
 
     # --- control socket ---
 
-    def _answer(self, request: ControlRequest) -> Answer:
+    def _answer(self, request: ControlRequest) -> ControlAnswer:
         now = clock.monotonic()
         match request:
             case StatusRequest():
@@ -319,18 +319,18 @@ class Supervisor:
         else:
             self._perform(self._children.drain(clock.monotonic()))
 
-    def _restart_all(self, what: Move | None = None, *, dry: bool = False) -> Answer:
+    def _restart_all(self, what: Move | None = None, *, dry: bool = False) -> ControlAnswer:
         """Stop everything, do ``what`` and start again."""
-        if self._children.state is not State.READY:
-            return Refused(error=f"the server is {self._state}; restart it when it is ready")
+        if self._children.state is not ChildState.READY:
+            return ControlRefused(error=f"the server is {self._state}; restart it when it is ready")
         try:
             config = self._plan.recheck()
             if what is not None and config.shards not in (0, what.shards):
-                return Refused(error=_explain_shards(config.shards, what.shards))
+                return ControlRefused(error=_explain_shards(config.shards, what.shards))
             if what is not None and not dry:
                 what.save(self._plan.data.path)
         except Exception as error:  # noqa: BLE001 - whatever it is, the running server goes on
-            return Refused(error=f"not restarted: {error}")
+            return ControlRefused(error=f"not restarted: {error}")
         if dry:
             return Restarting(started=self._started)
         log.info("event=drain request=%s", "restart" if what is None else "move")
@@ -338,30 +338,30 @@ class Supervisor:
         self._loop.call_soon(lambda: self._perform(self._children.drain(clock.monotonic())))
         return Restarting(started=self._started)
 
-    def _restart(self, name: str, now: float) -> Answer:
+    def _restart(self, name: str, now: float) -> ControlAnswer:
         if name not in self._children:
-            return Refused(error=f"no process {name!r}; there are: {', '.join(self._plan.names)}")
-        if self._children.state is not State.READY:
-            return Refused(error=f"the server is {self._state}; restart it when it is ready")
+            return ControlRefused(error=f"no process {name!r}; there are: {', '.join(self._plan.names)}")
+        if self._children.state is not ChildState.READY:
+            return ControlRefused(error=f"the server is {self._state}; restart it when it is ready")
         restarts = self._children[name].restarts
         self._perform(self._children.restart(name, now))
         return Restarting(restarts=restarts)
 
-    def _begin_pushing(self) -> Answer:
+    def _begin_pushing(self) -> ControlAnswer:
         """There is a first notifier: start the push process. Shards notice when it asks them."""
         if not self._plan.push:
-            if self._children.state is not State.READY:
-                return Refused(error=f"the server is {self._children.state}")
+            if self._children.state is not ChildState.READY:
+                return ControlRefused(error=f"the server is {self._children.state}")
             self._plan = replace(self._plan, push=True)
             self._perform(self._children.add(PUSH))
-        return Answer()
+        return ControlAnswer()
 
     @property
-    def _state(self) -> State:
+    def _state(self) -> ChildState:
         if self._mover is not None:
-            return State.MOVING
-        if self._children.state is State.READY and not self._children.all_ready:
-            return State.STARTING
+            return ChildState.MOVING
+        if self._children.state is ChildState.READY and not self._children.all_ready:
+            return ChildState.STARTING
         return self._children.state
 
     def _status(self, now: float) -> Status:

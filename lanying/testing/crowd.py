@@ -14,10 +14,10 @@ from functools import partial
 from lanying.base.errors import CallError, LanyingError
 from lanying.client import Client, Message, outgoing
 from lanying.protocol import frame
-from lanying.testing.ledger import Account, Inbox, Ledger
+from lanying.testing.ledger import Balance, Inbox, Ledger
 from lanying.testing.raw import RawClient, rest
 
-__all__ = ["Account", "Crowd", "Member"]
+__all__ = ["Balance", "Crowd", "CrowdMember"]
 
 PASSWORD = "correct-horse1"
 GROUP_EVERY = 4
@@ -26,7 +26,7 @@ NAME_TAKEN = (10004, 11011)
 REFUSED_PAUSE_S = 0.1
 
 
-class Member:
+class CrowdMember:
     """One user.
 
     :ivar name: user name
@@ -82,7 +82,7 @@ class Member:
         raw.socket.close()
         return {(self.uid, answer.xid.deviceSN, entry.xid.uid): entry.n for entry in unread.unread}
 
-    async def talk(self, neighbour: Member, count: int) -> None:
+    async def talk(self, neighbour: CrowdMember, count: int) -> None:
         """Send ``count`` messages, each after the answer to the one before."""
         for _ in range(count):
             self.spoken += 1
@@ -112,7 +112,7 @@ class Crowd:
 
     def __init__(self, url: str, size: int, *, devices: int = 1, group_size: int = 0, name: str = "crowd") -> None:
         self.ledger = Ledger()
-        self.members = [Member(self.ledger, url, name, number, devices) for number in range(size)]
+        self.members = [CrowdMember(self.ledger, url, name, number, devices) for number in range(size)]
         self._group_size = group_size
         self._tasks: list[asyncio.Task[None]] = []
         self.loop: asyncio.AbstractEventLoop
@@ -122,7 +122,7 @@ class Crowd:
         self.loop = asyncio.get_running_loop()
         gate = asyncio.Semaphore(at_once)
 
-        async def enter(member: Member) -> None:
+        async def enter(member: CrowdMember) -> None:
             async with gate:
                 self._tasks += await member.enter()
 
@@ -130,7 +130,7 @@ class Crowd:
         for start in range(0, len(self.members) if self._group_size else 0, self._group_size or 1):
             await self._found(self.members[start : start + self._group_size])
 
-    async def _found(self, members: list[Member]) -> None:
+    async def _found(self, members: list[CrowdMember]) -> None:
         uids = [member.uid for member in members]
         created = await members[0].client.rest("POST", "/group/create", name="crowd", user_list=uids[1:])
         gid = int(created["group_id"])
@@ -143,7 +143,7 @@ class Crowd:
         """Messages acknowledged so far."""
         return len(self.ledger.posts)
 
-    def neighbour(self, member: Member) -> Member:
+    def neighbour(self, member: CrowdMember) -> CrowdMember:
         """Whom a member writes to."""
         return self.members[(member.number + 1) % len(self.members)]
 
@@ -154,7 +154,7 @@ class Crowd:
     async def talk_until(self, stop: asyncio.Event) -> None:
         """Everybody sends message after message until ``stop`` is set."""
 
-        async def talk(member: Member) -> None:
+        async def talk(member: CrowdMember) -> None:
             while not stop.is_set() and (self.ledger.may_refuse or not member.failures):
                 await member.talk(self.neighbour(member), 1)
 
@@ -172,7 +172,7 @@ class Crowd:
                 return
             await asyncio.sleep(0.05)
 
-    def account(self) -> Account:
+    def account(self) -> Balance:
         """Every message accounted for."""
         return self.ledger.account()
 
@@ -244,7 +244,7 @@ async def _listen(client: Client, inbox: Inbox) -> None:
             inbox.add(event)
 
 
-async def _history(member: Member, peer: int) -> list[str]:
+async def _history(member: CrowdMember, peer: int) -> list[str]:
     """Texts the member sent to a peer, newest first."""
     texts: list[str] = []
     last, key = 1 << 62, 0

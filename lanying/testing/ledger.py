@@ -27,7 +27,7 @@ from lanying.storage import directory
 from lanying.storage.verify import verify_links, verify_store
 
 
-class Post(NamedTuple):
+class AcknowledgedPost(NamedTuple):
     """An acknowledged message. ``to``: a user or a group."""
 
     mid: int
@@ -56,7 +56,7 @@ class Inbox:
 
 
 @dataclass
-class Account:
+class Balance:
     """What became of all messages; texts where something is wrong.
 
     :ivar sent: tried; a send cut off by the end is among them and not acknowledged
@@ -89,7 +89,7 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self.posts: list[Post] = []
+        self.posts: list[AcknowledgedPost] = []
         self.sent = 0
         self.refused: list[str] = []
         self.inboxes: list[Inbox] = []
@@ -112,9 +112,9 @@ class Ledger:
 
     def acknowledged(self, mid: int, text: str, sender: int, to: int, device: str) -> None:
         """The server has promised to keep it."""
-        self.posts.append(Post(mid, text, sender, to, device))
+        self.posts.append(AcknowledgedPost(mid, text, sender, to, device))
 
-    def audience(self, post: Post) -> Iterable[int]:
+    def audience(self, post: AcknowledgedPost) -> Iterable[int]:
         """Users who have it in their mailbox."""
         return self.groups.get(post.to, {post.sender, post.to})
 
@@ -129,9 +129,9 @@ class Ledger:
                     if post.mid not in inbox.mids and inbox.name != post.device:
                         yield f"{post.text} on {inbox.name}"
 
-    def account(self) -> Account:
+    def account(self) -> Balance:
         """Every message accounted for."""
-        account = Account(self.sent, len(self.posts), sum(len(inbox.messages) for inbox in self.inboxes))
+        account = Balance(self.sent, len(self.posts), sum(len(inbox.messages) for inbox in self.inboxes))
         account.refused = [] if self.may_refuse else self.refused
         account.lost = list(self.missing())
         for inbox in self.inboxes:
@@ -231,7 +231,7 @@ class Ledger:
             if told != behind:
                 yield f"device {sn} of {uid} got {told} unread in queue {peer}, there are {behind}"
 
-    def _mailboxes(self, post: Post) -> Iterator[tuple[int, int]]:
+    def _mailboxes(self, post: AcknowledgedPost) -> Iterator[tuple[int, int]]:
         if post.to in self.groups:
             yield post.to, post.to
         else:

@@ -38,7 +38,7 @@ from lanying.protocol.schema import xsync_pb2 as pb
 READ = pb.MessageBody.READ
 
 
-class Line(Protocol):
+class PlaybookDevice(Protocol):
     """A device's connection, which answers NOTICE and next_key by itself.
 
     :ivar metas: what came, in order
@@ -64,7 +64,7 @@ class Stage(Protocol):
     def rest(self, token: str, method: str, path: str, body: Any) -> dict[str, Any]:
         """A REST call's envelope."""
 
-    def connect(self, name: str, uid: int, token: str, guid: str) -> Line:
+    def connect(self, name: str, uid: int, token: str, guid: str) -> PlaybookDevice:
         """Log a device in, and let it fetch what waits for it."""
 
     def wait(self, what: str, holds: Callable[[], bool], saw: Callable[[], object]) -> None:
@@ -80,7 +80,7 @@ class Playbook:
         self._prefix = prefix
         self._ids: dict[str, int] = {}
         self._tokens: dict[str, str] = {}
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, PlaybookDevice] = {}
         self._unnamed: dict[str, list[str]] = {}
         self._seen: dict[str, int] = {}
         self._client_mid = 1_700_000_000_000

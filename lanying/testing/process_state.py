@@ -21,7 +21,7 @@ OF_THE_RUNNER: Final = frozenset({"PYTEST_CURRENT_TEST"})
 """Variables that pytest sets itself."""
 
 
-class Part(NamedTuple):
+class ProcessPart(NamedTuple):
     """One thing that belongs to the whole process."""
 
     read: Callable[[], Any]
@@ -97,19 +97,19 @@ def _enable(before: frozenset[str]) -> None:
 
 
 PARTS: Final = {
-    "umask": Part(_umask, os.umask),
-    "working directory": Part(_folder, os.chdir),
-    "environment": Part(_environment, _restore_environment),
-    "time zone": Part(lambda: time.tzname, lambda before: time.tzset()),
-    "signal handlers": Part(_handlers, _restore_handlers),
-    "cores": Part(lambda: os.sched_getaffinity(0), lambda before: os.sched_setaffinity(0, before)),
-    "limit of open files": Part(
+    "umask": ProcessPart(_umask, os.umask),
+    "working directory": ProcessPart(_folder, os.chdir),
+    "environment": ProcessPart(_environment, _restore_environment),
+    "time zone": ProcessPart(lambda: time.tzname, lambda before: time.tzset()),
+    "signal handlers": ProcessPart(_handlers, _restore_handlers),
+    "cores": ProcessPart(lambda: os.sched_getaffinity(0), lambda before: os.sched_setaffinity(0, before)),
+    "limit of open files": ProcessPart(
         lambda: resource.getrlimit(resource.RLIMIT_NOFILE),
         lambda before: resource.setrlimit(resource.RLIMIT_NOFILE, before),
     ),
-    "garbage collector": Part(_collector, _restore_collector),
-    "root logger": Part(_logging, _restore_logging),
-    "disabled loggers": Part(_disabled, _enable),
+    "garbage collector": ProcessPart(_collector, _restore_collector),
+    "root logger": ProcessPart(_logging, _restore_logging),
+    "disabled loggers": ProcessPart(_disabled, _enable),
 }
 """In the order in which they are put back: the time zone comes from the environment."""
 

@@ -15,7 +15,7 @@ GONE = (GroupNotice.KICKED, GroupNotice.BLOCKED)
 
 
 @dataclass
-class Shown:
+class ScreenMessage:
     """A message on the screen. ``edited``: ms of the last edit it has, or of the message."""
 
     text: str
@@ -32,7 +32,7 @@ class Screen:
 
     def __init__(self, uid: int) -> None:
         self.uid = uid
-        self.messages: dict[int, dict[int, Shown]] = {}
+        self.messages: dict[int, dict[int, ScreenMessage]] = {}
         self.times: dict[int, int] = {}
         self.device: Device | None = None
         self._seen = 0
@@ -54,7 +54,7 @@ class Screen:
     def sent(self, conversation: int, mid: int, text: str, now_ms: int) -> None:
         """A message of this device was acknowledged."""
         self.look()
-        self._show(conversation, mid, Shown(text, self.uid, now_ms))
+        self._show(conversation, mid, ScreenMessage(text, self.uid, now_ms))
 
     def forget(self, conversation: int, mid: int) -> None:
         """RECALL or DELETE of this device was acknowledged."""
@@ -70,7 +70,7 @@ class Screen:
         """In the order of ids."""
         return [shown.text for _, shown in sorted(self.messages.get(conversation, {}).items())]
 
-    def _show(self, conversation: int, mid: int, shown: Shown) -> None:
+    def _show(self, conversation: int, mid: int, shown: ScreenMessage) -> None:
         self.messages.setdefault(conversation, {}).setdefault(mid, shown)
 
     def _apply(self, meta: Meta) -> None:
@@ -82,7 +82,7 @@ class Screen:
                 self._operate(meta, body)
             else:
                 self.times[meta.id] = self.times.get(meta.id, 0) + 1
-                self._show(peer, meta.id, Shown(body.content, sender, body.edit_timestamp or meta.timestamp))
+                self._show(peer, meta.id, ScreenMessage(body.content, sender, body.edit_timestamp or meta.timestamp))
         elif meta.ns == Meta.CONVERSATION:
             self.messages.pop(Conversation.FromString(meta.payload).operation.xid.uid, None)
         elif meta.ns == Meta.GROUP_NOTICE:

@@ -16,7 +16,7 @@ from lanying.testing.simulation import Device, Simulation, User
 
 
 @dataclass
-class Notice:
+class RosterNoticeSeen:
     """A roster notice as it arrived in a queue 0."""
 
     uid: int
@@ -49,7 +49,7 @@ class NotingSimulation(Simulation):
     """
 
     def __init__(self, shards: int = 2, now_ms: int = 1_800_000_000_000, **more: Any) -> None:
-        self.notices: list[Notice] = []
+        self.notices: list[RosterNoticeSeen] = []
         self.group_notices: list[GroupNotice] = []
         self.kicks: list[tuple[int, int, int, int]] = []
         self.informed: list[tuple[int, int]] = []
@@ -84,7 +84,7 @@ class NotingSimulation(Simulation):
         taken, self.group_notices = self.group_notices, []
         return taken
 
-    def take_notices(self) -> list[Notice]:
+    def take_notices(self) -> list[RosterNoticeSeen]:
         """Roster notices since the last time."""
         taken, self.notices = self.notices, []
         return taken
@@ -112,7 +112,9 @@ class NotingSimulation(Simulation):
             return
         body = pb.RosterNotice.FromString(message.payload)
         source = getattr(body, "from").uid
-        self.notices.append(Notice(message.uid, message.sender, body.type, source, body.to[0].uid, body.content))
+        self.notices.append(
+            RosterNoticeSeen(message.uid, message.sender, body.type, source, body.to[0].uid, body.content)
+        )
 
     def _delivered(self, shard: Shard, message: GroupDeliver) -> None:
         meta = pb.Meta.FromString(message.meta)

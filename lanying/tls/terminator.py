@@ -27,7 +27,7 @@ from lanying.base.throttle import Throttle
 from lanying.base.wheel import Wheel
 from lanying.bus.handoff.records import Tunnelled, encode
 from lanying.bus.handoff.sender import Sender
-from lanying.bus.handoff.wire import Refused, Result
+from lanying.bus.handoff.wire import HandoffRefused, Result
 from lanying.protocol.handshake import BadRequest, error_response
 from lanying.protocol.proxy import may_begin, parse_proxy
 from lanying.tls.relay import READ_BYTES, Relay, Relays, Side
@@ -249,7 +249,7 @@ class Terminator:
         self.counts["opened"] += 1
 
         def handed(result: Result) -> None:
-            if isinstance(result, Refused):
+            if isinstance(result, HandoffRefused):
                 os.close(fd)
                 self._close(relay, "router_away")
 
@@ -269,7 +269,7 @@ class Terminator:
         self.counts["plain"] += 1
 
         def handed(result: Result) -> None:
-            if isinstance(result, Refused):
+            if isinstance(result, HandoffRefused):
                 os.close(fd)
 
         self._router.send(fd, encode(Tunnelled(relay.address, False)), handed)

@@ -17,7 +17,7 @@ from lanying.admin.commands.jobs import cancel
 from lanying.admin.commands.table import COMMANDS
 from lanying.admin.console.client import Address, Console
 from lanying.admin.context import Command, CommandContext
-from lanying.admin.endpoint import Endpoint
+from lanying.admin.endpoint import ConsoleEndpoint
 from lanying.admin.errors import CommandError, WouldDo
 from lanying.admin.files import ServerFiles
 from lanying.admin.followers import Followers
@@ -47,7 +47,7 @@ class Stage:
         self.recorded = []
         server = SimpleNamespace(files=self.files, now_ms=lambda: 1, followers=Followers())
         server.record = lambda *entry: self.recorded.append(entry)
-        self.endpoint = Endpoint(server, lambda: Ring(new_pair()))
+        self.endpoint = ConsoleEndpoint(server, lambda: Ring(new_pair()))
         self.endpoint.listen_local()
         self.context = zmq.Context()
 

@@ -6,10 +6,10 @@ import pytest
 
 from lanying.admin import curve
 from lanying.admin.curve import CurveKeys, registered
-from lanying.admin.keys import Console, Ring, new_pair
+from lanying.admin.keys import ConsoleKey, Ring, new_pair
 from lanying.base.errors import ConfigError
 
-RING = Ring(new_pair(), (Console("night", "N" * 40, "operate"), Console("odd", "O" * 40, "king")))
+RING = Ring(new_pair(), (ConsoleKey("night", "N" * 40, "operate"), ConsoleKey("odd", "O" * 40, "king")))
 
 
 def unreadable() -> Ring:

@@ -11,7 +11,7 @@ from lanying.base.errors import CallError, Refused
 from lanying.base.rate import Rate
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import Post, PostMany, PostResult, decode_result
-from lanying.config.schema import Config, Policy
+from lanying.config.schema import Config, PolicySettings
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Status
 from lanying.testing.simulation import Simulation
 
@@ -23,7 +23,7 @@ def payload(size: int, **fields: int) -> bytes:
 
 
 def test_short_messages_count_as_messages_and_long_ones_as_bytes() -> None:
-    budgets = Budgets(Policy(user_messages_per_s=1000, user_bytes_per_s=MB))
+    budgets = Budgets(PolicySettings(user_messages_per_s=1000, user_bytes_per_s=MB))
     for size, allowed in ((10, 1000), (1000, 1000), (10_240, 102), (262_144, 4)):
         spent, taken = Spent(), 0
         with pytest.raises(Refused):
@@ -34,7 +34,7 @@ def test_short_messages_count_as_messages_and_long_ones_as_bytes() -> None:
 
 
 def test_a_day_has_an_end_and_the_next_one_begins() -> None:
-    budgets, spent = Budgets(Policy(user_bytes_per_day=MB)), Spent()
+    budgets, spent = Budgets(PolicySettings(user_bytes_per_day=MB)), Spent()
     for second in range(4):
         budgets.send(spent, float(second), 262_144)
     with pytest.raises(Refused, match="in a day"):
@@ -44,7 +44,7 @@ def test_a_day_has_an_end_and_the_next_one_begins() -> None:
 
 def test_users_without_a_session_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lanying.base.limits.USERS_COUNTED", 3)
-    budgets = Budgets(Policy())
+    budgets = Budgets(PolicySettings())
     first = budgets.of(1)
     assert budgets.of(1) is first
     for uid in range(2, 10):
@@ -54,7 +54,7 @@ def test_users_without_a_session_are_remembered_up_to_a_number(monkeypatch: pyte
 
 
 def test_rest_and_sockets_share_a_budget_and_live_messages_count() -> None:
-    sim = Simulation(1, Config(policy=Policy(user_messages_per_s=5)))
+    sim = Simulation(1, Config(policy=PolicySettings(user_messages_per_s=5)))
     alice, bob = sim.user("alice"), sim.user("bob")
     phone = alice.device()
     for n in range(3):

@@ -9,7 +9,7 @@ import pytest
 from lanying.base import words
 from lanying.base.errors import ConfigError
 from lanying.base.words import WordFilter
-from lanying.config.schema import Config, Policy
+from lanying.config.schema import Config, PolicySettings
 from lanying.supervisor import launcher
 
 
@@ -45,7 +45,7 @@ def test_a_list_of_words_is_checked_when_it_is_read(tmp_path: Path) -> None:
 
 
 def test_a_start_without_the_list_is_refused(tmp_path: Path) -> None:
-    config = Config(data=str(tmp_path / "data"), policy=Policy(words_file=str(tmp_path / "nowhere")))
+    config = Config(data=str(tmp_path / "data"), policy=PolicySettings(words_file=str(tmp_path / "nowhere")))
     with pytest.raises(ConfigError, match=r"policy\.words_file"):
         launcher.prepare(config, lambda: config)
     assert not (tmp_path / "data").exists()

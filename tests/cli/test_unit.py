@@ -10,7 +10,7 @@ import pytest
 
 from lanying.base.errors import ConfigError
 from lanying.cli.service import install_service, uninstall_service
-from lanying.cli.unit import UNIT, Service, install, uninstall, unit_text
+from lanying.cli.unit import UNIT, ServiceUnit, install, uninstall, unit_text
 from lanying.config.load import load
 from lanying.supervisor import machine
 
@@ -21,7 +21,7 @@ needs_systemd = pytest.mark.skipif(
 
 @pytest.fixture
 def service(tmp_path):
-    return Service(
+    return ServiceUnit(
         tmp_path, "chat", tmp_path / "lanying.toml", tmp_path / "data", "0.0.0.0:8480", python="/usr/bin/python3"
     )
 
@@ -38,7 +38,9 @@ def test_what_grows_does_not_take_the_machine_along(service):
 
 
 def test_install_writes_the_unit_and_a_first_configuration(tmp_path):
-    service = Service(tmp_path, "chat", "/etc/lanying/lanying.toml", "/srv/chat", "[::]:8480", "pi3", "/opt/bin/python")
+    service = ServiceUnit(
+        tmp_path, "chat", "/etc/lanying/lanying.toml", "/srv/chat", "[::]:8480", "pi3", "/opt/bin/python"
+    )
     done = install(service)
     assert done == ["wrote /etc/lanying/lanying.toml", f"wrote /{UNIT}"]
     config = load(tmp_path / "etc/lanying/lanying.toml", environment={}, profile="pi3")
@@ -55,21 +57,21 @@ def test_install_writes_the_unit_and_a_first_configuration(tmp_path):
 
 def test_install_keeps_a_configuration_that_is_there(tmp_path):
     (tmp_path / "own.toml").write_text('listen = "0.0.0.0:443"\nmax_connections = 100\n')
-    service = Service(tmp_path, "chat", "own.toml", "/srv/chat", "0.0.0.0:8480")
+    service = ServiceUnit(tmp_path, "chat", "own.toml", "/srv/chat", "0.0.0.0:8480")
     assert install(service) == [f"wrote /{UNIT}"]
     assert {"LimitNOFILE=1124", "AmbientCapabilities=CAP_NET_BIND_SERVICE"} <= {*lines(service)}
 
 
 def test_a_cold_store_and_backups_may_be_written_too(tmp_path):
     (tmp_path / "own.toml").write_text('[storage]\ncold_path = "/mnt/usb"\nbackup_path = "/mnt/backup"\n')
-    service = Service(tmp_path, "chat", "own.toml", "/srv/chat", "0.0.0.0:8480")
+    service = ServiceUnit(tmp_path, "chat", "own.toml", "/srv/chat", "0.0.0.0:8480")
     install(service)
     assert "ReadWritePaths=/srv/chat /mnt/usb /mnt/backup" in lines(service)
 
 
 def test_a_configuration_that_cannot_start_installs_nothing(tmp_path):
     (tmp_path / "own.toml").write_text("max_connections = 'many'\n")
-    service = Service(tmp_path, "chat", "own.toml", "/srv/chat", "0.0.0.0:8480")
+    service = ServiceUnit(tmp_path, "chat", "own.toml", "/srv/chat", "0.0.0.0:8480")
     with pytest.raises(ConfigError, match="max_connections"):
         install(service)
     assert not service.unit.exists()
@@ -78,7 +80,7 @@ def test_a_configuration_that_cannot_start_installs_nothing(tmp_path):
 def test_a_program_under_home_can_be_read(service):
     service.config.write_text("")
     assert "ProtectHome=read-only" in unit_text(
-        Service(service.root, "chat", service.config, service.data, "", python="/home/pi/lanying/.venv/bin/python"),
+        ServiceUnit(service.root, "chat", service.config, service.data, "", python="/home/pi/lanying/.venv/bin/python"),
         service.config,
     )
 
@@ -122,4 +124,4 @@ def test_a_python_that_the_service_user_cannot_reach_is_refused(monkeypatch, tmp
     python = tmp_path / "python3"
     python.symlink_to("/root/.pyenv/versions/3.11.7/bin/python3.11")
     with pytest.raises(ConfigError, match=r"cannot run /root/\.pyenv.*/usr/bin/python3 -m venv /opt/lanying"):
-        install(Service(Path("/"), "chat", tmp_path / "lanying.toml", tmp_path / "data", "", python=str(python)))
+        install(ServiceUnit(Path("/"), "chat", tmp_path / "lanying.toml", tmp_path / "data", "", python=str(python)))

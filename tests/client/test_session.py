@@ -26,7 +26,7 @@ from lanying.client import (
     outgoing,
 )
 from lanying.client.events import UnreadList
-from lanying.client.session import State
+from lanying.client.session import SessionState
 from lanying.protocol import frame
 from lanying.protocol.connection import SOCKETIO, XSYNC, Connection, goodbye, wrap
 from lanying.protocol.handshake import accept_upgrade, parse_head
@@ -338,7 +338,7 @@ def test_the_same_device_again_ends_the_old_session() -> None:
     new = Phone(alice, "tab")
     assert old.happened[-1] == Kicked(4)
     assert isinstance(old.client.error, LoggedOut)
-    assert (old.client.error.kind, old.client.state) == (4, State.ENDED)
+    assert (old.client.error.kind, old.client.state) == (4, SessionState.ENDED)
     assert new.client.ready
     with pytest.raises(LoggedOut, match="KICK_BY_SAME_DEVICE"):
         old.send(bob, "too late")

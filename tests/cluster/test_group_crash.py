@@ -13,7 +13,7 @@ from lanying.base.ids import slot_of
 from lanying.client import outgoing
 from lanying.cluster.shardmap import ShardMap
 from lanying.testing.cluster import Cluster
-from lanying.testing.crowd import Crowd, Member
+from lanying.testing.crowd import Crowd, CrowdMember
 from lanying.testing.poll import eventually
 
 SHARDS = 4
@@ -23,19 +23,19 @@ def is_enough(crowd: Crowd, count: int) -> bool:
     return crowd.acknowledged >= count
 
 
-async def post(crowd: Crowd, member: Member) -> None:
+async def post(crowd: Crowd, member: CrowdMember) -> None:
     """One message into the group, said again by the client until it is acknowledged."""
     text = crowd.ledger.next_text(member.client.guid, member.group)
     sent = await member.client.send(outgoing.message(member.group, text, group=True))
     crowd.ledger.acknowledged(sent.mid, text, member.uid, member.group, member.client.guid)
 
 
-async def talk(crowd: Crowd, member: Member, count: int) -> None:
+async def talk(crowd: Crowd, member: CrowdMember, count: int) -> None:
     for _ in range(count):
         await post(crowd, member)
 
 
-async def timeline(member: Member) -> list[tuple[int, str]]:
+async def timeline(member: CrowdMember) -> list[tuple[int, str]]:
     """All of the group's history as this member reads it, oldest first."""
     found: list[tuple[int, str]] = []
     key = 0
@@ -51,7 +51,7 @@ async def suffer(server: Cluster, size: int, writers: int, each: int) -> None:
     crowd = Crowd(server.url, size, group_size=size)
     await crowd.arrive()
     shards = ShardMap.even(SHARDS)
-    by_shard: dict[int, list[Member]] = {}
+    by_shard: dict[int, list[CrowdMember]] = {}
     for member in crowd.members:
         by_shard.setdefault(shards.slots[slot_of(member.uid)], []).append(member)
     assert by_shard.keys() == set(range(SHARDS)), "there are members on every shard"

@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.push import decision, letters
-from lanying.push.decision import Conversation, Push, Recipient
+from lanying.push.decision import ConversationSettings, Push, Recipient
 from tests.fuzz.source import Source
 from tests.fuzz.target import Found, Target
 
@@ -50,7 +50,7 @@ class Pushes(Target):
         recipient = Recipient(
             uid=7, no_push=source.byte() % 5 == 0, no_push_start_hour=source.byte(), no_push_end_hour=source.byte()
         )
-        conversation = Conversation(
+        conversation = ConversationSettings(
             group=source.byte() % 2 == 1, push_mode=source.byte() % 4, mute_mode=source.byte() % 4
         )
         push = decision.decide(recipient, conversation, letter, source.byte() % 24)

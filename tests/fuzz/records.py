@@ -9,10 +9,10 @@ import msgspec
 from lanying.base.errors import StoreError
 from lanying.bus.messages import FileRecord, FileUsage, Invited, OrderPushes, OwedPush, PushTask
 from lanying.shard.accounts.accounts import Account
-from lanying.shard.accounts.devices import Device
+from lanying.shard.accounts.devices import DeviceRecord
 from lanying.shard.accounts.one_time_codes import Code
-from lanying.shard.accounts.roster import Application, Relation
-from lanying.shard.chat.broadcasts import Job
+from lanying.shard.accounts.roster import FriendApplication, Relation
+from lanying.shard.chat.broadcasts import BroadcastJob
 from lanying.shard.groups.records import Group, Member
 from lanying.shard.store import schema
 from lanying.shard.store.memory import MemoryStore
@@ -21,7 +21,7 @@ from tests.fuzz.source import Source, Values
 from tests.fuzz.target import Found, Target
 
 STORED: tuple[type[Any], ...] = (
-    *(Account, Device, Code, Application, Relation, Job, Group, Member),
+    *(Account, DeviceRecord, Code, FriendApplication, Relation, BroadcastJob, Group, Member),
     *(FileRecord, FileUsage, Invited, OrderPushes, OwedPush, PushTask),
 )
 

@@ -19,7 +19,7 @@ from lanying.config.schema import Accounts, Config
 from lanying.gateway.app import build
 from lanying.gateway.services.services import Services
 from lanying.shard.accounts.accounts import load as load_account
-from lanying.testing.shards import Notice, NotingSimulation
+from lanying.testing.shards import NotingSimulation, RosterNoticeSeen
 from lanying.testing.simulation import Simulation
 
 APPS = (App("app", "Our School", "11" * 32, admin_epoch=2), App("other", "Another", "22" * 32))
@@ -137,7 +137,7 @@ class Gateway:
         account = load_account(shard.work.store, uid)
         return issue(key, Identity(app, uid, ROLE_USER, account.info.epoch if account else 0, expires))
 
-    def told(self) -> list[Notice]:
+    def told(self) -> list[RosterNoticeSeen]:
         return self.cluster.take_notices()
 
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from lanying.base import limits
-from lanying.config.schema import Rest
+from lanying.config.schema import RestLimits
 from lanying.gateway.services import services
 from lanying.gateway.services.registrations import Registrations
 from tests.gateway.conftest import ACCOUNTS, Gateway
@@ -116,7 +116,7 @@ CASES = {
         code=10028,
         fine=(11001,),
     ),
-    "requests": Case(get("/user/profile"), config={"rest": Rest(requests_per_second_per_token=1)}, most=10),
+    "requests": Case(get("/user/profile"), config={"rest": RestLimits(requests_per_second_per_token=1)}, most=10),
 }
 
 

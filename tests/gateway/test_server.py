@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from lanying.base import limits
-from lanying.config.schema import Files
+from lanying.config.schema import FilesSettings
 from lanying.gateway.server import HttpServer
 from lanying.testing.poll import PATIENCE_S
 from tests.gateway.conftest import Gateway
@@ -124,7 +124,7 @@ def test_drain_closes_idle_connections(loop: asyncio.AbstractEventLoop, gateway:
 def test_who_sends_a_whole_file_first_reads_why_it_was_refused(
     loop: asyncio.AbstractEventLoop, make: Callable[..., Gateway]
 ) -> None:
-    gateway = make(files=Files(max_mb=1))
+    gateway = make(files=FilesSettings(max_mb=1))
     _, token = gateway.register("alice")
     ticket = gateway.data("GET", "/file/upload/chat?file_type=100&to_id=1024001&to_type=1", token)
     assert ticket["max_bytes"] == 1 << 20

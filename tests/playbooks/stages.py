@@ -24,7 +24,7 @@ from lanying.gateway.app import build
 from lanying.gateway.services.services import Services
 from lanying.protocol.schema.xsync_pb2 import Meta, SyncDL
 from lanying.testing.cluster import Cluster
-from lanying.testing.playbook import Line
+from lanying.testing.playbook import PlaybookDevice
 from lanying.testing.simulation import Simulation, User
 
 PLAYER = Path(__file__).parent.parent / "compat/player.js"
@@ -77,7 +77,7 @@ class SimulatedStage:
         found: dict[str, Any] = self._loop.run_until_complete(run()).json()
         return found
 
-    def connect(self, name: str, uid: int, token: str, guid: str) -> Line:
+    def connect(self, name: str, uid: int, token: str, guid: str) -> PlaybookDevice:
         return User(self.simulation, uid, name, APP.app_id).device(guid)
 
     def wait(self, what: str, holds: Callable[[], bool], saw: Callable[[], object]) -> None:
@@ -147,7 +147,7 @@ class NodeStage:
             found: dict[str, Any] = json.load(response)
             return found
 
-    def connect(self, name: str, uid: int, token: str, guid: str) -> Line:
+    def connect(self, name: str, uid: int, token: str, guid: str) -> PlaybookDevice:
         dns = self.rest("", "GET", "/v2/app_dns?app_id=lanying&source=sdk", None)["data"]
         [cluster] = [level["clusters"][0] for level in dns["dns_list"] if level["group_level"] == 0]
         server = "{protocol}://{host}".format(**cluster["webim"][0])

@@ -10,7 +10,7 @@ import pytest
 
 from lanying.base import limits
 from lanying.push import channel as channels
-from lanying.push.channel import FAILURES, Channel, Entry
+from lanying.push.channel import FAILURES, Channel, HeldPush
 
 
 class Desk:
@@ -20,7 +20,7 @@ class Desk:
         self.now = 100.0
         self.slept: list[float] = []
         self.working: list[asyncio.Future[None]] = []
-        self.worked: list[Entry] = []
+        self.worked: list[HeldPush] = []
         self.tasks: list[asyncio.Task[None]] = []
         monkeypatch.setattr(channels, "monotonic", lambda: self.now)
 
@@ -36,7 +36,7 @@ class Desk:
         self.tasks.append(asyncio.ensure_future(work))
         return None
 
-    async def _work(self, channel: Channel, entry: Entry) -> None:
+    async def _work(self, channel: Channel, entry: HeldPush) -> None:
         self.worked.append(entry)
         self.working.append(asyncio.get_running_loop().create_future())
         await self.working[-1]
@@ -57,9 +57,9 @@ class Desk:
     def busy(self) -> int:
         return sum(not one.done() for one in self.working)
 
-    async def add(self, count: int) -> list[Entry]:
+    async def add(self, count: int) -> list[HeldPush]:
         row: Any = None
-        entries = [Entry(0, row) for _ in range(count)]
+        entries = [HeldPush(0, row) for _ in range(count)]
         for entry in entries:
             entry.parcels = []
             self.channel.add(entry)

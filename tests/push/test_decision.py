@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanying.push import decision
-from lanying.push.decision import Conversation, Letter, Recipient, decide, within
+from lanying.push.decision import ConversationSettings, Letter, Recipient, decide, within
 
 BOB = Recipient(7, badge=2)
-FRIEND = Conversation()
+FRIEND = ConversationSettings()
 HELLO = Letter("TEXT", "hello", "Alice")
 NOON = 12
 
 
 def group(**modes):
-    return Conversation(group=True, **modes)
+    return ConversationSettings(group=True, **modes)
 
 
 def saying(letter=HELLO, **config):
@@ -40,7 +40,7 @@ def test_the_plain_case():
         (but(no_push=True), FRIEND, HELLO),
         (but(no_push_start_hour=12, no_push_end_hour=13), FRIEND, HELLO),
         (but(no_push_start_hour=22, no_push_end_hour=13), FRIEND, HELLO),
-        (BOB, Conversation(muted=True), HELLO),
+        (BOB, ConversationSettings(muted=True), HELLO),
         (BOB, group(mute_mode=decision.MUTE_BLOCK), HELLO),
         (BOB, group(push_mode=decision.PUSH_NONE), saying(mentionAll=True)),
         (BOB, group(push_mode=decision.PUSH_ADMIN), saying(mentionList=[7])),

@@ -36,11 +36,11 @@ from lanying.config.notifiers import PROVIDERS, Notifiers, Secret
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation
 from lanying.push.decision import Push
 from lanying.push.service import Service
-from lanying.push.vendors import Outcome, State, Target
+from lanying.push.vendors import PushOutcome, PushState, PushTarget
 from lanying.testing.poll import eventually
 from lanying.testing.simulation import Device, Simulation, User
 
-SENT = Outcome(State.SENT)
+SENT = PushOutcome(PushState.SENT)
 
 
 class Vendors:
@@ -51,11 +51,11 @@ class Vendors:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, Push, str]] = []
-        self.answers: dict[str, list[Outcome]] = {}
+        self.answers: dict[str, list[PushOutcome]] = {}
         self.slow: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.stuck: set[str] = set()
 
-    async def send(self, target: Target, push: Push, collapse_id: str) -> Outcome:
+    async def send(self, target: PushTarget, push: Push, collapse_id: str) -> PushOutcome:
         self.sent.append((target.token, push, collapse_id))
         if target.token in self.stuck:
             await self.slow[target.token].wait()
@@ -207,7 +207,7 @@ def test_a_group_message_is_pushed_to_absent_members(play: Play) -> None:
 def test_a_dead_token_is_unbound_and_the_other_device_still_told(play: Play) -> None:
     async def conversation(stage: Stage) -> None:
         bob, alice = stage.absent("bob", "dead", "alive"), stage.sim.user("alice").device()
-        stage.vendors.answers["dead"] = [Outcome(State.GONE, "UNREGISTERED")]
+        stage.vendors.answers["dead"] = [PushOutcome(PushState.GONE, "UNREGISTERED")]
         first = stage.write(alice, bob)
         await stage.done()
         assert stage.vendors.tokens() == ["dead", "alive"]
@@ -225,7 +225,11 @@ def test_a_dead_token_is_unbound_and_the_other_device_still_told(play: Play) -> 
 def test_a_vendor_that_does_not_answer_is_asked_again(play: Play) -> None:
     async def conversation(stage: Stage) -> None:
         bob, alice = stage.absent("bob", "phone"), stage.sim.user("alice").device()
-        stage.vendors.answers["phone"] = [Outcome(State.LATER, "HTTP 503"), Outcome(State.LATER, "HTTP 503"), SENT]
+        stage.vendors.answers["phone"] = [
+            PushOutcome(PushState.LATER, "HTTP 503"),
+            PushOutcome(PushState.LATER, "HTTP 503"),
+            SENT,
+        ]
         mid = stage.write(alice, bob)
         await stage.done()
         assert stage.vendors.tokens() == ["phone"] * 3
@@ -258,7 +262,7 @@ def test_a_vendor_that_is_away_holds_up_nobody_else(play: Play) -> None:
 def test_while_a_vendor_refuses_to_answer_one_push_tries(play: Play) -> None:
     async def conversation(stage: Stage) -> None:
         bob, alice = stage.absent("bob", "phone"), stage.sim.user("alice").device()
-        later = Outcome(State.LATER, "HTTP 503")
+        later = PushOutcome(PushState.LATER, "HTTP 503")
         stage.vendors.answers["phone"] = [*[later] * (limits.PUSHES_PER_VENDOR + 2), SENT]
         stage.vendors.stuck.add("phone")
         for n in range(2 * limits.PUSHES_PER_VENDOR):
@@ -279,7 +283,7 @@ def test_a_device_that_has_had_too_many_waits_alone(play: Play) -> None:
     async def conversation(stage: Stage) -> None:
         bob, carol = stage.absent("bob", "busy"), stage.absent("carol", "calm")
         alice = stage.sim.user("alice").device()
-        often = Outcome(State.LATER, "TooManyRequests", 3600, device=True)
+        often = PushOutcome(PushState.LATER, "TooManyRequests", 3600, device=True)
         stage.vendors.answers["busy"] = [often]
         mid = stage.write(alice, bob)
         await eventually("the busy device was tried", lambda: stage.told(mid))
@@ -294,7 +298,10 @@ def test_a_device_that_has_had_too_many_waits_alone(play: Play) -> None:
 def test_a_device_that_has_had_too_many_is_told_in_the_end(play: Play) -> None:
     async def conversation(stage: Stage) -> None:
         bob, alice = stage.absent("bob", "busy"), stage.sim.user("alice").device()
-        stage.vendors.answers["busy"] = [*[Outcome(State.LATER, "TooManyRequests", 0.01, device=True)] * 3, SENT]
+        stage.vendors.answers["busy"] = [
+            *[PushOutcome(PushState.LATER, "TooManyRequests", 0.01, device=True)] * 3,
+            SENT,
+        ]
         mid = stage.write(alice, bob)
         await stage.done()
         assert stage.vendors.tokens() == ["busy"] * 4
@@ -306,7 +313,7 @@ def test_a_device_that_has_had_too_many_is_told_in_the_end(play: Play) -> None:
 def test_what_is_recalled_while_it_waits_is_not_pushed(play: Play) -> None:
     async def conversation(stage: Stage) -> None:
         bob, alice = stage.absent("bob", "phone"), stage.sim.user("alice").device()
-        stage.vendors.answers["phone"] = [Outcome(State.LATER, "HTTP 503", 0.1)]
+        stage.vendors.answers["phone"] = [PushOutcome(PushState.LATER, "HTTP 503", 0.1)]
         mid = stage.write(alice, bob)
         await eventually("it was tried", lambda: len(stage.told(mid)) == 1 and stage.vendors.sent)
         alice.operate(bob, MessageOperation.RECALL, mid)
@@ -319,7 +326,10 @@ def test_what_is_recalled_while_it_waits_is_not_pushed(play: Play) -> None:
 def test_what_was_ready_for_a_vendor_that_went_away_is_decided_anew(play: Play) -> None:
     async def conversation(stage: Stage) -> None:
         bob, alice = stage.absent("bob", "phone"), stage.sim.user("alice").device()
-        stage.vendors.answers["phone"] = [*[Outcome(State.LATER, "HTTP 503")] * (limits.PUSHES_PER_VENDOR + 2), SENT]
+        stage.vendors.answers["phone"] = [
+            *[PushOutcome(PushState.LATER, "HTTP 503")] * (limits.PUSHES_PER_VENDOR + 2),
+            SENT,
+        ]
         stage.vendors.stuck.add("phone")
         mids = [stage.write(alice, bob, str(n)) for n in range(limits.PUSHES_PER_VENDOR + 8)]
         waiting = "pushes_waiting"
@@ -337,7 +347,7 @@ def test_what_was_ready_for_a_vendor_that_went_away_is_decided_anew(play: Play) 
 def test_who_reads_it_elsewhere_while_it_waits_is_not_pushed(play: Play) -> None:
     async def conversation(stage: Stage) -> None:
         bob, alice = stage.absent("bob", "phone"), stage.sim.user("alice").device()
-        stage.vendors.answers["phone"] = [Outcome(State.LATER, "HTTP 503", 0.1)]
+        stage.vendors.answers["phone"] = [PushOutcome(PushState.LATER, "HTTP 503", 0.1)]
         mid = stage.write(alice, bob)
         await eventually("it was tried", lambda: len(stage.told(mid)) == 1 and stage.vendors.sent)
         bob.device("at the desk").leave()
@@ -391,7 +401,7 @@ def test_a_shard_that_starts_again_gets_its_answers(play: Play) -> None:
 def test_an_ordered_push_counts_what_vendors_took(play: Play) -> None:
     async def conversation(stage: Stage) -> None:
         bob, carol = stage.absent("bob", "phone", "pad"), stage.absent("carol", "dead")
-        stage.vendors.answers["dead"] = [Outcome(State.GONE, "UNREGISTERED")]
+        stage.vendors.answers["dead"] = [PushOutcome(PushState.GONE, "UNREGISTERED")]
         task = PushTask(4711, "lanying", '{"title":"Sale","badge":"7","ext":{"page":1}}', stage.sim.now_ms)
         stage.ask(4711, PutPushTask(task))
         for user in (bob, carol):
@@ -415,11 +425,11 @@ def test_every_message_is_pushed_at_least_once_whoever_dies(play: Play, seed: in
 
     async def conversation(stage: Stage) -> None:
         class Moody(Vendors):
-            async def send(self, target: Target, push: Push, collapse_id: str) -> Outcome:
+            async def send(self, target: PushTarget, push: Push, collapse_id: str) -> PushOutcome:
                 self.sent.append((target.token, push, collapse_id))
                 await asyncio.sleep(chance.choice((0, 0, 0.002)))
                 if chance.random() < 0.3:
-                    return Outcome(State.LATER, chance.choice(("HTTP 503", "ConnectError")))
+                    return PushOutcome(PushState.LATER, chance.choice(("HTTP 503", "ConnectError")))
                 taken.append((target.token, collapse_id))
                 return SENT
 

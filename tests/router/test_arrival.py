@@ -29,9 +29,9 @@ from lanying.router.arrival import (
     VISITING,
     Action,
     Arrival,
+    ArrivalEvent,
     Close,
-    Event,
-    Refusal,
+    LoginRefusal,
     ToGateway,
     ToShard,
     Write,
@@ -170,7 +170,7 @@ def test_a_refused_login_may_try_again(kind: int, step: int) -> None:
     client = Client(kind, step)
     client.send(client.head() + client.login(good=False) + client.frame(frames.unread_request()), NOW + 3)
     assert client.statuses() == [EXPIRED]
-    assert client.actions == [Refusal(UID, Status.INVALID_TOKEN, "token expired")]
+    assert client.actions == [LoginRefusal(UID, Status.INVALID_TOKEN, "token expired")]
     assert client.arrival.deadline == NOW + 3 + limits.LOGIN_REFUSED_IDLE_S
     client.send(client.login(), NOW + 20)
     assert client.handed().login.uid == UID
@@ -205,8 +205,8 @@ def test_a_refusal_of_the_shard_is_passed_on_and_what_waited_is_answered() -> No
     client.perform(client.arrival.refused(Status.USER_BANNED, "banned", NOW + 1))
     assert client.statuses() == [(frames.PROVISION, Status.USER_BANNED, "banned"), FIRST, EXPIRED]
     assert client.actions == [
-        Refusal(UID, Status.USER_BANNED, "banned"),
-        Refusal(UID, Status.INVALID_TOKEN, "token expired"),
+        LoginRefusal(UID, Status.USER_BANNED, "banned"),
+        LoginRefusal(UID, Status.INVALID_TOKEN, "token expired"),
     ]
     assert client.arrival.state is LOGIN
 
@@ -500,11 +500,11 @@ def _in_state(state: object) -> Arrival:
 
 
 CALLS = {
-    Event.BYTES: lambda arrival: arrival.receive(b"", NOW),
-    Event.REFUSED: lambda arrival: arrival.refused(Status.FAIL, "no", NOW),
-    Event.DEADLINE: lambda arrival: arrival.timed_out(),
-    Event.DISPLACED: lambda arrival: arrival.displaced(),
-    Event.DRAIN: lambda arrival: arrival.drain(),
+    ArrivalEvent.BYTES: lambda arrival: arrival.receive(b"", NOW),
+    ArrivalEvent.REFUSED: lambda arrival: arrival.refused(Status.FAIL, "no", NOW),
+    ArrivalEvent.DEADLINE: lambda arrival: arrival.timed_out(),
+    ArrivalEvent.DISPLACED: lambda arrival: arrival.displaced(),
+    ArrivalEvent.DRAIN: lambda arrival: arrival.drain(),
 }
 STATES = (HEAD, LOGIN, HANDED, VISITING, CLOSED)
 

@@ -229,7 +229,7 @@ def test_a_refused_login_stays_open_and_a_good_one_follows(world: World) -> None
     client = world.connect()
     client.sendall(HEAD + login(good=False))
     world.read(client, lambda data: b"token expired" in data)
-    world.verdict = wire.Refused(Status.USER_BANNED, "banned")
+    world.verdict = wire.HandoffRefused(Status.USER_BANNED, "banned")
     client.sendall(login() + UNREAD)
     world.read(client, lambda data: b"banned" in data)
     assert world.counts("refused") == 2

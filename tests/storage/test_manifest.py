@@ -7,13 +7,13 @@ import pytest
 
 from lanying.base.errors import BackupError
 from lanying.storage import manifest
-from lanying.storage.manifest import Entry, Manifest, hash_file, load, object_path
+from lanying.storage.manifest import Manifest, ManifestEntry, hash_file, load, object_path
 
 HASH = "ab" * 32
 
 
 def made(*paths):
-    return Manifest(1, "0.1.0", "app", 2, 3, [Entry(path, 10, HASH) for path in paths])
+    return Manifest(1, "0.1.0", "app", 2, 3, [ManifestEntry(path, 10, HASH) for path in paths])
 
 
 def test_what_was_saved_is_loaded_with_its_seal(tmp_path):

@@ -14,7 +14,7 @@ from lanying.base.ids import EPOCH_MS, SLOTS, message_time_ms
 from lanying.cluster.shardmap import ShardMap
 from lanying.config import apps
 from lanying.shard.accounts import accounts, devices
-from lanying.shard.accounts.devices import Device
+from lanying.shard.accounts.devices import DeviceRecord
 from lanying.shard.groups.records import Group
 from lanying.shard.store import schema
 from lanying.storage import directory
@@ -105,7 +105,7 @@ def test_codes_and_addresses_of_phones_are_gone_unless_kept(data: Path, keep_ses
     with town.running(data) as sim:
         _secrets(sim)
     renew(data, MAP, START_MS, keep_sessions=keep_sessions)
-    decode = msgspec.msgpack.Decoder(Device).decode
+    decode = msgspec.msgpack.Decoder(DeviceRecord).decode
     found = [decode(row) for key, row in rows(data, schema.DEVICES).items() if key[8:] != bytes(4)]
     assert [device.push_token for device in found if device.push_token] == ["address"] * keep_sessions
     assert len(rows(data, schema.CODES)) == len(rows(data, schema.PUSHES)) == keep_sessions

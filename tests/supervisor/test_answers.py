@@ -1,7 +1,7 @@
 import msgspec
 
 from lanying.base.figures import Figure
-from lanying.supervisor.answers import MeasuredProcess, MeasuredStatus, ProcessStatus, Refused, Status, split
+from lanying.supervisor.answers import ControlRefused, MeasuredProcess, MeasuredStatus, ProcessStatus, Status, split
 from lanying.supervisor.requests import MoveRequest, RestartRequest, StatusRequest, StopRequest, answer_type
 
 COUNTED = [Figure("messages", 7.0), Figure("messages", 3.0, {"kind": "group"}), Figure("sessions", 5.0)]
@@ -22,7 +22,7 @@ def test_an_answer_of_another_release_is_read() -> None:
 
 
 def test_every_answer_says_first_whether_it_was_done() -> None:
-    assert msgspec.json.encode(Refused(error="not now")) == b'{"ok":false,"error":"not now"}'
+    assert msgspec.json.encode(ControlRefused(error="not now")) == b'{"ok":false,"error":"not now"}'
     for kind in (StatusRequest, StopRequest, RestartRequest, MoveRequest):
         [base] = kind.__orig_bases__
         assert msgspec.json.encode(base.__args__[0]()).startswith(b'{"ok":true')

@@ -12,10 +12,10 @@ from lanying.supervisor.children import (
     EXIT_FAILED,
     Announce,
     Children,
+    ChildState,
     Finish,
     Signal,
     Spawn,
-    State,
     backoff,
     explain_exit,
 )
@@ -82,18 +82,18 @@ def test_start_order_shards_and_gateway_then_router():
     server.beat("shard-0", 1.0)
     server.beat("gateway", 1.0)
     server.beat("shard-1", 1.0, ready=False)
-    assert server.take() == [] and server.children.state is State.STARTING
+    assert server.take() == [] and server.children.state is ChildState.STARTING
     server.beat("shard-1", 2.0)
     assert server.take() == [Spawn("router")]
     server.beat("router", 3.0)
-    assert server.take() == [Announce()] and server.children.state is State.READY
+    assert server.take() == [Announce()] and server.children.state is ChildState.READY
 
 
 def test_a_crash_is_followed_by_a_backoff_and_the_others_are_left_alone(ready):
     ready.exit("shard-1", -signal.SIGSEGV, 50.0)
     assert ready.take() == []
     child = ready.children["shard-1"]
-    assert (child.state, child.restarts, child.last_exit) == (State.WAITING, 1, -signal.SIGSEGV)
+    assert (child.state, child.restarts, child.last_exit) == (ChildState.WAITING, 1, -signal.SIGSEGV)
     assert ready.children.next_timer() == limits.HUNG_AFTER_S + 1.0  # the others are older
     ready.beat_all(50.0)
     assert ready.children.next_timer() == 50.0 + limits.BACKOFF_FIRST_S
@@ -102,7 +102,7 @@ def test_a_crash_is_followed_by_a_backoff_and_the_others_are_left_alone(ready):
     ready.tick(50.1)
     assert ready.take() == [Spawn("shard-1")]
     ready.beat("shard-1", 51.0)
-    assert ready.take() == [] and child.state is State.READY
+    assert ready.take() == [] and child.state is ChildState.READY
 
 
 def test_backoff_doubles_to_its_limit_and_starts_over_after_healthy_service():
@@ -138,7 +138,7 @@ def test_a_silent_child_is_killed_once_and_started_again(ready):
     ready.tick(11.5)
     assert ready.take() == []
     ready.exit("shard-1", -signal.SIGKILL, 11.6)
-    assert ready.children["shard-1"].state is State.WAITING
+    assert ready.children["shard-1"].state is ChildState.WAITING
 
 
 def test_a_child_that_says_nothing_after_its_start_is_given_longer(ready):
@@ -167,7 +167,7 @@ def test_words_of_a_previous_process_do_not_count(ready):
     ready.exit("router", 1, 5.0)
     ready.tick(5.2)
     ready.beat("router", 6.0, pid=old)
-    assert ready.children["router"].state is State.STARTING
+    assert ready.children["router"].state is ChildState.STARTING
     assert ready.children.heartbeat("stranger", 1, True, [], 6.0) == []
 
 
@@ -199,7 +199,7 @@ def test_drain_goes_router_gateway_shards_each_when_the_one_before_is_gone(ready
     assert ready.take() == []
     ready.exit("shard-1", 0, 13.0)
     assert ready.take() == [Finish(0, "")]
-    assert ready.children.state is State.OVER and ready.children.next_timer() is None
+    assert ready.children.state is ChildState.OVER and ready.children.next_timer() is None
 
 
 def test_a_child_that_does_not_stop_is_killed_in_its_stage(ready):
@@ -226,7 +226,7 @@ def test_a_child_added_to_a_ready_server_is_one_of_them_and_drains_before_the_sh
     assert ready.take() == [Spawn("push")]
     assert ready.children.add("push") == [], "there is one"
     ready.exit("push", 1, 6.0)
-    assert ready.children["push"].state is State.WAITING, "the server goes on"
+    assert ready.children["push"].state is ChildState.WAITING, "the server goes on"
     ready.tick(ready.children.next_timer())
     assert ready.take() == [Spawn("push")]
     ready.drain(10.0)

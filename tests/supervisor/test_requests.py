@@ -9,7 +9,7 @@ import pytest
 from lanying import __version__
 from lanying.cluster.runtime import RunDirectory
 from lanying.supervisor import control
-from lanying.supervisor.answers import Answer, Refused, Restarting
+from lanying.supervisor.answers import ControlAnswer, ControlRefused, Restarting
 from lanying.supervisor.move import Move
 from lanying.supervisor.requests import (
     ControlRequest,
@@ -61,9 +61,9 @@ def test_both_ends_of_the_socket(tmp_path: Path) -> None:
     run.create()
     asked: list[ControlRequest] = []
 
-    def answer(request: ControlRequest) -> Answer:
+    def answer(request: ControlRequest) -> ControlAnswer:
         asked.append(request)
-        return Refused(error="not now") if request == StopRequest() else Restarting(restarts=7)
+        return ControlRefused(error="not now") if request == StopRequest() else Restarting(restarts=7)
 
     async def story() -> None:
         with pytest.raises(control.NotRunning):

@@ -25,7 +25,7 @@ class _Progress:
         self._job = job
 
     def step(self, title: str, total: int, unit: str = "rows") -> Advance:
-        """See :class:`~lanying.storage.progress.Progress`."""
+        """See :class:`~lanying.storage.progress.ProgressReport`."""
         done = 0
 
         def advance(amount: int) -> None:

@@ -20,7 +20,7 @@ from lanying.admin.commands import top
 from lanying.admin.commands.table import TABLE
 from lanying.admin.console import contexts, local, render
 from lanying.admin.console.client import Console, Result
-from lanying.admin.console.session import Session, Target
+from lanying.admin.console.session import ConsoleOptions, Target
 from lanying.admin.context import Argument, Command, Kind
 from lanying.admin.errors import CommandError
 from lanying.base import limits, paths
@@ -38,7 +38,7 @@ _NEGATIVE = re.compile(r"-[0-9.]+")
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())
 
 
-def execute(session: Session, command: Command, arguments: dict[str, Any]) -> None:
+def execute(session: ConsoleOptions, command: Command, arguments: dict[str, Any]) -> None:
     """Run one command and show what comes.
 
     :raises CommandError: refused or failed
@@ -65,7 +65,7 @@ def execute(session: Session, command: Command, arguments: dict[str, Any]) -> No
 class _Bar:
     """Progress on standard error, from the first time there is any."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ConsoleOptions) -> None:
         self._quiet = session.as_json or not session.notes.is_terminal
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), console=session.notes, transient=True, disable=self._quiet
@@ -86,7 +86,9 @@ class _Bar:
             self._bar.stop()
 
 
-def _pages(session: Session, console: Console, command: Command, arguments: dict[str, Any], timeout_s: float) -> None:
+def _pages(
+    session: ConsoleOptions, console: Console, command: Command, arguments: dict[str, Any], timeout_s: float
+) -> None:
     """All pages for a script; for a person the first, and the next ones while they want them."""
     page = partial(console.run, command.name, arguments, limit=session.limit, timeout_s=timeout_s)
     result = page()
@@ -103,13 +105,13 @@ def _pages(session: Session, console: Console, command: Command, arguments: dict
         raise click.exceptions.Exit(1)
 
 
-def _more_pages(session: Session, command: Command, result: Result, page: Callable[..., Result]) -> None:
+def _more_pages(session: ConsoleOptions, command: Command, result: Result, page: Callable[..., Result]) -> None:
     while result.cursor and _wants_more(session):
         result = page(cursor=result.cursor)
         render.show(session.screen, command, result.value)
 
 
-def _wants_more(session: Session) -> bool:
+def _wants_more(session: ConsoleOptions) -> bool:
     if session.screen.is_terminal and sys.stdin.isatty():
         with contextlib.suppress(click.Abort):  # Ctrl-C and Ctrl-D are a no
             return click.confirm("There is more. Show it?", default=True, err=True)
@@ -121,7 +123,7 @@ def _wants_more(session: Session) -> bool:
     return False
 
 
-def _stream(session: Session, console: Console, command: Command, arguments: dict[str, Any]) -> None:
+def _stream(session: ConsoleOptions, console: Console, command: Command, arguments: dict[str, Any]) -> None:
     """Until the server ends or Ctrl-C."""
     in_place = command.name == "top" and session.screen.is_terminal and not session.as_json
     live = Live(console=session.screen, auto_refresh=False) if in_place else None
@@ -177,7 +179,7 @@ class _Command(click.Command):
 
 def _click(command: Command) -> click.Command:
     def run(as_json: bool, yes: bool, limit: int | None, timeout: float | None, **given: Any) -> None:
-        session = click.get_current_context().find_object(Session)
+        session = click.get_current_context().find_object(ConsoleOptions)
         assert session is not None
         arguments = {
             key: list(value) if isinstance(value, tuple) else value
@@ -253,10 +255,10 @@ def cli(
     timeout: float | None,
 ) -> None:  # fmt: skip
     """Look after a lanying server. Without a command it is interactive: history, completion, help."""
-    outer: Session | None = context.obj  # of the interactive console
+    outer: ConsoleOptions | None = context.obj  # of the interactive console
     target = Target(partial(contexts.address, name, data, server, key))
     if outer is None:
-        session = Session(target)
+        session = ConsoleOptions(target)
     else:
         session = replace(outer, target=target) if name or data or server or key else outer
     context.obj = session = session.with_options(as_json, yes, limit, timeout)
@@ -275,7 +277,7 @@ def main() -> None:
     sys.exit(run(cli, sys.argv[1:]))
 
 
-def run(group: click.Group, arguments: list[str], session: Session | None = None) -> int:
+def run(group: click.Group, arguments: list[str], session: ConsoleOptions | None = None) -> int:
     """Run a line; its exit code."""
     try:
         code = group.main(arguments, prog_name="lanying-admin", standalone_mode=False, obj=session)

@@ -79,7 +79,7 @@ class Result:
     cursor: str = ""
 
 
-class Events:
+class LiveEvents:
     """Live events of a subscription."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
@@ -180,12 +180,12 @@ class Console:
         finally:
             self._say(Cancel(ask.id))
 
-    def subscribe(self, *topics: str) -> Events:
+    def subscribe(self, *topics: str) -> LiveEvents:
         """What happens from now on; no topics: everything."""
         socket = self._connect(zmq.SUB, self.address.events)
         for topic in topics or ("",):
             socket.setsockopt_string(zmq.SUBSCRIBE, topic)
-        return Events(socket)
+        return LiveEvents(socket)
 
     def _connect(self, kind: int, endpoint: str) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)

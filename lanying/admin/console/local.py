@@ -11,7 +11,7 @@ import msgspec
 from lanying.admin import keys
 from lanying.admin.console import contexts
 from lanying.admin.console.client import read_ticket
-from lanying.admin.console.session import Session
+from lanying.admin.console.session import ConsoleOptions
 from lanying.admin.keys import Role
 from lanying.base.errors import ConfigError
 from lanying.base.private import write_private
@@ -139,8 +139,8 @@ def _check_out(file: Path) -> None:
             raise ConfigError(f"{file}: there is something else already; give another file with --out") from error
 
 
-def _session() -> Session:
-    session = click.get_current_context().find_object(Session)
+def _session() -> ConsoleOptions:
+    session = click.get_current_context().find_object(ConsoleOptions)
     assert session is not None
     return session
 

@@ -38,7 +38,7 @@ def _screen() -> Screen:
 
 
 @dataclass
-class Session:
+class ConsoleOptions:
     """What the options say.
 
     :ivar screen: for people; progress and questions go to standard error

@@ -25,7 +25,7 @@ from lanying.bus.handoff.wire import (
     RECORD_HEAD,
     RETRY_LAST_S,
     Accepted,
-    Refused,
+    HandoffRefused,
     Verdict,
     seqpacket,
 )
@@ -166,10 +166,10 @@ class Receiver:
                 log.error("event=handoff_format bytes=%d format=%d", size, self._buffer[0])
             raise ConnectionResetError
         number = RECORD_HEAD.unpack_from(self._buffer)[1]
-        verdict: Verdict = Refused(FAIL, "server error")
+        verdict: Verdict = HandoffRefused(FAIL, "server error")
         if fd < 0:
             # The kernel delivers a record without its descriptor when this process may open no more files.
-            peer.answer(number, Refused(FAIL, "too many connections"))
+            peer.answer(number, HandoffRefused(FAIL, "too many connections"))
             self.refused += 1
             return True
         try:
@@ -211,7 +211,7 @@ class _Router:
         self.answers = bytearray()
 
     def answer(self, number: int, verdict: Verdict) -> None:
-        if type(verdict) is Refused:
+        if type(verdict) is HandoffRefused:
             reason = verdict.reason.encode()[:255].decode("utf-8", "ignore").encode()
             code = verdict.code if 0 <= verdict.code < ELSEWHERE and verdict.code != OK else FAIL
             self.answers += ANSWER_HEAD.pack(number, code, len(reason)) + reason

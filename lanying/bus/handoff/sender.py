@@ -29,8 +29,8 @@ from lanying.bus.handoff.wire import (
     RESTARTING,
     RETRY_LAST_S,
     Accepted,
+    HandoffRefused,
     Lost,
-    Refused,
     Result,
     seqpacket,
 )
@@ -70,7 +70,7 @@ class _Moving:
 def _result(code: int, reason: bytes) -> Result:
     if code == OK:
         return ACCEPTED
-    return msgspec.msgpack.decode(reason, type=Moved) if code == ELSEWHERE else Refused(code, reason.decode())
+    return msgspec.msgpack.decode(reason, type=Moved) if code == ELSEWHERE else HandoffRefused(code, reason.decode())
 
 
 class Sender:

@@ -51,7 +51,7 @@ class Accepted(msgspec.Struct, frozen=True):
     """The receiver owns the socket."""
 
 
-class Refused(msgspec.Struct, frozen=True):
+class HandoffRefused(msgspec.Struct, frozen=True):
     """The receiver does not want the socket; the client gets ``code`` (``Status.ErrorCode``) and ``reason``.
 
     :ivar sent: False: no receiver has seen the record, it is down or overrun
@@ -66,12 +66,12 @@ class Lost(msgspec.Struct, frozen=True):
     """The receiver vanished before it answered."""
 
 
-Verdict = Accepted | Refused | Moved
-Result = Accepted | Refused | Moved | Lost
+Verdict = Accepted | HandoffRefused | Moved
+Result = Accepted | HandoffRefused | Moved | Lost
 ACCEPTED: Final = Accepted()
 LOST: Final = Lost()
-RESTARTING: Final = Refused(FAIL, "shard restarting", sent=False)
-BUSY: Final = Refused(FAIL, "server busy", sent=False)
+RESTARTING: Final = HandoffRefused(FAIL, "shard restarting", sent=False)
+BUSY: Final = HandoffRefused(FAIL, "server busy", sent=False)
 
 
 def seqpacket() -> socket.socket:

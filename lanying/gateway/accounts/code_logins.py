@@ -25,13 +25,13 @@ _LIFETIME_MS: Final = 3 * 60_000
 _SECRET_MS: Final = limits.CODE_LIFETIME_MS
 
 
-class Shown(msgspec.Struct):
+class ShownCode(msgspec.Struct):
     """The code a screen shows."""
 
     qr_code: str
 
 
-class Allowed(Shown):
+class Allowed(ShownCode):
     """The code a screen shows, allowed to log in."""
 
     allow: Literal[1]
@@ -44,7 +44,7 @@ class NewSecret(msgspec.Struct):
     expire_seconds: Positive
 
 
-class Secret(msgspec.Struct):
+class CodeSecret(msgspec.Struct):
     """The code of a text that was kept."""
 
     code: str
@@ -72,7 +72,7 @@ async def allow(context: RequestContext, given: Allowed) -> object:
     return (await me(context)).username
 
 
-async def poll(context: RequestContext, given: Shown) -> object:
+async def poll(context: RequestContext, given: ShownCode) -> object:
     """Has somebody allowed it? Empty texts until then; the answer comes once."""
     code = given.qr_code
     found = await code_book.read(context, code_book.QR_LOGIN, code)
@@ -94,7 +94,7 @@ async def keep_secret(context: RequestContext, given: NewSecret) -> object:
     return {"code": await code_book.keep(context, code_book.SECRET, given.secret_text, lifetime_ms)}
 
 
-async def read_secret(context: RequestContext, given: Secret) -> object:
+async def read_secret(context: RequestContext, given: CodeSecret) -> object:
     """The text under a code, once."""
     found = await code_book.read(context, code_book.SECRET, given.code, take=True)
     if found is None:

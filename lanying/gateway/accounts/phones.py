@@ -81,13 +81,13 @@ class ProvenCode(SmsCode):
     sign: str
 
 
-class Password(msgspec.Struct):
+class OwnPassword(msgspec.Struct):
     """The caller's password."""
 
     password: str
 
 
-class NewPassword(msgspec.Struct):
+class ResetPassword(msgspec.Struct):
     """A password, twice, and as ``sign`` a proof of who is asking."""
 
     sign: str
@@ -152,7 +152,7 @@ async def bind_with_proof(context: RequestContext, given: ProvenPhone) -> object
     return await bind_phone(context, mobile)
 
 
-async def prove_by_password(context: RequestContext, given: Password) -> object:
+async def prove_by_password(context: RequestContext, given: OwnPassword) -> object:
     """A proof that the caller knows their password."""
     await check_password(context, context.uid, given.password)
     return {"sign": await _proof(context, str(context.uid))}
@@ -184,7 +184,7 @@ async def update(context: RequestContext, given: Phone) -> object:
     return await bind_phone(context, mobile)
 
 
-async def change_password(context: RequestContext, given: NewPassword) -> object:
+async def change_password(context: RequestContext, given: ResetPassword) -> object:
     """Set the password with a proof of who is asking; tokens and sessions end."""
     services, new = context.services, given.new_password
     if new != given.new_password_check:

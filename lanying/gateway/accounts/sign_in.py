@@ -14,7 +14,7 @@ from lanying.bus.messages import STATE_NORMAL, Credentials, GetCredentials, SetP
 from lanying.bus.shards import accounts, ask
 from lanying.gateway.accounts import code_book, handles
 from lanying.gateway.http.auth import identify
-from lanying.gateway.http.endpoint import POST, Endpoint, Page, RequestContext
+from lanying.gateway.http.endpoint import POST, Endpoint, PagedResult, RequestContext
 from lanying.gateway.http.kinds import AnyDevice, EntityId, Name
 from lanying.gateway.http.params import Also
 
@@ -118,7 +118,7 @@ async def change_password(context: RequestContext, given: NewPassword) -> object
     await ask(context.shards, context.uid, request)
     renewed = await ask(context.services.shards, context.uid, GetCredentials(context.app.app_id, context.uid))
     token, expires = _issue(context, context.uid, renewed)
-    return Page(True, {"token": token, "expire": expires})
+    return PagedResult(True, {"token": token, "expire": expires})
 
 
 async def _by_name(context: RequestContext, name: str, given: SignIn) -> object:

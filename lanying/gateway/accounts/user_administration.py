@@ -41,7 +41,7 @@ from lanying.gateway.accounts.push_bindings import bind_alias
 from lanying.gateway.accounts.sign_in import check_password
 from lanying.gateway.accounts.users import Avatar, ProfileChange, changes, me
 from lanying.gateway.http.batch import each
-from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Page, RequestContext
+from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, PagedResult, RequestContext
 from lanying.gateway.http.kinds import EntityId, Positive, ShownName
 from lanying.gateway.http.params import peek, read
 
@@ -60,7 +60,7 @@ class SomeUsers(msgspec.Struct):
     uids: list[EntityId] = msgspec.field(name="list")
 
 
-class Rows(msgspec.Struct):
+class UserChanges(msgspec.Struct):
     """Changes to users, each on its own: :class:`AvatarRow` or :class:`ProfileRow`."""
 
     rows: list[dict[str, Any]] = msgspec.field(name="list")
@@ -107,7 +107,7 @@ async def users(context: RequestContext, given: UsersPage) -> object:
         skip -= page.skipped
         shard, after = (shard + 1, 0) if page.end else (shard, page.last)
     rows = [{"user_id": it.uid, "username": it.username, "status": int(it.state != STATE_NORMAL)} for it in found]
-    return Page(rows, {"cursor": f"{shard}-{after}"} if shard < shards.map.shards else {})
+    return PagedResult(rows, {"cursor": f"{shard}-{after}"} if shard < shards.map.shards else {})
 
 
 async def disable(context: RequestContext, given: SomeUsers) -> object:
@@ -129,12 +129,12 @@ async def set_password(context: RequestContext, given: Password) -> object:
     return await ask(services.shards, uid, SetPassword(uid, password_hash, found.password_hash, revoke=True))
 
 
-async def set_avatars(context: RequestContext, given: Rows) -> object:
+async def set_avatars(context: RequestContext, given: UserChanges) -> object:
     """Set avatars, each on its own."""
     return await _update_many(context, given.rows, AvatarRow)
 
 
-async def set_profiles(context: RequestContext, given: Rows) -> object:
+async def set_profiles(context: RequestContext, given: UserChanges) -> object:
     """Set profiles, each on its own; what is not given stays."""
     return await _update_many(context, given.rows, ProfileRow)
 

@@ -19,7 +19,7 @@ from lanying.bus.messages import (
     UpdateAccount,
 )
 from lanying.bus.shards import accounts, ask
-from lanying.gateway.http.endpoint import GET, REMOVE, UPDATE, Endpoint, Handler, Page, RequestContext
+from lanying.gateway.http.endpoint import GET, REMOVE, UPDATE, Endpoint, Handler, PagedResult, RequestContext
 from lanying.gateway.http.kinds import AnyDevice, DeviceSn, EntityId, ReadByOthers, ShownName
 from lanying.gateway.http.params import Also
 from lanying.protocol.schema.xsync_pb2 import UserNotice
@@ -198,7 +198,7 @@ async def devices(context: RequestContext) -> object:
         }
         for row in rows
     ]
-    return Page(data, {"version": 0})
+    return PagedResult(data, {"version": 0})
 
 
 async def kick(context: RequestContext, given: Devices) -> object:

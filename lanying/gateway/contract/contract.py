@@ -14,7 +14,7 @@ Schema = dict[str, Any]
 """A JSON schema."""
 
 
-class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ContractCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A path and its methods, which are exact twins.
 
     :ivar query: parameters by name that were published as query parameters, ``body`` as members of a JSON object;
@@ -45,7 +45,7 @@ class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Contract(msgspec.Struct, frozen=True):
     """All calls, and the shapes they refer to by ``#/components/schemas/NAME``."""
 
-    calls: list[Call]
+    calls: list[ContractCall]
     schemas: dict[str, Schema]
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from lanying import __version__
 from lanying.base.refusals import Refusal
-from lanying.gateway.contract.contract import CONTRACT, Call, Schema
+from lanying.gateway.contract.contract import CONTRACT, ContractCall, Schema
 from lanying.gateway.http.endpoint import GET, Endpoint, Raw, RequestContext
 
 _SECURITY: Final[dict[str, list[dict[str, list[str]]]]] = {
@@ -57,7 +57,7 @@ async def page(context: RequestContext) -> object:
     return Raw(_page(), "text/html; charset=utf-8")
 
 
-def _operation(call: Call, method: str) -> dict[str, Any]:
+def _operation(call: ContractCall, method: str) -> dict[str, Any]:
     required = set(call.required)
     header = {"name": "app_id", "in": "header", "required": False, "schema": {"type": "string"}}
     # Parameters may travel in either place; a call without a body is described by its query.
@@ -85,7 +85,7 @@ def _operation(call: Call, method: str) -> dict[str, Any]:
     return found
 
 
-def _body(call: Call, required: set[str]) -> Schema | None:
+def _body(call: ContractCall, required: set[str]) -> Schema | None:
     if call.element is not None:
         return {"type": "array", "items": call.element}
     if call.text:
@@ -97,7 +97,7 @@ def _body(call: Call, required: set[str]) -> Schema | None:
     return shape | ({"required": inner} if inner else {})
 
 
-def _response(call: Call, method: str) -> dict[str, Any]:
+def _response(call: ContractCall, method: str) -> dict[str, Any]:
     text = "code 200 and data, or the code and message of a refusal"
     media = _WITHOUT_ENVELOPE.get(call.path) if method == "GET" else None
     if media is not None or call.path.startswith("/file/download/"):
@@ -112,7 +112,7 @@ def _response(call: Call, method: str) -> dict[str, Any]:
 
 @cache
 def _page() -> bytes:
-    areas: dict[str, list[Call]] = {}
+    areas: dict[str, list[ContractCall]] = {}
     for call in CONTRACT.calls:
         areas.setdefault(call.area, []).append(call)
     sections = "".join(
@@ -130,7 +130,7 @@ def _page() -> bytes:
     ).encode()
 
 
-def _entry(call: Call) -> str:
+def _entry(call: ContractCall) -> str:
     rows = "".join(
         f"<tr><td><code>{escape(name)}</code>{' <b>required</b>' if name in call.required else ''}<td>{escape(_kind(shape))}"
         for name, shape in call.parameters.items()

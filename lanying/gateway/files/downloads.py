@@ -36,7 +36,7 @@ _RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 _GET: Final = ("GET", "HEAD")
 
 
-class Shown(NamedTuple):
+class SentObject(NamedTuple):
     """The object to send: its key, size, media type, and the mark among those made of the same file."""
 
     key: str
@@ -94,7 +94,7 @@ async def _known(context: RequestContext) -> None:
     await authenticate(context, role=ROLE_FILES if role == ROLE_FILES else ROLE_USER)
 
 
-async def _shown(context: RequestContext, record: FileRecord, image_type: int, box: int, wanted: str) -> Shown:
+async def _shown(context: RequestContext, record: FileRecord, image_type: int, box: int, wanted: str) -> SentObject:
     """The original or what is made of it."""
     original, kind, make = object_key(record.owner, record.number), record.kind, context.services.conversions
     if kind in media.PICTURES and (image_type == THUMBNAIL or box):
@@ -114,12 +114,12 @@ async def _shown(context: RequestContext, record: FileRecord, image_type: int, b
         made = await _made(context, original, "mp3", "audio/mpeg", lambda it, to: make.mp3(key, it, kind, to))
     else:
         made = None
-    return made or Shown(original, record.size, record.kind)
+    return made or SentObject(original, record.size, record.kind)
 
 
 async def _made(
     context: RequestContext, original: str, mark: str, kind: str, make: Callable[[Path, Path], Awaitable[bool]]
-) -> Shown | None:
+) -> SentObject | None:
     """Something made of a file, made now if it is not there yet. None: it cannot be made. :raises CallError: 503 too many wait"""
     store, conversions = context.services.files, context.services.conversions
     objects, key = store.objects, f"{original}.{mark}"
@@ -147,10 +147,10 @@ async def _made(
         return None
     if not kind:
         kind = media.kind_of(b"".join([piece async for piece in await objects.open(key, 0, 16)]))
-    return Shown(key, size, kind, mark)
+    return SentObject(key, size, kind, mark)
 
 
-async def _response(context: RequestContext, record: FileRecord, shown: Shown) -> Response:
+async def _response(context: RequestContext, record: FileRecord, shown: SentObject) -> Response:
     asked = context.request.headers
     etag = f'"{record.sha256[:32]}{shown.mark}"'
     headers = _headers(record, shown, etag)
@@ -180,7 +180,7 @@ async def _response(context: RequestContext, record: FileRecord, shown: Shown) -
     return StreamingResponse(pieces, status, headers)
 
 
-def _headers(record: FileRecord, shown: Shown, etag: str) -> dict[str, str]:
+def _headers(record: FileRecord, shown: SentObject, etag: str) -> dict[str, str]:
     inline = shown.kind in media.INLINE
     name = record.name or "file"
     plain = "".join(letter if letter.isascii() and letter not in '"\\%' else "_" for letter in name)

@@ -50,7 +50,7 @@ MAJOR: Final = {102: "image", 202: "image", 103: "video", 203: "video", 101: "au
 """What a file has to be when it was announced as such and its type is known; audio and video share their containers."""
 
 
-class OfGroup(msgspec.Struct):
+class FileOfGroup(msgspec.Struct):
     """A file for a group."""
 
     group_id: EntityId
@@ -86,7 +86,7 @@ async def user_avatar(context: RequestContext) -> object:
     return await _ticket(context, USER_AVATAR, TO_USER, context.uid)
 
 
-async def group_avatar(context: RequestContext, given: OfGroup) -> object:
+async def group_avatar(context: RequestContext, given: FileOfGroup) -> object:
     """A ticket for a group's avatar; the right to set it is asked when it is set."""
     gid = given.group_id
     if not await ask(context.shards, gid, GetGroups(context.uid, context.app.app_id, [gid])):

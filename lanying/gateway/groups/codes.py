@@ -15,7 +15,7 @@ _AUDIENCE: Final = "group-invitation"
 _CHARS: Final = 1024
 
 
-class Code(msgspec.Struct, frozen=True):
+class GroupCode(msgspec.Struct, frozen=True):
     """What a QR text says."""
 
     gid: int
@@ -23,19 +23,19 @@ class Code(msgspec.Struct, frozen=True):
     expires_ms: int
 
 
-def write(key: bytes, code: Code) -> str:
+def write(key: bytes, code: GroupCode) -> str:
     """The text of a QR code."""
     claims = {"aud": _AUDIENCE, "gid": code.gid, "by": code.inviter, "until": code.expires_ms}
     return jwt.encode(claims, key, algorithm="HS256")
 
 
-def read(key: bytes, text: str, now_ms: int) -> Code:
+def read(key: bytes, text: str, now_ms: int) -> GroupCode:
     """:raises CallError: 20024 not one of ours, 20025 expired"""
     try:
         if len(text) > _CHARS:
             raise jwt.InvalidTokenError("too long")
         claims = jwt.decode(text, key, algorithms=["HS256"], audience=_AUDIENCE)
-        code = Code(int(claims["gid"]), int(claims["by"]), int(claims["until"]))
+        code = GroupCode(int(claims["gid"]), int(claims["by"]), int(claims["until"]))
     except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
         raise CallError(Refusal.WRONG_QR_CODE) from error
     if code.expires_ms <= now_ms:

@@ -26,7 +26,7 @@ from lanying.bus.messages import (
 )
 from lanying.bus.messages.base import R
 from lanying.bus.shards import accounts, ask
-from lanying.gateway.http.endpoint import Page, RequestContext
+from lanying.gateway.http.endpoint import PagedResult, RequestContext
 from lanying.gateway.http.kinds import EntityId, ShownName, ShownText
 
 ADMIN: Final = 2
@@ -54,7 +54,7 @@ class OfUsers(OfGroup):
     user_list: list[EntityId]
 
 
-class GroupPage(OfGroup):
+class GroupRows(OfGroup):
     """A page of a group's rows: ``cursor`` is the last id seen."""
 
     cursor: Annotated[int, msgspec.Meta(ge=0, le=MAX_ENTITY_ID)] = 0
@@ -200,14 +200,14 @@ def member_row(info: MemberInfo) -> dict[str, Any]:
     }
 
 
-def page(data: list[Any], limit: int, cursor: str, total: int | None = None) -> Page:
+def page(data: list[Any], limit: int, cursor: str, total: int | None = None) -> PagedResult:
     """A list with its paging members."""
     extra: dict[str, Any] = {"version": 0}
     if total is not None:
         extra["total"] = total
     if len(data) >= limit:
         extra["cursor"] = cursor
-    return Page(data, extra)
+    return PagedResult(data, extra)
 
 
 def place_of(cursor: str, parts: int) -> tuple[int, ...] | None:

@@ -21,7 +21,7 @@ from lanying.bus.messages import (
     Outcome,
 )
 from lanying.bus.shards import ask, ask_owners
-from lanying.gateway.groups.codes import Code, read, write
+from lanying.gateway.groups.codes import GroupCode, read, write
 from lanying.gateway.groups.context import (
     ADMIN,
     OfGroup,
@@ -40,26 +40,26 @@ from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, RequestCo
 from lanying.gateway.http.kinds import EntityId, ShownText
 
 
-class Invitation(OfUsers):
+class Invitees(OfUsers):
     """Users to bring in."""
 
     reason: ShownText = ""
 
 
-class Answer(OfGroup):
+class EntryAnswer(OfGroup):
     """To an invitation or an application; ``user_id`` is the applicant's."""
 
     user_id: EntityId
     approval: bool
 
 
-class Application(OfGroup):
+class GroupApplication(OfGroup):
     """Why the caller wants to be in a group."""
 
     reason: ShownText = ""
 
 
-class Applications(TimePage, kw_only=True):
+class GroupApplications(TimePage, kw_only=True):
     """A page of applications to these groups."""
 
     group_list: list[EntityId]
@@ -71,7 +71,7 @@ class QrText(msgspec.Struct):
     qr_info: str
 
 
-async def invite(context: RequestContext, given: Invitation) -> object:
+async def invite(context: RequestContext, given: Invitees) -> object:
     """Bring users in, at once or when they agree."""
     wanted, outcomes = await invitees(context, given.user_list)
     for it in await ask_group(context, given.group_id, InviteMembers, wanted, given.reason):
@@ -79,7 +79,7 @@ async def invite(context: RequestContext, given: Invitation) -> object:
     return [row(outcomes[uid]) for uid in given.user_list]
 
 
-async def answer_invitation(context: RequestContext, given: Answer) -> object:
+async def answer_invitation(context: RequestContext, given: EntryAnswer) -> object:
     """Accept or decline; who ``user_id`` means differs between clients, the caller has one invitation into a group."""
     if given.approval:
         await need_place(context, context.uid)
@@ -105,14 +105,14 @@ async def invitations(context: RequestContext, given: TimePage) -> object:
     return page(rows, given.limit, f"{found[-1].created_ms}-{found[-1].gid}" if found else "")
 
 
-async def apply(context: RequestContext, given: Application) -> object:
+async def apply(context: RequestContext, given: GroupApplication) -> object:
     """Ask to join."""
     await need_place(context, context.uid)
     await ask_group(context, given.group_id, ApplyMember, given.reason)
     return row(Outcome(context.uid))
 
 
-async def answer_application(context: RequestContext, given: Answer) -> object:
+async def answer_application(context: RequestContext, given: EntryAnswer) -> object:
     """Accept or decline an application."""
     applicant = given.user_id
     if given.approval:
@@ -123,7 +123,7 @@ async def answer_application(context: RequestContext, given: Answer) -> object:
     return row(Outcome(applicant))
 
 
-async def applications(context: RequestContext, given: Applications) -> object:
+async def applications(context: RequestContext, given: GroupApplications) -> object:
     """Applications to those of the groups the caller administers, latest first; the others are passed over."""
     limit, before = given.limit, place_of(given.cursor, 3)
     rights = ADMIN if context.admin_of else 0
@@ -152,7 +152,7 @@ async def sign(context: RequestContext, given: OfGroup) -> object:
     await ask_group(context, given.group_id, MayInvite)
     now_ms = context.services.now_ms()
     expires_ms = now_ms + limits.GROUP_CODE_LIFETIME_MS
-    text = write(context.app.secret, Code(given.group_id, context.uid, expires_ms))
+    text = write(context.app.secret, GroupCode(given.group_id, context.uid, expires_ms))
     return {"qr_info": text, "create_at": now_ms, "expire_at": expires_ms, "expired": expires_ms}
 
 

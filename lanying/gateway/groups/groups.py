@@ -75,7 +75,7 @@ class Approval(OfGroup):
     apply_approval: Annotated[int, msgspec.Meta(ge=0, le=2), OrSwitch()]
 
 
-class Ban(OfGroup):
+class GroupBan(OfGroup):
     """How long only admins may write."""
 
     duration: Minutes
@@ -204,7 +204,7 @@ async def set_approval(context: RequestContext, given: Approval) -> object:
     return True
 
 
-async def ban_all(context: RequestContext, given: Ban) -> object:
+async def ban_all(context: RequestContext, given: GroupBan) -> object:
     """Let only admins write for a while."""
     until_ms = await ask_group(context, given.group_id, BanGroup, check_minutes(given.duration))
     return {"ban_expire_time": until_ms // 1000 if until_ms > 0 else until_ms}

@@ -56,7 +56,7 @@ class NewName(OneFile):
     name: ShownText
 
 
-class Files(OfGroup):
+class SharedFiles(OfGroup):
     """Some shared files."""
 
     file_list: list[EntityId]
@@ -148,7 +148,7 @@ async def rename(context: RequestContext, given: NewName) -> object:
     return await ask_group(context, given.group_id, RenameFile, given.file_id, given.name)
 
 
-async def unshare(context: RequestContext, given: Files) -> object:
+async def unshare(context: RequestContext, given: SharedFiles) -> object:
     """Delete shared files."""
     return [row(it, "file_id") for it in await ask_group(context, given.group_id, DeleteFiles, given.file_list)]
 

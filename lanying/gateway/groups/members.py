@@ -22,7 +22,7 @@ from lanying.bus.messages import (
     SetMember,
 )
 from lanying.gateway.groups.context import (
-    GroupPage,
+    GroupRows,
     Minutes,
     OfGroup,
     OfUsers,
@@ -51,7 +51,7 @@ class Removal(OfUsers):
     reason: ShownText = ""
 
 
-class Ban(OfUsers):
+class MemberBan(OfUsers):
     """How long members may not write."""
 
     duration: Minutes
@@ -72,7 +72,7 @@ class PushMode(OfGroup):
 def members(banned: bool) -> Handler:
     """Members by page, or those of them who may not write."""
 
-    async def handler(context: RequestContext, given: GroupPage) -> object:
+    async def handler(context: RequestContext, given: GroupRows) -> object:
         found = await ask_group(context, given.group_id, ListMembers, given.cursor, given.limit, banned)
         return page([member_row(it) for it in found.rows], given.limit, _last(found), found.total)
 
@@ -94,7 +94,7 @@ async def name_cards(context: RequestContext, given: OfUsers) -> object:
     return found
 
 
-async def blocked(context: RequestContext, given: GroupPage) -> object:
+async def blocked(context: RequestContext, given: GroupRows) -> object:
     """The block list."""
     gid = given.group_id
     found = await ask_group(context, gid, ListGroupBlocked, given.cursor, given.limit)
@@ -126,7 +126,7 @@ async def unblock(context: RequestContext, given: OfUsers) -> object:
     return [row(it) for it in await ask_group(context, given.group_id, BlockUsers, given.user_list, False)]
 
 
-async def ban(context: RequestContext, given: Ban) -> object:
+async def ban(context: RequestContext, given: MemberBan) -> object:
     """Members may not write for a while."""
     minutes = check_minutes(given.duration)
     return [row(it) for it in await ask_group(context, given.group_id, BanMembers, given.user_list, minutes)]

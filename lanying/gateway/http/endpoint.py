@@ -90,7 +90,7 @@ class RequestContext:
 
 
 @dataclass(slots=True)
-class Page:
+class PagedResult:
     """A result with members beside ``data``."""
 
     data: object

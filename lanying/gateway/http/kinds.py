@@ -57,7 +57,7 @@ class OrSwitch(NamedTuple):
     """In a number's annotation: true and false are taken too, as 1 and 0."""
 
 
-class Kind(NamedTuple):
+class ValueKind(NamedTuple):
     """How a value is read.
 
     :ivar what: what it has to be, as the end of a sentence
@@ -70,7 +70,7 @@ class Kind(NamedTuple):
     empty: bool = False
 
 
-def kind_of(hint: Any) -> Kind:
+def kind_of(hint: Any) -> ValueKind:
     """The kind of a field of this type. :raises TypeError: there is none for it"""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
@@ -78,7 +78,7 @@ def kind_of(hint: Any) -> Kind:
     return _kind(hint, Meta(), ())
 
 
-def _kind(hint: Any, meta: Meta, marks: tuple[object, ...]) -> Kind:
+def _kind(hint: Any, meta: Meta, marks: tuple[object, ...]) -> ValueKind:
     for mark in marks:
         meta = mark if isinstance(mark, Meta) else meta
     origin, arguments = get_origin(hint), get_args(hint)
@@ -99,7 +99,7 @@ def _kind(hint: Any, meta: Meta, marks: tuple[object, ...]) -> Kind:
     return found
 
 
-def _whole(meta: Meta, or_switch: bool) -> Kind:
+def _whole(meta: Meta, or_switch: bool) -> ValueKind:
     least = int(meta.ge) if meta.ge is not None else 0
     most = int(meta.le) if meta.le is not None else limits.MAX_JSON_INT
 
@@ -111,10 +111,10 @@ def _whole(meta: Meta, or_switch: bool) -> Kind:
             raise ValueError
         return found
 
-    return Kind(f"a whole number from {least} to {most}", read)
+    return ValueKind(f"a whole number from {least} to {most}", read)
 
 
-def _text(most: int) -> Kind:
+def _text(most: int) -> ValueKind:
     def read(value: object) -> str:
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = str(value)
@@ -122,10 +122,10 @@ def _text(most: int) -> Kind:
             raise ValueError
         return value
 
-    return Kind(f"a text of at most {most} characters", read, empty=True)
+    return ValueKind(f"a text of at most {most} characters", read, empty=True)
 
 
-def _choice(values: tuple[Any, ...]) -> Kind:
+def _choice(values: tuple[Any, ...]) -> ValueKind:
     what = "one of " + ", ".join(map(str, values)) if len(values) > 1 else str(values[0])
 
     def read(value: object) -> object:
@@ -134,10 +134,10 @@ def _choice(values: tuple[Any, ...]) -> Kind:
             raise ValueError
         return found
 
-    return Kind(what, read)
+    return ValueKind(what, read)
 
 
-def _list(inner: Any, meta: Meta) -> Kind:
+def _list(inner: Any, meta: Meta) -> ValueKind:
     if (get_origin(inner) or inner) is dict:
         return _objects(meta.max_length or limits.REST_ROWS)
     marks = get_args(inner)[1:] if get_origin(inner) is Annotated else ()
@@ -147,7 +147,7 @@ def _list(inner: Any, meta: Meta) -> Kind:
     return _numbers(meta.max_length or limits.REST_IDS, only_ids=bool(marks))
 
 
-def _numbers(most: int, only_ids: bool) -> Kind:
+def _numbers(most: int, only_ids: bool) -> ValueKind:
     def read(value: object) -> list[int]:
         numbers = [_number(it) for it in _parted([value] if isinstance(value, int) else value, most)]
         found: dict[int, None] = {}
@@ -158,26 +158,26 @@ def _numbers(most: int, only_ids: bool) -> Kind:
                 found[number] = None
         return list(found)
 
-    return Kind(f"a list of at most {most} ids", read, empty=True)
+    return ValueKind(f"a list of at most {most} ids", read, empty=True)
 
 
-def _texts(most: int, chars: int) -> Kind:
+def _texts(most: int, chars: int) -> ValueKind:
     def read(value: object) -> list[str]:
         items = _parted(value, most)
         if not all(isinstance(item, str) and 0 < len(item) <= chars for item in items):
             raise ValueError
         return list(dict.fromkeys(items))
 
-    return Kind(f"a list of at most {most} texts of 1 to {chars} characters", read, empty=True)
+    return ValueKind(f"a list of at most {most} texts of 1 to {chars} characters", read, empty=True)
 
 
-def _objects(most: int) -> Kind:
+def _objects(most: int) -> ValueKind:
     def read(value: object) -> list[dict[str, Any]]:
         if not isinstance(value, list) or len(value) > most or not all(isinstance(item, dict) for item in value):
             raise ValueError
         return value
 
-    return Kind(f"a list of at most {most} objects", read)
+    return ValueKind(f"a list of at most {most} objects", read)
 
 
 def _parted(value: object, most: int) -> list[Any]:
@@ -225,9 +225,9 @@ def _object(value: object) -> dict[str, Any]:
     return value
 
 
-_PLAIN: Final[dict[object, Kind]] = {
-    bool: Kind("true or false", _switch),
-    float: Kind("a number", _decimal),
-    dict: Kind("an object", _object),
-    object: Kind("anything", lambda value: value, empty=True),
+_PLAIN: Final[dict[object, ValueKind]] = {
+    bool: ValueKind("true or false", _switch),
+    float: ValueKind("a number", _decimal),
+    dict: ValueKind("an object", _object),
+    object: ValueKind("anything", lambda value: value, empty=True),
 }

@@ -18,7 +18,7 @@ import msgspec
 from lanying.base import jsons
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
-from lanying.gateway.http.kinds import Kind, ReadByOthers, kind_of
+from lanying.gateway.http.kinds import ReadByOthers, ValueKind, kind_of
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Field(NamedTuple):
     name: str
     attribute: str
     also: str
-    kind: Kind
+    kind: ValueKind
     required: bool
     shown: ReadByOthers | None
 

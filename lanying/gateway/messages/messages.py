@@ -31,7 +31,7 @@ from lanying.bus.messages import (
 from lanying.bus.shards import ask, ask_shard
 from lanying.gateway.http.auth import authenticate, is_admin
 from lanying.gateway.http.batch import each
-from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, Page, RequestContext
+from lanying.gateway.http.endpoint import GET, POST, UPDATE, Endpoint, PagedResult, RequestContext
 from lanying.gateway.http.kinds import AnyDevice, EntityId, Positive
 from lanying.gateway.http.params import peek
 from lanying.gateway.services.user_cap import users
@@ -71,7 +71,7 @@ class Content(msgspec.Struct):
     config: Long = ""
 
 
-class Outgoing(Content, kw_only=True):
+class OutgoingContent(Content, kw_only=True):
     """A message to send, or an operation on one."""
 
     type: Annotated[int, msgspec.Meta(ge=USER, le=GROUP)]
@@ -140,11 +140,11 @@ async def send(context: RequestContext) -> object:
     if is_admin(context) and not context.acting_for:
         context.acting_for = peek(context.params, "from_user_id", str, "")
     await authenticate(context)
-    draft = _draft(context, context.read(Outgoing))
+    draft = _draft(context, context.read(OutgoingContent))
     return await _post(context, context.uid, draft)
 
 
-async def notify(context: RequestContext, given: Outgoing) -> object:
+async def notify(context: RequestContext, given: OutgoingContent) -> object:
     """A message of the server: to users in the conversation with the server, or marked as such in the name of ``from_user_id``.
 
     To a group without ``from_user_id`` it comes in the name of its owner.
@@ -181,7 +181,7 @@ async def broadcast(context: RequestContext, given: ToAll) -> object:
     app = context.app.app_id
     counts = await asyncio.gather(*(users(shards, shard, app) for shard in shards.map.peers))
     number = await ask(shards, 0, StartBroadcast(app, body.SerializeToString(), "rest"))
-    return Page({"send_num": sum(counts), "success": True}, {"broadcast_id": number})
+    return PagedResult({"send_num": sum(counts), "success": True}, {"broadcast_id": number})
 
 
 async def cancel_broadcast(context: RequestContext, given: OneBroadcast) -> object:
@@ -232,7 +232,7 @@ async def unread(context: RequestContext) -> object:
 # --- inside ----------------------------------------------------------------------------------------------------------
 
 
-def _draft(context: RequestContext, given: Outgoing) -> Draft:
+def _draft(context: RequestContext, given: OutgoingContent) -> Draft:
     """What is to be sent. :raises CallError: 10002"""
     to_group, targets, content_type = given.type == GROUP, given.targets, given.content_type
     if not targets or not all(0 < target <= MAX_ENTITY_ID for target in targets):
@@ -279,7 +279,7 @@ def _body(context: RequestContext, given: Content, content_type: int) -> Message
     return body
 
 
-async def _post(context: RequestContext, sender: int, draft: Draft) -> Page:
+async def _post(context: RequestContext, sender: int, draft: Draft) -> PagedResult:
     """To every target in the name of ``sender``: a share of them per call. An operation names its target, so each is a call."""
     share = 1 if draft.body.type == MessageBody.OPER else limits.TARGETS_PER_CALL
     shares = [draft.targets[start : start + share] for start in range(0, len(draft.targets), share)]
@@ -306,7 +306,7 @@ def _refused(error: CallError) -> PostResult:
     return PostResult(0, error.refusal, error.message, error.retry_s)
 
 
-def _answer(draft: Draft, results: list[PostResult]) -> Page:
+def _answer(draft: Draft, results: list[PostResult]) -> PagedResult:
     """With one target its refusal is the answer, else those refused are listed. :raises CallError: the refusal of the one"""
     refused = [
         {"id": target, "code": row.refusal.code, "reason": row.reason}
@@ -314,11 +314,11 @@ def _answer(draft: Draft, results: list[PostResult]) -> Page:
         if row.refusal is not None
     ]
     if len(results) > 1:
-        return Page(not refused, {"msg_ids": [], "refused": refused})
+        return PagedResult(not refused, {"msg_ids": [], "refused": refused})
     [only] = results
     if only.refusal is not None:
         raise CallError(only.refusal, only.reason, retry_s=only.retry_s)
-    return Page(True, {"msg_ids": [only.mid]})
+    return PagedResult(True, {"msg_ids": [only.mid]})
 
 
 async def _operate(context: RequestContext, to: int, operation: MessageOperation, sn: int = 0) -> None:
@@ -355,7 +355,7 @@ def _shown(stored: bytes) -> dict[str, Any]:
 
 
 ENDPOINTS: Final = (
-    Endpoint(UPDATE, "/message/send", send, token=False, takes=Outgoing),
+    Endpoint(UPDATE, "/message/send", send, token=False, takes=OutgoingContent),
     Endpoint(UPDATE, "/message/notify", notify, admin=True),
     Endpoint(POST, "/message/broadcast", broadcast, admin=True),
     Endpoint(POST, "/message/broadcast/cancel", cancel_broadcast, admin=True),

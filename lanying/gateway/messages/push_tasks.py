@@ -52,14 +52,14 @@ class Certificate(msgspec.Struct):
 
 
 class Notification(msgspec.Struct):
-    """A push to order: a :class:`Message`, with a :class:`Setting`; ``audience`` is "all" or an object."""
+    """A push to order: a :class:`PushContent`, with a :class:`Setting`; ``audience`` is "all" or an object."""
 
     audience: object
     message: dict[str, Any]
     setting: dict[str, Any] = {}
 
 
-class Message(msgspec.Struct):
+class PushContent(msgspec.Struct):
     """What is shown; vendors read their own members of it."""
 
     type: Literal["text", "image", "cmd"] = "text"
@@ -108,7 +108,7 @@ async def certificate(context: RequestContext, given: Certificate) -> object:
 async def notify(context: RequestContext, given: Notification) -> object:
     """Order a push. A repeated ``request_id`` gets the task it got before."""
     kind, targets = _audience(given.audience)
-    _check(read(Message, given.message, inside="message"))
+    _check(read(PushContent, given.message, inside="message"))
     setting = read(Setting, given.setting, inside="setting")
     if not set(setting.ospush_sequence) <= _SEQUENCE:
         what = f"setting.ospush_sequence is a list of {', '.join(sorted(_SEQUENCE))}"
@@ -183,7 +183,7 @@ def _audience(audience: object) -> tuple[str, list[str]]:
     return given[0], [str(it) for it in members]
 
 
-def _check(message: Message) -> None:
+def _check(message: PushContent) -> None:
     """:raises CallError: 10002, 12004 the picture's address is none"""
     if message.type != "cmd" and not (message.title or message.body):
         raise CallError(Refusal.INVALID_PARAMETER, "message.title or message.body is missing")

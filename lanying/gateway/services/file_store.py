@@ -167,7 +167,7 @@ class FileStore:
         return await ask(self._shards, owner, GetFile(owner, number))
 
 
-def object_store(settings: schema.Files, directory: Path) -> Objects:
+def object_store(settings: schema.FilesSettings, directory: Path) -> Objects:
     """The store that the configuration names. :raises ConfigError: it cannot be"""
     if settings.store != "s3":
         return LocalObjects(directory)

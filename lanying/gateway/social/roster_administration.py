@@ -41,7 +41,7 @@ class FriendIds(msgspec.Struct):
     uids: list[EntityId] = msgspec.field(name="list")
 
 
-class Phone(msgspec.Struct):
+class PhoneNumber(msgspec.Struct):
     """A phone number."""
 
     mobile: str
@@ -80,7 +80,7 @@ async def befriend_ids(context: RequestContext, given: FriendIds) -> object:
     return True
 
 
-async def by_phone(context: RequestContext, given: Phone) -> object:
+async def by_phone(context: RequestContext, given: PhoneNumber) -> object:
     """The user whose phone number this is."""
     context.services.probes.phone(context.prober)
     uid = await handles.find(context, handles.TEL + given.mobile.replace(" ", ""))

@@ -29,7 +29,7 @@ from lanying.bus.messages import (
     SetRelation,
 )
 from lanying.bus.shards import accounts, ask, ask_name
-from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, Page, RequestContext
+from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, PagedResult, RequestContext
 from lanying.gateway.http.kinds import EntityId, Name, ShownText
 
 BLOCKED: Final = 3
@@ -57,13 +57,13 @@ class Users(msgspec.Struct):
     uids: list[EntityId] = msgspec.field(name="list", default_factory=list)
 
 
-class UserName(msgspec.Struct):
+class NamedUser(msgspec.Struct):
     """A user by name."""
 
     username: Name
 
 
-class Application(OfUser):
+class FriendRequest(OfUser):
     """A friend request."""
 
     alias: str = ""
@@ -77,7 +77,7 @@ class Declined(OfUser):
     reason: ShownText = ""
 
 
-class Applications(msgspec.Struct):
+class FriendRequests(msgspec.Struct):
     """A page of friend requests."""
 
     cursor: str = ""
@@ -136,7 +136,7 @@ async def by_id(context: RequestContext, given: OfUser) -> object:
     return await one(context, given.user_id)
 
 
-async def by_name(context: RequestContext, given: UserName) -> object:
+async def by_name(context: RequestContext, given: NamedUser) -> object:
     """Look somebody up by user name."""
     app, probes = context.app.app_id, context.services.probes
     probes.may_look(context.prober)
@@ -147,7 +147,7 @@ async def by_name(context: RequestContext, given: UserName) -> object:
     return await one(context, uid)
 
 
-async def apply(context: RequestContext, given: Application) -> object:
+async def apply(context: RequestContext, given: FriendRequest) -> object:
     """Ask somebody to be friends."""
     request = ApplyFriend(
         given.user_id,
@@ -173,7 +173,7 @@ async def decline(context: RequestContext, given: Declined) -> object:
     return await ask(context.shards, context.uid, request)
 
 
-async def applications(context: RequestContext, given: Applications) -> object:
+async def applications(context: RequestContext, given: FriendRequests) -> object:
     """Friend requests received, latest first."""
     request = ListApplications(context.uid, _place(given.cursor), given.limit)
     found = await ask(context.shards, context.uid, request)
@@ -263,11 +263,11 @@ def _place(cursor: str) -> tuple[int, int] | None:
     return min(int(created_ms), limits.MAX_JSON_INT), min(int(applicant), MAX_ENTITY_ID)
 
 
-def _page(data: list[Any], limit: int, cursor: str) -> Page:
+def _page(data: list[Any], limit: int, cursor: str) -> PagedResult:
     extra: dict[str, Any] = {"version": 0}
     if len(data) >= limit:
         extra["cursor"] = cursor
-    return Page(data, extra)
+    return PagedResult(data, extra)
 
 
 ENDPOINTS: Final = (

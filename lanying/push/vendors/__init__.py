@@ -8,8 +8,8 @@
 ``sender``    the edge: performs requests, keeps connections and access tokens
 """
 
-from lanying.push.vendors.exchange import Outcome, State, Target
+from lanying.push.vendors.exchange import PushOutcome, PushState, PushTarget
 from lanying.push.vendors.registry import check
 from lanying.push.vendors.sender import Vendors
 
-__all__ = ["Outcome", "State", "Target", "Vendors", "check"]
+__all__ = ["PushOutcome", "PushState", "PushTarget", "Vendors", "check"]

@@ -19,11 +19,11 @@ from lanying.push.decision import Push
 from lanying.push.vendors.exchange import (
     TOO_LARGE,
     Access,
-    Answer,
-    Outcome,
-    Request,
-    State,
+    PushOutcome,
+    PushState,
     Vendor,
+    VendorAnswer,
+    VendorRequest,
     by_status,
     later,
     private_key,
@@ -67,7 +67,7 @@ class Apns(Vendor):
         signed = jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": self._key_id})
         return Access(signed, now + TOKEN_LIFE_S)
 
-    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
+    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> VendorRequest | PushOutcome:
         """The headers say how, the payload says what."""
         shown = fit(lambda body: payload(push, body), push.body)
         if shown is None:
@@ -83,19 +83,19 @@ class Apns(Vendor):
             headers["apns-collapse-id"] = collapse_id
         if access:
             headers["authorization"] = f"bearer {access}"
-        return Request(f"{self.url}/3/device/{token}", headers, json_bytes(payload(push, shown)))
+        return VendorRequest(f"{self.url}/3/device/{token}", headers, json_bytes(payload(push, shown)))
 
-    def stale(self, answer: Answer) -> bool:
+    def stale(self, answer: VendorAnswer) -> bool:
         """Apple says 403 for a token that is too old."""
         return answer.status == 403 and answer.json().get("reason") == "ExpiredProviderToken"
 
-    def outcome(self, answer: Answer, now: float) -> Outcome:
+    def outcome(self, answer: VendorAnswer, now: float) -> PushOutcome:
         """https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns"""
         if answer.status == 200:
-            return Outcome(State.SENT)
+            return PushOutcome(PushState.SENT)
         reason = str(answer.json().get("reason", ""))
         if answer.status == 410 or reason == "BadDeviceToken":
-            return Outcome(State.GONE, reason or "Unregistered")
+            return PushOutcome(PushState.GONE, reason or "Unregistered")
         if reason == "TooManyRequests":
             return later(answer, reason, now, device=True)
         if reason == "TooManyProviderTokenUpdates":

@@ -27,7 +27,7 @@ JSON: Final = {"content-type": "application/json"}
 FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
 
 
-class State(enum.StrEnum):
+class PushState(enum.StrEnum):
     """What became of a push."""
 
     SENT = "sent"
@@ -36,7 +36,7 @@ class State(enum.StrEnum):
     REFUSED = "refused"
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class PushOutcome(msgspec.Struct, frozen=True):
     """The vendor's answer to a push.
 
     :ivar state: ``SENT``: the vendor has it; ``GONE``: the token is dead, unbind it; ``LATER``: try again; ``REFUSED``: it never will
@@ -45,17 +45,17 @@ class Outcome(msgspec.Struct, frozen=True):
     :ivar device: of ``LATER``: only this device has had too many, others go on
     """
 
-    state: State
+    state: PushState
     reason: str = ""
     retry_after_s: float = 0.0
     device: bool = False
 
 
-TOO_LARGE: Final = Outcome(State.REFUSED, "more than this vendor takes, even without its text")
-NO_DATA: Final = Outcome(State.REFUSED, "this vendor delivers nothing to applications but what it shows")
+TOO_LARGE: Final = PushOutcome(PushState.REFUSED, "more than this vendor takes, even without its text")
+NO_DATA: Final = PushOutcome(PushState.REFUSED, "this vendor delivers nothing to applications but what it shows")
 
 
-class Target(msgspec.Struct, frozen=True):
+class PushTarget(msgspec.Struct, frozen=True):
     """A device: its token, and the notifier with its secret that reaches it."""
 
     notifier: Notifier
@@ -63,7 +63,7 @@ class Target(msgspec.Struct, frozen=True):
     token: str
 
 
-class Request(msgspec.Struct, frozen=True):
+class VendorRequest(msgspec.Struct, frozen=True):
     """An HTTP POST."""
 
     url: str
@@ -71,7 +71,7 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Answer(msgspec.Struct, frozen=True):
+class VendorAnswer(msgspec.Struct, frozen=True):
     """An HTTP answer; names of headers are in lower case."""
 
     status: int
@@ -111,49 +111,49 @@ class Vendor:
         self.certificate = ""
         """Client certificate with its key, in PEM."""
 
-    def login(self, now: float) -> Request | Access:
+    def login(self, now: float) -> VendorRequest | Access:
         """How to get an access token; vendors without log in like this."""
         return Access()
 
-    def access(self, answer: Answer, now: float) -> Access | Outcome:
+    def access(self, answer: VendorAnswer, now: float) -> Access | PushOutcome:
         """The access token of a login's answer; as OAuth 2 has it unless the vendor has its own way."""
         return bearer(answer, now)
 
-    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
+    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> VendorRequest | PushOutcome:
         """The push for a device, or why there cannot be one: :data:`TOO_LARGE`, :data:`NO_DATA`."""
         raise NotImplementedError
 
-    def stale(self, answer: Answer) -> bool:
+    def stale(self, answer: VendorAnswer) -> bool:
         """Was the access token not taken? Not asked of a vendor that has none."""
         return answer.status == 401
 
-    def outcome(self, answer: Answer, now: float) -> Outcome:
+    def outcome(self, answer: VendorAnswer, now: float) -> PushOutcome:
         """What the answer to a push means."""
         raise NotImplementedError
 
 
-def by_status(answer: Answer, reason: str, now: float) -> Outcome:
+def by_status(answer: VendorAnswer, reason: str, now: float) -> PushOutcome:
     """What an HTTP status means when the vendor says nothing better."""
     if answer.status == 429 or answer.status >= 500:
         return later(answer, reason, now)
-    return Outcome(State.REFUSED, reason or f"HTTP {answer.status}")
+    return PushOutcome(PushState.REFUSED, reason or f"HTTP {answer.status}")
 
 
-def by_code(codes: Mapping[int, State], code: object, reason: str, answer: Answer, now: float) -> Outcome:
+def by_code(codes: Mapping[int, PushState], code: object, reason: str, answer: VendorAnswer, now: float) -> PushOutcome:
     """What a vendor's own code means: as in ``codes``, else refused. Without one the answer is not the vendor's."""
     text = str(code)
     if isinstance(code, bool) or not re.fullmatch(r"-?[0-9]{1,9}", text):
         return later(answer, reason, now) if answer.status == 200 else by_status(answer, reason, now)
-    state = codes.get(int(text), State.REFUSED)
-    if state is State.SENT:
-        return Outcome(state) if answer.status == 200 else by_status(answer, reason, now)
+    state = codes.get(int(text), PushState.REFUSED)
+    if state is PushState.SENT:
+        return PushOutcome(state) if answer.status == 200 else by_status(answer, reason, now)
     said = f"{text} {reason}".rstrip()
-    return later(answer, said, now) if state is State.LATER else Outcome(state, said)
+    return later(answer, said, now) if state is PushState.LATER else PushOutcome(state, said)
 
 
 def later(
-    answer: Answer, reason: str, now: float, wait_s: float = limits.VENDOR_RETRY_S, device: bool = False
-) -> Outcome:
+    answer: VendorAnswer, reason: str, now: float, wait_s: float = limits.VENDOR_RETRY_S, device: bool = False
+) -> PushOutcome:
     """Try again when ``Retry-After`` says, else after ``wait_s``."""
     asked = answer.headers.get("retry-after", "").strip()
     if asked.isdecimal() and asked.isascii() and len(asked) < 10:
@@ -164,7 +164,7 @@ def later(
         except (ValueError, OverflowError):
             pass
     wait_s = min(max(wait_s, 1.0), limits.VENDOR_RETRY_MAX_S)
-    return Outcome(State.LATER, reason or f"HTTP {answer.status}", wait_s, device)
+    return PushOutcome(PushState.LATER, reason or f"HTTP {answer.status}", wait_s, device)
 
 
 def is_token(value: object) -> bool:
@@ -172,7 +172,7 @@ def is_token(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[!-~]+", value) is not None
 
 
-def bearer(answer: Answer, now: float) -> Access | Outcome:
+def bearer(answer: VendorAnswer, now: float) -> Access | PushOutcome:
     """The access token of an OAuth 2 answer (RFC 6749 section 5), renewed a tenth of its life before it ends."""
     found = answer.json()
     token, life_s = found.get("access_token"), found.get("expires_in")
@@ -184,7 +184,9 @@ def bearer(answer: Answer, now: float) -> Access | Outcome:
     return by_status(answer, f"login refused: {reason}", now)
 
 
-def token_of(answer: Answer, holder: object, name: str, reason: str, until: float, now: float) -> Access | Outcome:
+def token_of(
+    answer: VendorAnswer, holder: object, name: str, reason: str, until: float, now: float
+) -> Access | PushOutcome:
     """The access token of a vendor that has its own kind of login."""
     token = holder.get(name) if isinstance(holder, dict) else None
     if answer.status == 200 and is_token(token):

@@ -21,11 +21,11 @@ from lanying.push.vendors.exchange import (
     FORM,
     JSON,
     TOO_LARGE,
-    Answer,
-    Outcome,
-    Request,
-    State,
+    PushOutcome,
+    PushState,
     Vendor,
+    VendorAnswer,
+    VendorRequest,
     by_status,
     later,
     private_key,
@@ -61,7 +61,7 @@ class Fcm(Vendor):
         self._key = read_key(notifier, self._account.private_key)
         self._login_url = f"{notifier.login_endpoint.rstrip('/')}/token" if notifier.login_endpoint else ""
 
-    def login(self, now: float) -> Request:
+    def login(self, now: float) -> VendorRequest:
         """A signed assertion, good for an hour."""
         account = self._account
         claims = {
@@ -74,9 +74,9 @@ class Fcm(Vendor):
         headers = {"kid": account.private_key_id} if account.private_key_id else None
         signed = jwt.encode(claims, self._key, algorithm="RS256", headers=headers)
         form = urlencode({"grant_type": GRANT, "assertion": signed}).encode()
-        return Request(self._login_url or account.token_uri, FORM, form)
+        return VendorRequest(self._login_url or account.token_uri, FORM, form)
 
-    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
+    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> VendorRequest | PushOutcome:
         """The token does not count for the size of the payload."""
 
         shown = fit(lambda body: message(push, body, collapse_id, now), push.body)
@@ -84,20 +84,20 @@ class Fcm(Vendor):
             return TOO_LARGE
         body = json_bytes({"message": {"token": token} | message(push, shown, collapse_id, now)})
         headers = JSON | {"authorization": f"Bearer {access}"}
-        return Request(f"{self.url}/v1/projects/{self._account.project_id}/messages:send", headers, body)
+        return VendorRequest(f"{self.url}/v1/projects/{self._account.project_id}/messages:send", headers, body)
 
-    def stale(self, answer: Answer) -> bool:
+    def stale(self, answer: VendorAnswer) -> bool:
         """401 also says that Google has no certificate for APNs: then a new token is no help."""
         return answer.status == 401 and error_of(answer)[0] != "THIRD_PARTY_AUTH_ERROR"
 
-    def outcome(self, answer: Answer, now: float) -> Outcome:
+    def outcome(self, answer: VendorAnswer, now: float) -> PushOutcome:
         """https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode"""
         if answer.status == 200:
-            return Outcome(State.SENT)
+            return PushOutcome(PushState.SENT)
         code, about = error_of(answer)
         reason = f"{code}: {about}" if code and about else code or about
         if code == "UNREGISTERED" or (code == "INVALID_ARGUMENT" and "registration token" in about.lower()):
-            return Outcome(State.GONE, reason)
+            return PushOutcome(PushState.GONE, reason)
         if code == "QUOTA_EXCEEDED":  # 240 a minute for a device, 600,000 for all: it is the device's
             return later(answer, reason, now, QUOTA_S, device=True)
         return by_status(answer, reason, now)
@@ -128,7 +128,7 @@ def message(push: Push, body: str, collapse_id: str, now: float) -> dict[str, An
     return {"notification": {"title": push.title, "body": body} | image} | found
 
 
-def error_of(answer: Answer) -> tuple[str, str]:
+def error_of(answer: VendorAnswer) -> tuple[str, str]:
     """FCM's error code, or Google's status, and what it says."""
     error = answer.json().get("error")
     if not isinstance(error, dict):

@@ -19,11 +19,11 @@ from lanying.push.decision import Push
 from lanying.push.vendors.exchange import (
     FORM,
     TOO_LARGE,
-    Answer,
-    Outcome,
-    Request,
-    State,
+    PushOutcome,
+    PushState,
     Vendor,
+    VendorAnswer,
+    VendorRequest,
     by_code,
     digits,
     required,
@@ -34,18 +34,18 @@ TITLE_CHARS, TEXT_CHARS = 32, 100
 EXT_BYTES: Final = 2000
 MOST_HOURS: Final = 72
 BEIJING: Final = timezone(timedelta(hours=8))
-CODES: Final[Mapping[int, State]] = {
-    200: State.SENT,
-    500: State.LATER,
-    501: State.LATER,
-    513: State.LATER,
-    518: State.LATER,
-    519: State.LATER,
-    1001: State.LATER,
-    1003: State.LATER,
-    110002: State.GONE,
-    110003: State.GONE,
-    110010: State.LATER,
+CODES: Final[Mapping[int, PushState]] = {
+    200: PushState.SENT,
+    500: PushState.LATER,
+    501: PushState.LATER,
+    513: PushState.LATER,
+    518: PushState.LATER,
+    519: PushState.LATER,
+    1001: PushState.LATER,
+    1003: PushState.LATER,
+    110002: PushState.GONE,
+    110003: PushState.GONE,
+    110010: PushState.LATER,
 }
 
 
@@ -63,7 +63,7 @@ class Flyme(Vendor):
         required(notifier, {"--app-id": self._app_id, "--secret-file (app secret)": self._app_secret})
         digits(notifier)
 
-    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
+    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> VendorRequest | PushOutcome:
         """A signed form."""
         kind = "unvarnished" if push.data_only else "varnished"
         content = json_text(data(push, now) if push.data_only else notice(push, now))
@@ -72,9 +72,9 @@ class Flyme(Vendor):
         form = {"appId": self._app_id, "pushIds": token, "messageJson": content}
         form["sign"] = sign(form, self._app_secret)
         url = f"{self.url}/garcia/api/server/push/{kind}/pushByPushId"
-        return Request(url, FORM, urlencode(form).encode())
+        return VendorRequest(url, FORM, urlencode(form).encode())
 
-    def outcome(self, answer: Answer, now: float) -> Outcome:
+    def outcome(self, answer: VendorAnswer, now: float) -> PushOutcome:
         """``code`` is about the request; ``value`` names the tokens that went wrong by their code."""
         found = answer.json()
         code, value, reason = found.get("code"), found.get("value"), str(found.get("message") or "")

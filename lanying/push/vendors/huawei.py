@@ -18,11 +18,11 @@ from lanying.push.vendors.exchange import (
     FORM,
     JSON,
     TOO_LARGE,
-    Answer,
-    Outcome,
-    Request,
-    State,
+    PushOutcome,
+    PushState,
     Vendor,
+    VendorAnswer,
+    VendorRequest,
     by_code,
     digits,
     required,
@@ -34,12 +34,12 @@ PARTLY: Final = 80100000
 """Some tokens were good, some were not; there was one only."""
 STALE: Final = ("80200001", "80200003", "80200005")
 """Authentication failed, access token expired."""
-CODES: Final[Mapping[int, State]] = {
-    80000000: State.SENT,
-    PARTLY: State.GONE,
-    80300007: State.GONE,
-    80600003: State.LATER,
-    81000001: State.LATER,
+CODES: Final[Mapping[int, PushState]] = {
+    80000000: PushState.SENT,
+    PARTLY: PushState.GONE,
+    80300007: PushState.GONE,
+    80600003: PushState.LATER,
+    81000001: PushState.LATER,
 }
 
 
@@ -57,12 +57,12 @@ class Huawei(Vendor):
         digits(notifier)
         self._login_url = f"{notifier.login_endpoint.rstrip('/') or LOGIN_BASE}/oauth2/v3/token"
 
-    def login(self, now: float) -> Request:
+    def login(self, now: float) -> VendorRequest:
         """Client credentials."""
         form = {"grant_type": "client_credentials", "client_id": self._app_id, "client_secret": self._app_secret}
-        return Request(self._login_url, FORM, urlencode(form).encode())
+        return VendorRequest(self._login_url, FORM, urlencode(form).encode())
 
-    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
+    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> VendorRequest | PushOutcome:
         """The token does not count for the size."""
         shown = fit(lambda body: message(push, body, collapse_id, now), push.body)
         if shown is None:
@@ -71,13 +71,13 @@ class Huawei(Vendor):
             {"validate_only": False, "message": message(push, shown, collapse_id, now) | {"token": [token]}}
         )
         headers = JSON | {"authorization": f"Bearer {access}"}
-        return Request(f"{self.url}/v1/{self._app_id}/messages:send", headers, body)
+        return VendorRequest(f"{self.url}/v1/{self._app_id}/messages:send", headers, body)
 
-    def stale(self, answer: Answer) -> bool:
+    def stale(self, answer: VendorAnswer) -> bool:
         """HTTP 401, or a code that says so."""
         return answer.status == 401 or answer.json().get("code") in STALE
 
-    def outcome(self, answer: Answer, now: float) -> Outcome:
+    def outcome(self, answer: VendorAnswer, now: float) -> PushOutcome:
         """``code`` is a text."""
         found = answer.json()
         return by_code(CODES, found.get("code"), str(found.get("msg", "")), answer, now)

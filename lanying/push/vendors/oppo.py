@@ -20,11 +20,11 @@ from lanying.push.vendors.exchange import (
     NO_DATA,
     TOO_LARGE,
     Access,
-    Answer,
-    Outcome,
-    Request,
-    State,
+    PushOutcome,
+    PushState,
     Vendor,
+    VendorAnswer,
+    VendorRequest,
     by_code,
     required,
     token_of,
@@ -40,13 +40,13 @@ TOKEN_LIFE_S: Final = 20 * 3600
 OPEN_APP, OPEN_ACTION, OPEN_SCHEME = 0, 1, 5
 STALE: Final = (11, 29)
 """The access token is invalid, or missing."""
-CODES: Final[Mapping[int, State]] = {
-    0: State.SENT,
-    -1: State.LATER,
-    -2: State.LATER,
-    13: State.LATER,
-    55: State.LATER,
-    10000: State.GONE,
+CODES: Final[Mapping[int, PushState]] = {
+    0: PushState.SENT,
+    -1: PushState.LATER,
+    -2: PushState.LATER,
+    13: PushState.LATER,
+    55: PushState.LATER,
+    10000: PushState.GONE,
 }
 """33, the day's quota, is a refusal: tomorrow nobody wants the push any more."""
 
@@ -63,19 +63,19 @@ class Oppo(Vendor):
         self._secret = secret
         required(notifier, {"--app-key": secret.app_key, "--secret-file (master secret)": secret.app_secret})
 
-    def login(self, now: float) -> Request:
+    def login(self, now: float) -> VendorRequest:
         """Signed with a digest; ``timestamp`` in milliseconds has to be right within ten minutes."""
         key, at = self._secret.app_key, str(int(now * 1000))
         signed = hashlib.sha256(f"{key}{at}{self._secret.app_secret}".encode()).hexdigest()
         form = {"app_key": key, "timestamp": at, "sign": signed}
-        return Request(f"{self.url}/server/v1/auth", FORM, urlencode(form).encode())
+        return VendorRequest(f"{self.url}/server/v1/auth", FORM, urlencode(form).encode())
 
-    def access(self, answer: Answer, now: float) -> Access | Outcome:
+    def access(self, answer: VendorAnswer, now: float) -> Access | PushOutcome:
         """``data.auth_token``."""
         found = answer.json()
         return token_of(answer, found.get("data"), "auth_token", said(found), now + TOKEN_LIFE_S, now)
 
-    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
+    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> VendorRequest | PushOutcome:
         """Texts have limits of their own; OPPO recognises a repetition by ``app_message_id``."""
         if push.data_only:
             return NO_DATA
@@ -88,13 +88,13 @@ class Oppo(Vendor):
             "notification": notification(push, ext, once(collapse_id, token), now),
         }
         form = {"auth_token": access, "message": json_text(message)}
-        return Request(f"{self.url}/server/v1/message/notification/unicast", FORM, urlencode(form).encode())
+        return VendorRequest(f"{self.url}/server/v1/message/notification/unicast", FORM, urlencode(form).encode())
 
-    def stale(self, answer: Answer) -> bool:
+    def stale(self, answer: VendorAnswer) -> bool:
         """A code says so."""
         return answer.status == 401 or answer.json().get("code") in STALE
 
-    def outcome(self, answer: Answer, now: float) -> Outcome:
+    def outcome(self, answer: VendorAnswer, now: float) -> PushOutcome:
         """``code`` is a number."""
         found = answer.json()
         return by_code(CODES, found.get("code"), said(found), answer, now)

@@ -20,7 +20,15 @@ from lanying.base import limits
 from lanying.base.errors import ConfigError
 from lanying.config.notifiers import Notifier
 from lanying.push.decision import Push
-from lanying.push.vendors.exchange import Access, Answer, Outcome, Request, State, Target, Vendor
+from lanying.push.vendors.exchange import (
+    Access,
+    PushOutcome,
+    PushState,
+    PushTarget,
+    Vendor,
+    VendorAnswer,
+    VendorRequest,
+)
 from lanying.push.vendors.registry import make
 
 log = logging.getLogger(__name__)
@@ -36,7 +44,7 @@ class Vendors:
         self._clock, self._timeout_s = clock, timeout_s
         self._lines: dict[tuple[str, str], Line] = {}
 
-    async def send(self, target: Target, push: Push, collapse_id: str) -> Outcome:
+    async def send(self, target: PushTarget, push: Push, collapse_id: str) -> PushOutcome:
         """Hand a push to the vendor of a device. Never raises for errors of the network or the vendor.
 
         :param collapse_id: pushes with the same one replace each other on the device, so that a repetition is seen once
@@ -44,12 +52,12 @@ class Vendors:
         try:
             line = await self._line(target)
             if not line.vendor.token.fullmatch(target.token):
-                return Outcome(State.GONE, f"this is no token of {line.vendor.name}")
+                return PushOutcome(PushState.GONE, f"this is no token of {line.vendor.name}")
             if 0 < push.show_end_time <= self._clock():
-                return Outcome(State.REFUSED, "its show_end_time has passed")
+                return PushOutcome(PushState.REFUSED, "its show_end_time has passed")
             return await line.send(target.token, push, collapse_id)
         except ConfigError as error:
-            return Outcome(State.REFUSED, str(error))
+            return PushOutcome(PushState.REFUSED, str(error))
         except Exception as error:  # noqa: BLE001 - below are three protocol libraries: whatever one raises, the push is kept
             return broken(target.notifier, error)
 
@@ -59,7 +67,7 @@ class Vendors:
         for line in lines.values():
             await line.close()
 
-    async def _line(self, target: Target) -> Line:
+    async def _line(self, target: PushTarget) -> Line:
         key = (target.notifier.app, target.notifier.name)
         line = self._lines.get(key)
         if line is not None and line.notifier == target.notifier:
@@ -78,7 +86,7 @@ class Line:
         self.notifier, self.vendor = notifier, vendor
         self._clock, self._timeout_s = clock, timeout_s
         self._access: Access | None = None
-        self._refused: tuple[float, Outcome] | None = None
+        self._refused: tuple[float, PushOutcome] | None = None
         """Until when a login that was refused is not repeated, and what it said."""
         self._login = asyncio.Lock()
         self._gate = asyncio.Semaphore(limits.VENDOR_REQUESTS)
@@ -86,7 +94,7 @@ class Line:
         self._trust = trust(vendor.certificate)
         self._client = self._connect()
 
-    async def send(self, token: str, push: Push, collapse_id: str) -> Outcome:
+    async def send(self, token: str, push: Push, collapse_id: str) -> PushOutcome:
         """:raises Exception: of the network; the access token is renewed once when the vendor does not take it"""
         self._busy += 1
         try:
@@ -103,21 +111,21 @@ class Line:
         if not self._busy:
             await self._client.aclose()
 
-    async def _send(self, token: str, push: Push, collapse_id: str) -> Outcome:
+    async def _send(self, token: str, push: Push, collapse_id: str) -> PushOutcome:
         stale: Access | None = None
         while True:
             access = await self._log_in(stale)
-            if isinstance(access, Outcome):
+            if isinstance(access, PushOutcome):
                 return access
             request = self.vendor.request(token, push, collapse_id, access.token, self._clock())
-            if isinstance(request, Outcome):
+            if isinstance(request, PushOutcome):
                 return request
             answer = await self._perform(request)
             if stale is not None or not access.token or not self.vendor.stale(answer):
                 return self.vendor.outcome(answer, self._clock())
             stale = access
 
-    async def _log_in(self, stale: Access | None = None) -> Access | Outcome:
+    async def _log_in(self, stale: Access | None = None) -> Access | PushOutcome:
         """The access token, a new one when the known one has run out or is ``stale``."""
         async with self._login:
             now = self._clock()
@@ -127,13 +135,13 @@ class Line:
                 return self._refused[1]
             self._access = None
             found = await self._ask_for_access(now)
-            if isinstance(found, Outcome):
+            if isinstance(found, PushOutcome):
                 self._refused = (now + (found.retry_after_s or limits.VENDOR_LOGIN_AGAIN_S), found)
             else:
                 self._access, self._refused = found, None
             return found
 
-    async def _ask_for_access(self, now: float) -> Access | Outcome:
+    async def _ask_for_access(self, now: float) -> Access | PushOutcome:
         step = self.vendor.login(now)
         if isinstance(step, Access):
             return step
@@ -142,7 +150,7 @@ class Line:
         except Exception as error:  # noqa: BLE001 - as in send; remembered, so that not every push waits for the time-out
             return broken(self.notifier, error)
 
-    async def _perform(self, request: Request) -> Answer:
+    async def _perform(self, request: VendorRequest) -> VendorAnswer:
         """:raises OSError: no answer in time, or too much of it; :raises httpx.HTTPError: no connection"""
         try:
             return await self._once(request)
@@ -150,7 +158,7 @@ class Line:
             # A kept connection the vendor has closed shows it only now. Once more, on another one.
             return await self._once(request)
 
-    async def _once(self, request: Request) -> Answer:
+    async def _once(self, request: VendorRequest) -> VendorAnswer:
         client = self._client
         try:
             async with (
@@ -162,7 +170,7 @@ class Line:
                     body += part
                     if len(body) > limits.VENDOR_ANSWER_BYTES:
                         raise OSError(f"an answer of more than {limits.VENDOR_ANSWER_BYTES} bytes")
-                return Answer(answer.status_code, answer.headers, body)
+                return VendorAnswer(answer.status_code, answer.headers, body)
         except TimeoutError as error:
             if client is self._client:
                 # The connection may be dead without knowing (a router that forgot it), and HTTP/2 would go on using it.
@@ -184,12 +192,12 @@ class Line:
         )
 
 
-def broken(notifier: Notifier, error: Exception) -> Outcome:
+def broken(notifier: Notifier, error: Exception) -> PushOutcome:
     """What an error means: try again."""
     if not isinstance(error, httpx.HTTPError | OSError):
         log.error("a push to %s failed", notifier.name, exc_info=error)
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return Outcome(State.LATER, reason, limits.VENDOR_RETRY_S)
+    return PushOutcome(PushState.LATER, reason, limits.VENDOR_RETRY_S)
 
 
 def trust(certificate: str) -> ssl.SSLContext:

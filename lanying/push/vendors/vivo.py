@@ -19,11 +19,11 @@ from lanying.push.vendors.exchange import (
     NO_DATA,
     TOO_LARGE,
     Access,
-    Answer,
-    Outcome,
-    Request,
-    State,
+    PushOutcome,
+    PushState,
     Vendor,
+    VendorAnswer,
+    VendorRequest,
     by_code,
     digits,
     required,
@@ -52,11 +52,11 @@ OFFICIAL, TEST = 0, 1
 """``pushMode``: test pushes go to the devices named in vivo's console only."""
 MARKETING, SYSTEM = 0, 1
 """``classification``: chat messages are system messages of category IM."""
-CODES: Final[Mapping[int, State]] = {
-    0: State.SENT,
-    10072: State.LATER,
-    10093: State.LATER,
-    10302: State.GONE,
+CODES: Final[Mapping[int, PushState]] = {
+    0: PushState.SENT,
+    10072: PushState.LATER,
+    10093: PushState.LATER,
+    10302: PushState.GONE,
 }
 """10070 and 10073, the day's quota, are refusals: tomorrow nobody wants the push any more."""
 
@@ -79,7 +79,7 @@ class Vivo(Vendor):
         required(notifier, fields)
         digits(notifier)
 
-    def login(self, now: float) -> Request:
+    def login(self, now: float) -> VendorRequest:
         """Signed with a digest; ``timestamp`` in milliseconds has to be right within ten minutes."""
         key, at = self._secret.app_key, int(now * 1000)
         signed = f"{self._app_id}{key}{at}{self._secret.app_secret}".encode()
@@ -89,14 +89,14 @@ class Vivo(Vendor):
             "timestamp": at,
             "sign": hashlib.md5(signed, usedforsecurity=False).hexdigest(),
         }
-        return Request(f"{self.url}/message/auth", JSON, json_bytes(body))
+        return VendorRequest(f"{self.url}/message/auth", JSON, json_bytes(body))
 
-    def access(self, answer: Answer, now: float) -> Access | Outcome:
+    def access(self, answer: VendorAnswer, now: float) -> Access | PushOutcome:
         """``authToken``."""
         found = answer.json()
         return token_of(answer, found, "authToken", said(found), now + TOKEN_LIFE_S, now)
 
-    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
+    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> VendorRequest | PushOutcome:
         """Texts have limits of their own; vivo recognises a repetition by ``requestId``."""
         if push.data_only:
             return NO_DATA
@@ -127,17 +127,17 @@ class Vivo(Vendor):
             body["skipContent"] = opens
         if ext:
             body["clientCustomMap"] = {"ext": ext}
-        return Request(f"{self.url}/message/send", JSON | {"authToken": access}, json_bytes(body))
+        return VendorRequest(f"{self.url}/message/send", JSON | {"authToken": access}, json_bytes(body))
 
-    def stale(self, answer: Answer) -> bool:
+    def stale(self, answer: VendorAnswer) -> bool:
         """10000: authentication failed."""
         return answer.status == 401 or answer.json().get("result") == 10000
 
-    def outcome(self, answer: Answer, now: float) -> Outcome:
+    def outcome(self, answer: VendorAnswer, now: float) -> PushOutcome:
         """A device that has uninstalled the application or turned pushes off comes back as ``invalidUser``."""
         found = answer.json()
         if found.get("result") == 0 and (invalid := found.get("invalidUser") or found.get("invalidUsers")):
-            return Outcome(State.GONE, f"invalidUser {json_text(invalid)}"[:200])
+            return PushOutcome(PushState.GONE, f"invalidUser {json_text(invalid)}"[:200])
         return by_code(CODES, found.get("result"), said(found), answer, now)
 
 

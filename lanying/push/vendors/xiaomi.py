@@ -14,7 +14,17 @@ from urllib.parse import urlencode
 
 from lanying.config.notifiers import Notifier, Secret
 from lanying.push.decision import Push
-from lanying.push.vendors.exchange import FORM, TOO_LARGE, Answer, Outcome, Request, State, Vendor, by_code, required
+from lanying.push.vendors.exchange import (
+    FORM,
+    TOO_LARGE,
+    PushOutcome,
+    PushState,
+    Vendor,
+    VendorAnswer,
+    VendorRequest,
+    by_code,
+    required,
+)
 from lanying.push.vendors.payload import block, fits, intent, json_text, keep_s, number_of, shorten, text
 
 TITLE_CHARS, TEXT_CHARS = 49, 127
@@ -23,19 +33,19 @@ SOUND_VIBRATION_LIGHT: Final = "-1"
 NO_SOUND: Final = "0"
 NO_TARGET: Final = 20301
 """Sending failed; with "No valid targets!" it is the token's fault."""
-CODES: Final[Mapping[int, State]] = {
-    0: State.SENT,
-    -1: State.LATER,
-    1: State.LATER,
-    10001: State.LATER,
-    10002: State.LATER,
-    10003: State.LATER,
-    10027: State.LATER,
-    10029: State.GONE,
-    20607: State.LATER,
-    26003: State.LATER,
-    66007: State.GONE,
-    200002: State.LATER,
+CODES: Final[Mapping[int, PushState]] = {
+    0: PushState.SENT,
+    -1: PushState.LATER,
+    1: PushState.LATER,
+    10001: PushState.LATER,
+    10002: PushState.LATER,
+    10003: PushState.LATER,
+    10027: PushState.LATER,
+    10029: PushState.GONE,
+    20607: PushState.LATER,
+    26003: PushState.LATER,
+    66007: PushState.GONE,
+    200002: PushState.LATER,
 }
 """200001 and 10034, the day's quota, are refusals: tomorrow nobody wants the push any more."""
 
@@ -54,7 +64,7 @@ class Xiaomi(Vendor):
         self._headers = FORM | {"authorization": f"key={secret.app_secret}"}
         self._package = notifier.package
 
-    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> Request | Outcome:
+    def request(self, token: str, push: Push, collapse_id: str, access: str, now: float) -> VendorRequest | PushOutcome:
         """Texts have limits of their own; what the application gets has the common one."""
         payload = json_text(push.ext) if push.ext or push.data_only else ""
         if not fits(payload):
@@ -81,15 +91,15 @@ class Xiaomi(Vendor):
                 "extra.intent_uri": opens,
             }
         body = urlencode({name: value for name, value in form.items() if value}).encode()
-        return Request(f"{self.url}/v3/message/regid", self._headers, body)
+        return VendorRequest(f"{self.url}/v3/message/regid", self._headers, body)
 
-    def outcome(self, answer: Answer, now: float) -> Outcome:
+    def outcome(self, answer: VendorAnswer, now: float) -> PushOutcome:
         """Bad tokens come back by name, also when the code says that all is well."""
         found = answer.json()
         code, data = found.get("code"), found.get("data")
         reason = ": ".join(str(found[name]) for name in ("description", "reason") if found.get(name))
         if isinstance(data, dict) and data.get("bad_regids"):
-            return Outcome(State.GONE, reason or "bad_regids")
+            return PushOutcome(PushState.GONE, reason or "bad_regids")
         if code == NO_TARGET and "valid target" in reason.lower():
-            return Outcome(State.GONE, f"{code} {reason}")
+            return PushOutcome(PushState.GONE, f"{code} {reason}")
         return by_code(CODES, code, reason, answer, now)

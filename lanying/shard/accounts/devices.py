@@ -25,7 +25,7 @@ from lanying.shard.store.base import Store
 MAX_SN: Final = (1 << 31) - 1
 
 
-class Device(msgspec.Struct, array_like=True, frozen=True):
+class DeviceRecord(msgspec.Struct, array_like=True, frozen=True):
     """Record in ``devices``. ``notifier`` and ``push_token``: where vendor pushes go, empty for nowhere."""
 
     sn: int
@@ -39,7 +39,7 @@ class Device(msgspec.Struct, array_like=True, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Device).decode
+_decode = msgspec.msgpack.Decoder(DeviceRecord).decode
 
 
 def admit(
@@ -50,7 +50,7 @@ def admit(
     info: str,
     online: Collection[int] = (),
     push: tuple[str, str] = ("", ""),
-) -> tuple[Device, bool]:
+) -> tuple[DeviceRecord, bool]:
     """The device of a login, and whether it is new.
 
     :param online: serial numbers that must not be forgotten to make room
@@ -78,7 +78,7 @@ def admit(
     sn = (int.from_bytes(row, "big") if row is not None else 0) + 1
     assert sn <= MAX_SN
     work.put(schema.DEVICES, schema.pack_device(uid, 0), schema.pack_u32(sn))
-    device = Device(sn, guid, os_type, info, now_ms, now_ms, *(push if bound else ("", "")))
+    device = DeviceRecord(sn, guid, os_type, info, now_ms, now_ms, *(push if bound else ("", "")))
     _save(work, uid, device)
     return device, True
 
@@ -91,13 +91,13 @@ def seen(work: Work, uid: int, sn: int) -> None:
         work.put_lazy(schema.DEVICES, schema.pack_device(uid, sn), _encode(seen_now))
 
 
-def get(store: Store, uid: int, sn: int) -> Device | None:
+def get(store: Store, uid: int, sn: int) -> DeviceRecord | None:
     """One device."""
     row = store.get(schema.DEVICES, schema.pack_device(uid, sn)) if 0 < sn <= MAX_SN else None
     return None if row is None else _decode(row)
 
 
-def list_all(store: Store, uid: int) -> list[Device]:
+def list_all(store: Store, uid: int) -> list[DeviceRecord]:
     """All remembered devices of a user, by serial number."""
     rows = store.scan(schema.DEVICES, schema.pack_device(uid, 1), schema.successor(schema.pack_u64(uid)))
     return [_decode(row) for _, row in rows]
@@ -163,17 +163,17 @@ def unbind_pushes(work: Work, uid: int, sn: int = 0, except_sn: int = 0) -> None
             _save(work, uid, msgspec.structs.replace(device, notifier="", push_token=""))
 
 
-def _free(work: Work, uid: int, device: Device, push: tuple[str, str]) -> None:
+def _free(work: Work, uid: int, device: DeviceRecord, push: tuple[str, str]) -> None:
     """Another device has this push token now: pushes go to one of them only."""
     if (device.notifier, device.push_token) == push:
         _save(work, uid, msgspec.structs.replace(device, notifier="", push_token=""))
 
 
-def _last_seen(device: Device) -> int:
+def _last_seen(device: DeviceRecord) -> int:
     return device.last_seen_ms
 
 
-def _save(work: Work, uid: int, device: Device) -> None:
+def _save(work: Work, uid: int, device: DeviceRecord) -> None:
     work.put(schema.DEVICES, schema.pack_device(uid, device.sn), _encode(device))
     _changed(work, uid)
 

@@ -112,7 +112,7 @@ class Logins:
                 self._work.tick.closing.append(session)
 
     def kick(self, uid: int, device_sn: int, notice: int, except_sn: int = 0) -> int:
-        """See :class:`~lanying.shard.core.work.Kick`."""
+        """See :class:`~lanying.shard.core.work.KickPort`."""
         victims = [
             session
             for session in self._work.registry.sessions(uid)
@@ -122,7 +122,7 @@ class Logins:
             self._dismiss(session, notice, goodbye(session.connection.kind), KICKS.get(notice, "kicked"))
         return len(victims)
 
-    def _device(self, login: Login) -> tuple[devices.Device, bool]:
+    def _device(self, login: Login) -> tuple[devices.DeviceRecord, bool]:
         """The device of a login, and whether it is new."""
         work, uid, push = self._work, login.uid, (login.notifier, login.device_token)
         fresh = all(push) and not devices.has_push(work.store, uid, login.guid, push)

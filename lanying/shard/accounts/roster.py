@@ -62,7 +62,7 @@ class Relation(msgspec.Struct, array_like=True, frozen=True):
     barred_version: int = 0
 
 
-class Application(msgspec.Struct, array_like=True, frozen=True):
+class FriendApplication(msgspec.Struct, array_like=True, frozen=True):
     """Record in ``applications``, kept for the one who decides. ``alias``: the remark the applicant wants for them."""
 
     status: int
@@ -80,7 +80,7 @@ NOBODY: Final = Relation()
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_relation = msgspec.msgpack.Decoder(Relation).decode
-_decode_application = msgspec.msgpack.Decoder(Application).decode
+_decode_application = msgspec.msgpack.Decoder(FriendApplication).decode
 
 
 # --- reads -----------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def apply(
         _make_room(work, uid)
     expires = work.now_ms + limits.APPLICATION_LIFETIME_MS
     since_ms = found.created_ms if found is not None and told else work.now_ms
-    _save_application(work, uid, applicant, Application(WAITING, reason, alias, since_ms, expires))
+    _save_application(work, uid, applicant, FriendApplication(WAITING, reason, alias, since_ms, expires))
     if not told:
         work.notice(uid, applicant, _NS, notice(pb.RosterNotice.APPLIED, applicant, uid, reason))
     return False
@@ -369,13 +369,13 @@ def _scan(store: Store, uid: int, after: int = 0) -> Iterator[tuple[int, Relatio
         yield schema.unpack_u64(key[8:])[0], _decode_relation(row)
 
 
-def _received(store: Store, uid: int) -> Iterator[tuple[int, Application]]:
+def _received(store: Store, uid: int) -> Iterator[tuple[int, FriendApplication]]:
     start = schema.pack_u64(uid)
     for key, row in store.scan(schema.APPLICATIONS, start, schema.successor(start)):
         yield schema.unpack_u64(key[8:])[0], _decode_application(row)
 
 
-def _application(store: Store, uid: int, applicant: int) -> Application | None:
+def _application(store: Store, uid: int, applicant: int) -> FriendApplication | None:
     if not 0 < applicant <= MAX_ENTITY_ID:
         return None
     row = store.get(schema.APPLICATIONS, schema.pack_pair(uid, applicant))
@@ -386,7 +386,7 @@ def _save(work: Work, uid: int, other: int, row: Relation) -> None:
     work.put(schema.ROSTER, schema.pack_pair(uid, other), _encode(row))
 
 
-def _save_application(work: Work, uid: int, applicant: int, row: Application) -> None:
+def _save_application(work: Work, uid: int, applicant: int, row: FriendApplication) -> None:
     work.put(schema.APPLICATIONS, schema.pack_pair(uid, applicant), _encode(row))
 
 

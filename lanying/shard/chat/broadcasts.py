@@ -35,7 +35,7 @@ _BEHIND_ALL: Final = b"\xff" * 9
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class Job(msgspec.Struct, array_like=True, frozen=True):
+class BroadcastJob(msgspec.Struct, array_like=True, frozen=True):
     """Record in ``broadcasts``. ``position``: the highest account that has been looked at."""
 
     id: int
@@ -48,7 +48,7 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     who: str = ""
 
 
-_decode: Final = msgspec.msgpack.Decoder(Job).decode
+_decode: Final = msgspec.msgpack.Decoder(BroadcastJob).decode
 
 
 def unfinished(store: Store) -> bool:
@@ -85,7 +85,7 @@ class Broadcasts:
 
     def begin(self, message: Broadcast) -> None:
         """A broadcast for our users."""
-        self._put(Job(message.id, message.app, message.payload, self._work.tick.now_ms, who=message.who))
+        self._put(BroadcastJob(message.id, message.app, message.payload, self._work.tick.now_ms, who=message.who))
         self.running.add(message.id)
         self._work.undo((self.running.discard, message.id))
         finished = [job for job in self._jobs() if job.state != "running"]
@@ -140,12 +140,12 @@ class Broadcasts:
         self.running.discard(number)
         self._work.undo((self.running.add, number))
 
-    def _jobs(self) -> list[Job]:
+    def _jobs(self) -> list[BroadcastJob]:
         return [_decode(row) for _, row in self._work.store.scan(schema.BROADCASTS, b"", _BEHIND_ALL)]
 
-    def _load(self, number: int) -> Job | None:
+    def _load(self, number: int) -> BroadcastJob | None:
         row = self._work.store.get(schema.BROADCASTS, schema.pack_u64(number))
         return None if row is None else _decode(row)
 
-    def _put(self, job: Job) -> None:
+    def _put(self, job: BroadcastJob) -> None:
         self._work.put(schema.BROADCASTS, schema.pack_u64(job.id), _encode(job))

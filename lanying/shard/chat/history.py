@@ -33,7 +33,7 @@ class Listed(NamedTuple):
         return schema.HISTORY_VALUE.pack(self.seq, self.marks) + self.changed
 
 
-class Page(NamedTuple):
+class HistoryRows(NamedTuple):
     """Stored Metas, newest first. ``next_key``: the oldest id looked at, or what was asked with when there is nothing
     older. ``last``: it is known that there is nothing older than the page.
     """
@@ -74,12 +74,12 @@ def page_size(amount: int) -> int:
     return min(amount if amount > 0 else DEFAULT_PAGE, limits.HISTORY_PAGE)
 
 
-def page(store: Store, head: Conversation, key: int, amount: int) -> Page:
+def page(store: Store, head: Conversation, key: int, amount: int) -> HistoryRows:
     """Up to ``amount`` messages older than id ``key`` (0: the newest), each with its status."""
     most = page_size(amount)
     rows = older(store, head.key, key, most)
     if not rows:
-        return Page([], key, True)
+        return HistoryRows([], key, True)
     noted = marks.notes(store, head, rows[-1].mid, rows[0].mid)
     metas: list[bytes] = []
     size, oldest = 0, key
@@ -92,7 +92,7 @@ def page(store: Store, head: Conversation, key: int, amount: int) -> Page:
             if shown is not None:
                 metas.append(shown)
         oldest = row.mid
-    return Page(metas, oldest, len(rows) < most and oldest == rows[-1].mid)
+    return HistoryRows(metas, oldest, len(rows) < most and oldest == rows[-1].mid)
 
 
 def personal(store: Store, head: Conversation, metas: Sequence[bytes], read: Sequence[int]) -> list[bytes]:

@@ -24,7 +24,7 @@ from lanying.shard.chat import visible
 from lanying.shard.core.mailbox import Conversation, Entry, Fetched, Mailboxes
 
 
-class Event(IntEnum):
+class LoopEvent(IntEnum):
     """What happens to a loop: new entries in the queue, a SyncUL of the device, or time."""
 
     ENTRIES = auto()
@@ -49,7 +49,7 @@ class Event(IntEnum):
     """The answer that is owed has waited long enough, and nothing came."""
 
 
-class Answer(IntEnum):
+class LoopAnswer(IntEnum):
     """What the device is sent."""
 
     NONE = auto()
@@ -68,66 +68,66 @@ class Answer(IntEnum):
     NOTICE = auto()
 
 
-IDLE: Final = State[Event, Answer]("IDLE")
-AWAITING: Final = State[Event, Answer]("AWAITING")
-NOTICED: Final = State[Event, Answer]("NOTICED")
-OWED: Final = State[Event, Answer]("OWED")
+IDLE: Final = State[LoopEvent, LoopAnswer]("IDLE")
+AWAITING: Final = State[LoopEvent, LoopAnswer]("AWAITING")
+NOTICED: Final = State[LoopEvent, LoopAnswer]("NOTICED")
+OWED: Final = State[LoopEvent, LoopAnswer]("OWED")
 
 TRANSITIONS: Final = transitions(
     {
-        (IDLE, Event.ENTRIES): (Answer.EAGER, AWAITING),
-        (IDLE, Event.OWN_ENTRIES): (Answer.NONE, IDLE),
-        (IDLE, Event.SHARED): (Answer.NONE, AWAITING),
-        (IDLE, Event.BACKLOG): (Answer.NOTICE, NOTICED),
-        (IDLE, Event.CONGESTED): (Answer.NONE, IDLE),
-        (IDLE, Event.LAST_KEY): (Answer.PULL, IDLE),
-        (IDLE, Event.FOUND): (Answer.BATCH, AWAITING),
-        (IDLE, Event.REMOVED): (Answer.KEY, AWAITING),
-        (IDLE, Event.EXHAUSTED): (Answer.END, IDLE),
-        (AWAITING, Event.ENTRIES): (Answer.KEEP, AWAITING),
-        (AWAITING, Event.BACKLOG): (Answer.KEEP, AWAITING),
-        (AWAITING, Event.CONGESTED): (Answer.KEEP, AWAITING),
-        (AWAITING, Event.LAST_KEY): (Answer.NONE, OWED),
-        (AWAITING, Event.FOUND): (Answer.BATCH, AWAITING),
-        (AWAITING, Event.REMOVED): (Answer.KEY, AWAITING),
-        (AWAITING, Event.EXHAUSTED): (Answer.END, IDLE),
-        (NOTICED, Event.ENTRIES): (Answer.NONE, NOTICED),
-        (NOTICED, Event.BACKLOG): (Answer.NONE, NOTICED),
-        (NOTICED, Event.CONGESTED): (Answer.NONE, NOTICED),
-        (NOTICED, Event.LAST_KEY): (Answer.PULL, NOTICED),
-        (NOTICED, Event.FOUND): (Answer.BATCH, AWAITING),
-        (NOTICED, Event.REMOVED): (Answer.KEY, AWAITING),
-        (NOTICED, Event.EXHAUSTED): (Answer.END, IDLE),
-        (OWED, Event.ENTRIES): (Answer.BATCH, AWAITING),
-        (OWED, Event.OWN_ENTRIES): (Answer.NONE, OWED),
-        (OWED, Event.SHARED): (Answer.NONE, AWAITING),
-        (OWED, Event.BACKLOG): (Answer.KEY, AWAITING),
-        (OWED, Event.CONGESTED): (Answer.NONE, OWED),
-        (OWED, Event.LAST_KEY): (Answer.PULL, OWED),
-        (OWED, Event.FOUND): (Answer.BATCH, AWAITING),
-        (OWED, Event.REMOVED): (Answer.KEY, AWAITING),
-        (OWED, Event.EXHAUSTED): (Answer.END, IDLE),
-        (OWED, Event.DUE): (Answer.END, IDLE),
+        (IDLE, LoopEvent.ENTRIES): (LoopAnswer.EAGER, AWAITING),
+        (IDLE, LoopEvent.OWN_ENTRIES): (LoopAnswer.NONE, IDLE),
+        (IDLE, LoopEvent.SHARED): (LoopAnswer.NONE, AWAITING),
+        (IDLE, LoopEvent.BACKLOG): (LoopAnswer.NOTICE, NOTICED),
+        (IDLE, LoopEvent.CONGESTED): (LoopAnswer.NONE, IDLE),
+        (IDLE, LoopEvent.LAST_KEY): (LoopAnswer.PULL, IDLE),
+        (IDLE, LoopEvent.FOUND): (LoopAnswer.BATCH, AWAITING),
+        (IDLE, LoopEvent.REMOVED): (LoopAnswer.KEY, AWAITING),
+        (IDLE, LoopEvent.EXHAUSTED): (LoopAnswer.END, IDLE),
+        (AWAITING, LoopEvent.ENTRIES): (LoopAnswer.KEEP, AWAITING),
+        (AWAITING, LoopEvent.BACKLOG): (LoopAnswer.KEEP, AWAITING),
+        (AWAITING, LoopEvent.CONGESTED): (LoopAnswer.KEEP, AWAITING),
+        (AWAITING, LoopEvent.LAST_KEY): (LoopAnswer.NONE, OWED),
+        (AWAITING, LoopEvent.FOUND): (LoopAnswer.BATCH, AWAITING),
+        (AWAITING, LoopEvent.REMOVED): (LoopAnswer.KEY, AWAITING),
+        (AWAITING, LoopEvent.EXHAUSTED): (LoopAnswer.END, IDLE),
+        (NOTICED, LoopEvent.ENTRIES): (LoopAnswer.NONE, NOTICED),
+        (NOTICED, LoopEvent.BACKLOG): (LoopAnswer.NONE, NOTICED),
+        (NOTICED, LoopEvent.CONGESTED): (LoopAnswer.NONE, NOTICED),
+        (NOTICED, LoopEvent.LAST_KEY): (LoopAnswer.PULL, NOTICED),
+        (NOTICED, LoopEvent.FOUND): (LoopAnswer.BATCH, AWAITING),
+        (NOTICED, LoopEvent.REMOVED): (LoopAnswer.KEY, AWAITING),
+        (NOTICED, LoopEvent.EXHAUSTED): (LoopAnswer.END, IDLE),
+        (OWED, LoopEvent.ENTRIES): (LoopAnswer.BATCH, AWAITING),
+        (OWED, LoopEvent.OWN_ENTRIES): (LoopAnswer.NONE, OWED),
+        (OWED, LoopEvent.SHARED): (LoopAnswer.NONE, AWAITING),
+        (OWED, LoopEvent.BACKLOG): (LoopAnswer.KEY, AWAITING),
+        (OWED, LoopEvent.CONGESTED): (LoopAnswer.NONE, OWED),
+        (OWED, LoopEvent.LAST_KEY): (LoopAnswer.PULL, OWED),
+        (OWED, LoopEvent.FOUND): (LoopAnswer.BATCH, AWAITING),
+        (OWED, LoopEvent.REMOVED): (LoopAnswer.KEY, AWAITING),
+        (OWED, LoopEvent.EXHAUSTED): (LoopAnswer.END, IDLE),
+        (OWED, LoopEvent.DUE): (LoopAnswer.END, IDLE),
     }
 )
 
 # A member of an enumeration costs more to look up than its transition (Python 3.11), and these are needed per message.
-_ENTRIES: Final = Event.ENTRIES
-_OWN_ENTRIES: Final = Event.OWN_ENTRIES
-_SHARED: Final = Event.SHARED
-_BACKLOG: Final = Event.BACKLOG
-_CONGESTED: Final = Event.CONGESTED
-_LAST_KEY: Final = Event.LAST_KEY
-_FOUND: Final = Event.FOUND
-_REMOVED: Final = Event.REMOVED
-_EXHAUSTED: Final = Event.EXHAUSTED
-_DUE: Final = Event.DUE
-_NONE: Final = Answer.NONE
-_PULL: Final = Answer.PULL
-_EAGER: Final = Answer.EAGER
-_BATCH: Final = Answer.BATCH
-_KEY: Final = Answer.KEY
-_END: Final = Answer.END
+_ENTRIES: Final = LoopEvent.ENTRIES
+_OWN_ENTRIES: Final = LoopEvent.OWN_ENTRIES
+_SHARED: Final = LoopEvent.SHARED
+_BACKLOG: Final = LoopEvent.BACKLOG
+_CONGESTED: Final = LoopEvent.CONGESTED
+_LAST_KEY: Final = LoopEvent.LAST_KEY
+_FOUND: Final = LoopEvent.FOUND
+_REMOVED: Final = LoopEvent.REMOVED
+_EXHAUSTED: Final = LoopEvent.EXHAUSTED
+_DUE: Final = LoopEvent.DUE
+_NONE: Final = LoopAnswer.NONE
+_PULL: Final = LoopAnswer.PULL
+_EAGER: Final = LoopAnswer.EAGER
+_BATCH: Final = LoopAnswer.BATCH
+_KEY: Final = LoopAnswer.KEY
+_END: Final = LoopAnswer.END
 
 
 class PullLoop:
@@ -269,7 +269,7 @@ class PullLoop:
             return 0
         return head.last_seq - self.cursor
 
-    def _say(self, event: Event, head: Conversation, now: float) -> bytes:
+    def _say(self, event: LoopEvent, head: Conversation, now: float) -> bytes:
         """An answer without entries."""
         answer, self.state = self.state.on[event]
         self.since = now
@@ -277,7 +277,7 @@ class PullLoop:
             return frame.batch(head.peer, [])
         if answer is _KEY:
             return frame.batch(head.peer, [], self.cursor)
-        assert answer is Answer.NOTICE, f"{event.name} has no answer without entries"
+        assert answer is LoopAnswer.NOTICE, f"{event.name} has no answer without entries"
         return frame.notice(head.peer)
 
     def _keep(self, entries: list[Entry]) -> None:

@@ -27,7 +27,7 @@ Ask = Callable[[int, Request[object], Answered], None]
 """Calls the shard that owns a user or group, whichever that is by now; the reply comes back as an event."""
 
 
-class Kick(Protocol):
+class KickPort(Protocol):
     """Sends a UserNotice to live sessions of a user of this shard and closes them (0: all). Number of sessions."""
 
     def __call__(self, uid: int, device_sn: int, notice: int, except_sn: int = 0) -> int: ...
@@ -51,7 +51,7 @@ class Work(Events):
     :ivar device_changed: port of the pushes: devices of a user are not what they were
     """
 
-    kick: Kick
+    kick: KickPort
     group_notice: Callable[[int, int, bytes], None]
 
     def __init__(

@@ -22,7 +22,7 @@ ACCEPTED: Final = 1
 DECLINED: Final = 2
 
 
-class Application(msgspec.Struct, array_like=True, frozen=True):
+class MemberApplication(msgspec.Struct, array_like=True, frozen=True):
     """Record in ``group_items``, kind application, by applicant."""
 
     status: int
@@ -36,10 +36,10 @@ class Application(msgspec.Struct, array_like=True, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Application).decode
+_decode = msgspec.msgpack.Decoder(MemberApplication).decode
 
 
-def load(store: Store, gid: int, applicant: int) -> Application | None:
+def load(store: Store, gid: int, applicant: int) -> MemberApplication | None:
     """The application of somebody, whatever its state."""
     if not 0 < applicant <= MAX_ENTITY_ID:
         return None
@@ -47,7 +47,7 @@ def load(store: Store, gid: int, applicant: int) -> Application | None:
     return None if row is None else _decode(row)
 
 
-def save(work: Work, gid: int, applicant: int, row: Application) -> None:
+def save(work: Work, gid: int, applicant: int, row: MemberApplication) -> None:
     """Put an application."""
     work.put(schema.GROUP_ITEMS, _key(gid, applicant), _encode(row))
 
@@ -81,7 +81,7 @@ def listed(work: Work, request: ListApplicants) -> list[Applicant]:
     return [row for _, row in found[: max(0, request.limit)]]
 
 
-def _received(store: Store, gid: int) -> Iterator[tuple[int, Application]]:
+def _received(store: Store, gid: int) -> Iterator[tuple[int, MemberApplication]]:
     start = _key(gid, 0)
     for key, row in store.scan(schema.GROUP_ITEMS, start, schema.successor(start[:9])):
         yield schema.unpack_u64(key[9:])[0], _decode(row)

@@ -13,7 +13,7 @@ from lanying.shard.accounts import accounts
 from lanying.shard.core.work import Work
 from lanying.shard.groups import applications, invitations, members, records
 from lanying.shard.groups import notices as tell
-from lanying.shard.groups.applications import WAITING, Application
+from lanying.shard.groups.applications import WAITING, MemberApplication
 from lanying.shard.groups.records import ADMIN, MEMBER, Group, Member
 from lanying.shard.groups.settings import TEXTS
 
@@ -130,7 +130,7 @@ def apply(work: Work, request: GroupRequest[object], reason: str) -> bool:
         applications.make_room(work, gid)
     expires_ms = work.now_ms + limits.INVITATION_LIFETIME_MS
     since_ms = found.created_ms if found is not None and told else work.now_ms
-    applications.save(work, gid, uid, Application(WAITING, reason, since_ms, expires_ms))
+    applications.save(work, gid, uid, MemberApplication(WAITING, reason, since_ms, expires_ms))
     if not told:
         payload = tell.notice(N.APPLYED, gid, uid, (), reason)
         tell.each(work, [group.info.owner, *group.admins], uid, payload)

@@ -13,10 +13,10 @@ family          key                            value
 ``names``       slot u16, app, 0, folded name  uid u64: user names, phone numbers, aliases, :mod:`lanying.shard.push.tokens`
 ``codes``       slot u16, app, 0, kind:code    record: :class:`lanying.shard.accounts.one_time_codes.Code`; gone when it expires
 ``accounts``    uid u64                        record: :class:`lanying.shard.accounts.accounts.Account`
-``devices``     uid u64, sn u32                record: :class:`lanying.shard.accounts.devices.Device`; sn 0: u32, the highest number
+``devices``     uid u64, sn u32                record: :class:`lanying.shard.accounts.devices.DeviceRecord`; sn 0: u32, the highest number
                                                given out (none is ever given again)
 ``roster``      uid u64, other u64             record: :class:`lanying.shard.accounts.roster.Relation`
-``applications`` uid u64, applicant u64        record: :class:`lanying.shard.accounts.roster.Application`
+``applications`` uid u64, applicant u64        record: :class:`lanying.shard.accounts.roster.FriendApplication`
 ``groups``      gid u64                        record: :class:`lanying.shard.groups.records.Group`
 ``members``     gid u64, uid u64               record: :class:`lanying.shard.groups.records.Member`
 ``group_items`` gid u64, kind u8, id u64       what belongs to a group, by ``GROUP_…`` kind: announcements and shared files by number,
@@ -42,7 +42,7 @@ family          key                            value
 ``seats``       gid u64, uid u64               empty: the user, of this shard, is a member of the group
 ``files``       uid u64, number u64            record: :class:`lanying.bus.messages.FileRecord`, of the user who uploaded it
 ``file_usage``  uid u64                        record: :class:`lanying.bus.messages.FileUsage`
-``broadcasts``  id u64                         record: :class:`lanying.shard.chat.broadcasts.Job`, this shard's part of it
+``broadcasts``  id u64                         record: :class:`lanying.shard.chat.broadcasts.BroadcastJob`, this shard's part of it
 ``pushes``      uid u64, mid u64               record: :class:`lanying.bus.messages.OwedPush`, until the push process is done with it
 ``push_tasks``  task id u64                    record: :class:`lanying.bus.messages.PushTask`
 ``push_orders`` task id u64                    record: :class:`lanying.bus.messages.OrderPushes`, until all it means are owed a push

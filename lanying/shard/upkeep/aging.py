@@ -43,7 +43,7 @@ def at_once(job: Callable[[], Any], done: Done) -> None:
         done(result, None)
 
 
-class Move(NamedTuple):
+class AgedEntries(NamedTuple):
     """Entries of one queue on their way; ``steps`` say how old they are (:class:`~lanying.shard.store.tiers.Border`)."""
 
     queue: bytes
@@ -101,7 +101,7 @@ class Aging:
         self._busy = True
         self._background(job, done)
 
-    def _gather(self, now_ms: int) -> list[Move]:
+    def _gather(self, now_ms: int) -> list[AgedEntries]:
         """Old entries of the next few queues."""
         horizon_ms = now_ms - self._days * DAY_MS
         heads = self._store.scan(
@@ -109,7 +109,7 @@ class Aging:
         )
         queues = [key for key, _ in heads]
         budget = limits.AGING_ROWS
-        moves: list[Move] = []
+        moves: list[AgedEntries] = []
         for queue in queues:
             if queue[8:] == bytes(8):
                 continue
@@ -126,7 +126,7 @@ class Aging:
             self._pass.position = queues[-1] + b"\0"
         return moves
 
-    def _old(self, queue: bytes, horizon_ms: int, budget: int) -> Move | None:
+    def _old(self, queue: bytes, horizon_ms: int, budget: int) -> AgedEntries | None:
         border = self._store.border(queue)
         start = queue if border is None else queue + schema.pack_u64(border.last + 1)
         rows: list[Row] = []
@@ -141,18 +141,18 @@ class Aging:
             ages.widen(int(schema.unpack_u64(key[16:])[0]), made_ms)
         if not made_ms and len(rows) < budget:  # nothing but removed entries, of which no age is known
             return None
-        return Move(queue, rows, ages.steps) if rows else None
+        return AgedEntries(queue, rows, ages.steps) if rows else None
 
     # --- events ------------------------------------------------------------------------------------------------------
 
-    def _copied(self, moves: list[Move], _: Any, error: Exception | None) -> None:
+    def _copied(self, moves: list[AgedEntries], _: Any, error: Exception | None) -> None:
         self._busy = False
         if error is not None:
             self._failed(error)
             return
         self._work.between_ticks(partial(self._evict, moves))
 
-    def _evict(self, moves: list[Move]) -> None:
+    def _evict(self, moves: list[AgedEntries]) -> None:
         work, hot = self._work, self._store.hot
         batch = hot.batch()
         for move in moves:
@@ -189,7 +189,7 @@ class Aging:
             self._store.lose(error)
 
 
-def _copy(cold: Store, moves: list[Move], reserve_bytes: int) -> None:
+def _copy(cold: Store, moves: list[AgedEntries], reserve_bytes: int) -> None:
     if cold.free_bytes() < reserve_bytes:
         raise StoreFull("less than storage.min_free_bytes are free on the disk of storage.cold_path")
     copy(cold, [row for move in moves for row in move.rows])

@@ -22,7 +22,7 @@ from lanying.bus.handoff import wire
 from lanying.bus.handoff.receiver import Receiver
 from lanying.bus.handoff.records import Login, Visitor, decode_login, decode_visitor, encode
 from lanying.bus.handoff.sender import Sender
-from lanying.bus.handoff.wire import ACCEPTED, LOST, Refused, Result
+from lanying.bus.handoff.wire import ACCEPTED, LOST, HandoffRefused, Result
 
 LOGIN = Login(
     kind=1,
@@ -83,7 +83,7 @@ class World:
 
         def done(result: Result) -> None:
             self.results.append(result)
-            if isinstance(result, Refused):
+            if isinstance(result, HandoffRefused):
                 os.close(copy)
 
         sender.send(copy, record, done)
@@ -168,12 +168,12 @@ def test_record_larger_than_a_packet_is_refused_not_sent(world: World) -> None:
 
 
 def test_refused_socket_stays_with_the_sender(world: World) -> None:
-    receiver = world.receiver(lambda fd, record: Refused(11, "banné"))
+    receiver = world.receiver(lambda fd, record: HandoffRefused(11, "banné"))
     sender = world.sender()
     far, fd = client()
     sender.send(fd, encode(LOGIN), world.results.append)
     world.until(lambda: world.results, "the answer")
-    assert world.results == [Refused(11, "banné")]
+    assert world.results == [HandoffRefused(11, "banné")]
     assert receiver.refused == 1
     os.write(fd, b"refused")  # its own copy, still connected
     assert far.recv(100) == b"refused"
@@ -197,7 +197,7 @@ def test_an_error_in_accept_refuses_and_spares_the_rest(world: World) -> None:
     for record in (b"\x01", b"\x00", b"\x02"):
         world.send_copy(sender, fd, record)
     world.until(lambda: len(world.results) == 3, "three answers")
-    assert world.results == [ACCEPTED, Refused(2, "server error"), ACCEPTED]
+    assert world.results == [ACCEPTED, HandoffRefused(2, "server error"), ACCEPTED]
     assert len(errors) == 1
     os.close(fd)
     far.close()
@@ -288,12 +288,12 @@ def test_records_never_sent_are_refused(world: World) -> None:
     sender.send(fd, b"record", world.results.append)
     world.until(lambda: world.results, "the refusal")
     assert world.results == [wire.RESTARTING]
-    assert world.results[0] == Refused(2, "shard restarting", sent=False)
+    assert world.results[0] == HandoffRefused(2, "shard restarting", sent=False)
     sender.send(fd, b"record", world.results.append)
     sender.close()
     sender.send(fd, b"record", world.results.append)
     world.until(lambda: len(world.results) == 3, "the refusals of a closed sender")
-    assert all(isinstance(result, Refused) and not result.sent for result in world.results)
+    assert all(isinstance(result, HandoffRefused) and not result.sent for result in world.results)
     os.write(fd, b"mine")
     assert far.recv(10) == b"mine"
     os.close(fd)

@@ -245,9 +245,9 @@ def test_a_secret_is_kept_for_who_has_a_token_and_for_minutes(world: World) -> N
 
 
 def test_requests_are_counted_by_token_and_address(make: Any) -> None:
-    from lanying.config.schema import Rest
+    from lanying.config.schema import RestLimits
 
-    gateway = make(rest=Rest(requests_per_second_per_token=1, requests_per_second_per_address=4))
+    gateway = make(rest=RestLimits(requests_per_second_per_token=1, requests_per_second_per_address=4))
     _, token = gateway.register("alice")
     codes = [gateway.code("GET", "/user/profile", token) for _ in range(11)]
     assert codes == [200] * 10 + [429]

@@ -22,7 +22,7 @@ from lanying.config.notifiers import Secret
 from lanying.config.schema import Sms
 from lanying.gateway.app import ENDPOINTS
 from lanying.gateway.contract import not_offered
-from lanying.gateway.contract.contract import CONTRACT, Call
+from lanying.gateway.contract.contract import CONTRACT, ContractCall
 from lanying.testing.simulation import User
 from tests.gateway.conftest import ACCOUNTS, APPS, Gateway, SimulatedShards
 
@@ -33,11 +33,11 @@ ROUTED = {(method, endpoint.path) for endpoint in ENDPOINTS for method in endpoi
 CALLS = [(method, call) for call in CONTRACT.calls for method in call.methods if (method, call.path) in ROUTED]
 
 
-def name(method: str, call: Call) -> str:
+def name(method: str, call: ContractCall) -> str:
     return f"{method} {call.path}"
 
 
-def every(calls: list[tuple[str, Call]]) -> Any:
+def every(calls: list[tuple[str, ContractCall]]) -> Any:
     return pytest.mark.parametrize(("method", "call"), calls, ids=[name(*pair) for pair in calls])
 
 
@@ -191,7 +191,7 @@ class World:
         self.no_sms()
         self.gateway.data("POST", "/user/mobile", self.tokens["bob"], json={"mobile": MOBILE})
 
-    def parameters(self, method: str, call: Call) -> dict[str, Any]:
+    def parameters(self, method: str, call: ContractCall) -> dict[str, Any]:
         """What the call needs, and no more than what is required unless ``VALUES`` says so."""
         SCENES.get(call.path, lambda world: None)(self)
         examples = EXAMPLES(self) | self.found
@@ -393,7 +393,7 @@ def still(one: Gateway) -> World:
     return World(one)
 
 
-def request(world: World, method: str, call: Call, body: Any, **more: Any) -> dict[str, Any]:
+def request(world: World, method: str, call: ContractCall, body: Any, **more: Any) -> dict[str, Any]:
     """Make a call as whom it is for; the envelope."""
     if call.auth == "admin":
         more.setdefault("token", world.gateway.admin())
@@ -410,7 +410,7 @@ def test_what_is_not_built_is_known() -> None:
 
 
 @every([pair for pair in CALLS if pair[1].auth != "none"])
-def test_a_token_is_asked_for(still: World, method: str, call: Call) -> None:
+def test_a_token_is_asked_for(still: World, method: str, call: ContractCall) -> None:
     assert still.gateway.envelope(method, call.path, json={})["code"] == 10003
     expired = issue(APPS[0].secret, Identity("app", still.uids["alice"], ROLE_USER, 0, int(time.time()) - 1))
     for token in ("nonsense", expired, still.gateway.forge(still.uids["alice"], APPS[1].secret)):
@@ -418,12 +418,12 @@ def test_a_token_is_asked_for(still: World, method: str, call: Call) -> None:
 
 
 @every([pair for pair in CALLS if pair[1].auth == "admin"])
-def test_users_may_not_call_what_is_for_admins(still: World, method: str, call: Call) -> None:
+def test_users_may_not_call_what_is_for_admins(still: World, method: str, call: ContractCall) -> None:
     assert request(still, method, call, {}, token=still.tokens["alice"])["code"] == 10010
 
 
 @every([pair for pair in CALLS if pair[1].required and name(*pair) not in REFUSED])
-def test_a_missing_parameter_is_named(world: World, method: str, call: Call) -> None:
+def test_a_missing_parameter_is_named(world: World, method: str, call: ContractCall) -> None:
     params = world.parameters(method, call)
     for missing in call.required:
         rest = {name: value for name, value in params.items() if name != missing}
@@ -433,7 +433,7 @@ def test_a_missing_parameter_is_named(world: World, method: str, call: Call) -> 
 
 
 @every(CALLS)
-def test_the_answer_has_its_shape(world: World, method: str, call: Call) -> None:
+def test_the_answer_has_its_shape(world: World, method: str, call: ContractCall) -> None:
     expected = REFUSED.get(name(method, call), 200)
     envelope = request(world, method, call, {} if expected != 200 else world.parameters(method, call))
     assert envelope["code"] == expected, envelope
@@ -442,7 +442,7 @@ def test_the_answer_has_its_shape(world: World, method: str, call: Call) -> None
 
 
 @every([pair for pair in CALLS if pair[1].parameters and name(*pair) not in REFUSED])
-def test_parameters_come_in_the_query_too_and_numbers_as_texts(world: World, method: str, call: Call) -> None:
+def test_parameters_come_in_the_query_too_and_numbers_as_texts(world: World, method: str, call: ContractCall) -> None:
     params = world.parameters(method, call)
     if any(
         isinstance(value, dict) for item in params.values() for value in (item if isinstance(item, list) else [item])
@@ -460,7 +460,7 @@ def as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def check(call: Call, envelope: dict[str, Any]) -> None:
+def check(call: ContractCall, envelope: dict[str, Any]) -> None:
     """The published shape of data and of what is beside it."""
     shape = {
         "type": "object",

@@ -14,7 +14,7 @@ import lanying.gateway
 from lanying.gateway.accounts import registration, user_administration
 from lanying.gateway.app import ENDPOINTS
 from lanying.gateway.contract import not_offered
-from lanying.gateway.contract.contract import CONTRACT, Call, Schema
+from lanying.gateway.contract.contract import CONTRACT, ContractCall, Schema
 from lanying.gateway.http.params import Field, fields
 from lanying.gateway.messages import push_tasks
 from lanying.gateway.social import roster_administration
@@ -72,7 +72,7 @@ ROWS: dict[str, type[msgspec.Struct]] = {
     "BatchAvatarRequest": user_administration.AvatarRow,
     "BatchUserProfileRequest": user_administration.ProfileRow,
     "UserRegisterRequest": registration.NewAccount,
-    "PushMessage": push_tasks.Message,
+    "PushMessage": push_tasks.PushContent,
     "Setting": push_tasks.Setting,
 }
 """Published objects, and what they are read as."""
@@ -82,7 +82,7 @@ def by_name(takes: type[msgspec.Struct] | None) -> dict[str, Field]:
     return {field.name: field for field in fields(takes)} if takes else {}
 
 
-def published(call: Call) -> dict[str, Schema]:
+def published(call: ContractCall) -> dict[str, Schema]:
     """Parameters by the names they are read under: a bare list is ``list``, a bare text ``value``."""
     found = dict(call.parameters)
     if call.element is not None:
@@ -114,7 +114,7 @@ def samples(shape: Schema) -> list[Any]:
 
 
 @EVERY
-def test_published_parameters_are_read_and_none_else(takes: type[msgspec.Struct] | None, call: Call) -> None:
+def test_published_parameters_are_read_and_none_else(takes: type[msgspec.Struct] | None, call: ContractCall) -> None:
     read, known = by_name(takes), published(call)
     assert known.keys() - read.keys() <= UNREAD.keys()
     assert {(call.path, name) for name in read.keys() - known.keys()} <= OWN
@@ -122,7 +122,7 @@ def test_published_parameters_are_read_and_none_else(takes: type[msgspec.Struct]
 
 @EVERY
 def test_what_is_published_as_required_is_required_and_nothing_else(
-    takes: type[msgspec.Struct] | None, call: Call
+    takes: type[msgspec.Struct] | None, call: ContractCall
 ) -> None:
     required = {name for name, field in by_name(takes).items() if field.required}
     whole_body = {"value"} if call.text else {"list"} if call.element else set()
@@ -131,7 +131,7 @@ def test_what_is_published_as_required_is_required_and_nothing_else(
 
 
 @EVERY
-def test_every_published_value_is_taken(takes: type[msgspec.Struct] | None, call: Call) -> None:
+def test_every_published_value_is_taken(takes: type[msgspec.Struct] | None, call: ContractCall) -> None:
     read, known = by_name(takes), published(call)
     for name in read.keys() & known.keys():
         for value in samples(known[name]):
@@ -139,7 +139,7 @@ def test_every_published_value_is_taken(takes: type[msgspec.Struct] | None, call
 
 
 @EVERY
-def test_values_of_another_shape_are_refused(takes: type[msgspec.Struct] | None, call: Call) -> None:
+def test_values_of_another_shape_are_refused(takes: type[msgspec.Struct] | None, call: ContractCall) -> None:
     read, known = by_name(takes), published(call)
     for name in read.keys() & known.keys():
         shape = known[name]

@@ -234,7 +234,7 @@ def test_who_may_download(gateway: Gateway, alice: Person) -> None:
 
 
 def test_a_token_for_files_downloads_for_an_hour_and_does_nothing_else(make: Callable[..., Gateway]) -> None:
-    gateway = make(files=schema.Files(account_tokens=False))
+    gateway = make(files=schema.FilesSettings(account_tokens=False))
     alice = Person(gateway, "alice")
     url = alice.upload(picture())
     made = gateway.data("GET", "/file/token", alice.token)
@@ -278,7 +278,7 @@ def test_plain_bodies(gateway: Gateway, alice: Person) -> None:
 
 
 def test_quotas(make: Callable[..., Gateway]) -> None:
-    gateway = make(files=schema.Files(max_mb=1, user_mb=2, total_mb=3))
+    gateway = make(files=schema.FilesSettings(max_mb=1, user_mb=2, total_mb=3))
     alice, bob = Person(gateway, "alice"), Person(gateway, "bob")
     large = b"x" * (1 << 20)
     assert put(gateway, alice.ticket(100)["upload_url"], large + b"x")["code"] == 413
@@ -367,7 +367,7 @@ def test_missing_parameters(gateway: Gateway, alice: Person) -> None:
 
 
 def test_old_files_go_with_all_that_was_made_of_them(make: Callable[..., Gateway]) -> None:
-    gateway = make(files=schema.Files(retention_days=1))
+    gateway = make(files=schema.FilesSettings(retention_days=1))
     alice = Person(gateway, "alice")
     url = alice.upload(picture())
     alice.get(url, image_type=2)

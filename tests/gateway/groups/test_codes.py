@@ -8,10 +8,10 @@ import pytest
 from lanying.base.errors import CallError, TokenError
 from lanying.base.refusals import Refusal
 from lanying.base.tokens import ROLE_USER, Identity, issue, verify
-from lanying.gateway.groups.codes import Code, read, write
+from lanying.gateway.groups.codes import GroupCode, read, write
 
 KEY, OTHER = b"\x11" * 32, b"\x22" * 32
-CODE = Code(7, 8, 1000)
+CODE = GroupCode(7, 8, 1000)
 
 
 def refusal(text: str, key: bytes = KEY, now_ms: int = 0) -> Refusal:

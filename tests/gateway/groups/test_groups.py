@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from lanying.base import limits
-from lanying.config.schema import Accounts, Policy
+from lanying.config.schema import Accounts, PolicySettings
 from lanying.gateway.app import ENDPOINTS
-from lanying.gateway.groups.codes import Code, write
+from lanying.gateway.groups.codes import GroupCode, write
 from lanying.protocol.schema import xsync_pb2 as pb
 from tests.gateway.conftest import APPS, Gateway
 
@@ -227,7 +227,7 @@ def test_founding(gateway: Gateway, town: Town) -> None:
 
 
 def test_capacity(make: Callable[..., Gateway]) -> None:
-    town = Town(make(policy=Policy(group_members=3)))
+    town = Town(make(policy=PolicySettings(group_members=3)))
     [row] = town.post("alice", "/group/invite", user_list=[town.ids["nora"]])
     assert (row["result"], "full" in row["reason"]) == ("fail", True)
 
@@ -473,7 +473,7 @@ def test_qr_texts(town: Town) -> None:
     assert town.post("nora", "/group/qrcode/invite", text) == {}
     assert town.told() == {N.JOINED: [*ALL, "nora"]}
     assert gateway.code("POST", "/group/qrcode/invite", town.tokens["nora"], json=text) == 20017
-    old = write(APPS[0].secret, Code(town.gid, town.ids["mary"], made["create_at"]))
+    old = write(APPS[0].secret, GroupCode(town.gid, town.ids["mary"], made["create_at"]))
     for wrong, code in ((old, 20025), (town.tokens["mary"], 20024), ("x" * 2000, 20024)):
         assert gateway.code("POST", "/group/qrcode/invite", town.tokens["nora"], json={"qr_info": wrong}) == code
     town.add("nina")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from lanying.base import limits
-from lanying.config.schema import Rest
+from lanying.config.schema import RestLimits
 from lanying.gateway.app import ENDPOINTS
 from lanying.gateway.services.bodies import Bodies
 from tests.gateway.conftest import Gateway
@@ -102,7 +102,7 @@ def test_without_a_good_token_a_body_is_small_and_with_one_it_may_be_large(gatew
 
 
 def test_the_address_is_asked_before_the_body_is_read(make: Callable[..., Gateway]) -> None:
-    gateway = make(rest=Rest(requests_per_second_per_address=1))
+    gateway = make(rest=RestLimits(requests_per_second_per_address=1))
 
     async def unread() -> Any:
         raise AssertionError("the body was read")
@@ -173,13 +173,13 @@ def told(gateway: Gateway, host: str) -> str:
 
 @pytest.mark.parametrize("host", HOSTILE)
 def test_a_host_of_somebody_else_is_repeated_nowhere(make: Callable[..., Gateway], host: str) -> None:
-    text = told(make(rest=Rest(hosts=("im.test", "other.test:8480"))), host)
+    text = told(make(rest=RestLimits(hosts=("im.test", "other.test:8480"))), host)
     assert not host or host not in text
     assert "http://im.test/file/upload" in text
 
 
 def test_hosts_of_ours_are_told_with_their_ports(make: Callable[..., Gateway]) -> None:
-    gateway = make(rest=Rest(hosts=("im.test", "other.test:8480", "[fd00::1]")))
+    gateway = make(rest=RestLimits(hosts=("im.test", "other.test:8480", "[fd00::1]")))
     for host in ("im.test", "IM.test:99", "other.test:8480", "[fd00::1]:5"):
         assert f"http://{host}/file/upload" in told(gateway, host)
     assert "http://im.test/file/upload" in told(gateway, "other.test:8481")

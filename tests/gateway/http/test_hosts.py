@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lanying.config.schema import Rest
+from lanying.config.schema import RestLimits
 from tests.gateway.conftest import Gateway
 
 
@@ -26,7 +26,7 @@ from tests.gateway.conftest import Gateway
 def test_addresses_name_this_server(
     make: Callable[..., Gateway], hosts: tuple[str, ...], host: str, shown: str
 ) -> None:
-    gateway = make(rest=Rest(hosts=hosts))
+    gateway = make(rest=RestLimits(hosts=hosts))
     _, token = gateway.register("alice")
     ticket = gateway.data("GET", "/file/upload/avatar/user", token, headers={"host": host})
     assert ticket["upload_url"].startswith(f"http://{shown}/file/upload?"), ticket

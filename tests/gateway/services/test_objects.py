@@ -44,7 +44,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def of_s3(endpoint: str, credentials: None, tmp_path: Path) -> Objects:
     assert httpx.put(f"{endpoint}/files").status_code == 200
-    settings = schema.Files(store="s3", s3_bucket="files", s3_prefix=f"{tmp_path.name}/", s3_endpoint=endpoint)
+    settings = schema.FilesSettings(store="s3", s3_bucket="files", s3_prefix=f"{tmp_path.name}/", s3_endpoint=endpoint)
     return object_store(settings, tmp_path)
 
 
@@ -165,11 +165,11 @@ def test_a_bucket_that_is_away_is_an_error_of_the_system(
 @pytest.mark.parametrize(
     ("settings", "word"),
     [
-        (schema.Files(store="s3"), "s3_bucket"),
-        (schema.Files(store="s3", s3_bucket="files", s3_prefix="/x/"), "s3_prefix"),
-        (schema.Files(store="s3", s3_bucket="files", s3_prefix="x//"), "s3_prefix"),
+        (schema.FilesSettings(store="s3"), "s3_bucket"),
+        (schema.FilesSettings(store="s3", s3_bucket="files", s3_prefix="/x/"), "s3_prefix"),
+        (schema.FilesSettings(store="s3", s3_bucket="files", s3_prefix="x//"), "s3_prefix"),
     ],
 )
-def test_a_bucket_that_cannot_be_is_refused(settings: schema.Files, word: str, tmp_path: Path) -> None:
+def test_a_bucket_that_cannot_be_is_refused(settings: schema.FilesSettings, word: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=word):
         object_store(settings, tmp_path)

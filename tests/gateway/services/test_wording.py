@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lanying.base.errors import CallError
-from lanying.config.schema import Accounts, Config, Policy
+from lanying.config.schema import Accounts, Config, PolicySettings
 from lanying.gateway.services.wording import Wording
 from tests.gateway.conftest import Gateway
 
@@ -42,7 +42,7 @@ def test_the_administrator_says_which() -> None:
 @pytest.fixture
 def school(make: Callable[..., Gateway], tmp_path: Path) -> Gateway:
     (tmp_path / "words").write_text("坏词\n")
-    return make(policy=Policy(words_file=str(tmp_path / "words")))
+    return make(policy=PolicySettings(words_file=str(tmp_path / "words")))
 
 
 def typed(text: str, group: int, other: int) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from lanying.config.notifiers import PROVIDERS, Notifier, Secret
 from lanying.push.decision import Push
-from lanying.push.vendors import Target
+from lanying.push.vendors import PushTarget
 
 NOW = 1_700_000_000.0
 PUSH = Push("Alice", "Hello, Bob! 你好", 3)
@@ -82,4 +82,4 @@ def notifier_of(provider, app_id="", environment=1, **options):
 
 
 def target_of(provider, token, secret=None, **fields):
-    return Target(notifier_of(provider, **fields), secret or secret_of(provider), token)
+    return PushTarget(notifier_of(provider, **fields), secret or secret_of(provider), token)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lanying.base import limits
 from lanying.config.notifiers import PROVIDERS
 from lanying.push.decision import Push
-from lanying.push.vendors.exchange import Access, Answer, Outcome, Request, State
+from lanying.push.vendors.exchange import Access, PushOutcome, PushState, VendorAnswer, VendorRequest
 from lanying.push.vendors.payload import json_bytes
 from lanying.push.vendors.registry import make
 from tests.push.vendors.keys import APNS_TOKEN, NOW, TOKEN, notifier_of, secret_of
@@ -65,8 +65,8 @@ def test_requests(provider, push, collapse_id):
     vendor = MADE[provider]
     token = APNS_TOKEN if provider == "apns" else TOKEN
     found = vendor.request(token, push, collapse_id, "access", NOW)
-    if isinstance(found, Outcome):
-        assert found.state is State.REFUSED and found.reason
+    if isinstance(found, PushOutcome):
+        assert found.state is PushState.REFUSED and found.reason
         return
     assert found.url.startswith(vendor.base) and found.url.isascii() and " " not in found.url
     for name, value in found.headers.items():
@@ -78,7 +78,7 @@ def test_requests(provider, push, collapse_id):
 
 CODES = st.sampled_from((0, "0", 200, "200", "80000000", -1, 10000, 11, "token", "é", 3600, -5, 10**400, True))
 ANSWERS = st.builds(
-    Answer,
+    VendorAnswer,
     status=st.sampled_from((200, 204, 301, 400, 401, 403, 404, 410, 413, 429, 500, 503)),
     headers=st.dictionaries(st.just("retry-after"), st.text(max_size=12) | st.integers().map(str)),
     body=st.binary(max_size=40)
@@ -97,12 +97,12 @@ ANSWERS = st.builds(
 def test_answers(provider, answer):
     vendor = MADE[provider]
     outcome = vendor.outcome(answer, NOW)
-    assert isinstance(outcome.reason, str) and (outcome.reason or outcome.state is State.SENT)
-    assert (outcome.state is State.LATER) == (outcome.retry_after_s > 0)
+    assert isinstance(outcome.reason, str) and (outcome.reason or outcome.state is PushState.SENT)
+    assert (outcome.state is PushState.LATER) == (outcome.retry_after_s > 0)
     assert outcome.retry_after_s <= limits.VENDOR_RETRY_MAX_S
-    assert outcome.state is not State.SENT or answer.status == 200
+    assert outcome.state is not PushState.SENT or answer.status == 200
     assert vendor.stale(answer) in (True, False)
-    if isinstance(vendor.login(NOW), Request):
+    if isinstance(vendor.login(NOW), VendorRequest):
         access = vendor.access(answer, NOW)
-        assert isinstance(access, Access | Outcome)
+        assert isinstance(access, Access | PushOutcome)
         assert not isinstance(access, Access) or (access.token and access.until > NOW)

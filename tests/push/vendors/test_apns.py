@@ -9,7 +9,7 @@ from lanying.base.errors import ConfigError
 from lanying.config.notifiers import Secret
 from lanying.push.decision import Push
 from lanying.push.vendors.apns import Apns
-from lanying.push.vendors.exchange import TOO_LARGE, Answer, State
+from lanying.push.vendors.exchange import TOO_LARGE, PushState, VendorAnswer
 from tests.push.vendors.keys import APNS_TOKEN, NOW, PUSH, certificate, notifier_of, p256, pem_of, rsa_key, secret_of
 
 
@@ -144,30 +144,30 @@ def test_an_error_says_what_is_missing(secret, app_id, complaint):
 
 
 def answer(status, reason="", **headers):
-    return Answer(status, headers, json.dumps({"reason": reason}).encode() if reason else b"")
+    return VendorAnswer(status, headers, json.dumps({"reason": reason}).encode() if reason else b"")
 
 
 @pytest.mark.parametrize(
     ("given", "state", "wait_s"),
     [
-        (answer(200), State.SENT, 0),
-        (answer(410, "Unregistered"), State.GONE, 0),
-        (answer(410, "ExpiredToken"), State.GONE, 0),
-        (answer(400, "BadDeviceToken"), State.GONE, 0),
-        (answer(400, "DeviceTokenNotForTopic"), State.REFUSED, 0),
-        (answer(403, "InvalidProviderToken"), State.REFUSED, 0),
-        (answer(413, "PayloadTooLarge"), State.REFUSED, 0),
-        (answer(429, "TooManyRequests"), State.LATER, limits.VENDOR_RETRY_S),
-        (answer(429, "TooManyProviderTokenUpdates"), State.LATER, 1200),
-        (answer(503, "ServiceUnavailable", **{"retry-after": "7"}), State.LATER, 7),
-        (answer(500, "InternalServerError"), State.LATER, limits.VENDOR_RETRY_S),
-        (Answer(200 + 102, {}, b"<html>"), State.REFUSED, 0),
+        (answer(200), PushState.SENT, 0),
+        (answer(410, "Unregistered"), PushState.GONE, 0),
+        (answer(410, "ExpiredToken"), PushState.GONE, 0),
+        (answer(400, "BadDeviceToken"), PushState.GONE, 0),
+        (answer(400, "DeviceTokenNotForTopic"), PushState.REFUSED, 0),
+        (answer(403, "InvalidProviderToken"), PushState.REFUSED, 0),
+        (answer(413, "PayloadTooLarge"), PushState.REFUSED, 0),
+        (answer(429, "TooManyRequests"), PushState.LATER, limits.VENDOR_RETRY_S),
+        (answer(429, "TooManyProviderTokenUpdates"), PushState.LATER, 1200),
+        (answer(503, "ServiceUnavailable", **{"retry-after": "7"}), PushState.LATER, 7),
+        (answer(500, "InternalServerError"), PushState.LATER, limits.VENDOR_RETRY_S),
+        (VendorAnswer(200 + 102, {}, b"<html>"), PushState.REFUSED, 0),
     ],
 )
 def test_answers(given, state, wait_s):
     found = apns().outcome(given, NOW)
     assert (found.state, found.retry_after_s) == (state, wait_s)
-    assert found.reason or state is State.SENT
+    assert found.reason or state is PushState.SENT
 
 
 def test_only_an_expired_token_is_renewed():

@@ -8,7 +8,7 @@ from lanying.base import limits
 from lanying.base.errors import ConfigError
 from lanying.config.notifiers import Notifier
 from lanying.push.vendors import exchange
-from lanying.push.vendors.exchange import Access, Answer, Outcome, State
+from lanying.push.vendors.exchange import Access, PushOutcome, PushState, VendorAnswer
 
 NOW = 1_700_000_000.0
 NOTIFIER = Notifier("app", "ours", 7, 1, "123", "")
@@ -31,52 +31,52 @@ NOTIFIER = Notifier("app", "ours", 7, 1, "123", "")
     ],
 )
 def test_a_vendor_says_when_to_try_again_within_bounds(asked: str, wait_s: float) -> None:
-    outcome = exchange.later(Answer(503, {"retry-after": asked}), "", NOW)
-    assert outcome == Outcome(State.LATER, "HTTP 503", wait_s)
+    outcome = exchange.later(VendorAnswer(503, {"retry-after": asked}), "", NOW)
+    assert outcome == PushOutcome(PushState.LATER, "HTTP 503", wait_s)
 
 
 @pytest.mark.parametrize(
     ("status", "state"),
     [
-        (400, State.REFUSED),
-        (404, State.REFUSED),
-        (428, State.REFUSED),
-        (429, State.LATER),
-        (430, State.REFUSED),
-        (499, State.REFUSED),
-        (500, State.LATER),
-        (503, State.LATER),
+        (400, PushState.REFUSED),
+        (404, PushState.REFUSED),
+        (428, PushState.REFUSED),
+        (429, PushState.LATER),
+        (430, PushState.REFUSED),
+        (499, PushState.REFUSED),
+        (500, PushState.LATER),
+        (503, PushState.LATER),
     ],
 )
-def test_a_status_alone_says_later_or_never(status: int, state: State) -> None:
-    found = exchange.by_status(Answer(status), "", NOW)
+def test_a_status_alone_says_later_or_never(status: int, state: PushState) -> None:
+    found = exchange.by_status(VendorAnswer(status), "", NOW)
     assert (found.state, found.reason) == (state, f"HTTP {status}")
-    assert exchange.by_status(Answer(status), "its word", NOW).reason == "its word"
+    assert exchange.by_status(VendorAnswer(status), "its word", NOW).reason == "its word"
 
 
-CODES = {0: State.SENT, 10: State.GONE, 20: State.LATER}
+CODES = {0: PushState.SENT, 10: PushState.GONE, 20: PushState.LATER}
 
 
 @pytest.mark.parametrize(
     ("code", "status", "state", "reason"),
     [
-        (0, 200, State.SENT, ""),
-        ("0", 200, State.SENT, ""),
-        (0, 500, State.LATER, "why"),
-        (0, 404, State.REFUSED, "why"),
-        (10, 200, State.GONE, "10 why"),
-        (20, 200, State.LATER, "20 why"),
-        (30, 200, State.REFUSED, "30 why"),
-        (-1, 200, State.REFUSED, "-1 why"),
-        (None, 200, State.LATER, "why"),
-        (None, 403, State.REFUSED, "why"),
-        (False, 200, State.LATER, "why"),
-        ("0x0", 200, State.LATER, "why"),
-        ("1234567890", 200, State.LATER, "why"),
+        (0, 200, PushState.SENT, ""),
+        ("0", 200, PushState.SENT, ""),
+        (0, 500, PushState.LATER, "why"),
+        (0, 404, PushState.REFUSED, "why"),
+        (10, 200, PushState.GONE, "10 why"),
+        (20, 200, PushState.LATER, "20 why"),
+        (30, 200, PushState.REFUSED, "30 why"),
+        (-1, 200, PushState.REFUSED, "-1 why"),
+        (None, 200, PushState.LATER, "why"),
+        (None, 403, PushState.REFUSED, "why"),
+        (False, 200, PushState.LATER, "why"),
+        ("0x0", 200, PushState.LATER, "why"),
+        ("1234567890", 200, PushState.LATER, "why"),
     ],
 )
-def test_a_vendors_own_code_counts_if_it_is_one(code: object, status: int, state: State, reason: str) -> None:
-    found = exchange.by_code(CODES, code, "why", Answer(status), NOW)
+def test_a_vendors_own_code_counts_if_it_is_one(code: object, status: int, state: PushState, reason: str) -> None:
+    found = exchange.by_code(CODES, code, "why", VendorAnswer(status), NOW)
     assert (found.state, found.reason) == (state, reason)
 
 
@@ -85,7 +85,7 @@ def test_a_vendors_own_code_counts_if_it_is_one(code: object, status: int, state
     [(b'{"a":1}', {"a": 1}), (b"[1]", {}), (b"", {}), (b"<html>", {}), (b"\xff", {}), (b"[" * 100_000, {})],
 )
 def test_an_answer_that_is_no_object_is_an_empty_one(body: bytes, found: dict[str, object]) -> None:
-    assert Answer(200, {}, body).json() == found
+    assert VendorAnswer(200, {}, body).json() == found
 
 
 @pytest.mark.parametrize(
@@ -100,36 +100,38 @@ def test_an_answer_that_is_no_object_is_an_empty_one(body: bytes, found: dict[st
     ],
 )
 def test_an_access_token_is_renewed_before_it_ends(body: bytes, access: Access) -> None:
-    assert exchange.bearer(Answer(200, {}, body), NOW) == access
+    assert exchange.bearer(VendorAnswer(200, {}, body), NOW) == access
 
 
 @pytest.mark.parametrize(
     ("status", "body", "state", "reason"),
     [
-        (200, b'{"access_token":"a b"}', State.REFUSED, "login refused: HTTP 200"),
-        (200, b'{"access_token":"a\\r\\nx: y"}', State.REFUSED, "login refused: HTTP 200"),
-        (200, b'{"access_token":""}', State.REFUSED, "login refused: HTTP 200"),
-        (401, b'{"access_token":"t"}', State.REFUSED, "login refused: HTTP 401"),
-        (400, b'{"error":"invalid_grant"}', State.REFUSED, "login refused: invalid_grant"),
-        (400, b'{"error":"x","error_description":"why"}', State.REFUSED, "login refused: why"),
-        (503, b"", State.LATER, "login refused: HTTP 503"),
+        (200, b'{"access_token":"a b"}', PushState.REFUSED, "login refused: HTTP 200"),
+        (200, b'{"access_token":"a\\r\\nx: y"}', PushState.REFUSED, "login refused: HTTP 200"),
+        (200, b'{"access_token":""}', PushState.REFUSED, "login refused: HTTP 200"),
+        (401, b'{"access_token":"t"}', PushState.REFUSED, "login refused: HTTP 401"),
+        (400, b'{"error":"invalid_grant"}', PushState.REFUSED, "login refused: invalid_grant"),
+        (400, b'{"error":"x","error_description":"why"}', PushState.REFUSED, "login refused: why"),
+        (503, b"", PushState.LATER, "login refused: HTTP 503"),
     ],
 )
-def test_a_login_that_gives_no_token_says_why(status: int, body: bytes, state: State, reason: str) -> None:
-    found = exchange.bearer(Answer(status, {}, body), NOW)
-    assert isinstance(found, Outcome) and (found.state, found.reason) == (state, reason)
+def test_a_login_that_gives_no_token_says_why(status: int, body: bytes, state: PushState, reason: str) -> None:
+    found = exchange.bearer(VendorAnswer(status, {}, body), NOW)
+    assert isinstance(found, PushOutcome) and (found.state, found.reason) == (state, reason)
 
 
 def test_a_vendors_own_login_is_judged_alike() -> None:
-    assert exchange.token_of(Answer(200), {"auth": "t"}, "auth", "", 9.0, NOW) == Access("t", 9.0)
+    assert exchange.token_of(VendorAnswer(200), {"auth": "t"}, "auth", "", 9.0, NOW) == Access("t", 9.0)
     for answer, holder, reason in (
-        (Answer(200), {"auth": "a b"}, "HTTP 200"),
-        (Answer(200), None, "HTTP 200"),
-        (Answer(403), {"auth": "t"}, "HTTP 403"),
+        (VendorAnswer(200), {"auth": "a b"}, "HTTP 200"),
+        (VendorAnswer(200), None, "HTTP 200"),
+        (VendorAnswer(403), {"auth": "t"}, "HTTP 403"),
     ):
         found = exchange.token_of(answer, holder, "auth", "", 9.0, NOW)
-        assert found == Outcome(State.REFUSED, f"login refused: {reason}")
-    assert exchange.token_of(Answer(403), {}, "auth", "why", 9.0, NOW) == Outcome(State.REFUSED, "login refused: why")
+        assert found == PushOutcome(PushState.REFUSED, f"login refused: {reason}")
+    assert exchange.token_of(VendorAnswer(403), {}, "auth", "why", 9.0, NOW) == PushOutcome(
+        PushState.REFUSED, "login refused: why"
+    )
 
 
 @pytest.mark.parametrize(

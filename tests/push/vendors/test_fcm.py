@@ -8,7 +8,7 @@ from lanying.base import limits
 from lanying.base.errors import ConfigError
 from lanying.config.notifiers import Secret
 from lanying.push.decision import Push
-from lanying.push.vendors.exchange import TOO_LARGE, Access, Answer, State
+from lanying.push.vendors.exchange import TOO_LARGE, Access, PushState, VendorAnswer
 from lanying.push.vendors.fcm import Fcm
 from tests.push.vendors.keys import NOW, PUSH, account, notifier_of, p256, pem_of, rsa_key, secret_of
 
@@ -122,13 +122,15 @@ def test_the_login_is_signed_by_the_service_account():
 
 
 def test_the_access_token_is_renewed_before_it_runs_out():
-    assert fcm().access(Answer(200, {}, b'{"access_token":"t","expires_in":3599}'), NOW) == Access(
+    assert fcm().access(VendorAnswer(200, {}, b'{"access_token":"t","expires_in":3599}'), NOW) == Access(
         "t", NOW + 3599 * 0.9
     )
-    refused = fcm().access(Answer(400, {}, b'{"error":"invalid_grant","error_description":"no such account"}'), NOW)
-    assert (refused.state, refused.reason) == (State.REFUSED, "login refused: no such account")
-    assert fcm().access(Answer(503), NOW).state is State.LATER
-    assert fcm().access(Answer(200, {}, b"[]"), NOW).state is State.REFUSED
+    refused = fcm().access(
+        VendorAnswer(400, {}, b'{"error":"invalid_grant","error_description":"no such account"}'), NOW
+    )
+    assert (refused.state, refused.reason) == (PushState.REFUSED, "login refused: no such account")
+    assert fcm().access(VendorAnswer(503), NOW).state is PushState.LATER
+    assert fcm().access(VendorAnswer(200, {}, b"[]"), NOW).state is PushState.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ def answer(status, code="", message="", google_status="", **headers):
     error = {"code": status, "message": message, "status": google_status}
     if code:
         error["details"] = [{"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": code}]
-    return Answer(status, headers, json.dumps({"error": error}).encode())
+    return VendorAnswer(status, headers, json.dumps({"error": error}).encode())
 
 
 BAD_FIELD = {
@@ -168,31 +170,31 @@ BAD_FIELD = {
 @pytest.mark.parametrize(
     ("given", "state", "wait_s"),
     [
-        (Answer(200, {}, b'{"name":"projects/p/messages/1"}'), State.SENT, 0),
-        (answer(404, "UNREGISTERED"), State.GONE, 0),
+        (VendorAnswer(200, {}, b'{"name":"projects/p/messages/1"}'), PushState.SENT, 0),
+        (answer(404, "UNREGISTERED"), PushState.GONE, 0),
         (
             answer(400, "INVALID_ARGUMENT", "The registration token is not a valid FCM registration token"),
-            State.GONE,
+            PushState.GONE,
             0,
         ),
-        (Answer(400, {}, json.dumps(BAD_FIELD).encode()), State.GONE, 0),
-        (answer(400, "INVALID_ARGUMENT", "Invalid value at 'message.data[0].value'"), State.REFUSED, 0),
-        (answer(403, "SENDER_ID_MISMATCH"), State.REFUSED, 0),
-        (answer(404, google_status="NOT_FOUND"), State.REFUSED, 0),
-        (answer(401, "THIRD_PARTY_AUTH_ERROR"), State.REFUSED, 0),
-        (answer(429, "QUOTA_EXCEEDED"), State.LATER, 60),
-        (answer(429, "QUOTA_EXCEEDED", **{"retry-after": "90"}), State.LATER, 90),
-        (answer(503, "UNAVAILABLE", **{"retry-after": "Tue, 14 Nov 2023 22:15:00 GMT"}), State.LATER, 100),
-        (answer(500, "INTERNAL", **{"retry-after": "soon"}), State.LATER, limits.VENDOR_RETRY_S),
-        (answer(503, **{"retry-after": "999999999"}), State.LATER, 3600),
-        (Answer(502, {}, b"<html>"), State.LATER, limits.VENDOR_RETRY_S),
-        (Answer(400, {}, b'{"error":"text"}'), State.REFUSED, 0),
+        (VendorAnswer(400, {}, json.dumps(BAD_FIELD).encode()), PushState.GONE, 0),
+        (answer(400, "INVALID_ARGUMENT", "Invalid value at 'message.data[0].value'"), PushState.REFUSED, 0),
+        (answer(403, "SENDER_ID_MISMATCH"), PushState.REFUSED, 0),
+        (answer(404, google_status="NOT_FOUND"), PushState.REFUSED, 0),
+        (answer(401, "THIRD_PARTY_AUTH_ERROR"), PushState.REFUSED, 0),
+        (answer(429, "QUOTA_EXCEEDED"), PushState.LATER, 60),
+        (answer(429, "QUOTA_EXCEEDED", **{"retry-after": "90"}), PushState.LATER, 90),
+        (answer(503, "UNAVAILABLE", **{"retry-after": "Tue, 14 Nov 2023 22:15:00 GMT"}), PushState.LATER, 100),
+        (answer(500, "INTERNAL", **{"retry-after": "soon"}), PushState.LATER, limits.VENDOR_RETRY_S),
+        (answer(503, **{"retry-after": "999999999"}), PushState.LATER, 3600),
+        (VendorAnswer(502, {}, b"<html>"), PushState.LATER, limits.VENDOR_RETRY_S),
+        (VendorAnswer(400, {}, b'{"error":"text"}'), PushState.REFUSED, 0),
     ],
 )
 def test_answers(given, state, wait_s):
     found = fcm().outcome(given, NOW)
     assert (found.state, found.retry_after_s) == (state, wait_s)
-    assert found.reason or state is State.SENT
+    assert found.reason or state is PushState.SENT
 
 
 def test_a_new_token_helps_only_against_our_own_being_refused():

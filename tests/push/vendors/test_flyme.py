@@ -5,7 +5,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from lanying.push.decision import Push
-from lanying.push.vendors.exchange import TOO_LARGE, Answer, State
+from lanying.push.vendors.exchange import TOO_LARGE, PushState, VendorAnswer
 from lanying.push.vendors.flyme import Flyme, sign
 from tests.push.vendors.keys import NOW, PUSH, TOKEN, notifier_of, secret_of
 
@@ -80,27 +80,29 @@ def test_data_goes_to_the_application():
 
 
 def answer(code, value=None, status=200):
-    return Answer(status, {}, json.dumps({"code": code, "message": "said", "value": value, "redirect": ""}).encode())
+    return VendorAnswer(
+        status, {}, json.dumps({"code": code, "message": "said", "value": value, "redirect": ""}).encode()
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "state"),
     [
-        (answer("200", {}), State.SENT),
-        (answer(200, ""), State.SENT),
-        (answer("200", {"110002": [TOKEN]}), State.GONE),
-        (answer("200", {"110003": [TOKEN]}), State.GONE),
-        (answer("200", {"518": [TOKEN]}), State.LATER),
-        (answer("200", {"520": [TOKEN]}), State.REFUSED),
-        (answer("110010", ""), State.LATER),
-        (answer("1003", ""), State.LATER),
-        (answer("1006", ""), State.REFUSED),
-        (Answer(502, {}, b"<html>"), State.LATER),
+        (answer("200", {}), PushState.SENT),
+        (answer(200, ""), PushState.SENT),
+        (answer("200", {"110002": [TOKEN]}), PushState.GONE),
+        (answer("200", {"110003": [TOKEN]}), PushState.GONE),
+        (answer("200", {"518": [TOKEN]}), PushState.LATER),
+        (answer("200", {"520": [TOKEN]}), PushState.REFUSED),
+        (answer("110010", ""), PushState.LATER),
+        (answer("1003", ""), PushState.LATER),
+        (answer("1006", ""), PushState.REFUSED),
+        (VendorAnswer(502, {}, b"<html>"), PushState.LATER),
     ],
 )
 def test_answers(given, state):
     found = flyme().outcome(given, NOW)
-    assert found.state is state and (found.reason or state is State.SENT)
+    assert found.state is state and (found.reason or state is PushState.SENT)
 
 
 def test_one_token_is_one_device():

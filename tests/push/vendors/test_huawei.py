@@ -7,7 +7,7 @@ from lanying.base import limits
 from lanying.base.errors import ConfigError
 from lanying.config.notifiers import Secret
 from lanying.push.decision import Push
-from lanying.push.vendors.exchange import TOO_LARGE, Access, Answer, State
+from lanying.push.vendors.exchange import TOO_LARGE, Access, PushState, VendorAnswer
 from lanying.push.vendors.huawei import Huawei
 from tests.push.vendors.keys import NOW, PUSH, TOKEN, notifier_of, secret_of
 
@@ -103,35 +103,35 @@ def test_the_login_goes_to_another_host_with_the_clients_credentials():
         "client_secret": ["secret"],
     }
     assert huawei(login_endpoint="https://proxy.example/").login(NOW).url == "https://proxy.example/oauth2/v3/token"
-    granted = Answer(200, {}, b'{"access_token":"a","expires_in":3600}')
+    granted = VendorAnswer(200, {}, b'{"access_token":"a","expires_in":3600}')
     assert huawei().access(granted, NOW) == Access("a", NOW + 3240)
 
 
 def answer(code, status=200):
-    return Answer(status, {}, json.dumps({"code": code, "msg": "said", "requestId": "1"}).encode())
+    return VendorAnswer(status, {}, json.dumps({"code": code, "msg": "said", "requestId": "1"}).encode())
 
 
 @pytest.mark.parametrize(
     ("given", "state"),
     [
-        (answer("80000000"), State.SENT),
-        (answer("80300007", 400), State.GONE),
-        (answer("80100000"), State.GONE),
-        (answer("80300008", 400), State.REFUSED),
-        (answer("80300002", 400), State.REFUSED),
-        (answer("81000001", 500), State.LATER),
-        (Answer(503), State.LATER),
-        (Answer(404, {}, b"no such app"), State.REFUSED),
-        (Answer(200, {}, b"<html>a hotel's front page"), State.LATER),
+        (answer("80000000"), PushState.SENT),
+        (answer("80300007", 400), PushState.GONE),
+        (answer("80100000"), PushState.GONE),
+        (answer("80300008", 400), PushState.REFUSED),
+        (answer("80300002", 400), PushState.REFUSED),
+        (answer("81000001", 500), PushState.LATER),
+        (VendorAnswer(503), PushState.LATER),
+        (VendorAnswer(404, {}, b"no such app"), PushState.REFUSED),
+        (VendorAnswer(200, {}, b"<html>a hotel's front page"), PushState.LATER),
     ],
 )
 def test_answers(given, state):
     found = huawei().outcome(given, NOW)
-    assert found.state is state and (found.reason or state is State.SENT)
+    assert found.state is state and (found.reason or state is PushState.SENT)
 
 
 def test_an_expired_token_is_renewed():
-    assert huawei().stale(answer("80200003")) and huawei().stale(Answer(401))
+    assert huawei().stale(answer("80200003")) and huawei().stale(VendorAnswer(401))
     assert not huawei().stale(answer("80300007")) and not huawei().stale(answer("80000000"))
 
 

@@ -7,7 +7,7 @@ import pytest
 from lanying.base.errors import ConfigError
 from lanying.config.notifiers import Secret
 from lanying.push.decision import Push
-from lanying.push.vendors.exchange import NO_DATA, TOO_LARGE, Access, Answer, State
+from lanying.push.vendors.exchange import NO_DATA, TOO_LARGE, Access, PushState, VendorAnswer
 from lanying.push.vendors.oppo import Oppo
 from tests.push.vendors.keys import NOW, PUSH, TOKEN, notifier_of, secret_of
 
@@ -91,34 +91,34 @@ def test_the_login_is_signed():
     at = str(int(NOW) * 1000)
     signed = hashlib.sha256(f"key{at}secret".encode()).hexdigest()
     assert form(found) == {"app_key": "key", "timestamp": at, "sign": signed}
-    granted = Answer(200, {}, b'{"code":0,"message":"Success","data":{"auth_token":"a","create_time":1}}')
+    granted = VendorAnswer(200, {}, b'{"code":0,"message":"Success","data":{"auth_token":"a","create_time":1}}')
     assert oppo().access(granted, NOW) == Access("a", NOW + 72000)
-    refused = oppo().access(Answer(200, {}, b'{"code":14,"message":"Invalid App Key"}'), NOW)
-    assert (refused.state, refused.reason) == (State.REFUSED, "login refused: Invalid App Key")
+    refused = oppo().access(VendorAnswer(200, {}, b'{"code":14,"message":"Invalid App Key"}'), NOW)
+    assert (refused.state, refused.reason) == (PushState.REFUSED, "login refused: Invalid App Key")
     with pytest.raises(ConfigError, match=r"--app-key and --secret-file \(master secret\)"):
         Oppo(notifier_of("oppo"), Secret())
 
 
 def answer(code, status=200):
-    return Answer(status, {}, json.dumps({"code": code, "message": "said", "data": {}}).encode())
+    return VendorAnswer(status, {}, json.dumps({"code": code, "message": "said", "data": {}}).encode())
 
 
 @pytest.mark.parametrize(
     ("given", "state"),
     [
-        (answer(0), State.SENT),
-        (answer(10000), State.GONE),
-        (answer(-1), State.LATER),
-        (answer(-2), State.LATER),
-        (answer(13), State.LATER),
-        (answer(33), State.REFUSED),
-        (answer(41), State.REFUSED),
-        (Answer(503), State.LATER),
+        (answer(0), PushState.SENT),
+        (answer(10000), PushState.GONE),
+        (answer(-1), PushState.LATER),
+        (answer(-2), PushState.LATER),
+        (answer(13), PushState.LATER),
+        (answer(33), PushState.REFUSED),
+        (answer(41), PushState.REFUSED),
+        (VendorAnswer(503), PushState.LATER),
     ],
 )
 def test_answers(given, state):
     found = oppo().outcome(given, NOW)
-    assert found.state is state and (found.reason or state is State.SENT)
+    assert found.state is state and (found.reason or state is PushState.SENT)
 
 
 def test_an_expired_token_is_renewed():

@@ -10,7 +10,7 @@ import pytest
 from lanying.base import limits
 from lanying.config.notifiers import Secret
 from lanying.push.decision import Push
-from lanying.push.vendors import Outcome, State, Vendors
+from lanying.push.vendors import PushOutcome, PushState, Vendors
 from tests.push.vendors.keys import APNS_TOKEN, NOW, PUSH, TOKEN, account, certificate, target_of
 from tests.push.vendors.play import NEVER, stage
 
@@ -62,8 +62,8 @@ def test_apple_is_spoken_to_over_one_http2_connection(play):
     async def conversation(play, vendors):
         play.on(APNS, {}, (410, {"reason": "Unregistered"}, {}))
         target = target_of("apns", APNS_TOKEN, endpoint=play.url)
-        assert await vendors.send(target, PUSH, "m-1") == Outcome(State.SENT)
-        assert await vendors.send(target, PUSH, "m-2") == Outcome(State.GONE, "Unregistered")
+        assert await vendors.send(target, PUSH, "m-1") == PushOutcome(PushState.SENT)
+        assert await vendors.send(target, PUSH, "m-2") == PushOutcome(PushState.GONE, "Unregistered")
         (version, _path, first, body), (_, _, second, _) = play.asked
         assert version == "2" and first["apns-topic"] == "com.example.app" and "你好" in body.decode()
         assert first["authorization"] == second["authorization"]
@@ -80,12 +80,12 @@ def test_apple_gets_a_new_token_when_the_old_one_has_expired(play):
         expired = (403, {"reason": "ExpiredProviderToken"}, {})
         play.on(APNS, {}, expired, {}, expired)
         target = target_of("apns", APNS_TOKEN, endpoint=play.url)
-        assert (await vendors.send(target, PUSH, "m")).state is State.SENT
+        assert (await vendors.send(target, PUSH, "m")).state is PushState.SENT
         vendors.now += 1
-        assert (await vendors.send(target, PUSH, "m")).state is State.SENT
+        assert (await vendors.send(target, PUSH, "m")).state is PushState.SENT
         assert len(set(bearers(play, APNS))) == 2
         refused = await vendors.send(target, PUSH, "m")
-        assert (refused.state, refused.reason) == (State.REFUSED, "ExpiredProviderToken")
+        assert (refused.state, refused.reason) == (PushState.REFUSED, "ExpiredProviderToken")
 
     play(conversation)
 
@@ -94,10 +94,10 @@ def test_a_client_certificate_is_shown(play):
     async def conversation(play, vendors):
         play.on(APNS, {})
         target = target_of("apns", APNS_TOKEN, Secret(certificate=certificate()), endpoint=play.url)
-        assert (await vendors.send(target, PUSH, "m")).state is State.SENT
+        assert (await vendors.send(target, PUSH, "m")).state is PushState.SENT
         assert "authorization" not in play.asked[0][2]
         stranger = target_of("apns", APNS_TOKEN, endpoint=play.url, package="another.notifier")
-        assert (await vendors.send(stranger, PUSH, "m")).state is State.LATER
+        assert (await vendors.send(stranger, PUSH, "m")).state is PushState.LATER
 
     play(conversation, strangers=False)
 
@@ -107,9 +107,9 @@ def test_an_access_token_serves_until_shortly_before_it_runs_out(play):
         play.on(OAUTH, access("a", 1000), access("b", 1000))
         play.on(FCM, {"name": "1"})
         for _ in range(2):
-            assert (await vendors.send(fcm(play), PUSH, "m")).state is State.SENT
+            assert (await vendors.send(fcm(play), PUSH, "m")).state is PushState.SENT
         vendors.now += 901
-        assert (await vendors.send(fcm(play), PUSH, "m")).state is State.SENT
+        assert (await vendors.send(fcm(play), PUSH, "m")).state is PushState.SENT
         assert play.paths() == [OAUTH, FCM, FCM, OAUTH, FCM]
         assert bearers(play) == ["Bearer a", "Bearer a", "Bearer b"]
 
@@ -121,7 +121,7 @@ def test_many_pushes_at_once_log_in_once(play):
         play.on(OAUTH, access("a"))
         play.on(FCM, {"name": "1"})
         found = await asyncio.gather(*(vendors.send(fcm(play), PUSH, f"m{n}") for n in range(50)))
-        assert {it.state for it in found} == {State.SENT}
+        assert {it.state for it in found} == {PushState.SENT}
         assert play.paths().count(OAUTH) == 1 and play.paths().count(FCM) == 50
 
     play(conversation)
@@ -131,9 +131,9 @@ def test_a_token_that_is_not_taken_is_renewed_once(play):
     async def conversation(play, vendors):
         play.on(OAUTH, access("a"), access("b"), access("c"))
         play.on(FCM, (401, {}, {}), {"name": "1"}, (401, {}, {}))
-        assert (await vendors.send(fcm(play), PUSH, "m")).state is State.SENT
+        assert (await vendors.send(fcm(play), PUSH, "m")).state is PushState.SENT
         assert bearers(play) == ["Bearer a", "Bearer b"]
-        assert (await vendors.send(fcm(play), PUSH, "m")).state is State.REFUSED
+        assert (await vendors.send(fcm(play), PUSH, "m")).state is PushState.REFUSED
         assert bearers(play)[2:] == ["Bearer b", "Bearer c"]
 
     play(conversation)
@@ -144,10 +144,12 @@ def test_a_refused_login_is_said_and_not_repeated_at_once(play):
         play.on(OAUTH, (401, {"error": "invalid_client"}, {}), access("a"))
         play.on(FCM, {"name": "1"})
         for _ in range(3):
-            assert await vendors.send(fcm(play), PUSH, "m") == Outcome(State.REFUSED, "login refused: invalid_client")
+            assert await vendors.send(fcm(play), PUSH, "m") == PushOutcome(
+                PushState.REFUSED, "login refused: invalid_client"
+            )
         assert play.paths() == [OAUTH]
         vendors.now += limits.VENDOR_LOGIN_AGAIN_S + 1
-        assert (await vendors.send(fcm(play), PUSH, "m")).state is State.SENT
+        assert (await vendors.send(fcm(play), PUSH, "m")).state is PushState.SENT
 
     play(conversation)
 
@@ -156,7 +158,7 @@ def test_too_many_requests_are_for_later(play):
     async def conversation(play, vendors):
         play.on(OAUTH, access("a"))
         play.on(FCM, (429, {"error": {"message": "slow down"}}, {"retry-after": "77"}))
-        assert await vendors.send(fcm(play), PUSH, "m") == Outcome(State.LATER, "slow down", 77)
+        assert await vendors.send(fcm(play), PUSH, "m") == PushOutcome(PushState.LATER, "slow down", 77)
 
     play(conversation)
 
@@ -166,9 +168,9 @@ def test_a_slow_answer_and_an_endless_one_are_for_later(play):
         play.on(APNS, NEVER, b"x" * (limits.VENDOR_ANSWER_BYTES + 1))
         target = target_of("apns", APNS_TOKEN, endpoint=play.url)
         slow = await vendors.send(target, PUSH, "m")
-        assert slow == Outcome(State.LATER, "TimeoutError: no answer within 2 s", limits.VENDOR_RETRY_S)
+        assert slow == PushOutcome(PushState.LATER, "TimeoutError: no answer within 2 s", limits.VENDOR_RETRY_S)
         endless = await vendors.send(target, PUSH, "m")
-        assert endless.state is State.LATER and "more than 65536 bytes" in endless.reason
+        assert endless.state is PushState.LATER and "more than 65536 bytes" in endless.reason
         # A connection that fell silent is given up: the next push has another one.
         assert len(set(play.ports)) == 2
 
@@ -180,7 +182,7 @@ def test_nobody_there_and_a_connection_that_dies_are_for_later(play):
         with socket.create_server(("127.0.0.1", 0)) as nobody:
             free = nobody.getsockname()[1]
         gone = await vendors.send(target_of("apns", APNS_TOKEN, endpoint=f"http://127.0.0.1:{free}"), PUSH, "m")
-        assert gone.state is State.LATER and gone.reason.startswith("ConnectError")
+        assert gone.state is PushState.LATER and gone.reason.startswith("ConnectError")
 
         async def die(_reader, writer):
             writer.close()
@@ -189,7 +191,7 @@ def test_nobody_there_and_a_connection_that_dies_are_for_later(play):
             port = dying.sockets[0].getsockname()[1]
             target = target_of("apns", APNS_TOKEN, endpoint=f"http://127.0.0.1:{port}")
             dead = await vendors.send(target, PUSH, "m")
-        assert dead.state is State.LATER and dead.reason
+        assert dead.state is PushState.LATER and dead.reason
 
     play(conversation)
 
@@ -213,7 +215,7 @@ def test_a_kept_connection_that_was_closed_costs_no_push(play):
             port = server.sockets[0].getsockname()[1]
             target = target_of("xiaomi", TOKEN, endpoint=f"http://127.0.0.1:{port}")
             for _ in range(2):
-                assert (await vendors.send(target, PUSH, "m")).state is State.SENT
+                assert (await vendors.send(target, PUSH, "m")).state is PushState.SENT
             assert len(connections) == 2
             await vendors.close()
 
@@ -224,7 +226,7 @@ def test_a_login_nobody_answers_keeps_other_pushes_from_waiting_for_it(play):
     async def conversation(play, vendors):
         play.on(OAUTH, NEVER)
         found = await asyncio.gather(*(vendors.send(fcm(play), PUSH, "m") for _ in range(5)))
-        assert {it.state for it in found} == {State.LATER}
+        assert {it.state for it in found} == {PushState.LATER}
         assert play.paths() == [OAUTH]
 
     play(conversation, timeout_s=1)
@@ -233,14 +235,14 @@ def test_a_login_nobody_answers_keeps_other_pushes_from_waiting_for_it(play):
 def test_bad_tokens_notifiers_and_times_never_reach_the_vendor(play):
     async def conversation(play, vendors):
         bad = target_of("apns", "../secret", endpoint=play.url)
-        assert (await vendors.send(bad, PUSH, "m")).state is State.GONE
+        assert (await vendors.send(bad, PUSH, "m")).state is PushState.GONE
         unfit = await vendors.send(target_of("fcm", FCM_TOKEN, Secret(), endpoint=play.url), PUSH, "m")
-        assert unfit.state is State.REFUSED and "service account" in unfit.reason
+        assert unfit.state is PushState.REFUSED and "service account" in unfit.reason
         target = target_of("apns", APNS_TOKEN, endpoint=play.url)
         late = await vendors.send(target, Push("A", "B", 1, show_end_time=int(NOW)), "m")
-        assert late == Outcome(State.REFUSED, "its show_end_time has passed")
+        assert late == PushOutcome(PushState.REFUSED, "its show_end_time has passed")
         large = await vendors.send(target, Push("A", "B", 1, ext={"a": "x" * 5000}), "m")
-        assert large.state is State.REFUSED and "more than this vendor takes" in large.reason
+        assert large.state is PushState.REFUSED and "more than this vendor takes" in large.reason
         assert play.asked == []
 
     play(conversation)
@@ -255,7 +257,7 @@ def test_a_changed_notifier_gets_a_line_of_its_own_and_the_old_one_ends_its_work
         waiting = asyncio.ensure_future(vendors.send(old, PUSH, "m"))
         while not play.asked:  # noqa: ASYNC110 - the server runs in this loop
             await asyncio.sleep(0)
-        assert (await vendors.send(new, PUSH, "m")).state is State.SENT
+        assert (await vendors.send(new, PUSH, "m")).state is PushState.SENT
         assert [headers["apns-topic"] for _v, _p, headers, _b in play.asked] == ["com.example.app", "com.example.new"]
         assert "no answer" in (await waiting).reason
 
@@ -280,7 +282,7 @@ def test_the_others_log_in_and_renew_their_token_once(play, vendor):
         play.on(path, sent, stale, sent)
         target = target_of(vendor, TOKEN, endpoint=play.url, login_endpoint=play.url)
         for _ in range(2):
-            assert (await vendors.send(target, PUSH, "m")).state is State.SENT
+            assert (await vendors.send(target, PUSH, "m")).state is PushState.SENT
         assert play.paths() == [login, path, path, login, path]
         assert {version for version, *_ in play.asked} == {"1.1"}
 
@@ -303,9 +305,9 @@ def test_two_need_no_login(play, vendor, path, sent, gone):
     async def conversation(play, vendors):
         play.on(path, sent, gone, (401, {}, {}))
         target = target_of(vendor, TOKEN, endpoint=play.url)
-        assert (await vendors.send(target, PUSH, "m")).state is State.SENT
-        assert (await vendors.send(target, PUSH, "m")).state is State.GONE
-        assert (await vendors.send(target, PUSH, "m")).state is State.REFUSED
+        assert (await vendors.send(target, PUSH, "m")).state is PushState.SENT
+        assert (await vendors.send(target, PUSH, "m")).state is PushState.GONE
+        assert (await vendors.send(target, PUSH, "m")).state is PushState.REFUSED
         assert play.paths() == [path, path, path], "there is no token that could be renewed"
 
     play(conversation)

@@ -6,7 +6,7 @@ import pytest
 from lanying.base.errors import ConfigError
 from lanying.config.notifiers import Secret
 from lanying.push.decision import Push
-from lanying.push.vendors.exchange import NO_DATA, TOO_LARGE, Access, Answer, State
+from lanying.push.vendors.exchange import NO_DATA, TOO_LARGE, Access, PushState, VendorAnswer
 from lanying.push.vendors.payload import shorten_wide
 from lanying.push.vendors.vivo import Vivo
 from tests.push.vendors.keys import NOW, PUSH, TOKEN, notifier_of, secret_of
@@ -85,31 +85,31 @@ def test_the_login_is_signed():
         "timestamp": at,
         "sign": hashlib.md5(f"1234567key{at}secret".encode()).hexdigest(),
     }
-    granted = Answer(200, {}, b'{"result":0,"desc":"ok","authToken":"a"}')
+    granted = VendorAnswer(200, {}, b'{"result":0,"desc":"ok","authToken":"a"}')
     assert vivo().access(granted, NOW) == Access("a", NOW + 7200)
-    refused = vivo().access(Answer(200, {}, '{"result":10206,"desc":"sign 不正确"}'.encode()), NOW)
-    assert (refused.state, refused.reason) == (State.REFUSED, "login refused: sign 不正确")
+    refused = vivo().access(VendorAnswer(200, {}, '{"result":10206,"desc":"sign 不正确"}'.encode()), NOW)
+    assert (refused.state, refused.reason) == (PushState.REFUSED, "login refused: sign 不正确")
 
 
 def answer(result, status=200, **more):
-    return Answer(status, {}, json.dumps({"result": result, "desc": "said"} | more).encode())
+    return VendorAnswer(status, {}, json.dumps({"result": result, "desc": "said"} | more).encode())
 
 
 @pytest.mark.parametrize(
     ("given", "state"),
     [
-        (answer(0, taskId="1"), State.SENT),
-        (answer(0, invalidUser={"status": 2, "userid": TOKEN}), State.GONE),
-        (answer(10302), State.GONE),
-        (answer(10072), State.LATER),
-        (answer(10070), State.REFUSED),
-        (answer(10056), State.REFUSED),
-        (Answer(500, {}, b"Internet server error!"), State.LATER),
+        (answer(0, taskId="1"), PushState.SENT),
+        (answer(0, invalidUser={"status": 2, "userid": TOKEN}), PushState.GONE),
+        (answer(10302), PushState.GONE),
+        (answer(10072), PushState.LATER),
+        (answer(10070), PushState.REFUSED),
+        (answer(10056), PushState.REFUSED),
+        (VendorAnswer(500, {}, b"Internet server error!"), PushState.LATER),
     ],
 )
 def test_answers(given, state):
     found = vivo().outcome(given, NOW)
-    assert found.state is state and (found.reason or state is State.SENT)
+    assert found.state is state and (found.reason or state is PushState.SENT)
 
 
 def test_an_expired_token_is_renewed():

@@ -6,7 +6,7 @@ import pytest
 from lanying.base.errors import ConfigError
 from lanying.config.notifiers import Secret
 from lanying.push.decision import Push
-from lanying.push.vendors.exchange import TOO_LARGE, Access, Answer, State
+from lanying.push.vendors.exchange import TOO_LARGE, Access, PushState, VendorAnswer
 from lanying.push.vendors.xiaomi import Xiaomi
 from tests.push.vendors.keys import NOW, PUSH, TOKEN, notifier_of, secret_of
 
@@ -84,29 +84,29 @@ def answer(code, reason="", status=200, **data):
         "reason": reason,
         "data": data,
     }
-    return Answer(status, {}, json.dumps(found).encode())
+    return VendorAnswer(status, {}, json.dumps(found).encode())
 
 
 @pytest.mark.parametrize(
     ("given", "state"),
     [
-        (answer(0, id="sdm1"), State.SENT),
-        (answer(0, id="sdm1", bad_regids=TOKEN), State.GONE),
-        (answer(20301, "No valid targets!"), State.GONE),
-        (answer(20301, "something else"), State.REFUSED),
-        (answer(66007), State.GONE),
-        (answer(10002), State.LATER),
-        (answer(200002), State.LATER),
-        (answer(200001), State.REFUSED),
-        (answer(21301), State.REFUSED),
-        (Answer(401), State.REFUSED),
-        (Answer(500), State.LATER),
-        (Answer(200, {}, b'{"code":true}'), State.LATER),
+        (answer(0, id="sdm1"), PushState.SENT),
+        (answer(0, id="sdm1", bad_regids=TOKEN), PushState.GONE),
+        (answer(20301, "No valid targets!"), PushState.GONE),
+        (answer(20301, "something else"), PushState.REFUSED),
+        (answer(66007), PushState.GONE),
+        (answer(10002), PushState.LATER),
+        (answer(200002), PushState.LATER),
+        (answer(200001), PushState.REFUSED),
+        (answer(21301), PushState.REFUSED),
+        (VendorAnswer(401), PushState.REFUSED),
+        (VendorAnswer(500), PushState.LATER),
+        (VendorAnswer(200, {}, b'{"code":true}'), PushState.LATER),
     ],
 )
 def test_answers(given, state):
     found = xiaomi().outcome(given, NOW)
-    assert found.state is state and (found.reason or state is State.SENT)
+    assert found.state is state and (found.reason or state is PushState.SENT)
 
 
 @pytest.mark.parametrize("token", [f"{TOKEN},{TOKEN}", "", "a b c d e f", TOKEN + "\n", "x" * 300])

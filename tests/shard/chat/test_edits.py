@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanying.base.errors import Refused
-from lanying.config.schema import Config, Policy
+from lanying.config.schema import Config, PolicySettings
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation
 from lanying.shard.chat import door, edits
 from lanying.testing.simulation import Device, Simulation, User
@@ -104,12 +104,12 @@ def test_edits_have_times_of_their_own_also_when_the_clock_goes_back() -> None:
 
 def test_a_message_cannot_grow_beyond_its_largest_size_by_a_byte() -> None:
     def room(size: int) -> bool:
-        _, a, bob, mid = written(Config(policy=Policy(message_bytes=2000)), "x" * 1000)
+        _, a, bob, mid = written(Config(policy=PolicySettings(message_bytes=2000)), "x" * 1000)
         return a.operate(bob, APPEND, mid, content="y" * size) in a.acknowledged
 
     fits = max(size for size in range(900, 1000) if room(size))
     assert not room(fits + 1)
-    _, a, bob, mid = written(Config(policy=Policy(message_bytes=2000)), "x" * 1000)
+    _, a, bob, mid = written(Config(policy=PolicySettings(message_bytes=2000)), "x" * 1000)
     a.operate(bob, APPEND, mid, content="y" * fits)
     assert len(shown(bob, a.user).SerializeToString()) <= 2000 + 2, "with the status that history appends"
 

@@ -9,7 +9,7 @@ import pytest
 from lanying.base.errors import Refused
 from lanying.bus import messages as m
 from lanying.bus.messages import STATE_BANNED, STATE_FROZEN, STATE_NORMAL
-from lanying.config.schema import Config, Policy
+from lanying.config.schema import Config, PolicySettings
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import (
     ConversationUnread,
@@ -25,7 +25,7 @@ from lanying.testing.simulation import Device, Simulation, User
 
 
 def pair(shards: int = 2, **policy: object) -> tuple[Simulation, User, User]:
-    sim = Simulation(shards, Config(policy=Policy(**policy)))  # type: ignore[arg-type]
+    sim = Simulation(shards, Config(policy=PolicySettings(**policy)))  # type: ignore[arg-type]
     alice = sim.user("alice")
     bob = next(u for n in range(50) if (u := sim.user(f"bob{n}")).shard is not alice.shard or shards == 1)
     return sim, alice, bob

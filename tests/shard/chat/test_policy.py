@@ -11,7 +11,7 @@ import pytest
 from lanying.base.errors import Refused
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import AddApp
-from lanying.config.schema import Accounts, AppOverrides, Config, Policy
+from lanying.config.schema import Accounts, AppOverrides, Config, PolicySettings
 from lanying.protocol.schema.xsync_pb2 import MessageBody, Meta
 from lanying.testing.simulation import Simulation
 
@@ -35,7 +35,7 @@ def taken(rules: Any, priority: int = 0, size: int = 0, gid: int = 9, now: float
 @pytest.mark.parametrize("most", [1, 2, 5, 10])
 def test_what_may_be_dropped_gets_half_of_a_groups_second(most: int) -> None:
     def rules() -> Any:
-        return policy(Config(policy=Policy(group_messages_per_s=most)))
+        return policy(Config(policy=PolicySettings(group_messages_per_s=most)))
 
     assert taken(rules()) == most
     assert taken(rules(), priority=3) == most // 2
@@ -47,7 +47,7 @@ def test_what_may_be_dropped_gets_half_of_a_groups_second(most: int) -> None:
 
 def test_large_messages_count_as_many_and_one_always_fits() -> None:
     def rules() -> Any:
-        return policy(Config(policy=Policy(group_messages_per_s=8)))
+        return policy(Config(policy=PolicySettings(group_messages_per_s=8)))
 
     per_byte = rules().budgets.group_tokens_per_byte
     assert taken(rules(), size=int(2 / per_byte)) == 4
@@ -57,7 +57,7 @@ def test_large_messages_count_as_many_and_one_always_fits() -> None:
 
 
 def test_the_refusal_names_the_limit() -> None:
-    rules = policy(Config(policy=Policy(group_messages_per_s=1)))
+    rules = policy(Config(policy=PolicySettings(group_messages_per_s=1)))
     taken(rules)
     with pytest.raises(Refused, match="more than 1 messages in a second in this group"):
         rules.count_group(9, 50.0, 0, 0)
@@ -66,7 +66,7 @@ def test_the_refusal_names_the_limit() -> None:
 def filtered(tmp_path: Path, *, mask: bool) -> Any:
     file = tmp_path / "words"
     file.write_text("spam\n")
-    return policy(Config(policy=Policy(words_file=str(file), mask_words=mask)))
+    return policy(Config(policy=PolicySettings(words_file=str(file), mask_words=mask)))
 
 
 @pytest.mark.parametrize("mask", [True, False])
@@ -111,7 +111,7 @@ def test_an_app_that_is_added_may_be_stricter() -> None:
 
 
 def test_work_is_charged_to_the_user_over_all_their_devices_and_none_is_free() -> None:
-    sim = Simulation(1, Config(policy=Policy(user_messages_per_s=3)))
+    sim = Simulation(1, Config(policy=PolicySettings(user_messages_per_s=3)))
     ann = sim.user("ann")
     rules = ann.shard.policy
     rules.charge(ann.uid, 3)

@@ -19,9 +19,9 @@ from lanying.shard.chat.sync import (
     NOTICED,
     OWED,
     TRANSITIONS,
-    Answer,
     Entry,
-    Event,
+    LoopAnswer,
+    LoopEvent,
     PullLoop,
 )
 from lanying.shard.core.mailbox import Fetched
@@ -61,21 +61,21 @@ class Phone:
         self.key = 0
         self.noticed = False
 
-    def read(self, data: bytes | None) -> Answer:
+    def read(self, data: bytes | None) -> LoopAnswer:
         if data is None:
-            return Answer.NONE
+            return LoopAnswer.NONE
         command, payload = frame.parse_frame(data)
         if command == Frame.NOTICE:
             self.noticed = True
-            return Answer.NOTICE
+            return LoopAnswer.NOTICE
         sync = SyncDL.FromString(payload)
         assert command == Frame.SYNC and sync.xid.uid == PEER
         self.shown += [meta.id for meta in sync.metas]
         self.key = sync.next_key
         self.noticed = self.noticed and bool(sync.metas or sync.next_key)
         if not sync.metas:
-            return Answer.KEY if sync.next_key else Answer.END
-        return Answer.EAGER if sync.is_eager_sync else Answer.BATCH
+            return LoopAnswer.KEY if sync.next_key else LoopAnswer.END
+        return LoopAnswer.EAGER if sync.is_eager_sync else LoopAnswer.BATCH
 
 
 def in_state(state: object) -> tuple[Queue, PullLoop, Phone]:
@@ -96,53 +96,53 @@ def offer(queue: Queue, loop: PullLoop, entries: list[Entry], congested: bool = 
     return loop.offer(queue, queue.head, SN, entries, 1.0, congested)
 
 
-def happen(event: Event, queue: Queue, loop: PullLoop, phone: Phone) -> Answer:
+def happen(event: LoopEvent, queue: Queue, loop: PullLoop, phone: Phone) -> LoopAnswer:
     """Let ``event`` happen to the loop; what the device was answered."""
     head = queue.head
-    if event is Event.ENTRIES:
+    if event is LoopEvent.ENTRIES:
         return phone.read(offer(queue, loop, [queue.add()]))
-    if event is Event.OWN_ENTRIES:
+    if event is LoopEvent.OWN_ENTRIES:
         return phone.read(offer(queue, loop, [queue.add(UID, SN)]))
-    if event is Event.CONGESTED:
+    if event is LoopEvent.CONGESTED:
         return phone.read(offer(queue, loop, [queue.add()], congested=True))
-    if event is Event.BACKLOG:
+    if event is LoopEvent.BACKLOG:
         queue.add()
         return phone.read(offer(queue, loop, [queue.add()]))
-    if event is Event.SHARED:
+    if event is LoopEvent.SHARED:
         first = queue.add().seq
         assert loop.share(first, first, 1.0)
-        return Answer.NONE
-    if event is Event.LAST_KEY:
+        return LoopAnswer.NONE
+    if event is LoopEvent.LAST_KEY:
         loop.sent = head.last_seq = max(head.last_seq, 1)
-        return Answer.NONE if loop.acknowledge(queue, head, SN, head.last_seq) else Answer.PULL
-    if event is Event.DUE:
+        return LoopAnswer.NONE if loop.acknowledge(queue, head, SN, head.last_seq) else LoopAnswer.PULL
+    if event is LoopEvent.DUE:
         return phone.read(loop.end(head, 1.0))
-    if event is Event.FOUND:
+    if event is LoopEvent.FOUND:
         queue.add()
-    elif event is Event.REMOVED:
+    elif event is LoopEvent.REMOVED:
         for _ in range(limits.PULL_ENTRIES + 1):
             queue.add(removed=True)
-    return phone.read(loop.pull(queue, head, SN, head.last_seq if event is Event.EXHAUSTED else 0, 1.0))
+    return phone.read(loop.pull(queue, head, SN, head.last_seq if event is LoopEvent.EXHAUSTED else 0, 1.0))
 
 
 @pytest.mark.parametrize(("pair", "then"), TRANSITIONS.items(), ids=lambda value: repr(value[0]))
 def test_every_transition_of_the_table_happens(pair, then):
     state, event = pair
     queue, loop, phone = in_state(state)
-    if event is Event.REMOVED and state is NOTICED:  # what it was noticed of comes first
+    if event is LoopEvent.REMOVED and state is NOTICED:  # what it was noticed of comes first
         loop.pull(queue, queue.head, SN, 0, 1.0)
         loop.cursor, loop.state = queue.head.last_seq, NOTICED
-    if event is Event.REMOVED and state is AWAITING:
+    if event is LoopEvent.REMOVED and state is AWAITING:
         loop.cursor = queue.head.last_seq
-    expected = Answer.NONE if then[0] is Answer.KEEP else then[0]
+    expected = LoopAnswer.NONE if then[0] is LoopAnswer.KEEP else then[0]
     assert (happen(event, queue, loop, phone), loop.state) == (expected, then[1])
     assert loop.cursor <= loop.sent
 
 
-@pytest.mark.parametrize("event", [Event.ENTRIES, Event.BACKLOG, Event.CONGESTED])
+@pytest.mark.parametrize("event", [LoopEvent.ENTRIES, LoopEvent.BACKLOG, LoopEvent.CONGESTED])
 def test_a_loop_that_awaits_keeps_whatever_comes(event):
     """It does not look up which event it is."""
-    assert TRANSITIONS[AWAITING, event] == (Answer.KEEP, AWAITING)
+    assert TRANSITIONS[AWAITING, event] == (LoopAnswer.KEEP, AWAITING)
 
 
 @pytest.mark.parametrize("state", [IDLE, AWAITING, NOTICED])
@@ -158,7 +158,7 @@ def test_a_frame_for_all_is_not_pushed_to_a_device_that_has_to_ask(state):
     queue, loop, _ = in_state(state)
     first = queue.add().seq
     assert not loop.share(first, first, 1.0)
-    assert loop.state is state and (state, Event.SHARED) not in TRANSITIONS
+    assert loop.state is state and (state, LoopEvent.SHARED) not in TRANSITIONS
 
 
 @pytest.mark.parametrize("state", [IDLE, OWED])
@@ -168,7 +168,7 @@ def test_entries_with_a_gap_are_not_pushed(state, missing):
     entries = [queue.add() for _ in range(5)]
     del entries[missing]
     shown = list(phone.shown)
-    assert phone.read(offer(queue, loop, entries)) in (Answer.NOTICE, Answer.KEY)
+    assert phone.read(offer(queue, loop, entries)) in (LoopAnswer.NOTICE, LoopAnswer.KEY)
     assert phone.shown == shown, "the device asks and gets the one between, too"
 
 
@@ -240,7 +240,7 @@ def test_a_key_from_before_a_restore_acknowledges_nothing() -> None:
     for _ in range(3):
         queue.add()
     assert loop.wants(80, queue.head) == 1
-    assert phone.read(loop.pull(queue, queue.head, SN, 80, 1.0)) is Answer.BATCH
+    assert phone.read(loop.pull(queue, queue.head, SN, 80, 1.0)) is LoopAnswer.BATCH
     assert (phone.shown, phone.key, queue.cursor) == ([1, 2, 3], 3, 0)
     assert loop.acknowledge(queue, queue.head, SN, phone.key)
     assert queue.cursor == 3
@@ -304,7 +304,7 @@ def test_kept_entries_of_the_device_itself_are_passed_over(kept: int, more: int)
     later = [queue.add() for _ in range(more)]  # not kept: with a gap before it
     answer = phone.read(loop.pull(queue, queue.head, SN, 1, 1.0))
     assert phone.shown == [1] + [entry.seq for entry in later]
-    assert answer is (Answer.BATCH if more else Answer.END)
+    assert answer is (LoopAnswer.BATCH if more else LoopAnswer.END)
     assert loop.cursor == (1 if more else 1 + kept) and loop.sent == queue.head.last_seq
 
 
@@ -332,7 +332,7 @@ def test_a_batch_has_a_largest_size_and_at_least_one_entry(
 def test_a_batch_has_a_largest_number_pushed_or_asked_for(total: int) -> None:
     queue, loop, phone = Queue(), PullLoop(0), Phone()
     pushed = phone.read(offer(queue, loop, [queue.add() for _ in range(total)]))
-    assert pushed is (Answer.EAGER if total <= limits.BATCH_METAS else Answer.NOTICE)
+    assert pushed is (LoopAnswer.EAGER if total <= limits.BATCH_METAS else LoopAnswer.NOTICE)
     asked = PullLoop(0)
     assert len(sync_of(asked.pull(queue, queue.head, SN, 0, 1.0)).metas) == min(total, limits.BATCH_METAS)
 
@@ -375,7 +375,7 @@ def test_entries_that_were_fetched_are_used_where_they_begin() -> None:
     assert phone.shown == [100, 101, 3, 4], "they begin elsewhere"
     queue.entries = lambda head, first, count: []  # type: ignore[method-assign]
     again = PullLoop(0)
-    assert phone.read(again.pull(queue, queue.head, SN, 0, 1.0)) is Answer.END
+    assert phone.read(again.pull(queue, queue.head, SN, 0, 1.0)) is LoopAnswer.END
     assert again.sent == again.cursor == 0, "not asked for: the device asks again"
 
 

@@ -9,7 +9,7 @@ from lanying.base.budgets import Budgets
 from lanying.bus import messages as m
 from lanying.bus.messages import STATE_DELETED
 from lanying.config.runtime import RuntimeSettings
-from lanying.config.schema import Config, Policy
+from lanying.config.schema import Config, PolicySettings
 from lanying.protocol.schema.xsync_pb2 import GroupNotice, MessageBody, MessageOperation, Meta, Status
 from lanying.shard.store import schema
 from lanying.testing.simulation import Device, Simulation
@@ -55,7 +55,7 @@ def test_what_is_read_is_marked_and_the_author_gets_the_acknowledgement(named: b
 def test_an_acknowledgement_of_nothing_asks_few_groups_and_is_charged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "READ_GROUPS", 3)
     monkeypatch.setattr(limits, "READ_CONVERSATIONS_PER_TOKEN", 2)
-    sim = Simulation(2, Config(policy=Policy(user_messages_per_s=20)))
+    sim = Simulation(2, Config(policy=PolicySettings(user_messages_per_s=20)))
     alice, bob = sim.user("alice"), sim.user("bob")
     asked: list[m.GroupReading] = []
     tell = alice.shard.work.tell
@@ -166,7 +166,7 @@ def test_an_admin_recalls_messages_of_others_at_any_age() -> None:
 def test_a_group_has_a_rate_and_drops_what_may_be_dropped_first() -> None:
     it = Club()
     for shard in it.sim.shards:
-        config = Config(policy=Policy(group_messages_per_s=6))
+        config = Config(policy=PolicySettings(group_messages_per_s=6))
         shard.work.settings, shard.work.budgets = RuntimeSettings(config), Budgets(config.policy)
         shard.timelines._policy = type(shard.policy)(shard.work)
     alice = it.devices["alice"]
