@@ -3,7 +3,8 @@ PYTHON ?= $(if $(wildcard /usr/bin/python3),/usr/bin/python3,python3)
 LISTEN ?= 127.0.0.1:8480
 SHARDS ?= 4
 DATA ?= ./data
-ADDRESS := $(if $(filter 127.% localhost:% [::1]:%,$(LISTEN)),--listen $(LISTEN),--listen 127.0.0.1:8480 --listen-tls $(LISTEN))
+PLAIN ?= 127.0.0.1:8480
+ADDRESS := $(if $(filter 127.% localhost:% [::1]:%,$(LISTEN)),--listen $(LISTEN),--listen $(PLAIN) --listen-tls $(LISTEN))
 VENV := .venv
 BIN := $(VENV)/bin
 NODE := $(and $(shell command -v node 2>/dev/null),$(shell command -v npm 2>/dev/null))
@@ -17,7 +18,7 @@ RUNS ?= 100000
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
 
-run: $(VENV)/.installed ## start a server: SHARDS=4, DATA=./data, LISTEN=127.0.0.1:8480 (0.0.0.0:8443 for the network, with TLS), open registration
+run: $(VENV)/.installed ## start a server: SHARDS=4, DATA=./data, LISTEN=127.0.0.1:8480 (0.0.0.0:8443 for the network, with TLS, and without at PLAIN=127.0.0.1:8480), open registration
 	$(BIN)/lanying-cluster start --shards $(SHARDS) --data $(DATA) $(ADDRESS) --open-registration
 
 test: $(VENV)/.test $(if $(NODE),tests/compat/node_modules/.installed tests/web/node_modules/.installed) ## run the whole test suite

@@ -1,7 +1,8 @@
-"""Two users, one message: run it while ``make run`` is running."""
+"""Two users, one message: run it while ``make run`` is running, with its address if that is another."""
 
 import asyncio
 import secrets
+import sys
 
 from lanying.client import Client, Message
 
@@ -20,4 +21,4 @@ async def main(url: str = "http://127.0.0.1:8480") -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(*sys.argv[1:]))

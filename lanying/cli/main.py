@@ -219,6 +219,7 @@ def check_config(file: Path | None, flags: dict[str, Any], profile: str | None) 
     precheck.check_machine(config)
     for warning in machine.warnings(config, config.shards, machine.cores()):
         click.echo(f"warning: {warning}", err=True)
+    click.echo("a start would go on with these", err=True)
 
 
 @cli.command("crash-test")

@@ -33,7 +33,8 @@ def trust(file: Path | None, data: str | None, as_json: bool) -> None:
         der = ssl.PEM_cert_to_DER_cert(authority.read_text("ascii"))
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"{authority}: no authority of the server's own ({error}); start the server with listen_tls and without tls_certificate first"
+            f"{authority}: no authority of the server's own ({getattr(error, 'strerror', None) or error}); start the server with "
+            "--listen-tls 0.0.0.0:8443 and without tls_certificate first, or name its data directory with --data"
         ) from error
     run = RunDirectory(Path(config.data))
     page = ""

@@ -6,6 +6,8 @@ import contextlib
 import gc
 import logging
 import os
+import shlex
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -28,6 +30,8 @@ from lanying.supervisor.supervisor import RESTART
 log = logging.getLogger("lanying.supervisor")
 
 __all__ = ["DURABILITY", "RESTART", "start"]
+
+PROGRAM = "lanying-cluster"
 
 DURABILITY: Mapping[str, str] = {
     "fsync": "acknowledged means on the disk: nothing acknowledged is lost, not even by pulling the plug",
@@ -57,7 +61,7 @@ def start(
         undo.pop_all()
     url = machine.url("http", plan.config.address)
     if config.log_format == "text":  # else every line there is an object
-        _banner(plan, url)
+        _banner(plan, url, daemon=daemon)
     report: Callable[[int, str], None] = _print_ready
     if daemon:
         report = background.detach(plan.data.log_file)
@@ -172,28 +176,38 @@ def _print_ready(code: int, line: str) -> None:
         print(line, flush=True)
 
 
-def _tls_rows(config: Config) -> dict[str, str]:
-    rows = {"with TLS": machine.url("https", config.tls_address)}
+def _typed(data: DataDirectory, command: str) -> str:
+    """A command about this server, as it is to be typed where it was started."""
+    own = Path(sys.argv[0])
+    program = str(own) if own.name == PROGRAM and shutil.which(PROGRAM) is None else PROGRAM
+    elsewhere = "" if data.path == Path("data").resolve() else f" --data {shlex.quote(str(data.path))}"
+    return f"`{program} {command}{elsewhere}`"
+
+
+def _tls_rows(plan: Plan, url: str) -> dict[str, str]:
+    config = plan.config
+    rows = {"with TLS": url}
     if config.tls_source == "local":
         page = machine.url("http", config.tls_address) + "/trust"
         rows["first visit"] = (
-            f"{page} leads a device to trust this server; `lanying-cluster trust` shows what to compare"
+            f"{page} leads a device to trust this server; {_typed(plan.data, 'trust')} shows it as a QR code, and what to compare"
         )
     return rows
 
 
-def _banner(plan: Plan, url: str) -> None:
+def _banner(plan: Plan, url: str, *, daemon: bool) -> None:
     """What a person wants to know, on standard error."""
     from rich.console import Console
 
     config = plan.config
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     storage = config.storage
+    tls = machine.url("https", config.tls_address) if config.listen_tls else ""
     rows = {
         "address": url,
-        **(_tls_rows(config) if config.listen_tls else {}),
+        **(_tls_rows(plan, tls) if tls else {}),
         "app id": config.app_id,
-        "dnsServer": f"{url}/v2/app_dns",
+        "dnsServer": f"{url}/v2/app_dns" + (f", with TLS {tls}/v2/app_dns" if tls else ""),
         "admin token": f"in {plan.data.token_file}",
         "data": f"{plan.data.path}, {plan.shard_map.shards} shards",
         "durability": f"{storage.durability}: {DURABILITY[storage.durability].format(interval_ms=storage.interval_ms)}",
@@ -208,6 +222,6 @@ def _banner(plan: Plan, url: str) -> None:
         console.print(f"warning: {warning}", style="yellow", markup=False)
     console.print(
         "next: point an app's dnsServer at the address above, or try the example in the README; "
-        "`lanying-cluster status` shows the processes, Ctrl-C stops them",
+        f"{_typed(plan.data, 'status')} shows the processes, {_typed(plan.data, 'stop') if daemon else 'Ctrl-C'} stops them",
         markup=False,
     )

@@ -9,7 +9,7 @@ import os
 import resource
 import socket
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from lanying.base import limits
 from lanying.base.errors import ConfigError
@@ -103,7 +103,7 @@ def listen(key: str, host: str, port: int) -> socket.socket:
         listener.listen(limits.LISTEN_BACKLOG)
     except OSError as error:
         listener.close()
-        raise ConfigError(f"{key} = {host}:{port}: {_explain_bind(error, host)}") from error
+        raise ConfigError(f"{key} = {host}:{port}: {_explain_bind(error, key, host)}") from error
     return listener
 
 
@@ -120,14 +120,15 @@ def _use_cubic(listener: socket.socket) -> None:
         pass
 
 
-def _explain_bind(error: OSError, host: str) -> str:
+def _explain_bind(error: OSError, key: str, host: str) -> str:
+    where = {"listen": "with --listen", "listen_tls": "with --listen-tls"}.get(key, f"as {key}")
     if error.errno == errno.EADDRINUSE:
-        return "the port is taken; stop what listens there (`ss -ltnp` shows it), or give another one with --listen"
+        return f"the port is taken; stop what listens there (`ss -ltnp` shows it), or give another one {where}"
     if error.errno == errno.EACCES:
-        return "ports below 1024 are for root; give a higher one with --listen, or the right CAP_NET_BIND_SERVICE"
+        return f"ports below 1024 are for root; give a higher one {where}, or the right CAP_NET_BIND_SERVICE"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"{host} is not an address of this machine; give one of its own or 0.0.0.0 with --listen"
-    return f"{error.strerror}; give another address with --listen"
+        return f"{host} is not an address of this machine; give one of its own or 0.0.0.0 {where}"
+    return f"{error.strerror}; give another address {where}"
 
 
 def is_loopback(host: str) -> bool:
@@ -157,19 +158,49 @@ def reachable_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def warnings(config: Config, shards: int, available: list[int]) -> list[str]:
-    """What a start goes on with but its operator should know."""
+class Caution(NamedTuple):
+    """What a start goes on with but its operator should know, and what to do about it."""
+
+    found: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.found}; {self.remedy}"
+
+
+def warnings(config: Config, shards: int, available: list[int]) -> list[Caution]:
+    """What is legal in these settings, on this machine, and may be a mistake."""
     found = []
     host, _ = config.address
-    if config.accounts.open_registration and not is_loopback(host):
-        found.append(f"open registration on {host}: anybody who can reach this machine may create an account")
+    public = [it for it in (host, config.tls_address[0] if config.listen_tls else "") if it and not is_loopback(it)]
+    if config.accounts.open_registration and public:
+        found.append(
+            Caution(
+                f"open registration on {public[0]}: anybody who can reach this machine may create an account",
+                "close it with --no-open-registration when everybody has one",
+            )
+        )
     if not is_loopback(host):
-        found.append("connections are not encrypted: outside a trusted network put a TLS proxy in front")
+        found.append(
+            Caution(
+                f"connections to {config.listen} are not encrypted",
+                "outside a trusted network give --listen-tls 0.0.0.0:8443 and --listen 127.0.0.1:8480 (docs/tls.md), or put a TLS "
+                "proxy in front (docs/proxy.md)",
+            )
+        )
     if shards > len(available):
-        found.append(f"{shards} shards on {len(available)} cores: they wrap around and share cores in turn")
+        cores = len(available)
+        found.append(
+            Caution(
+                f"{shards} shards on {cores} cores: they wrap around and share cores in turn",
+                f"harmless for a trial; `lanying-cluster reshard --shards {cores}` while it is stopped gives each shard its own",
+            )
+        )
     backlog = _somaxconn()
     if backlog < min(limits.LISTEN_BACKLOG, config.max_connections):
-        found.append(f"net.core.somaxconn is {backlog}: a burst of logins may be refused; tools/pi_tune.sh raises it")
+        found.append(
+            Caution(f"net.core.somaxconn is {backlog}: a burst of logins may be refused", "tools/pi_tune.sh raises it")
+        )
     return found
 
 

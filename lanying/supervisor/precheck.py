@@ -40,8 +40,19 @@ def check_settings(config: Config) -> None:
         _check_sms(config.sms)
     if config.listen_tls:
         _check_tls(config)
+        _check_ports(config)
     if config.admin.listen and not is_running(config):
         _check_admin(config.admin.listen)
+
+
+def _check_ports(config: Config) -> None:
+    (host, port), (tls_host, tls_port) = config.address, config.tls_address
+    anywhere = {"0.0.0.0", "::"}
+    if port and port == tls_port and (host == tls_host or anywhere & {host, tls_host}):
+        raise ConfigError(
+            f"listen_tls = {config.listen_tls}: the port is that of listen = {config.listen}; give TLS a port of its own with "
+            "--listen-tls, for example 8443"
+        )
 
 
 def _check_tls(config: Config) -> None:

@@ -100,9 +100,9 @@ def show(status: MeasuredStatus, console: Console | None = None) -> None:
         if row.figures.get("cold_missing"):
             console.print(f"{row.name}: the cold store is not there, older history is unavailable", style="red")
     for row in status.processes:
-        figures = [f"{name}={value:.15g}" for name, value in row.figures.items() if name != "sessions"]
+        figures = [f"{name}={_figure(value)}" for name, value in row.figures.items() if name != "sessions"]
         figures += [
-            f"{one.name}[{','.join(one.labels.values())}]={one.value:.15g}"
+            f"{one.name}[{','.join(one.labels.values())}]={_figure(one.value)}"
             for one in row.series
             if one.name not in row.figures
         ]
@@ -116,6 +116,11 @@ def duration(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size} {unit} {whole % size // lower} {lower_unit}"
     return f"{whole} s"
+
+
+def _figure(value: float) -> str:
+    """Counts, bytes and times of day in full; of small fractions, which are measured, what is known of them."""
+    return f"{value:.15g}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _or_dash(value: object) -> str:

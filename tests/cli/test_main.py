@@ -48,6 +48,7 @@ def test_check_config_shows_every_setting_and_its_source(tmp_path):
     (tmp_path / "own.toml").write_text("max_connections = 100\n[storage]\ndurability = 'interval'\n")
     shown = run("check-config", "--config", "own.toml", "--listen", "127.0.0.1:1", cwd=tmp_path, LANYING_SHARDS="2")
     assert shown.returncode == 0, shown.stderr
+    assert shown.stderr.endswith("a start would go on with these\n")
     lines = {line.split(" = ")[0]: line for line in shown.stdout.splitlines()}
     assert lines["storage.durability"].split() == ["storage.durability", "=", '"interval"', "#", "own.toml"]
     assert lines["listen"].endswith("# command line") and lines["shards"].endswith("# environment")

@@ -76,10 +76,28 @@ def test_hosts():
 
 def test_warnings():
     quiet = Config()
-    assert not [text for text in machine.warnings(quiet, 1, [0]) if "somaxconn" not in text]
+    assert not [it for it in machine.warnings(quiet, 1, [0]) if "somaxconn" not in it.found]
     loud = Config(listen="0.0.0.0:8480", accounts=Accounts(open_registration=True))
-    text = "\n".join(machine.warnings(loud, 4, [0, 1]))
+    cautions = machine.warnings(loud, 4, [0, 1])
+    text = "\n".join(map(str, cautions))
     assert "open registration on 0.0.0.0" in text and "not encrypted" in text and "wrap around" in text
+    assert all(it.remedy for it in cautions) and "reshard --shards 2" in text
+
+
+def test_open_registration_is_as_open_with_tls():
+    only_tls = Config(listen_tls="0.0.0.0:8443", accounts=Accounts(open_registration=True))
+    text = "\n".join(map(str, machine.warnings(only_tls, 1, [0])))
+    assert "open registration on 0.0.0.0" in text and "not encrypted" not in text
+
+
+@pytest.mark.parametrize(
+    ("key", "where"),
+    [("listen", "with --listen"), ("listen_tls", "with --listen-tls"), ("metrics_port", "as metrics_port")],
+)
+def test_a_port_that_is_taken_names_the_setting_to_change(key, where):
+    with machine.listen("listen", "127.0.0.1", 0) as taken, pytest.raises(ConfigError) as refused:
+        machine.try_listen(key, *taken.getsockname())
+    assert str(refused.value).endswith(where)
 
 
 def test_a_listener_is_handed_over_to_the_next_program(monkeypatch):

@@ -44,6 +44,7 @@ REFUSED: dict[str, Callable[[Path], dict[str, Any]]] = {
     "no such host": lambda place: {"listen": "nosuchhost.invalid:8631"},
     "not of this machine": lambda place: {"listen": "192.0.2.1:8631"},
     "a port that is taken": lambda place: {"listen": f"127.0.0.1:{_taken()}"},
+    "one port for both": lambda place: {"listen": "127.0.0.1:8631", "listen_tls": "0.0.0.0:8631"},
     "a metrics port that is taken": lambda place: {"metrics_port": _taken()},
     "consoles at a taken port": lambda place: {"admin": {"listen": f"127.0.0.1:{_taken()}"}},
     "events at a taken port": lambda place: {"admin": {"listen": f"127.0.0.1:{_taken() - 1}"}},

@@ -73,6 +73,24 @@ def test_the_table_fits_a_terminal_and_shows_every_figure(capsys, monkeypatch):
     assert "shard map version 7" in shown and "durability os" in shown
 
 
+def test_measured_seconds_are_short_and_counts_and_times_of_day_are_whole(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    figures = {
+        "tick_seconds": 0.00023662300009164,
+        "newest_id_s": 1796070855.788,
+        "disk_bytes": 80893460480.0,
+        "turns": 39.0,
+    }
+    status = MeasuredStatus(
+        state="ready", url="http://127.0.0.1:1", app_id="lanying", version="1", pid=1, uptime_s=5.0, data="/d", shards=1,
+        shard_map_version=7, durability="os", metrics_url="", processes=[row(figures=figures)],
+    )  # fmt: skip
+    report.show(status)
+    assert (
+        "tick_seconds=0.0002366 newest_id_s=1796070855.788 disk_bytes=80893460480 turns=39" in capsys.readouterr().out
+    )
+
+
 @pytest.mark.parametrize(
     ("step", "done", "total", "expected"),
     [("", 0, 0, "moving"), ("copy", 45, 90, "copy 50 %"), ("compare", 0, 0, "compare")],

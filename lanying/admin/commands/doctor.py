@@ -244,8 +244,8 @@ def settings(patient: Patient) -> Iterable[Finding]:
     config = patient.config
     shards = patient.status.shards
     found = machine.warnings(config, shards, machine.cores())
-    for text in found:
-        yield Finding("settings", "warn", text)
+    for caution in found:
+        yield Finding("settings", "warn", caution.found, caution.remedy)
     if config.storage.durability != "fsync":
         yield Finding(
             "settings", "warn", f"durability is {config.storage.durability}", "fsync loses nothing when the power fails"

@@ -39,6 +39,8 @@ from lanying.supervisor import control, report
 from lanying.supervisor.requests import StatusRequest
 
 CONNECT_S = 5.0
+NAME_DATA = "start the server, or name its data directory with --data, as the user it runs as"
+CHECK_KEY = "is the server running, and is this key registered there?"
 _NEW_KEY = "`lanying-admin keygen NAME` on the server writes one"
 RETRY_S = 2.0
 """For one try to reach a server that starts again."""
@@ -242,7 +244,7 @@ class Console:
                 if not heard and now - began >= connect_s:
                     raise CommandError(
                         503,
-                        f"nobody answers at {self.address.commands}: is the server running, and is this key registered there?",
+                        f"nobody answers at {self.address.commands}: {NAME_DATA if self.address.data else CHECK_KEY}",
                     )
                 if heard and self._has_ended():
                     raise CommandError(

@@ -4,7 +4,7 @@ import { language } from '../app/i18n.js';
 
 const EN = {
   admin: 'Administration', overview: 'Overview', users: 'Users', groups: 'Groups', server: 'Server', leave: 'Leave', token: 'Admin token', enter: 'Open',
-  tokenText: 'The server keeps it in the file admin-token of its data directory.', sessions: 'Sessions', rate: 'Messages per second', commits: 'Commits per second', latency: 'Commit latency, slowest shard', memory: 'Memory', cpu: 'CPU', uptime: 'Uptime', version: 'Version',
+  tokenText: 'The admin token is in the file admin-token of the server’s data directory.', sessions: 'Sessions', rate: 'Messages per second', commits: 'Commits per second', latency: 'Commit latency, slowest shard', memory: 'Memory', cpu: 'CPU', uptime: 'Uptime', version: 'Version',
   process: 'Process', state: 'State', restarts: 'Restarts', messages: 'Messages', refused: 'Refused', perShard: 'per shard', processes: 'Processes',
   find: 'Find in what is loaded', name: 'Name', number: 'Number', status: 'Status', active: 'active', banned: 'banned', ban: 'Ban', unban: 'Lift ban', kick: 'Sign out', password: 'New password', remove: 'Delete', more: 'More', done: 'Done',
   owner: 'Owner', members: 'Members', destroyed: 'dissolved', destroy: 'Dissolve', muteAll: 'Mute', unmuteAll: 'Unmute', sure: 'Really?', actions: 'Actions', none: 'Nothing here yet.', create: 'Create user', createText: 'Accounts can be made here also while registration is closed.', username: 'Username', pass: 'Password',
