@@ -23,4 +23,4 @@ def test_the_fingerprint_is_that_of_the_authority(tmp_path):
 
 def test_without_an_authority_the_remedy_is_said(tmp_path):
     shown = CliRunner().invoke(cli, ["trust", "--data", str(tmp_path)])
-    assert isinstance(shown.exception, ConfigError) and "listen_tls" in str(shown.exception)
+    assert isinstance(shown.exception, ConfigError) and "--listen-tls 0.0.0.0:8443" in str(shown.exception)

@@ -56,7 +56,7 @@ def test_lines_of_the_interactive_console_may_have_the_options_of_all(admin, ali
     lines = f"--json users show {alice}\n--data {tmp_path}/none status --timeout 1\n--yes\nusers show {alice}\nexit\n"
     code, shown, error = admin(answer=lines, XDG_CONFIG_HOME=str(tmp_path))
     assert f'"username": "{alice}"' in shown and f"username   {alice}" in shown and code == 0
-    assert "nobody answers at ipc://" in error and "say a command as well" in error
+    assert "nobody answers at ipc://" in error and "with --data" in error and "say a command as well" in error
 
 
 def test_keys_are_those_of_the_server_that_is_meant(admin, tmp_path):
