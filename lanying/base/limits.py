@@ -62,6 +62,9 @@ TURN_S: Final = 0.05
 OUT_USER_BYTES: Final = 4 * 1024 * 1024
 OUT_ALL_BYTES: Final = 64 * 1024 * 1024
 """What all sessions of one user, and of a shard, have not read together; with more the fullest is closed."""
+LEAVING_S: Final = 10.0
+LEAVING: Final = 256
+"""Who has left, or was made to, has so long for its last bytes, and so many of a shard have; with more the first goes at once."""
 DEVICES_PER_USER: Final = 20
 """Sessions of one user at a time; the oldest idle one is evicted (xsync 9.5)."""
 FORMER_NAMES: Final = 5

@@ -55,6 +55,7 @@ class Sockets:
         self._unserved: dict[int, int] = {}
         self._reading = self._again_due = False
         self._unsent = 0
+        self._leaving: dict[Session, float] = {}
         self.slow_reads = 0
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -180,9 +181,16 @@ class Sockets:
         for session in tick.closing:
             if not session.unsent:
                 self.close_session(session, session.left)
+            elif session not in self._leaving:
+                self._leaving[session] = tick.now
+                self._watch(session)
+        while len(self._leaving) > limits.LEAVING:
+            self._give_up(next(iter(self._leaving)))
 
     def end_idle(self, now: float) -> None:
-        """Close what has said nothing for long."""
+        """Close what has said nothing for long, and what has left and does not take its last bytes."""
+        for session in [s for s, since in self._leaving.items() if now - since > limits.LEAVING_S]:
+            self._give_up(session)
         for session in [s for s in self._sessions.values() if now - s.last_read > limits.SESSION_IDLE_S]:
             self.close_session(session, "idle")
 
@@ -206,6 +214,7 @@ class Sockets:
         session.unsent = b""
         del self._sessions[fd]
         self._waiting.pop(session, None)
+        self._leaving.pop(session, None)
         with contextlib.suppress(OSError):
             self._epoll.unregister(fd)
         os.close(fd)
@@ -256,10 +265,11 @@ class Sockets:
             shard.tick.closing.append(session)
 
     def _watch(self, session: Session) -> None:
-        """The epoll says when a socket takes what is owed, and when it has more to read: not while it is owed much, or frames wait."""
+        """The epoll says when a socket takes what is owed, and when it has more to read: not while it is owed much, frames wait, or it
+        has left: who goes on sending would keep the place of somebody who has none."""
         owed = len(session.unsent)
         events = select.EPOLLOUT if owed else 0
-        if owed <= limits.OUT_SOFT_BYTES and session not in self._waiting:
+        if owed <= limits.OUT_SOFT_BYTES and not session.left and session not in self._waiting:
             events |= select.EPOLLIN
         self._epoll.modify(session.fd, events)
 

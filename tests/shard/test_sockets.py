@@ -7,7 +7,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -88,6 +88,45 @@ def test_what_a_client_that_does_not_read_asks_stays_in_its_socket(clients: Clie
     clients.drain(session)
     clients.sockets.readable()
     assert session.last_read == clients.sim.now + 5
+
+
+def leaves(clients: Clients, session: Session) -> None:
+    """It is owed something, and has left."""
+    clients.owe(session, 20_000)
+    assert session.unsent
+    clients.shard.left(session, "displaced")
+    clients.shard.tick.closing.append(session)
+    clients.sockets.end(clients.shard.seal())
+
+
+def test_who_has_left_and_goes_on_sending_does_not_stay(clients: Clients) -> None:
+    session = clients.connect(clients.sim.user("alice"), "phone")
+    leaves(clients, session)
+    for second in range(int(limits.LEAVING_S) + 2):
+        assert session.fd >= 0, "it has its time for the last bytes"
+        clients.shard.turn(clients.sim.now + second, clients.sim.now_ms)
+        with suppress(BlockingIOError):  # it is not read, so its socket is full sooner or later
+            clients.far[session].send(b"\x82\x80\0\0\0\0")
+        clients.sockets.readable()
+        clients.sockets.end_idle(clients.sim.now + second)
+    assert session.fd == -1
+
+
+def test_who_has_left_takes_what_is_owed(clients: Clients) -> None:
+    session = clients.connect(clients.sim.user("alice"), "phone")
+    leaves(clients, session)
+    clients.drain(session)
+    assert session.fd == -1 and session.left == "displaced"
+
+
+def test_many_who_have_left_make_room(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same device again and again: each time it is displaced, and takes none of its last bytes."""
+    monkeypatch.setattr(limits, "LEAVING", 2)
+    alice = clients.sim.user("alice")
+    sessions = [clients.connect(alice, guid) for guid in ("one", "two", "three")]
+    for session in sessions:
+        leaves(clients, session)
+    assert [session.fd >= 0 for session in sessions] == [False, True, True]
 
 
 def test_one_session_has_a_limit(clients: Clients) -> None:
