@@ -30,7 +30,6 @@ from lanying.bus.messages import (
     ReadUpTo,
     Reply,
     Unread,
-    encode,
 )
 from lanying.bus.messages.base import answers
 from lanying.protocol import frame
@@ -40,14 +39,13 @@ from lanying.shard.chat import door, history, marks, message_kinds, visible
 from lanying.shard.chat.author import InName
 from lanying.shard.chat.delivery import Delivery
 from lanying.shard.chat.policy import Policy
-from lanying.shard.core.later import Later
+from lanying.shard.core.deferred import Deferred, defers
 from lanying.shard.core.mailbox import Conversation
 from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 
 SYSTEM: Final = 0
 """User id of the server itself."""
-_decode_posted: Final = msgspec.msgpack.Decoder(Posted).decode
 _decode_page: Final = msgspec.msgpack.Decoder(HistoryPage).decode
 
 
@@ -58,25 +56,27 @@ class Posting:
         self._work = work
         self._delivery = delivery
         self._policy = policy
-        self.handlers: dict[type[Message], Callable[[Any], object]] = {
-            Post: self.post,
-            PostMany: self.post_many,
-            ReadUpTo: self.read_up_to,
-            Notify: self.notify,
-            GetPage: self.page,
-            **dict([answers(ListUnread)(self.unread)]),
-        }
+        self.handlers: dict[type[Message], Callable[[Any], object]] = dict(
+            [
+                defers(Post)(self.post),
+                defers(PostMany)(self.post_many),
+                answers(ReadUpTo)(self.read_up_to),
+                answers(Notify)(self.notify),
+                defers(GetPage)(self.page),
+                answers(ListUnread)(self.unread),
+            ]
+        )
 
-    def post(self, request: Post) -> Later:
+    def post(self, request: Post) -> Deferred[Posted]:
         """A message, an operation or a conversation operation of one of our users."""
-        later = Later()
+        later = Deferred[Posted]()
         accounts.need(self._work.store, request.uid, request.app)
         author = InName(request.uid, request.app, request.sn)
         meta = Meta(id=request.client_mid, ns=request.ns, payload=request.payload)  # type: ignore[arg-type]
         meta.to.uid = request.to
 
         def answer(result: Posted | Refused) -> None:
-            later.settle(encode(result) if isinstance(result, Posted) else refusal(result))
+            later.settle(result if isinstance(result, Posted) else refusal(result))
 
         try:
             if request.ns != Meta.MESSAGE:
@@ -92,19 +92,19 @@ class Posting:
             raise refusal(refused) from refused
         return later
 
-    def post_many(self, request: PostMany) -> Later:
+    def post_many(self, request: PostMany) -> Deferred[list[PostResult]]:
         """The same to several targets, each by itself: one that is refused leaves nothing behind and stops no other."""
         assert request.targets, "the gateway refuses a post to nobody"
-        work, later = self._work, Later()
+        work, later = self._work, Deferred[list[PostResult]]()
         rows: dict[int, PostResult] = {}
 
-        def settled(index: int, result: bytes | CallError) -> None:
+        def settled(index: int, result: Posted | CallError) -> None:
             if isinstance(result, CallError):
                 rows[index] = PostResult(0, result.refusal, result.message, result.retry_s)
             else:
-                rows[index] = PostResult(_decode_posted(result).mid)
+                rows[index] = PostResult(result.mid)
             if len(rows) == len(request.targets):
-                later.settle(encode([rows[at] for at in range(len(rows))]))
+                later.settle([rows[at] for at in range(len(rows))])
 
         for index, (target, client_mid) in enumerate(zip(request.targets, request.client_mids, strict=True)):
             one = Post(request.uid, request.app, target, request.payload, client_mid=client_mid, system=request.system)
@@ -164,20 +164,20 @@ class Posting:
             work.kinds[message_kinds.SYSTEM] += 1
         return Posted(mid, now_ms)
 
-    def page(self, request: GetPage) -> HistoryPage | Later:
+    def page(self, request: GetPage) -> HistoryPage | Deferred[HistoryPage]:
         """A page of history as one of our users sees it."""
         work = self._work
         head = work.mailboxes.head(request.uid, request.peer)
         if not head.flags & schema.IS_GROUP:
             page = history.page(work.store, head, request.before, request.limit)
             return HistoryPage(page.metas, page.next_key, last=page.last)
-        later = Later()
+        later = Deferred[HistoryPage]()
 
         def answer(reply: Reply) -> None:
             if reply.refusal is None:
                 found = _decode_page(reply.body)
                 shown = history.personal(work.store, head, found.metas, found.read)
-                later.settle(encode(HistoryPage(shown, found.next_key, last=found.last)))
+                later.settle(HistoryPage(shown, found.next_key, last=found.last))
             else:
                 later.settle(CallError(reply.refusal, reply.message))
 

@@ -8,7 +8,7 @@
 - ``mailbox``: queues of users, and their heads
 - ``links`` ``link_states`` ``outbox``: this shard's ends of the links to all others, what may become of one, their rows
 - ``forwarding``: link messages whose user or group is on another shard now
-- ``later``: an answer that another shard has to give first
+- ``deferred``: an answer that another shard has to give first
 - ``costs``: how long users keep this shard
 - ``listed``: public groups, for a list of them
 - ``recent``: what happened lately, for operators

@@ -1,12 +1,12 @@
 """Who handles what: one table per kind of message that arrives from the bus, filled by the shard and used by everything that runs one.
 
-=============  ==============================================  =================================================
-table          handler gets                                    if it fails
-=============  ==============================================  =================================================
-``envelopes``  what one process sends another                  it is taken back, counted and logged
-``links``      a link message for this shard                   that message alone is taken back, the link goes on
-``calls``      a request; returns its answer, or a ``Later``   the caller gets a CallError, nothing is left behind
-=============  ==============================================  =================================================
+=============  =================================================  =================================================
+table          handler gets                                       if it fails
+=============  =================================================  =================================================
+``envelopes``  what one process sends another                     it is taken back, counted and logged
+``links``      a link message for this shard                      that message alone is taken back, the link goes on
+``calls``      a request; returns its answer, or a ``Deferred``   the caller gets a CallError, nothing is left behind
+=============  =================================================  =================================================
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from lanying.bus.messages import (
     decode_request,
     encode,
 )
+from lanying.shard.core.deferred import Deferred
 from lanying.shard.core.forwarding import Forwarding
-from lanying.shard.core.later import Later
 from lanying.shard.core.work import Work
 
 log = logging.getLogger(__name__)
@@ -89,11 +89,14 @@ class Dispatcher:
         """A request; its reply leaves after this tick's commit."""
         work = self._work
         mark = work.tick.mark()
-        result: bytes | CallError | Later
+        result: bytes | CallError
         try:
             answer = self.answer(message.body)
             work.apply_local()
-            result = answer if isinstance(answer, Later) else encode(answer)
+            if isinstance(answer, Deferred):
+                answer.then(partial(self._settled, message))
+                return
+            result = encode(answer)
         except CallError as error:
             work.take_back(mark)
             result = error
@@ -102,10 +105,7 @@ class Dispatcher:
             log.error("event=call_failed caller=%s error=%r", message.caller, str(error))
             work.failed(error, "call")
             result = CallError(Refusal.SERVER_FAILED, "the server failed on this request, its log says why")
-        if isinstance(result, Later):
-            result.then(partial(self._reply, message))
-        else:
-            self._reply(message, result)
+        self._reply(message, result)
 
     def costly(self, message: Call, seconds: float) -> None:
         """A call has taken long: it counts for the user who asked."""
@@ -117,7 +117,7 @@ class Dispatcher:
             self._work.costs.took(uid, self._work.tick.now, seconds)
 
     def answer(self, body: bytes) -> object:
-        """The answer to an encoded request, or a ``Later``. :raises CallError: refused"""
+        """The answer to an encoded request, or a ``Deferred``. :raises CallError: refused"""
         try:
             request = decode_request(body)
         except msgspec.DecodeError as error:
@@ -133,6 +133,9 @@ class Dispatcher:
     def _live(self, message: LinkMessage) -> None:
         """For connected devices: it came without a link."""
         self._work.event(self._work.apply, message)
+
+    def _settled(self, message: Call, answer: object) -> None:
+        self._reply(message, answer if isinstance(answer, CallError) else encode(answer))
 
     def _reply(self, message: Call, result: bytes | CallError) -> None:
         if isinstance(result, CallError):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+import lanying.shard as shard_package
 from lanying.base.errors import CallError, StoreError
 from lanying.base.refusals import Refusal
 from lanying.bus import messages as m
 from lanying.bus.messages import Call, FindName, LinkAck, Reply, encode
 from lanying.bus.messages.base import kinds
 from lanying.shard.accounts import handlers as account_handlers
+from lanying.shard.core.deferred import Deferred
 from lanying.shard.core.dispatch import Dispatcher, bound, named
-from lanying.shard.core.later import Later
 from lanying.shard.groups import handlers as group_handlers
 from lanying.shard.store import schema
 from lanying.testing.simulation import Simulation
@@ -35,6 +39,16 @@ def test_what_runs_is_the_handler_of_the_area() -> None:
     ):
         for area in areas:
             assert {kind: table[kind].func for kind in area} == dict(area)  # type: ignore[attr-defined]
+
+
+def test_no_area_names_a_request_twice() -> None:
+    """In one list of rows the last would win, and nothing would say so."""
+    rooms = Path(shard_package.__file__).parent.rglob("*.py")
+    rows = [kind for file in rooms for kind in re.findall(r"\b(?:answers|defers)\(([\w.]+)\)\(", file.read_text())]
+    named_in = Counter(kind.rpartition(".")[2] for kind in rows)
+    assert [kind for kind, times in named_in.items() if times > 1] == []
+    own = {"AddApp", "Checked", "HoldLinks", "Joined"}
+    assert {kind.__name__ for kind in kinds(m.Request)} - named_in.keys() == own, "rows of another form: count them too"
 
 
 @pytest.mark.parametrize("table", ["calls", "links", "envelopes"])
@@ -118,10 +132,10 @@ def test_a_store_that_cannot_be_read_is_no_matter_of_one_call() -> None:
         Desk().reply(handler)
 
 
-@pytest.mark.parametrize("result", [b"\x07", CallError(Refusal.NAME_TAKEN, "why")], ids=["answer", "refusal"])
+@pytest.mark.parametrize("result", [7, CallError(Refusal.NAME_TAKEN, "why")], ids=["answer", "refusal"])
 @pytest.mark.parametrize("known", [True, False])
-def test_an_answer_that_is_known_later_is_sent_then(result: bytes | CallError, known: bool) -> None:
-    desk, later = Desk(), Later()
+def test_an_answer_that_is_known_later_is_sent_then(result: int | CallError, known: bool) -> None:
+    desk, later = Desk(), Deferred[int]()
     if known:
         later.settle(result)
     before = len(desk.work.tick.envelopes)
@@ -132,7 +146,28 @@ def test_an_answer_that_is_known_later_is_sent_then(result: bytes | CallError, k
         later.settle(result)
     [(_, reply)] = desk.work.tick.envelopes[before:]
     assert isinstance(reply, Reply)
-    assert (reply.body == b"\x07") if isinstance(result, bytes) else (reply.refusal is Refusal.NAME_TAKEN)
+    assert (reply.body == b"\x07") if isinstance(result, int) else (reply.refusal is Refusal.NAME_TAKEN)
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "in a later event"])
+def test_a_call_refused_through_a_deferred_leaves_nothing(at_once: bool) -> None:
+    desk, later, undone = Desk(), Deferred[int](), []
+
+    def handler(request: object) -> Deferred[int]:
+        if at_once:
+            desk.work.put(schema.META, b"left", b"behind")
+            desk.work.undo((undone.append, 1))
+            later.settle(CallError(Refusal.NAME_TAKEN))
+        return later
+
+    rows = len(desk.work.tick.batch.operations)
+    desk.dispatch.calls[FindName] = handler
+    desk.dispatch.call(Call(7, "gateway", 1000, encode(FIND)))
+    if not at_once:
+        later.settle(CallError(Refusal.NAME_TAKEN))
+    reply = desk.work.tick.envelopes[-1][1]
+    assert isinstance(reply, Reply) and reply.refusal is Refusal.NAME_TAKEN
+    assert len(desk.work.tick.batch.operations) == rows and undone == [1] * at_once
 
 
 def test_what_nobody_here_answers_is_refused_by_name() -> None:
