@@ -30,6 +30,21 @@ def test_a_long_file_says_why():
     )
 
 
+TALLEST = 60
+"""Lines of a function: a screen."""
+
+
+def test_a_function_fits_a_screen():
+    files = [file for file in ROOT.rglob("*.py") if "_pb2" not in file.stem]
+    tall = [
+        f"{file.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno >= TALLEST
+    ]
+    assert tall == [], "cut it by meaning"
+
+
 def parts(folder: Path) -> set[str]:
     """What is in a package."""
     modules = {file.stem for file in folder.glob("*.py")} - {"__init__", "__main__"}

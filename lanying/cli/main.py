@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -58,6 +58,43 @@ def _placing(command: Command) -> Command:
     return command
 
 
+_START_OPTIONS: Final = (
+    click.option(
+        "--listen-admin",
+        metavar="HOST:PORT",
+        help="Admin consoles with a key may come here too (lanying-admin keygen); events on the next port.",
+    ),
+    click.option("--log-level", metavar="LEVEL", help="debug, info (default), warning or error."),
+    click.option(
+        "--profile",
+        metavar="NAME",
+        help="Settings for a board, below all others: auto (this one), pi3, pi4, pi5, zero2w or generic.",
+    ),
+    click.option(
+        "--open-registration/--no-open-registration",
+        default=None,
+        help="Whether anybody may create an account (default no).",
+    ),
+    click.option(
+        "--listen",
+        metavar="HOST:PORT",
+        help="Public address (default 127.0.0.1:8480); 0.0.0.0:8480 for the whole network.",
+    ),
+    click.option(
+        "--listen-tls",
+        metavar="HOST:PORT",
+        help="Address for TLS; without tls_certificate the server is its own authority (docs/tls.md).",
+    ),
+    click.option(
+        "--shards",
+        type=int,
+        metavar="N",
+        help="Shard processes (default: as the data directory, in a new one as cores).",
+    ),
+)
+"""From the last line of the help to the first."""
+
+
 def _settings(command: Command) -> Command:
     """Options of a start; the command gets them as ``flags``, the uppermost layer of the configuration."""
 
@@ -84,40 +121,7 @@ def _settings(command: Command) -> Command:
         return command(flags=flags, **others)
 
     found: Command = with_flags
-    for option in (
-        click.option(
-            "--listen-admin",
-            metavar="HOST:PORT",
-            help="Admin consoles with a key may come here too (lanying-admin keygen); events on the next port.",
-        ),
-        click.option("--log-level", metavar="LEVEL", help="debug, info (default), warning or error."),
-        click.option(
-            "--profile",
-            metavar="NAME",
-            help="Settings for a board, below all others: auto (this one), pi3, pi4, pi5, zero2w or generic.",
-        ),
-        click.option(
-            "--open-registration/--no-open-registration",
-            default=None,
-            help="Whether anybody may create an account (default no).",
-        ),
-        click.option(
-            "--listen",
-            metavar="HOST:PORT",
-            help="Public address (default 127.0.0.1:8480); 0.0.0.0:8480 for the whole network.",
-        ),
-        click.option(
-            "--listen-tls",
-            metavar="HOST:PORT",
-            help="Address for TLS; without tls_certificate the server is its own authority (docs/tls.md).",
-        ),
-        click.option(
-            "--shards",
-            type=int,
-            metavar="N",
-            help="Shard processes (default: as the data directory, in a new one as cores).",
-        ),
-    ):
+    for option in _START_OPTIONS:
         found = option(found)
     return found
 

@@ -132,5 +132,10 @@ def challenge_of(config: Config) -> str:
 
 
 async def _run(module: str, *arguments: str) -> int:
-    program = await asyncio.create_subprocess_exec(sys.executable, "-m", module, *arguments)
+    """Exit status of a program; one that cannot be started has failed, and is tried again like every other."""
+    try:
+        program = await asyncio.create_subprocess_exec(sys.executable, "-m", module, *arguments)
+    except OSError as error:
+        log.error("event=program_not_started module=%s error=%r", module, str(error))
+        return 1
     return await program.wait()

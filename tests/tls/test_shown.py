@@ -98,3 +98,12 @@ def test_a_proof_is_shown_to_whoever_asks_for_it_by_name_and_to_nobody_else(tmp_
     assert found.context(hello("chat.example", "acme-tls/1")) is not usual
     assert found.context(hello("other.example", "acme-tls/1")) is usual
     assert found.context(hello("chat.example", "http/1.1")) is usual
+
+
+def test_a_program_that_cannot_be_started_has_failed_and_ends_nothing(monkeypatch, caplog):
+    async def cannot(*_: object) -> None:
+        raise BlockingIOError(11, "no more processes")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", cannot)
+    assert asyncio.run(shown._run("lanying.tls.acme")) == 1
+    assert "event=program_not_started module=lanying.tls.acme" in caplog.text
