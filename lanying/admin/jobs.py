@@ -12,8 +12,8 @@ from typing import Any, Final
 from lanying.admin.errors import CommandError
 from lanying.base import limits
 from lanying.base.errors import LanyingError
+from lanying.bus.messages import JobState
 
-RUNNING: Final = "running"
 KEPT: Final = 50
 Publish = Callable[[str, dict[str, Any]], None]
 
@@ -30,7 +30,7 @@ class Job:
     title: str
     who: str
     started_ms: int
-    state: str = RUNNING
+    state: JobState = JobState.RUNNING
     done: float = 0.0
     total: float = 0.0
     text: str = ""
@@ -74,12 +74,12 @@ class Jobs:
 
     def start(self, who: str, title: str, work: Callable[[Job], Any]) -> Job:
         """Run ``work`` in a thread; it calls :meth:`Job.tell` now and then. :raises CommandError: too many run"""
-        running = sum(job.state == RUNNING for job in self._jobs.values())
+        running = sum(job.state is JobState.RUNNING for job in self._jobs.values())
         if running >= limits.ADMIN_JOBS:
             raise CommandError(10010, f"{running} jobs run already; wait for one, or end one with `jobs cancel`")
         job = Job(next(self._numbers), title, who, self._now_ms())
         self._jobs[job.id] = job
-        for old in [one.id for one in self._jobs.values() if one.state != RUNNING][:-KEPT]:
+        for old in [one.id for one in self._jobs.values() if one.state is not JobState.RUNNING][:-KEPT]:
             del self._jobs[old]
         task = asyncio.get_running_loop().create_task(self._run(job, work), name=title)
         self._tasks.add(task)
@@ -90,11 +90,11 @@ class Jobs:
     async def _run(self, job: Job, work: Callable[[Job], Any]) -> None:
         try:
             job.result = await asyncio.to_thread(work, job)
-            job.state = "done"
+            job.state = JobState.DONE
         except Cancelled:
-            job.state = "cancelled"
+            job.state = JobState.CANCELLED
         except Exception as error:  # noqa: BLE001 - whatever it was, the console gets it
-            job.state, job.text = "failed", str(error)
+            job.state, job.text = JobState.FAILED, str(error)
         job.ended.set()
         self._publish("job", job.row())
 
@@ -129,6 +129,8 @@ class Jobs:
         except asyncio.CancelledError:
             job.stop.set()
             raise
-        if job.state != "done":
-            raise CommandError(500, f"{job.title}: {job.state}{f', {job.text}' if job.state == 'failed' else ''}")
+        if job.state is not JobState.DONE:
+            raise CommandError(
+                500, f"{job.title}: {job.state}{f', {job.text}' if job.state is JobState.FAILED else ''}"
+            )
         return job.result

@@ -13,7 +13,7 @@ from lanying.admin.files import ServerFiles
 from lanying.admin.server import Server
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
-from lanying.bus.messages import BroadcastInfo, Slow
+from lanying.bus.messages import BroadcastInfo, JobState, Slow
 
 
 def context(answer, tmp_path, refusal=Refusal.UNAVAILABLE, **arguments):
@@ -38,7 +38,7 @@ def context(answer, tmp_path, refusal=Refusal.UNAVAILABLE, **arguments):
 
 def test_broadcasts_of_the_others_are_listed_and_the_silent_shard_is_named(tmp_path):
     unknown, row = asyncio.run(
-        jobs.list_all(context([BroadcastInfo(7, "lanying", 5, 3, "running", "night")], tmp_path))
+        jobs.list_all(context([BroadcastInfo(7, "lanying", 5, 3, JobState.RUNNING, "night")], tmp_path))
     )
     assert (unknown["what"], unknown["state"]) == ("shard-1", "unknown") and "does not answer" in unknown["now"]
     assert (row["job"], row["now"], row["who"]) == ("b7", "3 sent", "night")

@@ -9,7 +9,7 @@ from lanying.admin.commands import why
 from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
 from lanying.base.ids import MAX_ENTITY_ID
-from lanying.bus.messages import ExplainMessage, ListUnreadable, RemoveEntry, UnreadableEntry
+from lanying.bus.messages import EntryState, ExplainMessage, ListUnreadable, RemoveEntry, UnreadableEntry
 
 SYNTAX: Final = "an entry is a message id, or OWNER/PEER/POSITION as `messages unreadable` shows it"
 LARGEST: Final = (1 << 63) - 1
@@ -73,7 +73,7 @@ async def _having(context: CommandContext, mid: int) -> set[Place]:
         if server.map.shard_of(owner) not in silent:
             traces = (await server.ask(owner, ExplainMessage(mid, owner, peer))).traces
             found |= {(trace.owner, trace.peer): trace for trace in traces}
-    places = {place for place, trace in found.items() if trace.state != "removed"}
+    places = {place for place, trace in found.items() if trace.state is not EntryState.REMOVED}
     if not places:
         raise CommandError(404, f"nobody has message {mid}, as far as is known; --user or --group finds older ones")
     return places

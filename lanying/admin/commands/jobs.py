@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
-from lanying.admin.jobs import RUNNING
-from lanying.bus.messages import CancelBroadcast, ListBroadcasts
+from lanying.bus.messages import CancelBroadcast, JobState, ListBroadcasts
 
 BROADCAST: Final = "b"
 """Before the number of a broadcast: the ids of jobs are numbers too."""
@@ -32,7 +31,7 @@ async def cancel(context: CommandContext) -> object:
             raise CommandError(404, f"no broadcast {text} is running; `jobs list` shows them")
         return f"broadcast {text[1:]} is stopped"
     job = context.server.jobs.get(int(text) if text.isdecimal() else 0)
-    if job.state != "running":
+    if job.state is not JobState.RUNNING:
         raise CommandError(10010, f"job {job.id} has ended: {job.state}")
     context.will(f"cancel job {job.id}: {job.title}")
     job.stop.set()
@@ -47,7 +46,7 @@ async def _broadcasts(context: CommandContext) -> list[dict[str, Any]]:
         what = f"broadcast in {part.app}"
         row = rows.setdefault(part.id, _row(f"{BROADCAST}{part.id}", what, part.state, 0, part.who, part.created_ms))
         row["now"] += part.sent
-        if part.state == RUNNING:
+        if part.state is JobState.RUNNING:
             row["state"] = part.state
     for row in rows.values():
         row["now"] = f"{row['now']} sent"

@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 from lanying.admin.commands import jobs
 from lanying.admin.context import AfterRestart, CommandContext
 from lanying.admin.errors import CommandError
-from lanying.admin.jobs import RUNNING
 from lanying.admin.server import Server
 from lanying.base.errors import ReshardError
 from lanying.base.ids import SLOTS
+from lanying.bus.messages import JobState
 from lanying.cluster.runtime import shard_name
 from lanying.cluster.shardmap import ShardMap, wanted_map
 from lanying.supervisor import report
@@ -175,7 +175,7 @@ async def _begin(context: CommandContext, plan: _Plan) -> AfterRestart:
 async def _need_quiet(context: CommandContext) -> int:
     """Nothing runs that a move would cut off or wait for; the number of sessions. :raises CommandError: something does"""
     for row in await jobs.list_all(context):
-        if row["state"] == RUNNING:
+        if row["state"] == JobState.RUNNING:
             raise CommandError(
                 10010, f"{row['what']} is running; wait for it, or end it with `jobs cancel {row['job']}`"
             )

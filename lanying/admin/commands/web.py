@@ -14,7 +14,7 @@ from lanying.admin.errors import CommandError
 from lanying.admin.keys import Role
 from lanying.admin.server import Server
 from lanying.base.refusals import Refusal
-from lanying.bus.messages import Call, JobInfo, Reply, StartBackup, decode_admin_request
+from lanying.bus.messages import Call, JobInfo, JobState, Reply, StartBackup, decode_admin_request
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def _start(server: Server, request: StartBackup) -> JobInfo:
     destination = server.config.storage.backup_path
     if not destination:
         raise CommandError(404, "storage.backup_path is not set: backups from the admin page are switched off")
-    for running in (job for job in _jobs(server) if job.state == "running"):
+    for running in (job for job in _jobs(server) if job.state is JobState.RUNNING):
         if running.what.startswith(backups.BACKUP):
             return running
     given = {"destination": destination, "address": request.address}

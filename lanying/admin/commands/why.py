@@ -7,7 +7,7 @@ from typing import Any
 from lanying.admin.context import CommandContext
 from lanying.admin.errors import CommandError
 from lanying.base.ids import message_time_ms, typed_id
-from lanying.bus.messages import ExplainMessage, GetReached, MessageTrace, MessageTraces, PushTold
+from lanying.bus.messages import EntryState, ExplainMessage, GetReached, MessageTrace, MessageTraces, PushTold
 
 Found = dict[tuple[int, int], MessageTrace]
 
@@ -150,11 +150,11 @@ def story(trace: MessageTrace) -> list[dict[str, Any]]:
         step(mark)
     if trace.edited_ms:
         step("edited", trace.edited_ms)
-    if trace.state == "cold":
+    if trace.state is EntryState.COLD:
         step("moved to the cold store")
-    elif trace.state == "cold missing":
+    elif trace.state is EntryState.COLD_MISSING:
         step("moved to the cold store, which is not there: `doctor` and the log of the shard say why")
-    elif trace.state == "removed":
+    elif trace.state is EntryState.REMOVED:
         step(
             trace.removed_how or "removed since: recalled, deleted, or older than the retention",
             trace.removed_ms or None,

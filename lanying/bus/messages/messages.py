@@ -6,6 +6,7 @@ import msgspec
 
 from lanying.base.refusals import Refusal
 from lanying.bus.messages.base import Request
+from lanying.bus.messages.operators import JobState
 
 
 class Posted(msgspec.Struct, array_like=True, frozen=True):
@@ -140,13 +141,13 @@ class StartBroadcast(Request[int], tag=314):
 
 
 class BroadcastInfo(msgspec.Struct, array_like=True, frozen=True):
-    """One shard's part of a broadcast. ``state``: running, done, cancelled; ``sent`` so far."""
+    """One shard's part of a broadcast; ``sent`` so far."""
 
     id: int
     app: str
     created_ms: int
     sent: int
-    state: str
+    state: JobState
     who: str = ""
 
 

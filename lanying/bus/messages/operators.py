@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
 from lanying.bus.messages.base import AdminRequest, Request
@@ -9,12 +11,30 @@ from lanying.bus.messages.push import PushTold
 from lanying.config.schema import AppOverrides
 
 
+class JobState(StrEnum):
+    """What has become of long work."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class EntryState(StrEnum):
+    """Where an entry of a queue is. REMOVED: recalled, deleted, or beyond the retention."""
+
+    KEPT = "kept"
+    COLD = "cold"
+    COLD_MISSING = "cold missing"
+    REMOVED = "removed"
+
+
 class JobInfo(msgspec.Struct, array_like=True, frozen=True):
-    """Long work of the admin process. ``state``: running, done, failed or cancelled; ``percent`` None: not known."""
+    """Long work of the admin process. ``percent`` None: not known."""
 
     job: int
     what: str
-    state: str
+    state: JobState
     percent: int | None
     now: str
     who: str
@@ -71,7 +91,6 @@ class MessageTrace(msgspec.Struct, array_like=True):
 
     :ivar owner: of the mailbox; the group for a timeline
     :ivar seq: position in the queue
-    :ivar state: kept, cold (in the cold store), cold missing (which is not there), or removed (recalled, deleted, beyond the retention)
     :ivar marks: names of what is noted: ``read by owner`` …
     :ivar accepted_ms: when it was accepted here, 0 when that was too long ago to be remembered
     :ivar devices: per device of the owner: serial number and one of acknowledged, sent, waiting
@@ -80,7 +99,7 @@ class MessageTrace(msgspec.Struct, array_like=True):
     owner: int
     peer: int
     seq: int
-    state: str
+    state: EntryState
     sender: int = 0
     sender_sn: int = 0
     time_ms: int = 0

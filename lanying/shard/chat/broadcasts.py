@@ -19,6 +19,7 @@ from lanying.bus.messages import (
     BroadcastInfo,
     CancelBroadcast,
     CountUsers,
+    JobState,
     ListBroadcasts,
     Message,
     StartBroadcast,
@@ -44,7 +45,7 @@ class BroadcastJob(msgspec.Struct, array_like=True, frozen=True):
     created_ms: int
     position: int = 0
     sent: int = 0
-    state: str = "running"
+    state: JobState = JobState.RUNNING
     who: str = ""
 
 
@@ -53,7 +54,7 @@ _decode: Final = msgspec.msgpack.Decoder(BroadcastJob).decode
 
 def unfinished(store: Store) -> bool:
     """Has this store a broadcast that goes on when its shard starts?"""
-    return any(_decode(row).state == "running" for _, row in store.scan(schema.BROADCASTS, b"", _BEHIND_ALL))
+    return any(_decode(row).state is JobState.RUNNING for _, row in store.scan(schema.BROADCASTS, b"", _BEHIND_ALL))
 
 
 class Broadcasts:
@@ -65,7 +66,7 @@ class Broadcasts:
     def __init__(self, work: Work, posting: Posting) -> None:
         self._work = work
         self._posting = posting
-        self.running = {job.id for job in self._jobs() if job.state == "running"}
+        self.running = {job.id for job in self._jobs() if job.state is JobState.RUNNING}
         self.handlers: dict[type[Message], Callable[[Any], object]] = dict(
             [
                 answers(StartBroadcast)(self.start),
@@ -88,7 +89,7 @@ class Broadcasts:
         self._put(BroadcastJob(message.id, message.app, message.payload, self._work.tick.now_ms, who=message.who))
         self.running.add(message.id)
         self._work.undo((self.running.discard, message.id))
-        finished = [job for job in self._jobs() if job.state != "running"]
+        finished = [job for job in self._jobs() if job.state is not JobState.RUNNING]
         for job in finished[: max(0, len(finished) - limits.BROADCASTS_KEPT)]:
             self._work.delete(schema.BROADCASTS, schema.pack_u64(job.id))
 
@@ -100,10 +101,10 @@ class Broadcasts:
     def cancel(self, request: CancelBroadcast) -> bool:
         """Stop; users who have the message keep it. False: there is none of this app that runs."""
         job = self._load(request.id)
-        if job is None or job.state != "running" or request.app not in ("", job.app):
+        if job is None or job.state is not JobState.RUNNING or request.app not in ("", job.app):
             return False
         self._finish(job.id)
-        self._put(msgspec.structs.replace(job, state="cancelled"))
+        self._put(msgspec.structs.replace(job, state=JobState.CANCELLED))
         return True
 
     def count(self, request: CountUsers) -> UserCount:
@@ -122,7 +123,7 @@ class Broadcasts:
         found, after = self._recipients(job.app, job.position, limits.BROADCAST_STEP)
         for uid in found:
             self._posting.tell(uid, job.payload)
-        state = "running" if after else "done"
+        state = JobState.RUNNING if after else JobState.DONE
         if not after:
             self._finish(job.id)
         moved = msgspec.structs.replace(job, position=after, sent=job.sent + len(found), state=state)

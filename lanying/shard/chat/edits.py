@@ -15,7 +15,7 @@ from lanying.base import jsons
 from lanying.base.errors import Refused
 from lanying.base.ids import message_time_ms
 from lanying.base.refusals import Refusal
-from lanying.bus.messages import MessageTrace
+from lanying.bus.messages import EntryState, MessageTrace
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation, Meta
 from lanying.shard.chat import door, history, visible
@@ -93,7 +93,9 @@ def remove(work: Work, found: Found, how: str) -> None:
     work.delete(schema.HISTORY, head.key + schema.pack_u64(listed.mid))
     work.put(schema.QUEUE, head.key + schema.pack_u64(listed.seq), b"")
     author = getattr(meta, "from")
-    trace = MessageTrace(head.uid, head.peer, listed.seq, "removed", author.uid, author.deviceSN, meta.timestamp)
+    trace = MessageTrace(
+        head.uid, head.peer, listed.seq, EntryState.REMOVED, author.uid, author.deviceSN, meta.timestamp
+    )
     if head.uid != head.peer or not head.flags & schema.IS_GROUP:
         reached = progress(work, head, listed.seq)
         trace.devices = [(sn, state) for sn, state in reached if state in ("acknowledged", "sent")]

@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 from lanying.base import limits, watched
 from lanying.base.ids import message_time_ms
 from lanying.bus.messages import (
+    EntryState,
     ExplainMessage,
     GetReached,
     ListSlow,
@@ -144,9 +145,9 @@ class Inspection:
             places |= {(owner, peer) for peer in peers}
         found = []
         for place in sorted(places):
-            trace = self._in_queue(*place, mid) or removed.get(place) or MessageTrace(*place, 0, "removed")
+            trace = self._in_queue(*place, mid) or removed.get(place) or MessageTrace(*place, 0, EntryState.REMOVED)
             trace.accepted_ms = accepted.get(place, 0)
-            if trace.state != "removed" or place in accepted or place in removed:
+            if trace.state is not EntryState.REMOVED or place in accepted or place in removed:
                 found.append(trace)
         return MessageTraces(found, following, self._pushes.told(mid))
 
@@ -190,14 +191,13 @@ class Inspection:
             trace.owed_to = [target]
         return trace
 
-    def _tier(self, head: Conversation, seq: int, entry: bytes) -> str:
-        """Where an entry is: see :class:`MessageTrace`."""
+    def _tier(self, head: Conversation, seq: int, entry: bytes) -> EntryState:
         row = self._work.store.get(schema.BORDERS, head.key)
         if row is not None:
             border = Border.unpack(row)
             if border.first <= seq <= border.last:
-                return "cold" if entry else "cold missing"
-        return "kept" if entry else "removed"
+                return EntryState.COLD if entry else EntryState.COLD_MISSING
+        return EntryState.KEPT if entry else EntryState.REMOVED
 
     def reached(self, request: GetReached) -> list[tuple[int, str]]:
         """How far a user's devices are with an entry: of a group, whose timeline is elsewhere."""

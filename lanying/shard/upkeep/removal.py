@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from lanying.bus.messages import ListUnreadable, Message, MessageTrace, RemoveEntry, UnreadableEntry
+from lanying.bus.messages import EntryState, ListUnreadable, Message, MessageTrace, RemoveEntry, UnreadableEntry
 from lanying.bus.messages.base import answers
 from lanying.protocol import frame
 from lanying.shard.chat import history, visible
@@ -45,7 +45,7 @@ def remove(work: Work, request: RemoveEntry) -> bool:
     work.put(schema.QUEUE, place, b"")
     if mid:
         work.delete(schema.HISTORY, head.key + schema.pack_u64(mid))
-        trace = MessageTrace(owner, peer, seq, "removed", removed_how=HOW, removed_ms=work.now_ms)
+        trace = MessageTrace(owner, peer, seq, EntryState.REMOVED, removed_how=HOW, removed_ms=work.now_ms)
         work.recent.removed.append((mid, _pack(trace)))
     return True
 

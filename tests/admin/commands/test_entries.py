@@ -16,7 +16,7 @@ from lanying.admin.keys import Role
 from lanying.admin.server import Server
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
-from lanying.bus.messages import ListUnreadable, MessageTrace, MessageTraces, RemoveEntry, UnreadableEntry
+from lanying.bus.messages import EntryState, ListUnreadable, MessageTrace, MessageTraces, RemoveEntry, UnreadableEntry
 
 MID, ALICE, BOB = 7 << 40, 2, 3
 POISON = UnreadableEntry(BOB, ALICE, 4, MID, 2048, "wrong wire type")
@@ -43,7 +43,7 @@ class Shards:
             self.removed |= {(request.owner, request.peer)} if here else set()
             return here
         found = [(request.owner, request.peer)] if request.owner else []
-        return MessageTraces([MessageTrace(*it, 1, "kept") for it in found if it in self.has])
+        return MessageTraces([MessageTrace(*it, 1, EntryState.KEPT) for it in found if it in self.has])
 
     def run(self, handler: Any, dry: bool = False, **arguments: Any) -> Any:
         server = SimpleNamespace(

@@ -11,7 +11,7 @@ from lanying.admin import audit
 from lanying.admin.commands import web
 from lanying.admin.files import ServerFiles
 from lanying.admin.server import Server
-from lanying.bus.messages import Call, JobInfo, ListJobs, StartBackup, encode
+from lanying.bus.messages import Call, JobInfo, JobState, ListJobs, StartBackup, encode
 from lanying.cluster.runtime import COLD_FILE
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.runtime import RuntimeSettings
@@ -103,7 +103,7 @@ def test_one_backup_at_a_time(bare, monkeypatch):
     row = {
         "job": 3,
         "what": "backup to /y",
-        "state": "running",
+        "state": JobState.RUNNING,
         "percent": 5,
         "now": "",
         "who": "local",

@@ -12,7 +12,7 @@ from lanying.admin.errors import CommandError
 from lanying.admin.server import Server
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
-from lanying.bus.messages import MessageTrace, MessageTraces
+from lanying.bus.messages import EntryState, MessageTrace, MessageTraces
 
 
 def asked(refusal, traces):
@@ -31,7 +31,7 @@ def asked(refusal, traces):
 
 
 def test_what_is_owed_to_a_shard_that_is_down_is_told():
-    kept = MessageTrace(2, 3, 1, "kept", 2, 1, 5, owed_to=[1])
+    kept = MessageTrace(2, 3, 1, EntryState.KEPT, 2, 1, 5, owed_to=[1])
     told = [(step["where"], step["what"]) for step in asked(Refusal.UNAVAILABLE, [kept])["story"]]
     assert (
         "mailbox of 2, conversation 3",

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from lanying.bus import messages as m
@@ -104,3 +105,10 @@ def test_a_wrong_result_type_is_a_type_error(tmp_path: Path) -> None:
     found = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     wrong = {number for number, line in enumerate(WRONG.splitlines(), 1) if line.endswith("# wrong")}
     assert {int(number) for number in re.findall(r"wrong\.py:(\d+): error", found.stdout)} == wrong, found.stdout
+
+
+def test_states_stay_what_stored_rows_and_other_releases_call_them() -> None:
+    assert [*m.JobState] == ["running", "done", "failed", "cancelled"]
+    assert [*m.EntryState] == ["kept", "cold", "cold missing", "removed"]
+    row = m.encode(["lanying", 1, "done"])
+    assert msgspec.msgpack.decode(row, type=tuple[str, int, m.JobState])[2] is m.JobState.DONE
