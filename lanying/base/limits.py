@@ -53,7 +53,7 @@ OUT_SOFT_BYTES: Final = 256 * 1024
 OUT_HARD_BYTES: Final = 1024 * 1024
 """A session that has not read this much is closed."""
 SHARE_FRAMES: Final = 16
-"""Frames of one session a turn takes; those behind them wait for the next turns, and the session is not read meanwhile. A page that logs in
+"""Frames of one user a turn takes; those behind them wait for the next turns, and their session is not read meanwhile. A page that logs in
 sends a few at once; 8 KB have room for 600."""
 SHARE_S: Final = 0.005
 """The same in time, for frames that cost much."""

@@ -38,9 +38,9 @@ def _fullness(session: Session) -> int:
 class Sockets:
     """Reads what is ready into the shard, and writes what its ticks release.
 
-    A turn is shared: one read of each socket that is ready, and so many frames of each session (``SHARE_FRAMES``, ``SHARE_S``). What is
-    more waits, in order, and a session whose frames wait is not read. Sessions that wait get a share each, the one that has waited
-    longest first, behind those that were read.
+    A turn is shared: one read of each socket that is ready, and so many frames of each user (``SHARE_FRAMES``, ``SHARE_S``), not of each
+    session, for one may have twenty. What is more waits, in order, and a session whose frames wait is not read. Sessions that wait get
+    their user's share in turns, the one that has waited longest first, behind those that were read.
 
     :ivar slow_reads: shares that took the shard over ``SLOW_S``
     """
@@ -52,6 +52,7 @@ class Sockets:
         self._epoll = select.epoll()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: dict[Session, deque[bytes]] = {}
+        self._shared: set[int] = set()
         self._unserved: dict[int, int] = {}
         self._reading = self._again_due = False
         self._unsent = 0
@@ -90,6 +91,8 @@ class Sockets:
         self._ticker.begin_turn()
         began = now = monotonic()
         waited = tuple(self._waiting)
+        if waited or self._shared:
+            self._shared = {session.uid for session in waited}  # their share is for what waits
         events = self._epoll.poll(0)
         if self._unserved:  # they come first, in their order
             events = list((self._unserved | dict(events)).items())
@@ -131,11 +134,14 @@ class Sockets:
 
     def _serve(self, waited: tuple[Session, ...], now: float, end: float) -> None:
         """A share for each session whose frames have waited, until the turn has had its time; those then wait longest."""
+        served: set[int] = set()
         for session in waited:
-            frames = self._waiting.pop(session, None)
-            if frames is None:  # it was closed in this turn
+            if (
+                session.uid in served or session not in self._waiting
+            ):  # another had the share, or it was closed in this turn
                 continue
-            self._share(session, frames)
+            served.add(session.uid)
+            self._share(session, self._waiting.pop(session))
             if session not in self._waiting:
                 self._watch(session)
                 self._behind_frames(session)
@@ -237,21 +243,29 @@ class Sockets:
         if len(frames) == 1:
             shard.received(session, frames[0])
         elif frames:
-            self._share(session, deque(frames))
+            if session.uid in self._shared:
+                self._wait(session, deque(frames))
+            else:
+                self._shared.add(session.uid)
+                self._share(session, deque(frames))
             if session in self._waiting:
                 self._watch(session)
                 return
         self._behind_frames(session)
 
     def _share(self, session: Session, frames: deque[bytes]) -> None:
-        """So much of a turn is the session's; what is more waits."""
+        """So much of a turn is a user's; what is more waits."""
         received = self._shard.received
         end = monotonic() + limits.SHARE_S
         for _ in range(min(len(frames), limits.SHARE_FRAMES)):
             received(session, frames.popleft())
             if monotonic() > end:
                 break
-        if frames and not session.left:
+        if frames:
+            self._wait(session, frames)
+
+    def _wait(self, session: Session, frames: deque[bytes]) -> None:
+        if not session.left:
             self._waiting[session] = frames
             self._come_again()
 

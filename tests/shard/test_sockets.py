@@ -236,6 +236,37 @@ def test_sessions_that_wait_get_a_share_each(clients: Clients, monkeypatch: pyte
     assert Counter(s for turn in turns for s, _ in turn) == dict.fromkeys(sessions, 3 * limits.SHARE_FRAMES)
 
 
+def test_all_sessions_of_a_user_have_one_share_together_in_turns(clients: Clients) -> None:
+    alice, bob = clients.sim.user("alice"), clients.sim.user("bob")
+    sessions = [clients.connect(alice, f"device{n}") for n in range(4)]
+    other = clients.connect(bob, "phone")
+    seen, each = Seen(clients), 2 * limits.SHARE_FRAMES
+    for session in sessions:
+        clients.far[session].send(burst(each))
+    turns: list[list[tuple[Session, bytes]]] = []
+    for _ in range(2 * len(sessions)):
+        clients.far[other].send(burst(2))
+        turns.append(seen.turn())
+    assert [Counter(s.uid for s, _ in turn) for turn in turns] == [{alice.uid: limits.SHARE_FRAMES, bob.uid: 2}] * len(
+        turns
+    )
+    for session in sessions:
+        assert [frame for turn in turns for s, frame in turn if s is session] == [b"%d" % n for n in range(each)]
+    assert {s for turn in turns[: len(sessions)] for s, _ in turn} == {*sessions, other}, "none waits for another's end"
+
+
+def test_a_session_that_sends_without_end_does_not_take_the_share_of_the_users_others(clients: Clients) -> None:
+    alice = clients.sim.user("alice")
+    waiting, busy = clients.connect(alice, "phone"), clients.connect(alice, "pad")
+    seen, each = Seen(clients), 3 * limits.SHARE_FRAMES
+    clients.far[waiting].send(burst(each))
+    got: Counter[Session] = Counter()
+    for _ in range(7):
+        clients.far[busy].send(burst(2))
+        got.update(session for session, _ in seen.turn())
+    assert got[waiting] == each and got[busy]
+
+
 def test_frames_that_cost_much_are_a_smaller_share(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
     session = clients.connect(clients.sim.user("alice"), "phone")
     seen = Seen(clients)
