@@ -8,6 +8,7 @@ from typing import Protocol
 
 from lanying.base.budgets import Budgets
 from lanying.base.ids import MessageIds
+from lanying.base.refusals import Refusal
 from lanying.bus.messages import NoticeFor, Reply, Request
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.runtime import RuntimeSettings
@@ -87,10 +88,14 @@ class Work(Events):
         return self.ids.next(self.tick.now_ms)
 
     def ask_owner(self, entity_id: int, request: Request[object], done: Answered) -> None:
-        """Call the shard of a user or group; ``done`` runs as an event of a later tick."""
+        """Call the shard of a user or group; ``done`` runs as an event of a later tick.
+
+        If the server fails on the answer, ``done`` gets a refusal instead: whoever waits for it does not wait for ever.
+        """
 
         def answered(reply: Reply) -> None:
-            self.event(done, reply)
+            if not self.event(done, reply) and reply.refusal is None:
+                self.event(done, Reply(reply.id, Refusal.SERVER_FAILED, Refusal.SERVER_FAILED.message))
 
         self._ask(entity_id, request, answered)
 

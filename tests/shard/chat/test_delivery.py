@@ -241,3 +241,19 @@ def test_what_is_put_counts_for_the_size_of_the_tick() -> None:
     before = tick.gathered_bytes
     a.send(bob, "x" * 1000, run=False)
     assert tick.gathered_bytes - before >= 2000, "two queues have it"
+
+
+@pytest.mark.parametrize("answer", [b"", b"\xc1", b"\x91\xa1x"], ids=["empty", "no MessagePack", "another type"])
+def test_an_answer_about_a_peer_that_nobody_understands_leaves_nobody_waiting(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, alice, bob = pair(2)
+    a, delivery = alice.device(), alice.shard.delivery
+    understand = delivery._policy.decode_peer
+    with monkeypatch.context() as patched:
+        patched.setattr(delivery._policy, "decode_peer", lambda body: understand(answer), raising=False)
+        put(a, 1, bob.uid)
+    assert a.refused[1] == (Status.FAIL, Refusal.RECIPIENT_AWAY.message)
+    assert alice.shard.work.failed_events == 1 and not delivery._parked
+    put(a, 2, bob.uid)
+    assert a.acknowledged.keys() == {2}

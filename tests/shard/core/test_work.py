@@ -259,3 +259,21 @@ def test_a_first_message_over_rest_to_somebody_who_has_blocked_its_sender_is_ref
     assert alice.shard.work.failed_events == 0
     device: Device = alice.device()
     assert not device.closed
+
+
+def test_those_who_wait_for_an_answer_the_server_fails_on_get_a_refusal() -> None:
+    sim, alice, bob = pair(2)
+    work, replies = alice.shard.work, []
+
+    def done(reply: m.Reply) -> None:
+        work.put(schema.META, b"left", b"behind")
+        replies.append(reply.refusal)
+        raise ValueError("nobody understands it")
+
+    work.ask_owner(bob.uid, m.PeerQuery(bob.uid, alice.uid, "lanying"), done)
+    sim.run()
+    assert replies == [None, Refusal.SERVER_FAILED] and work.failed_events == 2
+    assert work.store.get(schema.META, b"left") is None
+    work.ask_owner(bob.uid, m.PeerQuery(bob.uid, alice.uid, "lanying"), lambda reply: replies.append(reply.refusal))
+    sim.run()
+    assert replies[2:] == [None]
