@@ -252,7 +252,9 @@ def test_all_sessions_of_a_user_have_one_share_together_in_turns(clients: Client
     )
     for session in sessions:
         assert [frame for turn in turns for s, frame in turn if s is session] == [b"%d" % n for n in range(each)]
-    assert {s for turn in turns[: len(sessions)] for s, _ in turn} == {*sessions, other}, "none waits for another's end"
+    assert {s for turn in turns[: len(sessions) + 1] for s, _ in turn} == {*sessions, other}, (
+        "none waits for another's end"
+    )
 
 
 def test_a_session_that_sends_without_end_does_not_take_the_share_of_the_users_others(clients: Clients) -> None:
