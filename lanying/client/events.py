@@ -96,7 +96,7 @@ class Message:
 
     @property
     def attachment(self) -> str:
-        """JSON text, by ctype (specification section 6.2)."""
+        """JSON text, by ctype (xsync 6.2)."""
         return self.body.attachment
 
     @property
@@ -206,7 +206,7 @@ Answer = Sent | Rejected | Page | UnreadList
 # --- from the wire ---------------------------------------------------------------------------------------------
 
 LOGOUT_NOTICES = (0, 1, 2, 3, 4, 5, 10)
-"""UserNotice types that end a login (specification section 5.7)."""
+"""UserNotice types that end a login (xsync 5.7)."""
 
 
 def read_meta(meta: Meta, own_uid: int) -> Event:

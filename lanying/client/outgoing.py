@@ -1,4 +1,4 @@
-"""Everything a client can send, as values: ``await client.send(outgoing.recall(bob, mid))`` (specification section 6).
+"""Everything a client can send, as values: ``await client.send(outgoing.recall(bob, mid))`` (xsync 6).
 
 ``mid`` is always the server's id of a message, ``peer`` the user (or group) of the conversation it is in.
 """
@@ -27,7 +27,7 @@ class Outgoing:
 
     :ivar to: user or group (0: the system), ``SELF``, or None for nobody (conversation operations)
     :ivar timed: carries the time of sending, as messages do and operations do not
-    :ivar recall: a refusal of it does not name it (specification section 5.6)
+    :ivar recall: a refusal of it does not name it (xsync 5.6)
     """
 
     to: int | None

@@ -41,7 +41,7 @@ class Rest:
         return await asyncio.to_thread(self._call, method, path, params)
 
     async def message_server(self) -> urllib.parse.SplitResult:
-        """Address of the message server, by discovery (specification section 1.3).
+        """Address of the message server, by discovery (xsync 1.3).
 
         :raises CallError: unknown app, or an answer without a message server
         """

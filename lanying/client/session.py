@@ -18,7 +18,7 @@ The owner connects a socket when :meth:`due` says so, feeds :meth:`receive`, and
 :meth:`take`, drops the socket if ``broken`` or ended (then :meth:`lost`), and calls :meth:`timeout` at :meth:`next_timer`.
 
 **Sending.** A message keeps its client id until it is answered, and goes out again, in order, after every reconnect; the server
-recognises the repetition. **Receiving.** A NOTICE or an unread entry starts a pull, ``next_key`` continues it (specification section
+recognises the repetition. **Receiving.** A NOTICE or an unread entry starts a pull, ``next_key`` continues it (xsync
 5.3); entries are shown once by their id. While :meth:`pause` holds, pulls are put off: unacknowledged batches stop the server, one
 batch per conversation.
 
@@ -373,7 +373,7 @@ class Session:
             self._taken.append(Rejected(client_mid, Refused(answer.status.code, answer.status.reason)))
 
     def _refused(self, answer: SyncDL) -> None:
-        """A refusal that names no message: of the oldest recall, because answers come in order (specification section 5.6)."""
+        """A refusal that names no message: of the oldest recall, because answers come in order (xsync 5.6)."""
         for client_mid, outgoing in self._unanswered.items():
             if outgoing.recall:
                 self._answered(answer, client_mid)

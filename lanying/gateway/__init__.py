@@ -16,7 +16,7 @@ Rooms:
 ``files``      uploads and downloads
 ``services``   what handlers of all rooms share, without any request: limits, the file store, SMS
 
-Each area is a table ``ENDPOINTS`` of its module, which ``app`` joins. Reasons for refusals are in
-:mod:`lanying.base.refusals`. Areas stand on ``http``, ``http``
-on ``services``; of each other they know only ``accounts``, and none knows ``app``.
+From ``accounts`` to ``files`` each room is an area of the API: its modules have tables ``ENDPOINTS``, which ``app`` joins. Areas stand on
+``http``, ``http`` on ``services``; of each other they know only ``accounts``, and none knows ``app``. Reasons for refusals are in
+:mod:`lanying.base.refusals`.
 """

@@ -18,5 +18,6 @@ router reads a head and the login frame, then hands the socket and :attr:`Connec
 equal :class:`~lanying.protocol.connection.Connection` and goes on. Server and client SDK use the same classes with
 another role.
 
-Specification: docs/protocol.md (there: sections 3 transport, 4 schema, 5 conversations).
+The wire is specified by ``xsync.proto``; what the server does where the protocol leaves it free, by docs/protocol.md. What
+*xsync 5.1* refers to, docs/glossary.md says.
 """

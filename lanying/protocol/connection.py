@@ -1,4 +1,4 @@
-"""Frames over WebSocket, in the two framings of this server (specification sections 3.1 and 3.2).
+"""Frames over WebSocket, in the two framings of this server (xsync 3.1 and 3.2).
 
 ``XSYNC`` (path ``/xsync``): one binary WebSocket message is one Frame. Nothing else.
 
@@ -323,7 +323,7 @@ def wrap(kind: int, frame: bytes) -> bytes:
 
 
 def goodbye(kind: int, code: int = NORMAL_CLOSURE, reason: str = "", mask: bool = False) -> bytes:
-    """Leave for good: the Socket.IO manager of a page does not reconnect after ``41`` (specification section 5.7). For
+    """Leave for good: the Socket.IO manager of a page does not reconnect after ``41`` (xsync 5.7). For
     a close after which it may, send :func:`~lanying.protocol.websocket.close_frame` alone."""
     text = encode_frame(TEXT, b"41", mask) if kind == SOCKETIO else b""
     return text + close_frame(code, reason, mask)

@@ -1,4 +1,4 @@
-"""The Frame around every payload (specification sections 4.3 and 5): a parser, and builders that splice bytes.
+"""The Frame around every payload (xsync 4.3 and 5): a parser, and builders that splice bytes.
 
 Nothing here builds a protobuf object for output. A frame of the server is ``18 command 22 length payload``, a payload is
 a few constant bytes around varints, and splicing costs a quarter of what serializing does (measured). Field order and

@@ -11,8 +11,8 @@
 In HANDED and VISITING nothing is read, so the kernel holds what a client sends meanwhile. What was read behind the login frame
 travels with the socket, and stays here as well for the case that the shard refuses.
 
-A refused login keeps the connection: closing at once makes the web SDK connect and fail again for ever (specification
-section 5.1). Only another login moves the deadline, pings do not, and nothing moves it beyond ``ARRIVAL_S``. Up to the login there are
+A refused login keeps the connection: closing at once makes the web SDK connect and fail again for ever (xsync 5.1).
+Only another login moves the deadline, pings do not, and nothing moves it beyond ``ARRIVAL_S``. Up to the login there are
 ``LOGIN_FRAMES`` frames, none of them compressed.
 
 A trusted proxy speaks for its client: with a PROXY header in front of everything, or with ``X-Forwarded-For`` in an upgrade.

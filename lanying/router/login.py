@@ -1,4 +1,4 @@
-"""Decides on a login frame: which shard gets the connection, or why the client is refused (specification section 5.1).
+"""Decides on a login frame: which shard gets the connection, or why the client is refused (xsync 5.1).
 
 Here the token is verified (signature, expiry, whose it is); whether it was revoked, and whether the user is banned or has
 too many devices, only the shard of the user knows.
@@ -24,7 +24,7 @@ from lanying.protocol.schema.xsync_pb2 import Provision, Status, SyncUL
 INFO_CHARS: Final = 1024
 """``device_info`` is shown in a list of devices; more of it is cut off."""
 NOT_LOGGED_IN: Final = "you must login first"
-"""Exactly this text makes the web SDK log in again (specification section 5.1)."""
+"""Exactly this text makes the web SDK log in again (xsync 5.1)."""
 
 
 class Handoff(msgspec.Struct, frozen=True):

@@ -69,6 +69,9 @@ async function accessible({ page }, where) {
 async function administer(admin, victim) {
   const { page } = admin;
   await page.goto(`${url}/admin`);
+  await page.getByLabel('Admin token').fill('not the token');
+  await page.getByRole('button', { name: 'Open' }).click();
+  await page.getByText('That is not the admin token').waitFor();
   await page.getByLabel('Admin token').fill(process.env.LANYING_ADMIN_TOKEN ?? '');
   await page.getByRole('button', { name: 'Open' }).click();
   await page.locator('.plot path[d*=L]').first().waitFor({ state: 'attached' });

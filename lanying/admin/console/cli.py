@@ -47,9 +47,7 @@ def execute(session: ConsoleOptions, command: Command, arguments: dict[str, Any]
     """
     for argument in command.arguments:
         if argument.kind is Kind.SECRET and not arguments.get(argument.key):
-            arguments[argument.key] = click.prompt(
-                argument.key.capitalize(), hide_input=True, confirmation_prompt=True, err=True
-            )
+            arguments[argument.key] = _secret(argument.key)
     timeout_s = session.timeout_s or command.deadline_s
     bar = _Bar(session)
     with Console(session.target.address(), bar) as console, contextlib.closing(bar):
@@ -60,6 +58,20 @@ def execute(session: ConsoleOptions, command: Command, arguments: dict[str, Any]
             would = console.run(command.name, arguments, dry=True, timeout_s=timeout_s).value["would"]
             click.confirm(f"{would}. Go on?", abort=True, err=True)
         _pages(session, console, command, arguments, timeout_s)
+
+
+def _secret(key: str) -> str:
+    """What somebody types, unseen, twice; of a script two lines on standard input.
+
+    :raises CommandError: nobody is there to be asked
+    :raises click.Abort: the person would not
+    """
+    try:
+        return str(click.prompt(key.capitalize(), hide_input=True, confirmation_prompt=True, err=True))
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise CommandError(400, f"no {key}: give it with --{key}, or in two lines on standard input") from None
 
 
 class _Bar:

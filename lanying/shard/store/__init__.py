@@ -5,7 +5,7 @@
 ``records`` a sealed tick as a record of a log elsewhere
 ``rocks``   RocksDB
 ``overlay`` reads that see a tick before it is written
-``memory``  its twin for tests and simulations
+``memory``  the twin of ``rocks`` for tests and simulations
 ``tiers``   a store over a hot and a cold one
 ``placement`` which rows move with which hash slot
 ``cold``    the RocksDB of the cold tier, on another disk

@@ -55,7 +55,7 @@ function Enter({ onToken }) {
       await newRest(token).get('/admin/api/status');
       onToken(token);
     } catch (error) {
-      toast(error.message, 'error');
+      toast(error.code === 402 ? w('tokenWrong') : error.message, 'error');
     }
   };
   return html`<main class="login"><div class="login-card">

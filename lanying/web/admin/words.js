@@ -4,7 +4,7 @@ import { language } from '../app/i18n.js';
 
 const EN = {
   admin: 'Administration', overview: 'Overview', users: 'Users', groups: 'Groups', server: 'Server', leave: 'Leave', token: 'Admin token', enter: 'Open',
-  tokenText: 'The admin token is in the file admin-token of the server’s data directory.', sessions: 'Sessions', rate: 'Messages per second', commits: 'Commits per second', latency: 'Commit latency, slowest shard', memory: 'Memory', cpu: 'CPU', uptime: 'Uptime', version: 'Version',
+  tokenText: 'The admin token is in the file admin-token of the server’s data directory.', tokenWrong: 'That is not the admin token of this server.', sessions: 'Sessions', rate: 'Messages per second', commits: 'Commits per second', latency: 'Commit latency, slowest shard', memory: 'Memory', cpu: 'CPU', uptime: 'Uptime', version: 'Version',
   process: 'Process', state: 'State', restarts: 'Restarts', messages: 'Messages', refused: 'Refused', perShard: 'per shard', processes: 'Processes',
   find: 'Find in what is loaded', name: 'Name', number: 'Number', status: 'Status', active: 'active', banned: 'banned', ban: 'Ban', unban: 'Lift ban', kick: 'Sign out', password: 'New password', remove: 'Delete', more: 'More', done: 'Done',
   owner: 'Owner', members: 'Members', destroyed: 'dissolved', destroy: 'Dissolve', muteAll: 'Mute', unmuteAll: 'Unmute', sure: 'Really?', actions: 'Actions', none: 'Nothing here yet.', create: 'Create user', createText: 'Accounts can be made here also while registration is closed.', username: 'Username', pass: 'Password',
@@ -13,7 +13,7 @@ const EN = {
 };
 const ZH = {
   admin: '管理', overview: '概览', users: '用户', groups: '群组', server: '服务器', leave: '退出', token: '管理员令牌', enter: '打开',
-  tokenText: '令牌保存在服务器数据目录的 admin-token 文件中。', sessions: '在线会话', rate: '每秒消息', commits: '每秒提交', latency: '提交延迟（最慢分片）', memory: '内存', cpu: 'CPU', uptime: '运行时间', version: '版本',
+  tokenText: '令牌保存在服务器数据目录的 admin-token 文件中。', tokenWrong: '这不是此服务器的管理员令牌。', sessions: '在线会话', rate: '每秒消息', commits: '每秒提交', latency: '提交延迟（最慢分片）', memory: '内存', cpu: 'CPU', uptime: '运行时间', version: '版本',
   process: '进程', state: '状态', restarts: '重启次数', messages: '消息', refused: '拒绝', perShard: '按分片', processes: '进程',
   find: '在已加载的内容中查找', name: '名称', number: '号码', status: '状态', active: '正常', banned: '已封禁', ban: '封禁', unban: '解封', kick: '强制下线', password: '新密码', remove: '删除', more: '更多', done: '完成',
   owner: '群主', members: '成员', destroyed: '已解散', destroy: '解散', muteAll: '全员禁言', unmuteAll: '解除禁言', sure: '确定吗？', actions: '操作', none: '这里还没有内容。', create: '新建用户', createText: '关闭注册时也可以在这里创建账号。', username: '用户名', pass: '密码',

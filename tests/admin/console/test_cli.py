@@ -138,6 +138,12 @@ def test_a_password_is_asked_for_without_echo(admin):
     assert code == 0 and name in shown and PASSWORD not in shown + error
 
 
+@pytest.mark.parametrize("answer", ["", f"{PASSWORD}\n"])
+def test_where_nobody_can_be_asked_for_a_password_the_way_to_give_it_is_said(admin, answer):
+    code, _, error = admin("users", "create", f"bob_{secrets.token_hex(4)}", answer=answer)
+    assert code == 1 and "give it with --password" in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
