@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { WebSocket } from 'ws';
+import { Directory } from '../../lanying/web/sdk/directory.js';
 import { CallError, Client, decode, encode, line, lines, outgoing } from '../../lanying/web/sdk/index.js';
 
 const url = process.env.LANYING_URL;
@@ -53,6 +54,25 @@ test('frames are read and written byte for byte as published', () => {
   const { status, xid } = decode('Provision', provision.payload);
   assert.deepEqual([status.code, xid.uid, xid.deviceSN], [1, 2302128618880, 7]);
 });
+
+for (const [code, pause] of [[429, 60_000], [0, 5_000]]) {
+  test(`who is who is not asked again at once when the answer was ${code}`, async (t) => {
+    let asked = 0;
+    let now = 1_700_000_000_000;
+    t.mock.method(Date, 'now', () => now);
+    const post = async () => { asked += 1; throw new CallError(code, 'not now'); };
+    const directory = new Directory(/** @type {any} */ ({ uid: 1, rest: { post }, emit: () => directory.user(7) }));
+    const look = async () => {
+      directory.user(7);
+      await new Promise((resolve) => setTimeout(resolve, 20)); // behind the directory's own timer of 10 ms
+    };
+    for (let count = 0; count < 5; count += 1) await look();
+    assert.equal(asked, 1);
+    now += pause;
+    await look();
+    assert.equal(asked, 2);
+  });
+}
 
 test('numbers up to 2^53, negative ones, unknown fields and text survive', () => {
   const meta = { id: 2 ** 53 - 1, from: { uid: 1, deviceSN: 7 }, timestamp: 1_700_000_000_000, ns: 1, payload: Uint8Array.of(1, 2) };

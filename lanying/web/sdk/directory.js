@@ -6,6 +6,9 @@ import { ENUMS } from './schema.js';
 const GROUP = ENUMS.GroupNoticeType;
 const ROSTER = ENUMS.RosterNoticeType;
 const BATCH = 100;
+/** How long nothing is asked about an id again: the server refused, or was not reached. A view asks at every change for what it shows. */
+const REFUSED_MS = 60_000;
+const UNREACHED_MS = 5_000;
 
 /** What a user is called by this one, by themself, or at the login: the first of which something can be seen. */
 export const shownName = (row) => line(row?.alias) || line(row?.nick_name) || line(row?.username);
@@ -25,6 +28,8 @@ export class Directory {
     /** Whether friends and groups are known. */
     this.loaded = false;
     this.wanted = { users: new Set(), groups: new Set() };
+    /** @type {{users: Map<number, number>, groups: Map<number, number>}} when an id whose question failed may be asked about again */
+    this.later = { users: new Map(), groups: new Map() };
     /** Counts changes, for views that keep what they have drawn. */
     this.revision = 0;
   }
@@ -72,7 +77,8 @@ export class Directory {
   #find(kind, id) {
     if (!id) return undefined;
     const found = this[kind].get(id);
-    if (found === undefined) {
+    if (found === undefined && Date.now() >= (this.later[kind].get(id) ?? 0)) {
+      this.later[kind].delete(id);
       this[kind].set(id, null);
       this.refresh(kind, id);
     }
@@ -99,8 +105,12 @@ export class Directory {
       const some = ids.slice(at, at + BATCH);
       try {
         for (const row of await this.client.rest.post(path, { [field]: some })) this[kind].set(row[key], row);
-      } catch {
-        for (const id of some) if (!this[kind].get(id)) this[kind].delete(id); // asked again when it is needed again
+      } catch (error) {
+        const until = Date.now() + (error.code ? REFUSED_MS : UNREACHED_MS);
+        for (const id of some.filter((it) => !this[kind].get(it))) {
+          this[kind].delete(id); // asked again when it is needed again, and not at once
+          this.later[kind].set(id, until);
+        }
       }
     }
   }

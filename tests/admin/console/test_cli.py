@@ -169,7 +169,7 @@ def test_errors_have_a_code_and_a_remedy(admin, tmp_path, arguments, code, says)
 
 def test_no_server_is_said_within_seconds(admin, tmp_path):
     code, _, error = admin("status", data=tmp_path)
-    assert code == 3 and "is the server running" in error
+    assert code == 3 and "start the server, or name its data directory with --data" in error
 
 
 def test_help_lists_every_command(admin):
