@@ -55,6 +55,9 @@ OUT_HARD_BYTES: Final = 1024 * 1024
 SHARE_FRAMES: Final = 16
 """Frames of one user a turn takes; those behind them wait for the next turns, and their session is not read meanwhile. A page that logs in
 sends a few at once; 8 KB have room for 600."""
+TICK_ASKS: Final = 64
+"""Questions (pulls, pages of history, unread lists) of a tick; with more, bursts that wait do so until the next one: 20 ms at 0.3 ms
+each."""
 SHARE_S: Final = 0.005
 """The same in time, for frames that cost much."""
 TURN_S: Final = 0.05

@@ -40,7 +40,8 @@ class Sockets:
 
     A turn is shared: one read of each socket that is ready, and so many frames of each user (``SHARE_FRAMES``, ``SHARE_S``), not of each
     session, for one may have twenty. What is more waits, in order, and a session whose frames wait is not read. Sessions that wait get
-    their user's share in turns, the one that has waited longest first, behind those that were read.
+    their user's share in turns, the one that has waited longest first, behind those that were read; not before the next tick when the
+    open one has many questions to answer (``TICK_ASKS``), which cost little to take and much to answer.
 
     :ivar slow_reads: shares that took the shard over ``SLOW_S``
     """
@@ -109,11 +110,11 @@ class Sockets:
                 if now - began > limits.TURN_S:
                     self._unserved = dict(events[place + 1 :])
                     break
-        if waited:
+        if waited and not self._asked_enough():
             self._serve(waited, now, began + limits.TURN_S)
         failpoint("shard.decided")
         self._ticker.end_turn()
-        if self._waiting:
+        if self._waiting and not self._asked_enough():  # else write() sees to it
             self._come_again()
 
     def _read(self, session: Session) -> None:
@@ -146,8 +147,13 @@ class Sockets:
                 self._watch(session)
                 self._behind_frames(session)
             now = self._took(session, now)
-            if now > end:
+            if now > end or self._asked_enough():
                 break
+
+    def _asked_enough(self) -> bool:
+        """The open tick has so many questions to answer that those that wait are for the next."""
+        tick = self._shard.tick
+        return len(tick.histories) + len(tick.pulls) + len(tick.unreads) > limits.TICK_ASKS
 
     def _come_again(self) -> None:
         """A turn for what waits, whether a socket is ready or not."""
@@ -181,6 +187,8 @@ class Sockets:
         """Let out what a tick owes: one joined write per socket."""
         for session, out in tick.wires().items():
             self._write(session, out[0] if len(out) == 1 else b"".join(out))
+        if self._waiting:
+            self._come_again()
 
     def end(self, tick: Tick) -> None:
         """Close what a tick closes, behind its last bytes."""

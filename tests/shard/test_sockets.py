@@ -13,6 +13,7 @@ import pytest
 
 from lanying.base import limits
 from lanying.base.errors import Refused
+from lanying.protocol import frame
 from lanying.protocol.connection import XSYNC, Connection, wrap_client
 from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.protocol.websocket import close_frame
@@ -267,6 +268,24 @@ def test_a_session_that_sends_without_end_does_not_take_the_share_of_the_users_o
         clients.far[busy].send(burst(2))
         got.update(session for session, _ in seen.turn())
     assert got[waiting] == each and got[busy]
+
+
+def test_questions_are_answered_before_more_are_taken(clients: Clients) -> None:
+    """While a commit is under way turns go on, and the tick behind it would gather questions for half a second."""
+    sessions = [clients.connect(clients.sim.user(f"user{n}"), "phone") for n in range(4)]
+    for session in sessions:
+        asked = b"".join(wrap_client(XSYNC, frame.history_request(session.uid, 0, 100)) for _ in range(100))
+        clients.far[session].send(asked)
+    for _ in range(60):
+        clients.sockets.readable()
+    tick = clients.shard.tick
+    assert limits.TICK_ASKS < len(tick.histories) <= limits.TICK_ASKS + len(sessions) * limits.SHARE_FRAMES
+    answered = len(tick.histories)
+    for _ in range(60):
+        clients.sockets.write(clients.shard.seal())
+        clients.sockets.readable()
+        answered += len(clients.shard.tick.histories)
+    assert answered == 100 * len(sessions), "nothing is forgotten"
 
 
 def test_frames_that_cost_much_are_a_smaller_share(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
