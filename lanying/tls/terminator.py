@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 TICK_S: Final = 1.0
 HANDSHAKES_S: Final = 0.01
-"""Of a turn; messages of those who are in wait no longer for those who come."""
+"""Seconds of a turn that handshakes get: messages wait no longer for newcomers."""
 ASKED_BYTES: Final = 2 * READ_BYTES
 """More than one read's worth is only kept for a client that asks for new keys again and again and does not take them (RFC 8446 section
 4.6.3)."""
@@ -57,8 +57,8 @@ class Terminator:
     :param context: what to show a newcomer whose first bytes are these
     :param router: hands sockets over to the router
     :param connections: relayed at most
-    :param proxies: who may say in front of the TLS whom it speaks for (PROXY protocol)
-    :param leads_to_trust: who comes without TLS and without a path is shown first how to trust this server
+    :param proxies: addresses that may put a PROXY header in front of the TLS
+    :param leads_to_trust: a request for ``/`` without TLS is redirected to the page that shows how to trust this server
     :param clock: monotonic seconds
     :ivar counts: ``accepted``, ``turned_away_…``, ``opened``, ``resumed``, ``closed_…``
     """

@@ -41,6 +41,7 @@ from lanying.supervisor.requests import StatusRequest
 CONNECT_S = 5.0
 NAME_DATA = "start the server, or name its data directory with --data, as the user it runs as"
 CHECK_KEY = "is the server running, and is this key registered there?"
+NO_ANSWER = "no answer; try again, and look at `lanying-cluster status` on the server if it stays so"
 _NEW_KEY = "`lanying-admin keygen NAME` on the server writes one"
 RETRY_S = 2.0
 """For one try to reach a server that starts again."""
@@ -128,7 +129,7 @@ class Console:
         except KeyboardInterrupt:
             self._say(Cancel(ask.id))
             raise
-        raise CommandError(408, "no answer")
+        raise CommandError(408, NO_ANSWER)
 
     def _after_restart(self, begun: Again, timeout_s: float) -> Result:
         """Wait until the server is back and says how it went."""
@@ -160,7 +161,7 @@ class Console:
         for answer in self._answers(Ask(next(self._numbers), command), RETRY_S, RETRY_S):
             if isinstance(answer, Done):
                 return Result(answer.result)
-        raise CommandError(408, "no answer")
+        raise CommandError(408, NO_ANSWER)
 
     def _step(self) -> str:
         """How far a server of this machine is."""

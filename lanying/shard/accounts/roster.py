@@ -4,8 +4,8 @@ Each user's shard keeps their own side of a relation; friendship is symmetric, b
 :class:`RosterChange` link messages. A request lives with the one who has to decide. Notices follow xsync 7.1 and 7.4.
 
 What a sender's shard knows about a recipient is kept in the sender's relation too (``known``, ``barred``), so a message
-to a user on another shard asks their shard once (``PeerQuery``) and never again: blocks come later by :class:`Barred`. Word of
-both kinds carries the blocker's version of the pair, so an answer that was overtaken on its way does no harm.
+to a user on another shard asks their shard once (``PeerQuery``) and never again: blocks come later by :class:`Barred`. Both
+carry the blocker's version of the pair, so an answer that was overtaken on its way does no harm.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def applications(
 
 
 def may_write(work: Work, uid: int, sender: int, app: str) -> PeerState:
-    """The word of ``uid`` of this shard about ``sender``; answers ``PeerQuery``."""
+    """What ``uid`` of this shard allows ``sender``; answers ``PeerQuery``."""
     account = accounts.load(work.store, uid)
     if account is None or account.info.app != app or account.info.state == STATE_DELETED:
         return PeerState(exists=False)
@@ -306,17 +306,17 @@ def changed(work: Work, change: RosterChange) -> None:
         work.notice(uid, change.sender, _NS, payload)
 
 
-def barred(work: Work, word: Barred) -> None:
+def barred(work: Work, change: Barred) -> None:
     """``other`` has blocked or unblocked ``uid``."""
-    row = relation(work.store, word.uid, word.other)
-    if word.version < row.barred_version:
+    row = relation(work.store, change.uid, change.other)
+    if change.version < row.barred_version:
         return
-    known = msgspec.structs.replace(row, barred=word.barred, barred_version=word.version, known=True)
-    _save(work, word.uid, word.other, known)
-    head = work.mailboxes.head(word.uid, word.other)
+    known = msgspec.structs.replace(row, barred=change.barred, barred_version=change.version, known=True)
+    _save(work, change.uid, change.other, known)
+    head = work.mailboxes.head(change.uid, change.other)
     if head.flags & schema.KNOWN:
         work.mailboxes.remember(head)
-        head.flags = head.flags | schema.BARRED if word.barred else head.flags & ~schema.BARRED
+        head.flags = head.flags | schema.BARRED if change.barred else head.flags & ~schema.BARRED
         if head.stored:
             work.mailboxes.hurry(head)
 

@@ -326,7 +326,7 @@ class Delivery:
         if not state.exists:
             self._policy.nobody(head.uid)
             raise Refused(Refusal.NO_RECIPIENT)
-        # A block may have overtaken the answer: the newer word counts.
+        # A block may have overtaken the answer: the newer version counts.
         state = self._policy.remember(head.uid, head.peer, state)
         self._work.mailboxes.remember(head)
         head.flags |= schema.KNOWN
