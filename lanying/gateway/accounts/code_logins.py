@@ -19,7 +19,7 @@ from lanying.base.refusals import Refusal
 from lanying.gateway.accounts import code_book, handles
 from lanying.gateway.accounts.users import me
 from lanying.gateway.http.endpoint import GET, POST, Endpoint, RequestContext
-from lanying.gateway.http.kinds import Positive
+from lanying.gateway.http.kinds import Positive, Trimmed
 
 _LIFETIME_MS: Final = 3 * 60_000
 _SECRET_MS: Final = limits.CODE_LIFETIME_MS
@@ -53,7 +53,7 @@ class CodeSecret(msgspec.Struct):
 class Wanted(msgspec.Struct):
     """A name somebody would like to have."""
 
-    username: str
+    username: Annotated[str, Trimmed()]
 
 
 async def new_code(context: RequestContext) -> object:

@@ -19,6 +19,7 @@ from lanying.gateway.accounts.users import settings_of
 from lanying.gateway.http.auth import is_admin
 from lanying.gateway.http.batch import each
 from lanying.gateway.http.endpoint import POST, Endpoint, RequestContext
+from lanying.gateway.http.kinds import Trimmed
 from lanying.gateway.http.params import peek, read
 
 _TAIL: Final = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -30,7 +31,7 @@ _NAMES_TRIED: Final = 10
 class NewAccount(msgspec.Struct):
     """An account to create."""
 
-    username: str
+    username: Annotated[str, Trimmed()]
     password: str
 
 

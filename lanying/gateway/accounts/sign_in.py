@@ -15,7 +15,7 @@ from lanying.bus.shards import accounts, ask
 from lanying.gateway.accounts import code_book, handles
 from lanying.gateway.http.auth import identify
 from lanying.gateway.http.endpoint import POST, Endpoint, PagedResult, RequestContext
-from lanying.gateway.http.kinds import AnyDevice, EntityId, Name
+from lanying.gateway.http.kinds import AnyDevice, EntityId, Handle
 from lanying.gateway.http.params import Also
 
 
@@ -29,13 +29,13 @@ class SignIn(msgspec.Struct):
 class ByName(SignIn, kw_only=True):
     """With a user name or a phone number."""
 
-    name: Annotated[Name, Also("mobile")]
+    name: Annotated[Handle, Also("mobile")]
 
 
 class ByLoginName(SignIn, kw_only=True):
     """The same under another name."""
 
-    name: Name = msgspec.field(name="login_name")
+    name: Handle = msgspec.field(name="login_name")
 
 
 class ById(SignIn, kw_only=True):
@@ -123,8 +123,8 @@ async def change_password(context: RequestContext, given: NewPassword) -> object
 
 async def _by_name(context: RequestContext, name: str, given: SignIn) -> object:
     uid = await handles.find(context, name)
-    if not uid and handles.is_mobile(name):
-        uid = await handles.find(context, handles.TEL + name)
+    if not uid and handles.is_mobile(mobile := name.replace(" ", "")):
+        uid = await handles.find(context, handles.TEL + mobile)
     if not uid:
         if not context.services.guesses.take(context.peer, context.services.now()):
             raise CallError(Refusal.TOO_MANY_FAILURES)

@@ -42,7 +42,7 @@ from lanying.gateway.accounts.sign_in import check_password
 from lanying.gateway.accounts.users import Avatar, ProfileChange, changes, me
 from lanying.gateway.http.batch import each
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, PagedResult, RequestContext
-from lanying.gateway.http.kinds import EntityId, Positive, ShownName
+from lanying.gateway.http.kinds import EntityId, Positive, ShownName, Trimmed
 from lanying.gateway.http.params import peek, read
 
 
@@ -83,7 +83,7 @@ class Password(msgspec.Struct):
 class UserName(msgspec.Struct):
     """A new name."""
 
-    username: ShownName
+    username: Annotated[ShownName, Trimmed()]
 
 
 class Confirmation(msgspec.Struct):

@@ -125,12 +125,14 @@ async def need_place(context: RequestContext, uid: int) -> None:
 
 
 async def invitees(context: RequestContext, uids: list[int]) -> tuple[list[Invitee], dict[int, Outcome]]:
-    """Users to bring in, and why others cannot be. Users who are no friends of the caller are asked first."""
+    """Users to bring in, and why others cannot be. Who is no friend of the caller is asked first, unless strangers may add; who has
+    blocked the caller is left out in any case."""
     confirms = await known(context, uids)
     refused = {uid: Outcome(uid, Refusal.NO_SUCH_USER, "there is no such user") for uid in uids if uid not in confirms}
-    if not context.admin and not context.services.config.accounts.strangers_may_add_to_groups:
+    if not context.admin:
+        strangers_may = context.services.config.accounts.strangers_may_add_to_groups
         for uid, state in (await _relations(context, [uid for uid in uids if uid in confirms])).items():
-            confirms[uid] = confirms[uid] or not state.friend
+            confirms[uid] = confirms[uid] or not (state.friend or strangers_may)
             if state.barred:
                 refused[uid] = Outcome(uid, Refusal.BLOCKED_BY_USER, "has blocked you")
     direct = [uid for uid in uids if confirms.get(uid) is False and uid not in refused]

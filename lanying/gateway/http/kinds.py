@@ -3,7 +3,7 @@
 ======================  ===================================================================================================
 ``int``                 a whole number, also as a decimal text; from 0 unless ``Meta(ge=, le=)`` says otherwise
 ``float``               a number, also as a text
-``str``                 a text, a number counts as its digits; at most ``TEXT_FIELD_CHARS``, or ``Meta(max_length=)``
+``str``                 a text, a number counts as its digits; at most ``TEXT_FIELD_CHARS``, or ``Meta(max_length=)``; ``Trimmed()``
 ``bool``                true or false, 1 or 0
 ``Literal``             one of these numbers, or one of these texts
 ``list[EntityId]``      ids without repetitions, in order, also a single one; numbers that can be no id are left out
@@ -40,6 +40,14 @@ AnyDevice = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
 """The same, or 0 for none in particular."""
 Positive = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(max_length=limits.NAME_FIELD_CHARS)]
+
+
+class Trimmed(NamedTuple):
+    """In a text's annotation: space around it does not count, people type and paste it along."""
+
+
+Handle = Annotated[Name, Trimmed()]
+"""A name that leads to one user (:mod:`lanying.gateway.accounts.handles`)."""
 
 
 class ReadByOthers(NamedTuple):
@@ -92,7 +100,7 @@ def _kind(hint: Any, meta: Meta, marks: tuple[object, ...]) -> ValueKind:
     if hint is int:
         return _whole(meta, OrSwitch() in marks)
     if hint is str:
-        return _text(meta.max_length or limits.TEXT_FIELD_CHARS)
+        return _text(meta.max_length or limits.TEXT_FIELD_CHARS, Trimmed() in marks)
     found = _PLAIN.get(origin or hint)
     if found is None:
         raise TypeError(f"there is no parameter of type {hint}")
@@ -114,13 +122,13 @@ def _whole(meta: Meta, or_switch: bool) -> ValueKind:
     return ValueKind(f"a whole number from {least} to {most}", read)
 
 
-def _text(most: int) -> ValueKind:
+def _text(most: int, trimmed: bool) -> ValueKind:
     def read(value: object) -> str:
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = str(value)
         if not isinstance(value, str) or len(value) > most:
             raise ValueError
-        return value
+        return value.strip() if trimmed else value
 
     return ValueKind(f"a text of at most {most} characters", read, empty=True)
 

@@ -30,7 +30,7 @@ from lanying.bus.messages import (
 )
 from lanying.bus.shards import accounts, ask, ask_name
 from lanying.gateway.http.endpoint import GET, POST, REMOVE, UPDATE, Endpoint, PagedResult, RequestContext
-from lanying.gateway.http.kinds import EntityId, Name, ShownText
+from lanying.gateway.http.kinds import EntityId, Handle, ShownText
 
 BLOCKED: Final = 3
 """``relation`` of somebody the caller has blocked, friend or not."""
@@ -60,7 +60,7 @@ class Users(msgspec.Struct):
 class NamedUser(msgspec.Struct):
     """A user by name."""
 
-    username: Name
+    username: Handle
 
 
 class FriendRequest(OfUser):

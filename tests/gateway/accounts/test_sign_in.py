@@ -36,6 +36,27 @@ def test_register_and_log_in_every_way(gateway: Gateway) -> None:
         assert gateway.data("GET", "/user/profile", found["token"])["username"] == "alice"
 
 
+def test_space_around_a_name_does_not_count(gateway: Gateway) -> None:
+    """As on the page, which trims what is typed: keyboards put a space behind a word they complete."""
+    typed = " alice\t\n"
+    account = {"username": typed, "password": "secret1"}
+    uid = gateway.data("POST", "/user/register/v2", json=account)["user_id"]
+    assert gateway.code("POST", "/user/register/v2", json={"username": "alice ", "password": "secret1"}) == 10004
+    for path, name in (("/token/user", "name"), ("/app/token", "name"), ("/token/login", "login_name")):
+        found = gateway.data("POST", path, json={name: typed, "password": "secret1"})
+        assert found["user_id"] == uid
+    token = found["token"]
+    assert gateway.data("GET", "/user/profile", token)["username"] == "alice"
+    assert gateway.data("GET", "/roster/name", token, params={"username": typed})["user_id"] == uid
+    assert gateway.data("GET", "/app/user/name_check", params={"username": typed}) is True
+    gateway.data("POST", "/user/username", token, json={"username": " alicia "})
+    assert gateway.data("GET", "/user/profile", token)["username"] == "alicia"
+    assert gateway.code("POST", "/token/user", json={"name": "alice", "password": " secret1"}) == 11001, (
+        "of a password it counts"
+    )
+    assert gateway.code("POST", "/user/register/v2", json={"username": "ali ce", "password": "secret1"}) == 10002
+
+
 def test_a_query_does_as_well_as_a_body(gateway: Gateway) -> None:
     gateway.register("alice")
     assert gateway.data("POST", "/token/user?name=alice&password=secret1", json={})["token"]

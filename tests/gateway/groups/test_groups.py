@@ -585,12 +585,13 @@ def test_strangers_are_asked_and_friends_are_in(careful: Town) -> None:
     assert careful.ids["nora"] in careful.members()
 
 
-def test_who_has_blocked_somebody_is_not_even_asked(careful: Town) -> None:
-    careful.post("nora", "/roster/block", {"user_id": careful.ids["alice"]})
-    careful.gid = careful.post("alice", "/group/create", {"name": "club", "user_list": [careful.ids["nora"]]})[
-        "group_id"
-    ]
-    [row] = careful.post("alice", "/group/invite", user_list=[careful.ids["nora"]])
+@pytest.mark.parametrize("place", ["careful", "town"])
+def test_who_has_blocked_somebody_is_not_even_asked(request: pytest.FixtureRequest, place: str) -> None:
+    """Also where strangers may add, as in the town."""
+    town: Town = request.getfixturevalue(place)
+    town.post("nora", "/roster/block", {"user_id": town.ids["alice"]})
+    town.gid = town.post("alice", "/group/create", {"name": "club", "user_list": [town.ids["nora"]]})["group_id"]
+    [row] = town.post("alice", "/group/invite", user_list=[town.ids["nora"]])
     assert (row["result"], row["reason"]) == ("fail", "has blocked you")
-    assert careful.get("nora", "/group/invitation_list") == []
-    assert careful.members() == {careful.ids["alice"]}
+    assert town.get("nora", "/group/invitation_list") == []
+    assert town.members() == {town.ids["alice"]}

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from lanying.base import limits
 from lanying.base.ids import MAX_ENTITY_ID
-from lanying.gateway.http.kinds import AnyDevice, DeviceSn, EntityId, Name, OrSwitch, Positive, kind_of
+from lanying.gateway.http.kinds import AnyDevice, DeviceSn, EntityId, Handle, Name, OrSwitch, Positive, kind_of
 
 Tags = Annotated[list[Annotated[str, Meta(max_length=3)]], Meta(max_length=2)]
 Approval = Annotated[int, Meta(ge=0, le=2), OrSwitch()]
@@ -29,6 +29,9 @@ TAKEN: list[tuple[Any, Any, Any]] = [
     *((bool, value, False) for value in (False, 0, "0", "false")),
     (str, "", ""),
     (str, 5, "5"),
+    (Name, " a ", " a "),
+    (Handle, "\u3000a b\n", "a b"),
+    (Handle | None, " ", ""),
     (Literal[1, 2], "2", 2),
     (Literal["a", "b"], "b", "b"),
     *((list[EntityId], value, [1, 2]) for value in ([1, "2", 1], "1,2", ["1", 2.0], [0, 1, 2, -1, 1 << 60])),
@@ -52,6 +55,7 @@ REFUSED: list[tuple[Any, Any]] = [
     *((float, value) for value in ("x", True, [], "inf", "nan", float("inf"), 10**400)),
     *((bool, value) for value in (2, "yes", [], 1.0)),
     *((str, value) for value in ([], {}, True, "x" * (limits.TEXT_FIELD_CHARS + 1))),
+    (Handle, "x" * (limits.NAME_FIELD_CHARS + 1)),
     (Name, "x" * (limits.NAME_FIELD_CHARS + 1)),
     *((Literal[1, 2], value) for value in (3, "x", [], {})),
     *((Literal["a"], value) for value in ("b", 1, [], {})),
