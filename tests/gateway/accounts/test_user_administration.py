@@ -181,6 +181,8 @@ def test_a_phone_logs_in_with_a_code_once(world: World) -> None:
     assert code(world, "", "GET", "/app/user/info_pwd", world.found) == 10001
     by_number = {"mobile": MOBILE, "password": "secret1"}
     assert world.call("", "POST", "/token/user", by_number)["user_id"] == world.uids["alice"]
+    by_number["mobile"] = f" {MOBILE[:3]} {MOBILE[3:]}"
+    assert world.call("", "POST", "/token/user", by_number)["user_id"] == world.uids["alice"], "as people write it"
 
 
 def test_a_number_belongs_to_one_account(world: World) -> None:
