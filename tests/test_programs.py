@@ -13,7 +13,7 @@ ALWAYS = {"sh", "/bin/sh", "git"}
 ASKED = {
     "node": "tests/web/node.py, tests/compat/test_node.py",
     "node_modules/.bin/tsc": "tests/web/node.py",
-    "tmux": "tests/admin/test_cli.py",
+    "tmux": "tests/admin/console/test_cli.py",
     "shellcheck": "tests/tools/test_pi_tune.py",
     "systemd-analyze": "tests/cli/test_unit.py",
     "nginx": "tests/cluster/test_proxies.py",

@@ -7,6 +7,7 @@ import secrets
 import httpx
 import msgspec
 
+from lanying.base.figures import Figure
 from lanying.client import Client
 from lanying.cluster.shardmap import ShardMap
 from lanying.gateway.http.metrics import HISTOGRAMS, LABELS
@@ -38,13 +39,17 @@ def test_the_metrics_page_has_every_process_and_what_happened(server):
 
 
 def test_every_figure_with_a_label_is_on_the_metrics_page(server):
-    figures = [
-        one for row in server.status()["processes"] for one in msgspec.convert(row, ProcessStatus).counted if one.labels
-    ]
+    assert httpx.get(f"{server.url}/api/health").status_code == 200  # somebody has arrived
+
+    def labelled() -> list[Figure]:
+        rows = server.status()["processes"]
+        return [one for row in rows for one in msgspec.convert(row, ProcessStatus).counted if one.labels]
+
+    expected = {"messages", "arrivals", "link_depth", "disk_free_bytes"}
+    until("every process has reported", lambda: expected <= {one.name for one in labelled()}, saw=labelled)
+    figures = labelled()
     named = {one.name for one in figures} - HISTOGRAMS.keys()
-    assert {"messages", "arrivals", "link_depth", "disk_free_bytes"} <= named <= LABELS.keys(), (
-        "a figure whose label the page does not know is left out"
-    )
+    assert named <= LABELS.keys(), "a figure whose label the page does not know is left out"
     for one in figures:
         if one.name in named:
             assert (*one.labels,) == LABELS[one.name]

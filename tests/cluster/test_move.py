@@ -256,6 +256,6 @@ def test_who_connects_during_a_move_waits_and_is_served(tmp_path: Path) -> None:
             early.settimeout(60)
             assert early.recv(100).startswith(b"HTTP/1.1 200")
         error = asked.result(60)
-        assert isinstance(error, CommandError) and error.code == 408 and "`shards outcome` tells" in error.message
+        assert isinstance(error, CommandError) and error.code == 408 and "`shards outcome` shows" in error.message
         outcome = until("it is over", lambda: isinstance(told := found.ask("shards outcome", {}), dict) and told)
         assert "rows were copied" in outcome["result"] and slots(server) == [1024, 0]

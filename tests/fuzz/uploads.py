@@ -11,6 +11,7 @@ from pathlib import Path
 from lanying.base.errors import CallError
 from lanying.gateway.files.receiving import receive, safe_name
 from lanying.gateway.services.media import UNKNOWN, kind_of
+from lanying.gateway.services.uploads import Incoming
 from tests.fuzz.source import Source
 from tests.fuzz.target import Found, Target
 
@@ -96,7 +97,7 @@ class Uploads(Target):
 
         target = self._folder / "upload"
         try:
-            received = await receive(pieces(), kind, 2000, target)
+            received = await receive(pieces(), kind, 2000, Incoming(target, "owner", "peer", 0.0))
         except CallError as error:
             if target.exists():
                 raise Found(f"a file is left by {error}") from error

@@ -12,6 +12,7 @@ HANDLERS = ("accounts", "files", "groups", "messages", "social", "admin.py", "ht
 BOUNDED: dict[str, str] = {
     "accounts/registration.py:register_anonymous": "_NAMES_TRIED",
     "accounts/user_administration.py:delete": "GROUPS_PER_USER and GROUPS_UNASKED",
+    "accounts/user_administration.py:rename": "FORMER_NAMES: former names that an account gives up",
     "accounts/user_administration.py:users": "for admins: REST_PAGE rows, ACCOUNTS_SCANNED a question",
     "admin.py:groups": "for admins: REST_PAGE rows, GROUPS_SCANNED a question",
     "files/receiving.py:_in_time": "UPLOAD_TIMEOUT_S",
