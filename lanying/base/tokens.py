@@ -11,7 +11,6 @@ import secrets
 from functools import lru_cache
 from typing import Final
 
-import jwt
 import msgspec
 
 from lanying.base.errors import TokenError
@@ -54,6 +53,8 @@ def admin(app: str, epoch: int, now_s: int, expires: int = 0, role: int = ROLE_A
 
 def issue(key: bytes, identity: Identity) -> str:
     """A signed token for ``identity``."""
+    import jwt  # 5 MB, with the library for ciphers below it: a shard knows apps and never reads a token
+
     claims: dict[str, object] = {
         "app": identity.app,
         "sub": str(identity.uid),
@@ -80,6 +81,8 @@ def verify(key: bytes, token: str, now_ms: int) -> Identity:
 
 @lru_cache(REMEMBERED)
 def _verified(key: bytes, token: str) -> Identity:
+    import jwt
+
     try:
         claims = jwt.decode(
             token, key, algorithms=["HS256"], options={"require": ["sub"], "verify_exp": False, "verify_iat": False}
