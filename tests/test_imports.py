@@ -49,3 +49,12 @@ def test_every_module_is_pure_by_contract_or_a_named_edge(package):
     listed = {name.removeprefix(prefix) for name in pure if name.startswith(prefix)}
     unlisted = {name for name in names - edges if not any(name == one or name.startswith(f"{one}.") for one in listed)}
     assert unlisted == set(), "neither in the contract of pure modules nor an edge"
+
+
+@pytest.mark.parametrize("process", ["shard", "admin"])
+def test_a_process_loads_what_it_needs_and_not_ciphers_pictures_or_pages(process: str) -> None:
+    """Each is megabytes, in every one of these processes."""
+    dear = {"cryptography", "jwt", "PIL", "httpx", "starlette", "uvicorn", "segno", "acme", "pytest"}
+    code = f"import sys, lanying.{process}.__main__; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert not dear & set(loaded.stdout.split())
