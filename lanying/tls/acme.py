@@ -1,4 +1,4 @@
-"""A certificate of a public authority, asked for and renewed (ACME, RFC 8555), as a program of its own: what it needs takes 40 MB.
+"""A certificate of a public authority, asked for and renewed (ACME, RFC 8555), as a program of its own: what it needs takes 20 MB.
 
 ``<data>/tls/``::
 

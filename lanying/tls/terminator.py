@@ -60,7 +60,7 @@ class Terminator:
     :param proxies: addresses that may put a PROXY header in front of the TLS
     :param leads_to_trust: a request for ``/`` without TLS is redirected to the page that shows how to trust this server
     :param clock: monotonic seconds
-    :ivar counts: ``accepted``, ``turned_away_…``, ``opened``, ``resumed``, ``closed_…``
+    :ivar counts: ``accepted``, ``turned_away``, ``opened``, ``plain`` (led to trust without TLS), ``closed_…``
     """
 
     def __init__(

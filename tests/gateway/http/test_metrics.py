@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+import lanying
 from lanying.base.figures import Figure, labelled
 from lanying.base.histogram import Histogram, quantile
-from lanying.gateway.http.metrics import COUNTERS, GAUGES, HISTOGRAMS, Metrics, ProcessCollector
+from lanying.gateway.http.metrics import COUNTERS, GAUGES, HISTOGRAMS, LABELS, Metrics, ProcessCollector
 from lanying.supervisor.answers import ProcessStatus, split
 
 ROOT = Path(__file__).parents[3]
@@ -118,3 +119,14 @@ def test_every_metric_has_its_line_in_the_documentation():
     documented = set(re.findall(r"`(lanying_\w+)`", (ROOT / "docs/configuration.md").read_text()))
     for name in {f"lanying_{name}_total" for name in COUNTERS} | {f"lanying_{name}" for name in (*GAUGES, *HISTOGRAMS)}:
         assert name in documented, name
+
+
+def test_every_label_that_a_process_counts_by_is_on_the_page() -> None:
+    """Of processes that no test here starts, too: what the page does not know it leaves out."""
+    counted = {
+        found[1]: found[2]
+        for path in Path(lanying.__file__).parent.rglob("*.py")
+        for found in re.finditer(r'labelled\("(\w+)", "(\w+)"', path.read_text("utf-8"))
+    }
+    assert {"tls", "arrivals", "messages"} <= counted.keys()
+    assert {name: LABELS.get(name) for name in counted} == {name: (label,) for name, label in counted.items()}
