@@ -5,9 +5,12 @@ Nothing else of :mod:`lanying.admin` knows where a file lies; ``console`` does, 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
 import time
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +19,7 @@ from lanying.admin import audit, keys
 from lanying.cluster.runtime import RunDirectory, cold_path
 from lanying.config import apps
 from lanying.config.apps import App
+from lanying.config.certificates import AUTHORITY, CHALLENGES, DIRECTORY
 from lanying.config.notifiers import Notifiers
 from lanying.config.schema import Config
 from lanying.supervisor.move import Move
@@ -87,6 +91,23 @@ class ServerFiles:
     def has_notifier(self) -> bool:
         """Is there a vendor to push through?"""
         return Notifiers(self._data).any()
+
+    @property
+    def authority(self) -> Path:
+        """The server's own certificate authority; not there where it has none."""
+        return self._data / DIRECTORY / AUTHORITY
+
+    @contextlib.contextmanager
+    def proof(self, token: str) -> Iterator[str]:
+        """What the gateway answers meanwhile to whoever asks for a proof (ACME) of this name. :raises OSError: no room"""
+        content = secrets.token_hex(16)
+        file = self._data / DIRECTORY / CHALLENGES / token
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.write_text(content)
+        try:
+            yield content
+        finally:
+            file.unlink()
 
     def disk_usage(self) -> tuple[int, int, int]:
         """Total, used and free bytes of the disk they are on."""

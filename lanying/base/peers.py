@@ -33,6 +33,11 @@ def is_loopback(address: str) -> bool:
     return address.startswith("127.") or address == "::1"
 
 
+def without_port(host: str) -> str:
+    """The name in a Host header; an IPv6 address in its brackets."""
+    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+
+
 class Proxies:
     """Networks whose word about the client behind them is believed (``listen_proxies``). Empty: nobody's is.
 

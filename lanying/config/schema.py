@@ -249,6 +249,11 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         """Where the certificate is from."""
         return self.tls or ("files" if self.tls_certificate or self.tls_key else "local")
 
+    @property
+    def challenge(self) -> Literal["http-01", "tls-alpn-01"]:
+        """How names are proved to a public authority: as configured, or over the port that this server has."""
+        return self.acme_challenge or ("tls-alpn-01" if self.tls_address[1] == 443 else "http-01")
+
 
 def host_and_port(listen: str) -> tuple[str, int]:
     """``[::]:8480`` as ``::``, 8480."""

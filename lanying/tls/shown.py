@@ -21,7 +21,6 @@ from lanying.config.certificates import (
     Certificates,
     server_context,
 )
-from lanying.config.schema import Config
 from lanying.tls.names import of_machine
 
 log = logging.getLogger(__name__)
@@ -111,7 +110,7 @@ class Shown:
     async def _ask(self) -> bool:
         """Have the public authority asked, if one is due; whether all is well."""
         config = self._config
-        challenge = challenge_of(config)
+        challenge = config.challenge
         asked = (config.acme_directory, challenge, config.acme_email, *config.tls_names)
         failed = await _run("lanying.tls.acme", str(self._directory), *asked)
         if failed:
@@ -124,11 +123,6 @@ class Shown:
         else:
             self._patience = AGAIN_S
         return not failed
-
-
-def challenge_of(config: Config) -> str:
-    """How names are proved: as configured, or over the port that this server has."""
-    return config.acme_challenge or ("tls-alpn-01" if config.tls_address[1] == 443 else "http-01")
 
 
 async def _run(module: str, *arguments: str) -> int:

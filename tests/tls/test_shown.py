@@ -77,8 +77,8 @@ def test_until_a_public_authority_has_issued_the_servers_own_is_shown(tmp_path, 
 
 @pytest.mark.parametrize(("port", "challenge"), [(443, "tls-alpn-01"), (8443, "http-01")])
 def test_names_are_proved_over_the_port_that_the_server_has(port, challenge):
-    assert shown.challenge_of(Config(listen_tls=f"0.0.0.0:{port}")) == challenge
-    assert shown.challenge_of(Config(listen_tls=f"0.0.0.0:{port}", acme_challenge="http-01")) == "http-01"
+    assert Config(listen_tls=f"0.0.0.0:{port}").challenge == challenge
+    assert Config(listen_tls=f"0.0.0.0:{port}", acme_challenge="http-01").challenge == "http-01"
 
 
 def test_a_proof_is_shown_to_whoever_asks_for_it_by_name_and_to_nobody_else(tmp_path, monkeypatch):

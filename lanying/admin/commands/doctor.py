@@ -1,6 +1,7 @@
 """``doctor``: what is wrong with the machine, the disk and the settings, each with its remedy.
 
-Looks at files, figures and what shards could not judge; the one thing it does is 20 small flushes beside the data, to measure them.
+Looks at files, figures, what shards could not judge and what TLS clients see; the one thing it does is 20 small flushes beside the
+data, to measure them.
 """
 
 from __future__ import annotations
@@ -8,20 +9,18 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lanying.admin.commands import entries
+from lanying.admin.commands.certificate import certificate
+from lanying.admin.commands.patient import Check, Finding, Patient
 from lanying.admin.context import CommandContext
-from lanying.admin.files import ServerFiles
 from lanying.base import limits
 from lanying.bus.messages import ListUnreadable
 from lanying.cluster.runtime import PUSH
-from lanying.config.schema import Config
 from lanying.supervisor import machine
-from lanying.supervisor.answers import Status
 from lanying.supervisor.requests import StatusRequest
 
 CLOCK_BEHIND_S: Final = 30.0
@@ -35,49 +34,6 @@ ENTRIES_LISTED: Final = 10
 YEAR_2024: Final = 1_704_067_200
 PUSHES_WAIT: Final = 100
 """More than a vendor that answers leaves waiting."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check. ``state``: ok, warn or bad."""
-
-    check: str
-    state: str
-    found: str
-    remedy: str = ""
-
-    def row(self) -> dict[str, Any]:
-        """As a row of the table."""
-        return {"state": self.state, "check": self.check, "found": self.found, "remedy": self.remedy}
-
-
-Check = Callable[["Patient"], Iterable[Finding]]
-
-
-@dataclass(frozen=True)
-class Patient:
-    """What is looked at.
-
-    :ivar root: ``/``; another tree in tests
-    :ivar status: of the supervisor
-    :ivar unreadable: what ``messages unreadable`` lists
-    :ivar flushes_ms: how long flushes beside the data took
-    """
-
-    root: Path
-    config: Config
-    files: ServerFiles
-    status: Status
-    flushes_ms: list[float]
-    now_s: float
-    unreadable: Sequence[dict[str, Any]] = ()
-
-    def read(self, name: str) -> str:
-        """A file's text, empty when it is not there."""
-        try:
-            return (self.root / name).read_text("utf-8", "replace").strip("\0\n ")
-        except OSError:
-            return ""
 
 
 def processes(patient: Patient) -> Iterable[Finding]:
@@ -311,6 +267,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     cards,
     board,
     settings,
+    certificate,
     pushes,
     stored,
 )

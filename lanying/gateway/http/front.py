@@ -15,7 +15,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lanying.base.peers import Proxies
+from lanying.base.peers import Proxies, without_port
 from lanying.protocol.handshake import GUARDS
 
 Headers = list[tuple[bytes, bytes]]
@@ -104,11 +104,6 @@ class Front:
                 return
         others = [(name, value) for name, value in scope["headers"] if name != b"host"]
         scope["headers"] = [*others, self._host]
-
-
-def without_port(host: str) -> str:
-    """The name in a Host header; an IPv6 address in its brackets."""
-    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
 
 
 def guarded(headers: Headers, secure: bool) -> Headers:

@@ -23,10 +23,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lanying.base.peers import is_loopback
+from lanying.base.peers import is_loopback, without_port
 from lanying.config.certificates import AUTHORITY, CHALLENGES, DIRECTORY, fingerprint
 from lanying.config.schema import Config
-from lanying.gateway.http.front import without_port
 
 _TOKEN = re.compile("[A-Za-z0-9_-]{1,128}")
 _NAMESPACE = uuid.UUID("2d3c1f3e-6f2b-4c8e-9f57-0d0a5a1c7e11")
