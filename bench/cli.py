@@ -168,6 +168,23 @@ def rest(**options: Any) -> None:
 
 @cli.command(epilog=EPILOG)
 @common
+@click.option("--users", default=1000, show_default=True, type=click.IntRange(2))
+@click.option("--rate", default=500.0, show_default=True, type=click.FloatRange(1), help="Messages per second in total.")
+@click.option("--hours", default=1.0, show_default=True, type=click.FloatRange(0, 24), help="Of load.")
+@click.option("--minutes", default=0.0, type=click.FloatRange(0), help="Instead of hours.")
+def soak(**options: Any) -> None:
+    """Hours at one rate: memory, descriptors, disk and latency over time, their slopes, and what grows.
+
+    Slopes are taken behind the first third, which fills caches. Exit code 1 when something is lost, duplicated or reordered; what grows is
+    said, and is for people to judge: an hour tells a leak from caches, minutes do not.
+    """
+    minutes, hours = options.pop("minutes"), options.pop("hours")
+    own = {name: options.pop(name) for name in ("users", "rate")}
+    run_scenario(scenarios.soak, options, **own, seconds=minutes * 60 or hours * 3600)
+
+
+@cli.command(epilog=EPILOG)
+@common
 @click.option("--users", default=4000, show_default=True, type=click.IntRange(2), help="Of the published test.")
 @click.option("--duration", default=60.0, show_default=True, help="Seconds of its chat, at 200/s.")
 @click.option(

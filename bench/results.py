@@ -8,10 +8,12 @@ Record (format 1)::
     figures      flat numbers; what a table or a comparison shows
     latency      by name ("deliver", "acknowledge", "login", "page"): count, mean, p50, p90, p99, p99_9, max and the
                  whole distribution as an HDR histogram (base64, 3 digits)
-    seconds      per second of the window: messages, p50, p99, max (of "deliver"), cores (server CPU), pss
+    seconds      per second of the window: messages, p50, p99, max (of "deliver"), cores (server CPU), pss; of a soak per look, with
+                 "at" (seconds), pss and descriptors by process, disk
     processes    by name: user_s, system_s, switches, reads, writes, disk_bytes in the window; pss, rss at its end
     errors       texts of what should not happen, with their counts
     steps        what a search has tried, in order; empty for most scenarios
+    slopes       of a soak: name, start, per_hour, growth (share of start, in the part that counts), filling, flat
     verdict      sent, acknowledged, copies, received, lost, duplicated, reordered, refused, unacknowledged, rescued, disconnected
 """
 
@@ -118,6 +120,7 @@ class Run:
     verdict: Verdict | None = None
     machine: dict[str, Any] = field(default_factory=dict)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    slopes: list[dict[str, Any]] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
         """As it is written."""
@@ -136,6 +139,7 @@ class Run:
             "seconds": self.seconds,
             "processes": self.processes,
             "steps": self.steps,
+            "slopes": self.slopes,
             "errors": self.errors,
             "verdict": None if self.verdict is None else asdict(self.verdict),
         }

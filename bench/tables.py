@@ -59,6 +59,8 @@ def show(record: Mapping[str, Any], console: Console) -> None:
         console.print(latencies)
     if record.get("steps"):
         console.print(_steps(record["steps"]))
+    if record.get("slopes"):
+        console.print(_slopes(record["slopes"]))
     verdict = record["verdict"]
     if verdict:
         good = not (verdict["lost"] or verdict["duplicated"] or verdict["reordered"])
@@ -88,6 +90,23 @@ def _steps(steps: Sequence[Mapping[str, Any]]) -> Table:
             f"{step['server_cores']:.2f}",
             size(step["pss_bytes"]),
             f"{step['lost']:,}",
+        )
+    return table
+
+
+def _slopes(found: Sequence[Mapping[str, Any]]) -> Table:
+    """What a soak says of everything that should stay as it is."""
+    table = Table("over time", "at first", "per hour", "growth", "while filling", "", box=None, padding=(0, 2, 0, 0))
+    for one in found:
+        name, flat = one["name"], one["flat"]
+        table.add_row(
+            name,
+            number(name, one["start"]),
+            number(name, one["per_hour"]),
+            f"{one['growth']:+.1%}",
+            f"{one['filling']:+.1%}",
+            "flat" if flat else "grows",
+            style=None if flat else "yellow",
         )
     return table
 

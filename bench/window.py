@@ -40,12 +40,22 @@ class Looks:
 
 
 def load(
-    bench: Bench, run: Run, report: Report, order: ChatOrder, rate: float, part: str = "chat"
+    bench: Bench,
+    run: Run,
+    report: Report,
+    order: ChatOrder,
+    rate: float,
+    part: str = "chat",
+    *,
+    every_s: int = 1,
+    observe: Callable[[], None] = lambda: None,
 ) -> list[CountResult]:
     """Load for ``order.warm + order.duration``, then drain. Fills in the figures of a chat.
 
     :param order: its ``start`` and ``rate`` are set here
     :param rate: messages per second of all workers, 0: closed loop
+    :param every_s: seconds between two looks; ``run.seconds`` has a row for each
+    :param observe: called at every look
     """
     fleet, looks = bench.fleet, Looks()
     start = now_us() + LEAD_US
@@ -53,22 +63,26 @@ def load(
     order = replace(order, start=start, rate=rate / fleet.workers, pages=order.pages / fleet.workers)
     stack = contextlib.ExitStack()
 
-    def open_window() -> None:
+    def look() -> None:
         looks.look(bench)
+        observe()
+
+    def open_window() -> None:
+        look()
         if bench.common.hook is not None:
             stack.enter_context(bench.common.hook(bench.server, order.duration / 1e6))
 
     def note() -> None:
         looks.figures.append(bench.server.figures())
 
-    inner = range(begin + 1_000_000, end, 1_000_000)
+    inner = range(begin + every_s * 1_000_000, end, every_s * 1_000_000)
     timers: list[tuple[int, Callable[[], None]]] = [
         (begin - 1, note),
         (begin, open_window),
-        (end, lambda: looks.look(bench)),
+        (end, look),
         (end + 1, note),
     ]
-    timers += [(at, lambda: looks.look(bench)) for at in inner]
+    timers += [(at, look) for at in inner]
     total_s = (order.warm + order.duration) / 1e6
     with stack:
         chats: list[ChatResult] = fleet.order(
@@ -77,7 +91,7 @@ def load(
             timers,
         )
     counts, rescued = fleet.drain(lambda counters, ready: report("drain", counters["received"], counters["owed"]))
-    _figures(run, order, chats, counts, looks)
+    _figures(run, order, chats, counts, looks, every_s)
     run.verdict = results.judge(bench.audience, counts, rescued)
     run.errors = {}
     run.add_errors(count.errors for count in counts)
@@ -85,7 +99,12 @@ def load(
 
 
 def _figures(
-    run: Run, order: ChatOrder, chats: Sequence[ChatResult], counts: Sequence[CountResult], looks: Looks
+    run: Run,
+    order: ChatOrder,
+    chats: Sequence[ChatResult],
+    counts: Sequence[CountResult],
+    looks: Looks,
+    every_s: int,
 ) -> None:
     """What happened between the edges of the window."""
     seconds = order.duration / 1e6
@@ -112,7 +131,7 @@ def _figures(
         run.latency["page"] = pages
         figures["pages_per_s"] = round(pages["count"] / seconds, 1)
     figures["worst_10s_mean_us"] = round(results.worst_mean(delivered), 1)
-    run.seconds = list(_series(delivered, looks))
+    run.seconds = list(_series(delivered, looks, every_s))
 
 
 def _costs(run: Run, looks: Looks, messages: int, copies: int, generator_s: float) -> None:
@@ -154,10 +173,14 @@ def _costs(run: Run, looks: Looks, messages: int, copies: int, generator_s: floa
         run.processes[name] = row | {"pss": last.pss, "rss": last.rss}
 
 
-def _series(delivered: Sequence[array[int]], looks: Looks) -> Iterator[dict[str, float]]:
+def _series(delivered: Sequence[array[int]], looks: Looks, every_s: int) -> Iterator[dict[str, float]]:
+    """A row for every look but the first: what came since the one before, and how the server stood."""
     samples, memory = looks.samples, looks.memory
-    for second, values in enumerate(delivered):
-        row: dict[str, float] = {"messages": float(len(values))}
+    for number, first in enumerate(range(0, len(delivered), every_s)):
+        values = array("I")
+        for second in delivered[first : first + every_s]:
+            values.extend(second)
+        row: dict[str, float] = {"messages": len(values) / every_s}
         if values:
             ordered = sorted(values)
             row |= {
@@ -165,11 +188,11 @@ def _series(delivered: Sequence[array[int]], looks: Looks) -> Iterator[dict[str,
                 "p99": ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))],
                 "max": ordered[-1],
             }
-        if second + 1 < len(samples):
-            later, earlier = samples[second + 1], samples[second]
+        if number + 1 < len(samples):
+            later, earlier = samples[number + 1], samples[number]
             span = later.at - earlier.at
             row["cores"] = round((later.total - earlier.total).cpu_s / span, 3) if span else 0.0
-            row["cpu_us"] = round(row["cores"] * 1e6 / len(values), 1) if values else 0.0
-            row["sockets"] = float(looks.sockets[second + 1])
-            row["pss"] = float(sum(one.pss for one in memory[second + 1].values()))
+            row["cpu_us"] = round(row["cores"] * 1e6 * every_s / len(values), 1) if values else 0.0
+            row["sockets"] = float(looks.sockets[number + 1])
+            row["pss"] = float(sum(one.pss for one in memory[number + 1].values()))
         yield row

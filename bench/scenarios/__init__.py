@@ -2,7 +2,7 @@
 
 ``chat`` pairs at a rate or at saturation, history pages · ``sessions`` logins, idle memory · ``group`` one group ·
 ``school`` a mixed day · ``pi4000`` the seed's published test · ``pi`` the same within the limits of a Raspberry Pi, and the most
-that fits · ``rest`` calls that read
+that fits · ``rest`` calls that read · ``soak`` hours at one rate
 """
 
 from bench.scenarios.chat import chat, history
@@ -12,5 +12,6 @@ from bench.scenarios.pi4000 import pi4000
 from bench.scenarios.rest import rest
 from bench.scenarios.school import mixed
 from bench.scenarios.sessions import idle, login
+from bench.scenarios.soak import soak
 
-__all__ = ["chat", "group", "history", "idle", "login", "mixed", "pi", "pi4000", "rest"]
+__all__ = ["chat", "group", "history", "idle", "login", "mixed", "pi", "pi4000", "rest", "soak"]
