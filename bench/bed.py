@@ -93,6 +93,8 @@ class Bench:
             size=common.size,
             protocol=common.transport,
             seed=common.seed,
+            tls=self.server.tls,
+            authority=str(self.server.authority or ""),
         )
         self.fleet = self._stack.enter_context(Fleet(self.setting, self.groups))
         self.look_at_server()
@@ -122,9 +124,17 @@ class Bench:
             base["nice"] = common.nice
         return Run(scenario, base | settings, common.seed, machine=machine)
 
-    def log_in(self, report: Report, *, rate: float = 0.0, concurrency: int = 64, unread: bool = True) -> LoginFigures:
+    def log_in(
+        self,
+        report: Report,
+        *,
+        rate: float = 0.0,
+        concurrency: int = 64,
+        unread: bool = True,
+        resume: bool = False,
+    ) -> LoginFigures:
         """Everybody, at ``rate`` per second, or as fast as it goes with ``concurrency`` logins under way."""
-        return self.log_in_some(report, 0.0, 1.0, rate=rate, concurrency=concurrency, unread=unread)
+        return self.log_in_some(report, 0.0, 1.0, rate=rate, concurrency=concurrency, unread=unread, resume=resume)
 
     def log_in_some(
         self,
@@ -135,6 +145,7 @@ class Bench:
         rate: float = 0.0,
         concurrency: int = 64,
         unread: bool = True,
+        resume: bool = False,
     ) -> LoginFigures:
         """The part of each worker's devices between two fractions."""
         workers = self.fleet.workers
@@ -150,6 +161,7 @@ class Bench:
                     max(1, concurrency // workers),
                     begin + (int(number * 1e6 / rate) if rate else 0),
                     unread,
+                    resume,
                 )
             )
         before = self.meter.sample()
@@ -162,6 +174,7 @@ class Bench:
             (max(one.ended_us for one in found) - min(one.started_us for one in found)) / 1e6,
             used.cpu_s,
             latencies,
+            sum(one.resumed for one in found),
         )
 
     def log_out(self) -> None:
@@ -190,6 +203,8 @@ class LoginFigures:
     seconds: float
     cpu_s: float
     latencies: list[array[int]]
+    resumed: int = 0
+    """TLS sessions taken up."""
 
     def add_to(self, run: Run, prefix: str = "login") -> None:
         """Into a record."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bench import analysis, scenarios
+from bench import analysis, judged, scenarios
 from bench.bed import SETTLE_S
 from bench.limiter import PI4_CORES, PI4_MEMORY, LimitError
 from bench.options import EPILOG, EXIT_CANNOT, common, rate, run_scenario
@@ -168,8 +168,32 @@ def rest(**options: Any) -> None:
 
 @cli.command(epilog=EPILOG)
 @common
+@click.option(
+    "--users", default=4000, show_default=True, type=click.IntRange(1), help="That are cut off and come back."
+)
+@click.option("--staying", default=200, show_default=True, type=click.IntRange(2), help="That chat all the while.")
+@click.option("--rate", default=20.0, show_default=True, type=click.FloatRange(1), help="Messages per second of those.")
+@click.option("--seconds", default=40.0, show_default=True, help="They chat for.")
+@click.option("--cores", default=PI4_CORES, show_default=True, help="CPU of the server; 0: no limits.")
+@click.option("--memory-mib", default=PI4_MEMORY >> 20, show_default=True, type=click.IntRange(64))
+def reconnect(**options: Any) -> None:
+    """Everybody connects in the same moment, within the limits of a Raspberry Pi: when all are in, and what others feel of it."""
+    if options["url"]:
+        raise click.UsageError("reconnect starts its own server: leave --url out")
+    cores, memory = options.pop("cores"), options.pop("memory_mib") << 20
+    own = {name: options.pop(name) for name in ("users", "staying", "rate", "seconds")}
+    try:
+        run_scenario(scenarios.reconnect, options, limiter=limiter_here(cores, memory) if cores else None, **own)
+    except LimitError as error:
+        click.echo(f"skipped: {error}", err=True)
+
+
+@cli.command(epilog=EPILOG)
+@common
 @click.option("--users", default=1000, show_default=True, type=click.IntRange(2))
-@click.option("--rate", default=500.0, show_default=True, type=click.FloatRange(1), help="Messages per second in total.")
+@click.option(
+    "--rate", default=500.0, show_default=True, type=click.FloatRange(1), help="Messages per second in total."
+)
 @click.option("--hours", default=1.0, show_default=True, type=click.FloatRange(0, 24), help="Of load.")
 @click.option("--minutes", default=0.0, type=click.FloatRange(0), help="Instead of hours.")
 def soak(**options: Any) -> None:
@@ -212,7 +236,7 @@ def pi(**options: Any) -> None:
         click.echo(f"skipped: {error}", err=True)
 
 
-for _command in analysis.COMMANDS:
+for _command in (*analysis.COMMANDS, *judged.COMMANDS):
     cli.add_command(_command)
 
 

@@ -63,6 +63,7 @@ class Setting:
     :ivar base: client id of the first message of a device
     :ivar addresses: loopback source addresses used in turn; one address has 28,000 ports and a rate limit at the server
     :ivar size: bytes of content per message
+    :ivar tls: every connection is one of TLS; ``authority``: PEM file of the authority to trust, empty: those of the system
     """
 
     host: str
@@ -74,6 +75,8 @@ class Setting:
     addresses: int = 250
     seed: int = 1
     guid: str = "bench"
+    tls: bool = False
+    authority: str = ""
 
 
 class Client(ABC):

@@ -73,16 +73,18 @@ class Fleet:
         progress: Callable[[dict[str, int], int], None] | None = None,
         timers: Sequence[tuple[int, Callable[[], None]]] = (),
     ) -> list[Any]:
-        """Give every worker an order (the same, or one each) and wait for all results.
+        """Give every worker an order (the same, or one each; None: nothing) and wait for all results.
 
         :param progress: called with the summed counters and the number of ready devices, about four times a second
         :param timers: ``(microseconds, action)`` of the parent while it waits
         """
         each = list(orders) if isinstance(orders, (list, tuple)) else [orders] * self.workers
-        for pipe, one in zip(self._pipes, each, strict=True):
-            pipe.send(one)
+        pending: dict[int, Pipe] = {}
+        for number, (pipe, one) in enumerate(zip(self._pipes, each, strict=True)):
+            if one is not None:
+                pipe.send(one)
+                pending[number] = pipe
         results: list[Any] = [None] * self.workers
-        pending = dict(enumerate(self._pipes))
         agenda = deque(sorted(timers, key=lambda timer: timer[0]))
         while pending or agenda:
             wait = 0.25 if not agenda else max(0.0, min(0.25, (agenda[0][0] - now_us()) / 1e6))

@@ -24,6 +24,8 @@ class Target:
     :ivar url: a running server; None: a private one
     :ivar data: data directory: of the private server (kept), or of the running server on this machine, which makes its
         CPU measurable
+    :ivar tls: all clients over TLS: of a private server, which is its own authority then
+    :ivar authority: PEM file to trust instead of the system's, for a running server with https
     :ivar prefix: command in front of the server's own, for example one that limits it
     """
 
@@ -33,6 +35,8 @@ class Target:
     durability: str = "fsync"
     app_id: str = "lanying"
     prefix: tuple[str, ...] = ()
+    tls: bool = False
+    authority: Path | None = None
 
 
 class Host:
@@ -98,6 +102,16 @@ class Host:
     def figures(self) -> dict[str, float]:
         """Counters it keeps itself, by name."""
         return {}
+
+    @property
+    def tls(self) -> bool:
+        """Its clients come over TLS."""
+        return self.url.startswith("https:")
+
+    @property
+    def authority(self) -> Path | None:
+        """PEM file of the authority its clients trust; None: those of the system."""
+        return self.target.authority
 
     @property
     def address(self) -> tuple[str, int]:

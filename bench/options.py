@@ -46,6 +46,8 @@ def common(command: Command) -> Command:
         click.option("--durability", default="fsync", show_default=True, type=click.Choice(["fsync", "interval", "os"])),
         click.option("--shards", default=2, show_default=True, type=click.IntRange(1)),
         click.option("--app-id", default="lanying", show_default=True),
+        click.option("--tls", is_flag=True, help="All clients over TLS: the private server is its own authority, and they trust it."),
+        click.option("--authority", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="With --url https://…: to trust."),
         click.option("--url", help="A server that runs already, with open registration (default: a private one)."),
     ):  # fmt: skip
         command = option(command)
@@ -74,11 +76,26 @@ def progress(quiet: bool) -> Iterator[Report]:
 def run_scenario(scenario: Callable[..., Run], options: dict[str, Any], **settings: Any) -> None:
     """Run a scenario with the common options, write it down, show it, exit."""
     as_json, output = options["as_json"], options["output"]
-    target = Target(options["url"], options["data"], options["shards"], options["durability"], options["app_id"])
-    common = Common(target, options["seed"], options["workers"], options["transport"], options["size"], options["nice"])
+    common = common_of(options)
     with progress(as_json) as report:
         run = scenario(common, report, **settings)
     finish(run, as_json=as_json, output=output)
+
+
+def common_of(options: dict[str, Any]) -> Common:
+    """What :func:`common` has asked for."""
+    if options["tls"] and options["url"]:
+        raise click.UsageError("--tls is of the private server: with --url write https:// there, and --authority")
+    target = Target(
+        options["url"],
+        options["data"],
+        options["shards"],
+        options["durability"],
+        options["app_id"],
+        tls=options["tls"],
+        authority=options["authority"],
+    )
+    return Common(target, options["seed"], options["workers"], options["transport"], options["size"], options["nice"])
 
 
 def finish(run: Run, *, as_json: bool = False, output: Path | None = None) -> None:

@@ -14,7 +14,11 @@ def now_us() -> int:
 
 @dataclass(frozen=True)
 class LoginOrder:
-    """Log devices in. ``rate`` per second and worker, 0: as fast as ``concurrency`` allows."""
+    """Log devices in. ``rate`` per second and worker, 0: as fast as ``concurrency`` allows.
+
+    :ivar resume: with TLS: take up the session of the device's last connection, where it has one
+    :ivar retry_s: a device whose connection ends before it is in tries again after that long, up to twice that; 0: it has failed
+    """
 
     first: int
     count: int
@@ -22,6 +26,8 @@ class LoginOrder:
     concurrency: int = 32
     start: int = 0
     unread: bool = True
+    resume: bool = False
+    retry_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -70,10 +76,12 @@ class QuitOrder:
 
 @dataclass
 class LoginResult:
-    """``latencies``: microseconds from the intended connect to the answer to the login."""
+    """``latencies``: microseconds from the intended connect to the answer to the login; ``resumed``: TLS sessions taken up."""
 
     latencies: array[int] = field(default_factory=lambda: array("I"))
     failed: int = 0
+    resumed: int = 0
+    retries: int = 0
     started_us: int = 0
     ended_us: int = 0
 

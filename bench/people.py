@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from bench import seed
 from bench.client import Member, Route
@@ -27,12 +28,14 @@ class People:
 
     :ivar talks: by uid, in the order of route numbers
     :ivar units: users that live in the same worker, dealt out in this order
+    :ivar seats: the worker of a unit, by its first user; those that have none are dealt out in turns
     :ivar probes: whose arrivals free a sender in the closed loop; None: everybody's
     """
 
     talks: dict[int, list[Talk]] = field(default_factory=dict)
     units: list[tuple[int, ...]] = field(default_factory=list)
     probes: set[int] | None = None
+    seats: dict[int, int] = field(default_factory=dict)
 
     def deal(self, tokens: Mapping[int, str], workers: int) -> tuple[list[list[Member]], dict[int, tuple[int, ...]]]:
         """Members by worker, and the indices of the recipients of every stream.
@@ -44,6 +47,7 @@ class People:
         dealt: list[list[Member]] = [[] for _ in range(workers)]
         known: dict[tuple[int, ...], tuple[int, ...]] = {}
         for number, unit in enumerate(self.units):
+            worker = self.seats.get(unit[0], number % workers)
             for uid in unit:
                 routes = []
                 for talk in self.talks.get(uid, ()):
@@ -53,7 +57,7 @@ class People:
                     audience[stream] = known[talk.recipients]
                     routes.append(Route(talk.to, stream, len(talk.recipients), talk.group, talk.picture))
                 probe = self.probes is None or uid in self.probes
-                dealt[number % workers].append(Member(index[uid], uid, tokens[uid], tuple(routes), probe))
+                dealt[worker].append(Member(index[uid], uid, tokens[uid], tuple(routes), probe))
         return dealt, audience
 
 
@@ -124,4 +128,8 @@ class School:
         return people
 
 
-Arrangement = Pairs | OneGroup | School
+class Arrangement(Protocol):
+    """Decides who writes to whom."""
+
+    def arrange(self, server: Host, order: Sequence[int], workers: int, chance: random.Random) -> People:
+        """For users in this (random) order."""

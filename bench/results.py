@@ -14,6 +14,7 @@ Record (format 1)::
     errors       texts of what should not happen, with their counts
     steps        what a search has tried, in order; empty for most scenarios
     slopes       of a soak: name, start, per_hour, growth (share of start, in the part that counts), filling, flat
+    notes        by name of a figure: why it could not be measured
     verdict      sent, acknowledged, copies, received, lost, duplicated, reordered, refused, unacknowledged, rescued, disconnected
 """
 
@@ -121,6 +122,7 @@ class Run:
     machine: dict[str, Any] = field(default_factory=dict)
     steps: list[dict[str, Any]] = field(default_factory=list)
     slopes: list[dict[str, Any]] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """As it is written."""
@@ -140,6 +142,7 @@ class Run:
             "processes": self.processes,
             "steps": self.steps,
             "slopes": self.slopes,
+            "notes": self.notes,
             "errors": self.errors,
             "verdict": None if self.verdict is None else asdict(self.verdict),
         }

@@ -7,6 +7,7 @@ signs tokens with its key: 4,000 users in a second. :func:`register` uses the RE
 from __future__ import annotations
 
 import json
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -95,7 +96,13 @@ def provision(data: Path, count: int, shards: int, lifetime_s: int = 86_400) -> 
         directory.close()
 
 
-def register(url: str, count: int, app_id: str, progress: Callable[[int], None] = lambda done: None) -> list[Account]:
+def register(
+    url: str,
+    count: int,
+    app_id: str,
+    progress: Callable[[int], None] = lambda done: None,
+    context: ssl.SSLContext | None = None,
+) -> list[Account]:
     """``count`` accounts of a running server with open registration. Slow: every password is hashed twice.
 
     :raises SeedError: the server refuses
@@ -103,13 +110,13 @@ def register(url: str, count: int, app_id: str, progress: Callable[[int], None] 
     found = []
     for done, name in enumerate(names(count)):
         credentials: dict[str, object] = {"username": name, "password": f"secret-{name}"}
-        created = _post(f"{url}/user/register/v2", credentials, app_id)
+        created = _post(f"{url}/user/register/v2", credentials, app_id, context=context)
         if created.get("code") not in (200, 10004):  # 10004: from an earlier run
             raise SeedError(
                 f"{url}: registering {name}: {created.get('code')} {created.get('message')}; "
                 "start the server with --open-registration and LANYING_ACCOUNTS_REGISTRATIONS_PER_MINUTE=0"
             )
-        answer = _post(f"{url}/token/user", credentials | {"name": name}, app_id)
+        answer = _post(f"{url}/token/user", credentials | {"name": name}, app_id, context=context)
         data = answer.get("data")
         if not isinstance(data, dict):
             raise SeedError(f"{url}: logging {name} in: {answer.get('code')} {answer.get('message')}")
@@ -118,12 +125,14 @@ def register(url: str, count: int, app_id: str, progress: Callable[[int], None] 
     return found
 
 
-def found_group(url: str, token: str, app_id: str, name: str, members: Sequence[int]) -> int:
+def found_group(
+    url: str, token: str, app_id: str, name: str, members: Sequence[int], context: ssl.SSLContext | None = None
+) -> int:
     """A group with these members beside its owner, whose token it is. Its gid.
 
     :raises SeedError: the server refuses
     """
-    answer = _post(f"{url}/group/create", {"name": name, "user_list": list(members)}, app_id, token)
+    answer = _post(f"{url}/group/create", {"name": name, "user_list": list(members)}, app_id, token, context)
     data = answer.get("data")
     if not isinstance(data, dict):
         raise SeedError(f"{url}: founding a group of {len(members) + 1}: {answer.get('code')} {answer.get('message')}")
@@ -135,11 +144,13 @@ def found_group(url: str, token: str, app_id: str, name: str, members: Sequence[
     return int(data["group_id"])
 
 
-def _post(url: str, body: dict[str, object], app_id: str, token: str = "") -> dict[str, object]:
+def _post(
+    url: str, body: dict[str, object], app_id: str, token: str = "", context: ssl.SSLContext | None = None
+) -> dict[str, object]:
     headers = {"content-type": "application/json", "app_id": app_id} | ({"access-token": token} if token else {})
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=60, context=context) as answer:
             found = json.load(answer)
     except urllib.error.HTTPError as error:
         found = {"code": error.code, "message": error.reason}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import msgspec
 
 from bench import measure, seed
 from bench.host import Host, Target
+from bench.secure import trusting
 from lanying.base.errors import LanyingError
 from lanying.cluster.runtime import RunDirectory
+from lanying.config.certificates import AUTHORITY, DIRECTORY
 from lanying.supervisor import control
 from lanying.supervisor.requests import StatusRequest
 from lanying.testing.cluster import COMMAND, Cluster
+from lanying.testing.ports import free_port
 
 MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs", "overlay")
 
@@ -31,7 +35,7 @@ class Server(Host):
         target = self.target
         if target.url is not None:
             self.url = target.url.rstrip("/")
-            self.accounts = seed.register(self.url, self.users, target.app_id)
+            self.accounts = seed.register(self.url, self.users, target.app_id, context=self._context())
             return
         assert directory is not None
         self.data = directory / "data"
@@ -43,9 +47,21 @@ class Server(Host):
             storage_durability=target.durability,
             max_connections=min(max(10_000, self.users + 1000), 18_000),
             log_level="warning",
+            # A port of its own choice would be another one after a restart.
+            listen_tls=f"127.0.0.1:{free_port()}" if target.tls else "",
         )
         self._cluster.start()
-        self.url = self._cluster.url
+        self.url = str(self.status()["tls_url"]) if target.tls else self._cluster.url
+
+    @property
+    def authority(self) -> Path | None:
+        """A private server's own."""
+        if self._cluster is not None and self.target.tls:
+            return self._cluster.data / DIRECTORY / AUTHORITY
+        return self.target.authority
+
+    def _context(self) -> ssl.SSLContext | None:
+        return trusting(self.authority) if self.tls else None
 
     def _stop(self) -> None:
         if self._cluster is not None:
@@ -63,13 +79,16 @@ class Server(Host):
     def found_group(self, name: str, members: Sequence[int]) -> int:
         """A new group over REST, owned by the first member; its gid."""
         tokens = {account.uid: account.token for account in self.accounts}
-        return seed.found_group(self.url, tokens[members[0]], self.target.app_id, name, members[1:])
+        return seed.found_group(
+            self.url, tokens[members[0]], self.target.app_id, name, members[1:], context=self._context()
+        )
 
     def settings(self) -> dict[str, Any]:
         """For the record."""
         return {
             "server": self.target.url or "private",
             "shards": self.target.shards,
+            "tls": self.tls,
             "durability": self.status().get("durability", self.target.durability),
         }
 

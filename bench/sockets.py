@@ -6,11 +6,13 @@ import errno
 import os
 import select
 import socket
+import ssl
 from collections import deque
 from typing import Final
 
 from bench.client import CLOSED, CONNECTING, READY, Client, Setting
 from bench.orders import now_us
+from bench.secure import Secure, trusting
 from bench.tally import Tally
 
 IP_BIND_ADDRESS_NO_PORT: Final = 24
@@ -27,6 +29,7 @@ class Sockets:
     :ivar online: devices that are logged in
     :ivar finished: devices whose login has ended, well or not, or that were disconnected
     :ivar unread: whether a device asks for what is pending once logged in
+    :ivar resume: whether a device takes up the TLS session of its last connection; ``resumed``: how many have
     """
 
     def __init__(self, number: int, setting: Setting, tally: Tally) -> None:
@@ -34,12 +37,17 @@ class Sockets:
         self._setting = setting
         self._tally = tally
         self._sockets: dict[int, Client] = {}
+        self._context = trusting(setting.authority) if setting.tls else None
+        self._secure: dict[int, Secure] = {}
+        self._sessions: dict[Client, ssl.SSLSession | None] = {}
         self._beats: deque[tuple[int, Client, int]] = deque()
         self._addresses = [f"127.{1 + i // 250}.{number % 250}.{1 + i % 250}" for i in range(setting.addresses)]
         self.dirty: dict[Client, None] = {}
         self.online: set[Client] = set()
         self.finished: list[Client] = []
         self.unread = True
+        self.resume = False
+        self.resumed = 0
 
     def turn(self, until: int) -> None:
         """Wait for sockets, but not beyond ``until`` (microseconds), serve those that are ready and write."""
@@ -75,6 +83,10 @@ class Sockets:
                 if not data:
                     self._lost(device, "end of stream")
                     continue
+                if self._context is not None:
+                    data = self._decrypt(device, data)
+                    if not data:
+                        continue
                 before = device.state
                 device.feed(data, now_us())
                 if device.out:
@@ -95,8 +107,17 @@ class Sockets:
         self.dirty.clear()
 
     def _write(self, device: Client, data: bytes) -> None:
+        """Plain bytes of a device."""
         if device.fd < 0:
             return
+        if self._context is not None:
+            secure = self._secure[device.fd]
+            secure.send(data)
+            data = secure.pending()
+        self._write_out(device, data)
+
+    def _write_out(self, device: Client, data: bytes) -> None:
+        """Bytes as they go to the network."""
         if device.unsent:
             device.unsent += data
             return
@@ -112,14 +133,35 @@ class Sockets:
             self._epoll.modify(device.fd, select.EPOLLIN | select.EPOLLOUT)
 
     def _writable(self, device: Client) -> None:
-        if device.state == CONNECTING:
-            setting = self._setting
-            self._epoll.modify(device.fd, select.EPOLLIN)
-            self._write(device, device.hello(f"{setting.host}:{setting.port}"))
-            return
-        data, device.unsent = device.unsent, b""
         self._epoll.modify(device.fd, select.EPOLLIN)
-        self._write(device, data)
+        if device.state != CONNECTING or device.fd in self._secure:
+            data, device.unsent = device.unsent, b""
+            self._write_out(device, data)
+        elif self._context is None:
+            self._greet(device)
+        else:
+            session = self._sessions.get(device) if self.resume else None
+            secure = self._secure[device.fd] = Secure(self._context, self._setting.host, session)
+            self._write_out(device, secure.pending())
+
+    def _greet(self, device: Client) -> None:
+        self._write(device, device.hello(f"{self._setting.host}:{self._setting.port}"))
+
+    def _decrypt(self, device: Client, data: bytes) -> bytes:
+        """The plain bytes that are complete by now; handshakes go on."""
+        secure = self._secure[device.fd]
+        opened = secure.open
+        try:
+            plain = secure.receive(data)
+        except ssl.SSLError as error:
+            self._lost(device, f"TLS: {error.reason or error}")
+            return b""
+        if answer := secure.pending():
+            self._write_out(device, answer)
+        if secure.open and not opened and device.fd >= 0:
+            self.resumed += secure.resumed
+            self._greet(device)
+        return plain
 
     def _changed(self, device: Client) -> None:
         if device.state == READY:
@@ -162,6 +204,9 @@ class Sockets:
             self._tally.disconnected += 1
             self.finished.append(device)
         self.online.discard(device)
+        secure = self._secure.pop(device.fd, None)
+        if secure is not None and secure.open:
+            self._sessions[device] = secure.session
         self._epoll.unregister(device.fd)
         os.close(device.fd)
         del self._sockets[device.fd]

@@ -152,6 +152,8 @@ def run_name(record: Mapping[str, Any]) -> str:
     rate = settings.get("rate")
     if rate:
         parts.append("saturated" if rate == "max" else f"{rate:g}/s")
+    if settings.get("tls"):
+        parts.append("TLS")
     if settings.get("system"):
         parts[0] = str(settings["system"])
     elif settings.get("durability", "fsync") != "fsync":

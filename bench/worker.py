@@ -105,6 +105,7 @@ class Worker:
     def _log_in(self, order: LoginOrder) -> LoginResult:
         waiting = deque(self.devices[order.first : order.first + order.count])
         self._sockets.unread = order.unread
+        self._sockets.resume, resumed = order.resume, self._sockets.resumed
         result = LoginResult()
         result.started_us = now_us()
         total = len(waiting)
@@ -112,9 +113,12 @@ class Worker:
         done = 0
         due = max(order.start, now_us()) if order.rate else 0
         quiet = now_us()
+        again: deque[tuple[int, Client]] = deque()
         self._sockets.finished.clear()
         while done < total:
             now = now_us()
+            while again and again[0][0] <= now:
+                self._sockets.connect(again.popleft()[1])
             if order.rate:
                 while waiting and due <= now:
                     device = waiting.popleft()
@@ -127,12 +131,16 @@ class Worker:
                     device.started = now_us()
                     self._sockets.connect(device)
                     under_way += 1
-            self._turn(due if order.rate and waiting else now + 100_000)
+            self._turn(min(due if order.rate and waiting else now + 100_000, now + 100_000))
             now = now_us()
             for device in self._sockets.finished:
+                quiet = now
+                if device.state != READY and order.retry_s:
+                    result.retries += 1
+                    again.append((now + int(order.retry_s * 1e6 * (1 + self._random.random())), device))
+                    continue
                 under_way -= 1
                 done += 1
-                quiet = now
                 if device.state == READY:
                     result.latencies.append(max(0, now - device.started))
                 else:
@@ -143,6 +151,7 @@ class Worker:
                 result.failed += total - done
                 break
         result.ended_us = now_us()
+        result.resumed = self._sockets.resumed - resumed
         return result
 
     def _chat(self, order: ChatOrder) -> ChatResult:

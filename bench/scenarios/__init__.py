@@ -2,16 +2,18 @@
 
 ``chat`` pairs at a rate or at saturation, history pages · ``sessions`` logins, idle memory · ``group`` one group ·
 ``school`` a mixed day · ``pi4000`` the seed's published test · ``pi`` the same within the limits of a Raspberry Pi, and the most
-that fits · ``rest`` calls that read · ``soak`` hours at one rate
+that fits · ``rest`` calls that read · ``soak`` hours at one rate ·
+``reconnect`` everybody at once, while some chat
 """
 
 from bench.scenarios.chat import chat, history
 from bench.scenarios.group import group
 from bench.scenarios.pi import pi
 from bench.scenarios.pi4000 import pi4000
+from bench.scenarios.reconnect import reconnect
 from bench.scenarios.rest import rest
 from bench.scenarios.school import mixed
 from bench.scenarios.sessions import idle, login
 from bench.scenarios.soak import soak
 
-__all__ = ["chat", "group", "history", "idle", "login", "mixed", "pi", "pi4000", "rest", "soak"]
+__all__ = ["chat", "group", "history", "idle", "login", "mixed", "pi", "pi4000", "reconnect", "rest", "soak"]

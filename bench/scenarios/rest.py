@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import time
 from array import array
 from collections import Counter
@@ -14,6 +15,7 @@ from typing import Final
 from bench import measure, results
 from bench.bed import Common, Report
 from bench.results import Run
+from bench.secure import trusting
 from bench.seed import Account
 
 READS: Final = (
@@ -32,13 +34,14 @@ CONNECTIONS: Final = 32
 class Caller:
     """One kept-alive connection."""
 
-    def __init__(self, host: str, port: int, app_id: str) -> None:
+    def __init__(self, host: str, port: int, app_id: str, context: ssl.SSLContext | None) -> None:
         self._address = (host, port)
         self._app_id = app_id
+        self._context = context
 
     async def connect(self) -> None:
         """Open it."""
-        self._reader, self._writer = await asyncio.open_connection(*self._address)
+        self._reader, self._writer = await asyncio.open_connection(*self._address, ssl=self._context)
 
     async def ask(self, method: str, path: str, account: Account) -> str:
         """Make a call; empty when it succeeded, else what went wrong."""
@@ -71,24 +74,22 @@ def rest(common: Common, report: Report, *, users: int, rate: float, duration: f
         machine = results.machine(server.data or Path())
         machine["load_before"] = round(started_load, 2)
         run = Run("rest", settings, common.seed, machine=machine)
-        asyncio.run(
-            _load(run, meter, server.address, server.accounts, common.target.app_id, report, rate, duration, warm)
-        )
+        context = trusting(server.authority) if server.tls else None
+        callers = [Caller(*server.address, common.target.app_id, context) for _ in range(CONNECTIONS)]
+        asyncio.run(_load(run, meter, callers, server.accounts, report, rate, duration, warm))
     return run
 
 
 async def _load(
     run: Run,
     meter: measure.Meter,
-    address: tuple[str, int],
+    callers: list[Caller],
     accounts: list[Account],
-    app_id: str,
     report: Report,
     rate: float,
     duration: float,
     warm: float,
 ) -> None:
-    callers = [Caller(*address, app_id) for _ in range(CONNECTIONS)]
     for caller in callers:
         await caller.connect()
     latencies, errors = array("I"), Counter[str]()

@@ -19,7 +19,8 @@ def login(
     rate: float = 0.0,
     unread: bool = False,
 ) -> Run:
-    """Login storms: all users, ``rounds`` times; the first makes the devices, the later ones find them."""
+    """Login storms: all users, ``rounds`` times; the first makes the devices, the later ones find them. With TLS all of these shake hands
+    in full, and one more round takes up the sessions of the last."""
     with Bench(common, users) as bench:
         run = bench.run("login", concurrency=concurrency, rounds=rounds, rate=rate or "max", unread=unread)
         for number in range(rounds):
@@ -29,6 +30,12 @@ def login(
             found = bench.log_in(report, rate=rate, concurrency=concurrency, unread=unread)
             found.add_to(run, "first_login" if not number else "login")
             run.figures["logins_failed"] = run.figures.get("logins_failed", 0) + (found.failed if not number else 0)
+        if bench.server.tls:
+            bench.log_out()
+            time.sleep(1)
+            found = bench.log_in(report, rate=rate, concurrency=concurrency, unread=unread, resume=True)
+            found.add_to(run, "resumed_login")
+            run.figures["resumed"] = found.resumed
         counts, _ = bench.fleet.drain()
         run.add_errors(count.errors for count in counts)
         return run

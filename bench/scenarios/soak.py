@@ -88,9 +88,7 @@ def _blocks(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def slopes(rows: Sequence[dict[str, float]]) -> list[Slope]:
     """Of everything that should stay as it is: memory of all and of each process, descriptors, latencies."""
-    names = [
-        name for name in rows[-1] if name.startswith(("pss", "descriptors")) or name in ("p50", "p99")
-    ]
+    names = [name for name in rows[-1] if name.startswith(("pss", "descriptors")) or name in ("p50", "p99")]
     found = []
     for name in names:
         points = [(row["at"], row[name]) for row in rows if name in row]

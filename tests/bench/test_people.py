@@ -10,7 +10,7 @@ from bench import results, tables
 from bench.cli import cli
 from bench.host import Host, Target
 from bench.options import EXIT_CODES
-from bench.people import OneGroup, Pairs, School
+from bench.people import OneGroup, Pairs, People, School
 
 UIDS = list(range(1000, 1090))
 TOKENS = {uid: f"token {uid}" for uid in UIDS}
@@ -84,3 +84,9 @@ def test_every_command_and_exit_code_has_its_line_in_the_docs() -> None:
         assert f"`lanying-bench {name}" in text or f"| `{name}" in text, f"docs/benchmarks.md has no line on {name}"
     for code in EXIT_CODES:
         assert f"| {code} |" in text
+
+
+def test_a_seat_is_kept_for_those_who_stay() -> None:
+    people = People(units=[(1, 2), (3,), (4,), (5,)], seats={1: 0, 3: 1, 4: 1, 5: 1})
+    dealt, _ = people.deal(dict.fromkeys(range(1, 6), ""), 2)
+    assert [[member.uid for member in members] for members in dealt] == [[1, 2], [3, 4, 5]]
