@@ -25,6 +25,7 @@ class Target:
     :ivar data: data directory: of the private server (kept), or of the running server on this machine, which makes its
         CPU measurable
     :ivar tls: all clients over TLS: of a private server, which is its own authority then
+    :ivar place: where a private server's temporary data goes; None: :data:`TEMPORARY`
     :ivar authority: PEM file to trust instead of the system's, for a running server with https
     :ivar prefix: command in front of the server's own, for example one that limits it
     """
@@ -37,6 +38,7 @@ class Target:
     prefix: tuple[str, ...] = ()
     tls: bool = False
     authority: Path | None = None
+    place: Path | None = None
 
 
 class Host:
@@ -58,7 +60,7 @@ class Host:
 
     def __enter__(self) -> Self:
         if self.target.url is None and self.target.data is None:
-            self._temporary = Path(tempfile.mkdtemp(prefix="lanying-bench-", dir=TEMPORARY))
+            self._temporary = Path(tempfile.mkdtemp(prefix="lanying-bench-", dir=self.target.place or TEMPORARY))
         directory = self._temporary or self.target.data
         try:
             if directory is not None:

@@ -1,4 +1,4 @@
-"""Commands that hold many runs against bars: tls."""
+"""Commands that hold many runs against bars or each other: tls, disk."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 from bench import bars, results, tables
 from bench.options import EPILOG, EXIT_BAD, bad, common, common_of, progress
 from bench.results import Run
+from bench.scenarios import disk as slow
 from bench.scenarios import tls as secure
 
 
@@ -63,4 +64,35 @@ def tls_command(**options: Any) -> None:
     _finish(run, options, [(secure.HEAD, rows), (bars.HEAD, bars.rows(secure.BARS, run.figures, run.notes))])
 
 
-COMMANDS = (tls_command,)
+@click.command("disk", epilog=EPILOG)
+@common
+@click.option("--users", default=200, show_default=True, type=click.IntRange(2))
+@click.option(
+    "--rate", default=20.0, show_default=True, type=click.FloatRange(0.1), help="Messages per second in total."
+)
+@click.option("--seconds", default=20.0, show_default=True, help="For each sync time.")
+@click.option(
+    "--sync-ms",
+    "syncs_ms",
+    multiple=True,
+    type=click.FloatRange(0),
+    default=(0.2, 2.0, 10.0, 30.0),
+    show_default=True,
+    help="What a sync takes; may be repeated.",
+)
+@click.option("--markdown", is_flag=True, help="Print a Markdown table, for docs/benchmarks.md.")
+def disk_command(**options: Any) -> None:
+    """A lone message on disks that sync in 0.2, 2, 10 and 30 ms: the data is in memory, and every sync waits that long.
+
+    Needs a C compiler: a small library in front of libc waits.
+    """
+    if options["url"] or options["data"]:
+        raise click.UsageError("disk starts its own servers on a slow disk: leave --url and --data out")
+    own = {name: options[name] for name in ("users", "rate", "seconds", "syncs_ms")}
+    with progress(options["as_json"]) as report:
+        run = slow.disk(common_of(options), report, **own)
+    cells = [tuple(tables.number("", value) for value in step.values()) for step in run.steps]
+    _finish(run, options, [(slow.HEAD, cells)])
+
+
+COMMANDS = (tls_command, disk_command)

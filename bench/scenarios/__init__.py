@@ -3,7 +3,8 @@
 ``chat`` pairs at a rate or at saturation, history pages · ``sessions`` logins, idle memory · ``group`` one group ·
 ``school`` a mixed day · ``pi4000`` the seed's published test · ``pi`` the same within the limits of a Raspberry Pi, and the most
 that fits · ``rest`` calls that read · ``soak`` hours at one rate ·
-``reconnect`` everybody at once, while some chat
+``reconnect`` everybody at once, while some chat · ``disk`` a lone message by the disk's sync time · ``tls`` plain
+and TLS in turns
 """
 
 from bench.scenarios.chat import chat, history
