@@ -153,6 +153,8 @@ class Exchanges(Target):
 
     async def _answered(self, connection: HttpConnection) -> None:
         """Requests that are here as a whole."""
+        if not self._server._state.tasks:  # nothing is asked yet: most pieces of what is sent byte by byte
+            return
         async with asyncio.timeout(ANSWERED_S):
             await asyncio.sleep(0)
             while connection._answering:

@@ -11,13 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from tests.fuzz.growth import Growth
 from tests.fuzz.mutator import MOST_BYTES, Mutator
-from tests.fuzz.target import Found, Target, Tracebacks, held
+from tests.fuzz.target import Found, Spent, Target, Tracebacks, held
 
 CORPUS = Path(__file__).with_name("corpus")
-SAID_EVERY_S = 10.0
-GROWN_MB = 64.0
-"""A process may grow by so much and half of what it had after a tenth of the run."""
+SAID_EVERY_S = 60.0
+LOOK_EVERY_S = 2.0
+GUIDED_MB = 256.0
+"""The fuzzer itself keeps every input that reached something: with it a process may have so much more than at its beginning."""
 
 
 def kept(name: str) -> list[bytes]:
@@ -25,16 +27,12 @@ def kept(name: str) -> list[bytes]:
     return [file.read_bytes() for file in sorted((CORPUS / name).glob("*"))]
 
 
-def memory_mb() -> float:
-    """Resident memory of this process."""
-    return int(Path("/proc/self/status").read_text().partition("VmRSS:")[2].split()[0]) / 1024
-
-
 class Run:
     """Inputs one after the other, held to what holds for all. A context manager: it looks into the log.
 
     :param most: inputs; :param seconds: 0: as long as they take
     :ivar count: inputs so far
+    :ivar growth: of the process
     """
 
     def __init__(
@@ -43,11 +41,11 @@ class Run:
         self.name, self.target, self.most, self.count = name, target, most, 0
         self._say = say
         self._series: list[bytes] = []
-        self._tracebacks = Tracebacks()
+        self._tracebacks, self._spent, self.growth = Tracebacks(), Spent(), Growth(LOOK_EVERY_S)
+        self._flat = True
+        """Memory has to be."""
         self._begun = self._said = time.monotonic()
         self._end = self._begun + seconds if seconds else float("inf")
-        self._tenth = self._begun + (self._end - self._begun) / 10
-        self._early_mb = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -71,12 +69,12 @@ class Run:
             self._series.append(data)
         self.count += 1
         try:
-            held(target, data, self._tracebacks)
+            held(target, data, self._tracebacks, self._spent)
         except Exception as error:  # noqa: BLE001 - whatever it was, it was found
             raise Found(f"{self.name}: by {self._keep(data)}\n{error}\n{traceback.format_exc()[-3000:]}") from None
         now = time.monotonic()
-        if not self._early_mb and (self.count >= self.most // 10 or now >= self._tenth):
-            self._early_mb = memory_mb()
+        if self.growth.look(now - self._begun):
+            self._not_grown()
         if now - self._said > SAID_EVERY_S:
             self._said = now
             self._say(self.summary())
@@ -90,6 +88,8 @@ class Run:
     def guided(self, arguments: list[str]) -> None:
         """Inputs that reach what none has reached. Does not return."""
         import atheris
+
+        self._flat = False
 
         def one(data: bytes) -> None:
             try:
@@ -112,10 +112,15 @@ class Run:
 
     def end(self) -> None:
         """The summary is said. :raises Found: memory has grown"""
-        now_mb = memory_mb()
         self._say(f"done: {self.summary()}")
-        if self._early_mb and now_mb > 1.5 * self._early_mb + GROWN_MB:
-            raise Found(f"{self.name}: from {self._early_mb:.0f} MB to {now_mb:.0f} MB within {self.count} inputs")
+        self._not_grown()
+
+    def _not_grown(self) -> None:
+        """:raises Found: memory has grown"""
+        looks = self.growth.looks
+        grown = self.growth.grown if self._flat or looks[-1] > looks[0] + GUIDED_MB else ""
+        if grown:
+            raise Found(f"{self.name}: the process grew {grown} within {self.count} inputs: {self.growth}")
 
     def summary(self) -> str:
         """One line."""
@@ -123,7 +128,7 @@ class Run:
         target = self.target
         return (
             f"{self.name}: {self.count} inputs, {target.units} {target.unit}, {seconds:.0f} s, "
-            f"{target.units / max(seconds, 0.001):.0f}/s, {memory_mb():.0f} MB (after a tenth {self._early_mb:.0f} MB), nothing found"
+            f"{target.units / max(seconds, 0.001):.0f}/s, {self.growth}, nothing found"
         )
 
     def _keep(self, data: bytes) -> str:
@@ -143,7 +148,7 @@ class Run:
         self._tracebacks.take()
         self.target.renew()
         try:
-            held(self.target, data, self._tracebacks)
+            held(self.target, data, self._tracebacks, self._spent)
         except Exception:  # noqa: BLE001 - as before
             return True
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -90,6 +91,14 @@ class Source:
         return [make() for _ in range(self.byte() % (most + 1))]
 
 
+@cache
+def fields_of(kind: type[Any]) -> tuple[inspect.Field, ...]:
+    """Of a struct; found once, which takes longer than making one."""
+    found = inspect.type_info(kind)
+    assert isinstance(found, inspect.StructType)
+    return found.fields
+
+
 Makers = Mapping[str, Callable[[Source], Any]]
 
 
@@ -103,16 +112,10 @@ class Values:
     def __init__(self, makers: Makers, bits: int = 53) -> None:
         self._makers = makers
         self._bits = bits
-        self._info: dict[type[Any], inspect.StructType] = {}
 
     def struct(self, kind: type[Any], source: Source) -> Any:
         """A message of this class with anything in it that its types allow."""
-        info = self._info.get(kind)
-        if info is None:
-            found = inspect.type_info(kind)
-            assert isinstance(found, inspect.StructType)
-            info = self._info[kind] = found
-        return kind(**{field.name: self._field(field, source) for field in info.fields})
+        return kind(**{field.name: self._field(field, source) for field in fields_of(kind)})
 
     def _field(self, field: inspect.Field, source: Source) -> Any:
         if not field.required and source.byte() % 4 == 0:

@@ -5,13 +5,15 @@ A damaged row may fail the event that needs it (it is taken back, and the sessio
 
 from __future__ import annotations
 
+from functools import cache
+
 from lanying.bus.messages import encode
 from lanying.protocol import frame
 from lanying.shard.store import schema
 from tests.fuzz.shards import CALLS
 from tests.fuzz.source import Source, Values
 from tests.fuzz.target import Found, Target
-from tests.fuzz.town import Town, tables
+from tests.fuzz.town import Town, founded, tables
 
 DAMAGED = (
     *(
@@ -96,20 +98,22 @@ class Stored(Target):
             ):
                 if not phone.closed:
                     phone.put(ask)
-        asked = Values(
-            {
-                "uid": lambda _: user.uid,
-                "gid": lambda _: town.gids[1],
-                "app": lambda _: user.app,
-                "mid": lambda _: town.mids[0],
-            }
-        )
-        for kind in CALLS:
-            town.sim.put_call(user.shard, encode(asked.struct(kind, Source(b""))))
+        for request in calls_about(user.uid, user.app):
+            town.sim.put_call(user.shard, request)
         for shard in town.sim.shards:
             shard.maintain()
             shard.store_cursors()
         town.sim.run()
+
+
+@cache
+def calls_about(uid: int, app: str) -> list[bytes]:
+    """Every call there is, about this user and a group of theirs."""
+    town = founded()
+    asked = Values(
+        {"uid": lambda _: uid, "gid": lambda _: town.gids[1], "app": lambda _: app, "mid": lambda _: town.mids[0]}
+    )
+    return [encode(asked.struct(kind, Source(b""))) for kind in CALLS]
 
 
 def flipped(value: bytes, source: Source) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -91,3 +92,40 @@ def test_a_source_without_bytes_makes_the_first_choices() -> None:
         b"",
         [],
     )
+
+
+class Slow(Target):
+    """Takes its time: on the CPU, or asleep."""
+
+    def judge(self, data: bytes) -> None:
+        if data == b"asleep":
+            time.sleep(0.06)
+        end = time.thread_time() + (0.06 if data == b"busy" else 0.0)
+        while time.thread_time() < end:
+            pass
+
+
+def test_an_input_that_keeps_the_processor_is_found_and_one_that_waits_is_not(monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tests.fuzz.target.LONGEST_S", 0.05)
+    with Run("slow", Slow(), 10) as run:
+        run.take(b"asleep")
+        with pytest.raises(Found, match="of CPU"):
+            run.take(b"busy")
+
+
+class Keeping(Target):
+    """Keeps what it is given."""
+
+    def renew(self) -> None:
+        self.kept: list[bytes] = []
+
+    def judge(self, data: bytes) -> None:
+        self.kept.append(b"x" * (1 << 20))
+
+
+def test_a_run_whose_process_grows_ends(monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tests.fuzz.runs.LOOK_EVERY_S", 0.0)
+    with Run("keeping", Keeping(), 200) as run, pytest.raises(Found, match="the process grew from"):
+        run.plain(SEED)
