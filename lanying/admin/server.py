@@ -53,7 +53,7 @@ class Server:
         self.apps = apps
         self.shards = shards
         self.files = files
-        self.passwords = Passwords(settings.config.accounts)
+        self.passwords = Passwords(settings.config.accounts, 1)
         self.send = send
         self.publish = publish
         self.followers = Followers()

@@ -50,16 +50,19 @@ def prepared(password: str) -> str:
 
 
 class Passwords:
-    """Hashes and verifies with the parameters of the configuration."""
+    """Hashes and verifies with the parameters of the configuration.
 
-    def __init__(self, config: PasswordRules) -> None:
+    :param threads: that hash, each with memory of its own; as many more may wait as they work off in three seconds
+    """
+
+    def __init__(self, config: PasswordRules, threads: int = limits.PASSWORD_THREADS) -> None:
         self._hasher = PasswordHasher(config.argon2_passes, config.argon2_memory_kib, parallelism=1)
-        self._threads = ThreadPoolExecutor(limits.PASSWORD_THREADS, thread_name_prefix="password")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="password")
         self._min_chars = config.password_min_chars
         self._queue = FairQueue(
-            limits.PASSWORD_THREADS,
-            limits.PASSWORD_QUEUE,
-            limits.PASSWORD_QUEUE_PER_PEER,
+            threads,
+            limits.PASSWORD_QUEUE * threads // limits.PASSWORD_THREADS,
+            limits.PASSWORD_QUEUE_PER_PEER * threads // limits.PASSWORD_THREADS,
             "the server is busy with other passwords",
             limits.PASSWORD_RETRY_S,
         )

@@ -21,6 +21,7 @@ from lanying.base import limits, paths
 from lanying.base.errors import ConfigError, LanyingError
 from lanying.cli import notifier, service, storage, trust
 from lanying.cluster.runtime import EXIT_CONFIG, RunDirectory
+from lanying.config import allotment
 from lanying.config.load import layers, load, origins
 from lanying.config.schema import Config, flat
 from lanying.supervisor import control, machine, precheck
@@ -217,8 +218,12 @@ def check_config(file: Path | None, flags: dict[str, Any], profile: str | None) 
     """
     config = load(file, flags=flags, profile=profile)
     sources = origins(layers(file, flags=flags, profile=profile))
+    here, found = machine.measured(), allotment.allot_start(config, machine.measured())
     for key, value in flat(msgspec.to_builtins(config)):
-        click.echo(f"{key} = {msgspec.json.encode(value).decode():<24} # {sources.get(key, 'default')}")
+        source = sources.get(key, "default")
+        if key.startswith("limits.") and not value:
+            value, source = getattr(found, key.removeprefix("limits.")), f"of {here}"
+        click.echo(f"{key} = {msgspec.json.encode(value).decode():<24} # {source}")
     precheck.check_settings(config)
     precheck.check_machine(config)
     for warning in machine.warnings(config, config.shards, machine.cores()):

@@ -11,6 +11,7 @@ import msgspec
 from lanying.base.errors import DataDirectoryError
 from lanying.cluster.runtime import RunDirectory
 from lanying.cluster.shardmap import ShardMap
+from lanying.config.allotment import Allotment
 from lanying.config.apps import App, Apps, load, settle
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config
@@ -21,6 +22,7 @@ class Launch(msgspec.Struct, frozen=True):
 
     :ivar name: process name (``router``, ``gateway``, ``shard-0`` …)
     :ivar cpu: core to pin to, None for none
+    :ivar allotted: what may be taken of this machine
     :ivar push: there is a push process, shards note what they owe it
     :ivar fds: inherited descriptors by name: ``listener`` (router: the public port), ``tls`` (tls: the public port for
         TLS), ``metrics`` (gateway: loopback listener)
@@ -35,6 +37,7 @@ class Launch(msgspec.Struct, frozen=True):
     index: int = -1
     fds: dict[str, int] = {}
     push: bool = False
+    allotted: Allotment = Allotment()
 
     @classmethod
     def read(cls) -> Launch:

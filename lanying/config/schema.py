@@ -160,6 +160,19 @@ class RestLimits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     first one stands in. Empty: whatever a request names."""
 
 
+class LimitsSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """``[limits]``: what strangers and users may make the server take of its machine. 0: as much as its memory and cores allow, see
+    :mod:`lanying.config.allotment`."""
+
+    waiting_connections: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+    rest_connections: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+    rest_bodies_mb: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
+    password_threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    uploads: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
+    unsent_mb: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
+    picture_megapixels: Annotated[int, msgspec.Meta(ge=0, le=limits.PICTURE_PIXELS // 1_000_000)] = 0
+
+
 class AppOverrides(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """``[apps.<app id>]``: another app on the same server, or what differs for the first one; what is not said is as for all."""
 
@@ -216,6 +229,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     admin: Admin = msgspec.field(default_factory=Admin)
     sms: Sms = msgspec.field(default_factory=Sms)
     rest: RestLimits = msgspec.field(default_factory=RestLimits)
+    limits: LimitsSettings = msgspec.field(default_factory=LimitsSettings)
     apps: dict[AppId, AppOverrides] = {}
 
     def accounts_of(self, app_id: str) -> Accounts:
@@ -270,6 +284,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "admin": Admin,
     "sms": Sms,
     "rest": RestLimits,
+    "limits": LimitsSettings,
 }
 _OWN_ACCOUNTS = ("open_registration", "strangers_may_chat", "max_users")
 """Fields of ``[accounts]`` that an app may have its own of."""

@@ -50,8 +50,10 @@ class GatewayProcess(Process):
         shards = BusShards(self.calls, directory, launch.config.rest.call_timeout_ms / 1000)
         settings = RuntimeSettings(launch.config)
         apps, data = launch.app_list(settings), Path(launch.data)
-        self.services = Services(settings, apps, shards, data=data, ask_admin=self._ask_admin)
-        self.server = HttpServer(build(self.services, self._metrics), loop, Hall(self.services.proxies))
+        allotted = launch.allotted
+        self.services = Services(settings, apps, shards, data=data, ask_admin=self._ask_admin, allotted=allotted)
+        hall = Hall(self.services.proxies, allotted.rest_connections, allotted.rest_connections_per_peer)
+        self.server = HttpServer(build(self.services, self._metrics), loop, hall)
         self.receiver = Receiver(directory.handoff(launch.name), self.accept, loop)
 
     async def start(self) -> None:

@@ -40,6 +40,8 @@ class RouterProcess(Process):
             self._gateway,
             loop,
             proxies=Proxies(launch.config.listen_proxies),
+            places=launch.allotted.waiting_connections,
+            places_per_peer=launch.allotted.waiting_per_peer,
         )
 
     async def start(self) -> None:

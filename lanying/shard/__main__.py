@@ -48,7 +48,8 @@ class ShardProcess(Process):
         place = cold_path(Path(launch.data), storage.cold_path)
         self.store = with_cold(hot, place, launch.index)
         find = partial(open_cold, place, launch.index, hot) if place else None
-        self.runner = Runner(launch.index, directory, launch.config, self.store, self.stop, find)
+        unsent_bytes = launch.allotted.unsent_bytes
+        self.runner = Runner(launch.index, directory, launch.config, self.store, self.stop, find, unsent_bytes)
         super().__init__(launch, directory, loop, self.runner.bus)
         self.lag = None  # the runner measures it in its turn, for the slow log too
         if launch.push:

@@ -53,6 +53,7 @@ class Runner:
         store: Store,
         stop: Callable[[int], None],
         find_cold: Callable[[], Store] | None = None,
+        unsent_bytes: int = limits.OUT_ALL_BYTES,
     ) -> None:
         self._store = store
         self._stop = stop
@@ -85,7 +86,7 @@ class Runner:
                 Reconfigure: lambda message: self.shard.work.settings.change(message.key, message.value),
             }
         )
-        self.sockets = Sockets(self.shard, self.ticker)
+        self.sockets = Sockets(self.shard, self.ticker, unsent_bytes)
         self._draining = False
         self._compacting = False
         self.lag_seconds = Histogram()

@@ -43,10 +43,11 @@ class Sockets:
     their user's share in turns, the one that has waited longest first, behind those that were read; not before the next tick when the
     open one has many questions to answer (``TICK_ASKS``), which cost little to take and much to answer.
 
+    :param unsent_bytes: what all sessions together have not read; with more the fullest is closed
     :ivar slow_reads: shares that took the shard over ``SLOW_S``
     """
 
-    def __init__(self, shard: Shard, ticker: Ticker) -> None:
+    def __init__(self, shard: Shard, ticker: Ticker, unsent_bytes: int = limits.OUT_ALL_BYTES) -> None:
         self._shard = shard
         self._ticker = ticker
         self._sessions: dict[int, Session] = {}
@@ -56,7 +57,7 @@ class Sockets:
         self._shared: set[int] = set()
         self._unserved: dict[int, int] = {}
         self._reading = self._again_due = False
-        self._unsent = 0
+        self._unsent, self._most_unsent = 0, unsent_bytes
         self._leaving: dict[Session, float] = {}
         self.slow_reads = 0
 
@@ -328,7 +329,7 @@ class Sockets:
         own = self._shard.work.registry.sessions(session.uid)
         if sum(len(one.unsent) for one in own) > limits.OUT_USER_BYTES:
             self._give_up(max(own, key=_fullness))
-        while self._unsent > limits.OUT_ALL_BYTES:
+        while self._unsent > self._most_unsent:
             self._give_up(max(self._sessions.values(), key=_fullness))
 
     def _give_up(self, session: Session) -> None:

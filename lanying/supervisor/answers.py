@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from lanying.base.figures import Figure, totals
+from lanying.config.allotment import Allotment
 
 
 class ControlAnswer(msgspec.Struct, frozen=True):
@@ -80,6 +81,7 @@ class MoveStatus(msgspec.Struct, frozen=True):
 class Status(ControlAnswer, frozen=True):
     """The server.
 
+    :ivar allotted: what may be taken of its machine
     :ivar figures: of the supervisor itself
     """
 
@@ -97,6 +99,7 @@ class Status(ControlAnswer, frozen=True):
     shards: int = 0
     shard_map_version: int = 0
     move: MoveStatus | None = None
+    allotted: Allotment = Allotment()
     figures: dict[str, float] = {}
     series: list[Figure] = []
     processes: list[ProcessStatus] = []

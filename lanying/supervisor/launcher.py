@@ -18,6 +18,7 @@ import msgspec
 from lanying.base import limits, log_file, logs
 from lanying.base.errors import DataDirectoryError
 from lanying.cluster.launch import Launch
+from lanying.config import allotment
 from lanying.config.notifiers import Notifiers
 from lanying.config.schema import Config
 from lanying.supervisor import daemon as background
@@ -138,6 +139,7 @@ def prepare(
         recheck=lambda: _recheck(read_config, config),
         hung_after_s=hung_after_s,
         push=push,
+        allotted=allotment.allot(machine.measured(), shard_map.shards, config.limits),
         tls=tls,
     )
 

@@ -8,11 +8,15 @@ import json
 import os
 import resource
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final, NamedTuple
+
+import psutil
 
 from lanying.base import limits
 from lanying.base.errors import ConfigError
+from lanying.config.allotment import Machine
 from lanying.config.schema import Config
 
 KEPT: Final = "_LANYING_LISTENERS"
@@ -22,6 +26,42 @@ KEPT: Final = "_LANYING_LISTENERS"
 def cores() -> list[int]:
     """Cores this process may run on."""
     return sorted(os.sched_getaffinity(0))
+
+
+CGROUPS: Final = Path("/sys/fs/cgroup")
+OWN_CGROUP: Final = Path("/proc/self/cgroup")
+
+
+def measured(cgroups: Path = CGROUPS, own: Path = OWN_CGROUP) -> Machine:
+    """Memory and cores of this machine, or of what this process is confined to."""
+    memory = min([psutil.virtual_memory().total, *_confined(cgroups, own)])
+    return Machine(memory >> 20, len(cores()))
+
+
+def _confined(cgroups: Path, own: Path) -> Iterator[int]:
+    """Limits of memory, in bytes, of the control groups this process is in: its own, and all around it. Version 2 and 1."""
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top = cgroups / "memory" if controllers else cgroups
+        inner = top / path.lstrip("/")
+        for group in (inner, *inner.parents):
+            if group.is_relative_to(top):
+                for name in ("memory.limit_in_bytes",) if controllers else ("memory.max", "memory.high"):
+                    yield from _number_in(group / name)
+
+
+def _number_in(file: Path) -> Iterator[int]:
+    """The number a file has; nothing when it has another word, or is not there."""
+    try:
+        yield int(file.read_text())
+    except (OSError, ValueError):
+        return
 
 
 def pin(shard: int, available: list[int]) -> int:

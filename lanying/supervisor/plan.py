@@ -16,6 +16,7 @@ import msgspec
 from lanying.cluster.launch import Launch
 from lanying.cluster.runtime import ADMIN, GATEWAY, PUSH, ROUTER, TLS, shard_name
 from lanying.cluster.shardmap import ShardMap
+from lanying.config.allotment import Allotment
 from lanying.config.apps import App
 from lanying.config.schema import Config
 from lanying.supervisor import machine
@@ -37,6 +38,7 @@ class Plan:
 
     :ivar config: with the address that was really bound
     :ivar tls: listener of the port for TLS; None: there is none
+    :ivar allotted: what may be taken of this machine
     :ivar push: some app has a notifier, so there is a push process
     :ivar recheck: the configuration as it is now, asked before a restart; raises ConfigError when it would not allow a start
     """
@@ -52,6 +54,7 @@ class Plan:
     recheck: Callable[[], Config] = Config
     hung_after_s: float | None = None
     push: bool = False
+    allotted: Allotment = field(default_factory=Allotment)
     tls: socket.socket | None = None
 
     @property
@@ -82,6 +85,7 @@ class Plan:
             index=index,
             fds=fds.get(name, {}),
             push=self.push,
+            allotted=self.allotted,
         )
 
 

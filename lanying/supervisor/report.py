@@ -77,6 +77,7 @@ def show(status: MeasuredStatus, console: Console | None = None) -> None:
         f"durability {status.durability}  metrics {status.metrics_url}",
         markup=False,
     )
+    console.print(f"limits  {status.allotted}", style="dim", markup=False)
     if status.move is not None and (step := moving(status)):
         console.print(f"{status.move.title}: {step}", markup=False)
     table = Table(box=None, padding=(0, 2, 0, 0))

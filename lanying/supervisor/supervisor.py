@@ -383,6 +383,7 @@ class Supervisor:
             shards=plan.shard_map.shards,
             shard_map_version=plan.shard_map.version,
             move=MoveStatus(self._move.title, step.step, step.done, step.total) if self._move is not None else None,
+            allotted=plan.allotted,
             figures=totals,
             series=series,
             processes=self._children.report(now, lambda name: plan.launch(name).cpu),

@@ -39,6 +39,8 @@ class TlsProcess(Process):
             loop,
             connections=config.max_connections,
             proxies=Proxies(config.listen_proxies),
+            places=launch.allotted.waiting_connections,
+            places_per_peer=launch.allotted.waiting_per_peer,
             leads_to_trust=config.tls_source == "local",
         )
 

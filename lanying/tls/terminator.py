@@ -58,6 +58,7 @@ class Terminator:
     :param router: hands sockets over to the router
     :param connections: relayed at most
     :param proxies: addresses that may put a PROXY header in front of the TLS
+    :param places: connections that may shake hands at the same time
     :param leads_to_trust: a request for ``/`` without TLS is redirected to the page that shows how to trust this server
     :param clock: monotonic seconds
     :ivar counts: ``accepted``, ``turned_away``, ``opened``, ``plain`` (led to trust without TLS), ``closed_…``
@@ -72,6 +73,8 @@ class Terminator:
         *,
         connections: int,
         proxies: Proxies,
+        places: int = limits.PENDING_CONNECTIONS,
+        places_per_peer: int = limits.PENDING_CONNECTIONS_PER_PEER,
         leads_to_trust: bool = False,
         clock: Callable[[], float] = monotonic,
     ) -> None:
@@ -83,7 +86,7 @@ class Terminator:
         self._proxies = proxies
         self._leads_to_trust = leads_to_trust
         self._throttle = Throttle(proxies)
-        self._places: Places[Relay] = Places(limits.PENDING_CONNECTIONS, limits.PENDING_CONNECTIONS_PER_PEER)
+        self._places: Places[Relay] = Places(places, places_per_peer)
         self._wheel: Wheel[Relay] = Wheel(clock())
         self._clock = clock
         self._relays = Relays(self._close)

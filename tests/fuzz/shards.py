@@ -37,6 +37,8 @@ class Shards(Target):
 
     unit = "frames, calls and link messages"
     renewed_every = 200
+    excused = "event=entry_unreadable"
+    """A link message may bring a body that no shard would send: it is stored, and named in the log when it is read."""
 
     def renew(self) -> None:
         self.town = Town()

@@ -148,10 +148,8 @@ def test_all_sessions_of_a_user_have_one_together(clients: Clients, monkeypatch:
     assert (fullest.fd, second.fd >= 0, other.fd >= 0) == (-1, True, True)
 
 
-def test_all_of_a_shard_have_one_together_and_the_count_is_exact(
-    clients: Clients, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "OUT_ALL_BYTES", 3_000_000)
+def test_all_of_a_shard_have_one_together_and_the_count_is_exact(clients: Clients) -> None:
+    clients.sockets._most_unsent = 3_000_000
     users = [clients.sim.user(f"user{n}") for n in range(8)]
     sessions = [clients.connect(user, "phone") for user in users]
     for n, session in enumerate(sessions):

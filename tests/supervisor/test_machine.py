@@ -3,7 +3,9 @@
 import os
 import resource
 import socket
+from pathlib import Path
 
+import psutil
 import pytest
 
 from lanying.base import limits
@@ -124,3 +126,31 @@ def test_listeners_of_another_process_are_not_touched(monkeypatch):
     with machine.listen("listen", "127.0.0.1", 0) as new:
         assert new.fileno() != 0
     assert os.fstat(0) == before
+
+
+def cgroup(tmp_path, own: str, **files: str) -> tuple[Path, Path]:
+    (tmp_path / "own").write_text(own)
+    for path, text in files.items():
+        file = tmp_path / "fs" / path.replace("__", "/").replace("memory_", "memory.")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return tmp_path / "fs", tmp_path / "own"
+
+
+def test_memory_is_what_the_control_groups_leave(tmp_path) -> None:
+    whole = machine.measured(tmp_path, tmp_path).memory_mb
+    assert whole == psutil.virtual_memory().total >> 20
+    inner = cgroup(
+        tmp_path, "0::/a/b\n", a__b__memory_max="max\n", a__memory_max=f"{200 << 20}\n", a__b__memory_high="junk"
+    )
+    assert machine.measured(*inner).memory_mb == 200
+
+
+def test_a_slice_that_is_pressed_earlier_counts(tmp_path) -> None:
+    files = cgroup(tmp_path, "0::/a\n", a__memory_max=f"{300 << 20}", a__memory_high=f"{150 << 20}")
+    assert machine.measured(*files).memory_mb == 150
+
+
+def test_control_groups_of_the_first_version(tmp_path) -> None:
+    files = cgroup(tmp_path, "3:cpu:/x\n2:memory:/x\n", memory__x__memory_limit_in_bytes=f"{128 << 20}\n")
+    assert machine.measured(*files).memory_mb == 128

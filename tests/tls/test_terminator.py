@@ -403,10 +403,8 @@ def test_who_does_not_take_the_rest_is_closed_after_a_while(make):
     visitor.socket.close()
 
 
-def test_who_does_not_take_the_rest_has_a_place_like_a_newcomer(make, monkeypatch):
-    monkeypatch.setattr(limits, "PENDING_CONNECTIONS", 2)
-    monkeypatch.setattr(limits, "PENDING_CONNECTIONS_PER_PEER", 2)
-    world = make()
+def test_who_does_not_take_the_rest_has_a_place_like_a_newcomer(make):
+    world = make(places=2, places_per_peer=2)
     visitors = [unread(world), unread(world)]
     world.run(lambda: len(world.terminator._places) == len(visitors), "all have places")
     world.now += 2

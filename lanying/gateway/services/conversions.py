@@ -31,10 +31,12 @@ class Conversions:
     """``key``: what is to be made, by name; ``source`` and ``target``: its files.
 
     :param now: monotonic seconds
+    :param pixels: of the largest picture that is decoded
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], pixels: int = limits.PICTURE_PIXELS) -> None:
         self._now = now
+        self._pixels = pixels
         self._failed = RateLimiter(Rate(1, _TRY_AGAIN_S), limits.UNREADABLE_FILES)
         self._queue = FairQueue(
             limits.CONVERSIONS,
@@ -56,13 +58,13 @@ class Conversions:
 
     async def is_picture(self, source: Path, kind: str, peer: str) -> bool:
         """Can the header be read, and is the picture of a size that a thumbnail can be made of? :raises CallError: 503"""
-        picture = (str(source), media.PICTURES[kind], str(limits.PICTURE_PIXELS))
+        picture = (str(source), media.PICTURES[kind], str(self._pixels))
         async with self._queue.turn(peer):
             return await _child(kind, limits.DECODER_MB, "look", *picture)
 
     async def thumbnail(self, key: str, source: Path, kind: str, box: int, target: Path) -> bool:
         """Write a picture of at most ``box`` × ``box`` pixels: PNG when it is transparent, else JPEG. False: it cannot be made."""
-        picture = (str(source), media.PICTURES[kind], str(limits.PICTURE_PIXELS), str(box), str(target))
+        picture = (str(source), media.PICTURES[kind], str(self._pixels), str(box), str(target))
         return self._noted(key, await _child(kind, limits.DECODER_MB, "thumbnail", *picture))
 
     async def cover(self, key: str, source: Path, kind: str, target: Path) -> bool:

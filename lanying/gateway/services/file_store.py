@@ -41,7 +41,7 @@ class FileStore:
     """What uploads and downloads share.
 
     :param data: the data directory
-    :param now: monotonic seconds
+    :param uploads: those under way
     :raises ConfigError: the object store of the configuration cannot be used
 
     :ivar used_bytes: all files together, as far as the shards have reported; 0 until they have
@@ -53,7 +53,7 @@ class FileStore:
         shards: Shards,
         data: Path,
         now_ms: Callable[[], int],
-        now: Callable[[], float],
+        uploads: Uploads,
     ) -> None:
         self._settings = settings
         self._shards = shards
@@ -61,7 +61,7 @@ class FileStore:
         self.objects = object_store(settings.config.files, data / OBJECTS)
         self._directory = data / INCOMING
         self._last = 0
-        self._uploads = Uploads(now)
+        self._uploads = uploads
         self.used_bytes = 0
 
     @contextmanager

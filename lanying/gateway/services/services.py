@@ -16,6 +16,7 @@ from lanying.base.refusals import Refusal
 from lanying.bus.messages import AdminRequest
 from lanying.bus.messages.base import R
 from lanying.bus.shards import Shards
+from lanying.config.allotment import Allotment
 from lanying.config.apps import App
 from lanying.config.notifiers import Notifiers
 from lanying.config.runtime import RuntimeSettings
@@ -27,6 +28,7 @@ from lanying.gateway.services.guesses import Guesses
 from lanying.gateway.services.probes import Probes
 from lanying.gateway.services.registrations import Registrations
 from lanying.gateway.services.sms import provider
+from lanying.gateway.services.uploads import Uploads
 from lanying.gateway.services.user_cap import UserCap
 from lanying.gateway.services.wording import Wording
 
@@ -65,6 +67,7 @@ class Services:
 
     :param data: the data directory, for files and the supervisor's control socket
     :param ask_admin: asks the admin process
+    :param allotted: what may be taken of this machine
     """
 
     def __init__(
@@ -76,12 +79,13 @@ class Services:
         now_ms: Callable[[], int] = wall_ms,
         data: Path = Path("data"),
         ask_admin: AskAdmin = nobody,
+        allotted: Allotment = Allotment(),  # noqa: B008 - a value
     ) -> None:
         config = settings.config
         self.settings = settings
         self.apps = apps
         self.shards = shards
-        self.passwords = Passwords(config.accounts)
+        self.passwords = Passwords(config.accounts, allotted.password_threads)
         self.user_cap = UserCap(settings, now)
         self.sms = provider(config.sms, now_ms)
         self.sms_requests = per_minute(SMS_PER_MINUTE)
@@ -92,15 +96,16 @@ class Services:
         self.registrations = Registrations(config.accounts.registrations_per_minute)
         self.probes = Probes(now)
         self.wording = Wording(config)
-        self.bodies = Bodies()
+        self.bodies = Bodies(allotted.rest_bodies_bytes, allotted.rest_bodies_bytes_per_peer)
         self.proxies = Proxies(config.listen_proxies)
         self.now = now
         self.now_ms = now_ms
         self.notifiers = Notifiers(data)
         self.data = data
         self.ask_admin = ask_admin
-        self.files = FileStore(settings, shards, data, now_ms, now)
-        self.conversions = Conversions(now)
+        uploads = Uploads(now, allotted.uploads, allotted.uploads_per_peer)
+        self.files = FileStore(settings, shards, data, now_ms, uploads)
+        self.conversions = Conversions(now, allotted.picture_megapixels * 1_000_000)
 
     @property
     def config(self) -> Config:

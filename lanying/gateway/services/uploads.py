@@ -52,12 +52,15 @@ class Uploads:
     """Who has a place.
 
     :param now: monotonic seconds
+    :param total: of all; :param each: of one address
     """
 
-    __slots__ = ("_now", "_under_way")
+    __slots__ = ("_each", "_now", "_total", "_under_way")
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+    def __init__(
+        self, now: Callable[[], float], total: int = limits.UPLOADS, each: int = limits.UPLOADS_PER_PEER
+    ) -> None:
+        self._now, self._total, self._each = now, total, each
         self._under_way: list[Incoming] = []
 
     @contextmanager
@@ -77,7 +80,7 @@ class Uploads:
         beside = sum(upload.peer == peer for upload in self._under_way)
         if own >= limits.UPLOADS_PER_USER:
             raise _refusal()
-        if len(self._under_way) < limits.UPLOADS and beside < limits.UPLOADS_PER_PEER:
+        if len(self._under_way) < self._total and beside < self._each:
             return
         slowest = self._slowest(peer, beside)
         if slowest is None:
@@ -92,7 +95,7 @@ class Uploads:
         """
         held = Counter(upload.peer for upload in self._under_way)
         most = max(held.values())
-        if beside >= limits.UPLOADS_PER_PEER:
+        if beside >= self._each:
             most, held = beside, Counter({peer: beside})
         now = self._now()
         young = now - limits.UPLOAD_JUDGED_S if most <= beside + 1 else now

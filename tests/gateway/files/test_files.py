@@ -23,6 +23,7 @@ from lanying.config import schema
 from lanying.gateway.files import file_signs
 from lanying.gateway.files.file_signs import Sign
 from lanying.gateway.files.receiving import receive
+from lanying.gateway.services.conversions import Conversions
 from lanying.gateway.services.uploads import Incoming
 from tests.gateway.conftest import APPS, Gateway
 
@@ -190,10 +191,8 @@ def test_thumbnails(gateway: Gateway, alice: Person) -> None:
     assert seen.headers["content-type"] == "image/png"
 
 
-def test_a_picture_that_is_a_bomb_or_broken_is_served_as_it_is(
-    gateway: Gateway, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "PICTURE_PIXELS", 10_000)
+def test_a_picture_that_is_a_bomb_or_broken_is_served_as_it_is(gateway: Gateway, alice: Person) -> None:
+    gateway.services.conversions = Conversions(lambda: gateway.now, pixels=10_000)
     large = picture((200, 100))
     assert alice.get(alice.upload(large), image_type=2).content == large
     broken = picture()[:400]
