@@ -22,13 +22,13 @@ _NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOME
 class Acceptor:
     """Accepts from :meth:`open` to :meth:`close`; the listening socket stays open for the next process.
 
-    :param listener: listening TCP socket, IPv4, IPv6 or both
+    :param listener: listening TCP socket, IPv4, IPv6 or both; None: nobody comes
     :param welcome: called with each connection, which does not block, and the address of its client
     """
 
     def __init__(
         self,
-        listener: socket.socket,
+        listener: socket.socket | None,
         loop: asyncio.AbstractEventLoop,
         welcome: Callable[[socket.socket, str], None],
     ) -> None:
@@ -41,6 +41,8 @@ class Acceptor:
 
     def start(self) -> None:
         """Accept connections from now on."""
+        if self._listener is None:
+            return
         self._listener.setblocking(False)
         self._open = True
         self.resume()
@@ -53,15 +55,18 @@ class Acceptor:
     def resume(self) -> None:
         """A descriptor may be free again: to be called when a connection is closed, and now and then."""
         if self._open and not self._watching:
+            assert self._listener is not None
             self._watching = True
             self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def _pause(self) -> None:
         if self._watching:
+            assert self._listener is not None
             self._watching = False
             self._loop.remove_reader(self._listener.fileno())
 
     def _accept(self) -> None:
+        assert self._listener is not None
         for _ in range(ACCEPTS_PER_TURN):
             try:
                 connection, peer = self._listener.accept()

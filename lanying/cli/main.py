@@ -79,7 +79,12 @@ _START_OPTIONS: Final = (
     click.option(
         "--listen",
         metavar="HOST:PORT",
-        help="Public address (default 127.0.0.1:8480); 0.0.0.0:8480 for the whole network.",
+        help="Public address (default 127.0.0.1:8480); 0.0.0.0:8480 for the whole network, '' for none.",
+    ),
+    click.option(
+        "--listen-redirect",
+        metavar="HOST:PORT",
+        help="Address where requests without TLS are redirected to --listen-tls, for example 0.0.0.0:80.",
     ),
     click.option(
         "--listen-tls",
@@ -105,6 +110,7 @@ def _settings(command: Command) -> Command:
         shards: int | None,
         listen: str | None,
         listen_tls: str | None,
+        listen_redirect: str | None,
         listen_admin: str | None,
         open_registration: bool | None,
         log_level: str | None,
@@ -115,6 +121,7 @@ def _settings(command: Command) -> Command:
             "shards": shards,
             "listen": listen,
             "listen_tls": listen_tls,
+            "listen_redirect": listen_redirect,
             "log_level": log_level,
             "accounts": {"open_registration": open_registration},
             "admin": {"listen": listen_admin},
@@ -139,8 +146,9 @@ def cli() -> None:
 @cli.command(epilog=_EPILOG, short_help="Start the server.")
 @_settings
 @_placing
+@click.option("--qr/--no-qr", default=None, help="Draw the address for phones as a QR code (default: on a terminal).")
 @click.option("--daemon", is_flag=True, help="Go to the background when ready; the log is DIR/log/lanying.log.")
-def start(file: Path | None, flags: dict[str, Any], profile: str | None, daemon: bool) -> None:
+def start(file: Path | None, flags: dict[str, Any], profile: str | None, daemon: bool, qr: bool | None) -> None:
     """Start the server and stay in the foreground until SIGTERM, SIGINT (Ctrl-C) or `lanying-cluster stop`.
 
     Prints one line beginning with `ready` on standard output when clients can connect; everything else goes to
@@ -149,7 +157,7 @@ def start(file: Path | None, flags: dict[str, Any], profile: str | None, daemon:
     """
     from lanying.supervisor import launcher
 
-    if launcher.start(lambda: load(file, flags=flags, profile=profile), daemon=daemon) == launcher.RESTART:
+    if launcher.start(lambda: load(file, flags=flags, profile=profile), daemon=daemon, qr=qr) == launcher.RESTART:
         again = [argument for argument in sys.argv[1:] if argument != "--daemon"]
         os.execv(sys.executable, [sys.executable, "-m", "lanying.cli", *again])
 

@@ -107,7 +107,9 @@ def unit_text(service: ServiceUnit, config_file: Path) -> str:
         "more": "".join(f" {path}" for path in (config.storage.cold_path, config.storage.backup_path) if path),
         "descriptors": str(machine.descriptors_needed(config.max_connections)),
         "protect_home": "read-only" if at_home else "yes",
-        "capabilities": "CAP_NET_BIND_SERVICE" if config.address[1] < PRIVILEGED_PORTS else "",
+        "capabilities": "CAP_NET_BIND_SERVICE"
+        if any(port < PRIVILEGED_PORTS for _, port in config.listens.values() if port)
+        else "",
     }
     text = (profiles.directory() / "files/systemd/lanying.service").read_text()
     for name, value in values.items():

@@ -24,8 +24,8 @@ class Launch(msgspec.Struct, frozen=True):
     :ivar cpu: core to pin to, None for none
     :ivar allotted: what may be taken of this machine
     :ivar push: there is a push process, shards note what they owe it
-    :ivar fds: inherited descriptors by name: ``listener`` (router: the public port), ``tls`` (tls: the public port for
-        TLS), ``metrics`` (gateway: loopback listener)
+    :ivar fds: inherited listeners by their setting: ``listen`` (router), ``listen_tls`` and ``listen_redirect`` (tls), ``metrics_port``
+        (gateway)
     """
 
     name: str

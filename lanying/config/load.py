@@ -97,11 +97,10 @@ def _check(source: str, values: dict[str, Any]) -> None:
         checked = msgspec.convert(values, Config, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {_explain(source, values, error)}") from error
-    _check_listen(source, "listen", checked.listen)
-    if checked.listen_tls:
-        _check_listen(source, "listen_tls", checked.listen_tls)
-    if checked.admin.listen:
-        _check_listen(source, "admin.listen", checked.admin.listen)
+    addresses = {key: getattr(checked, key) for key in ("listen", "listen_tls", "listen_redirect")}
+    for key, value in {**addresses, "admin.listen": checked.admin.listen}.items():
+        if value:
+            _check_listen(source, key, value)
     try:
         Proxies(checked.listen_proxies)
     except ValueError as error:

@@ -190,8 +190,11 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole configuration of a server."""
 
     listen: str = "127.0.0.1:8480"
+    """Address without TLS; empty: none."""
     listen_tls: str = ""
     """Address for TLS, with a port of its own; empty: none."""
+    listen_redirect: str = ""
+    """Address where a request without TLS is redirected to ``listen_tls``, port 80 for example; empty: none."""
     tls: Literal["", "files", "local", "acme"] = ""
     """Where the certificate is from. files: ``tls_certificate`` and ``tls_key``; local: an authority of this server's own, which people
     trust once (``http://…/trust``); acme: a public authority, for ``tls_names``. Empty: files if they are given, else local."""
@@ -250,13 +253,20 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port of ``listen``; IPv6 hosts are written in brackets."""
+        """Host and port of ``listen``, which is not empty; IPv6 hosts are written in brackets."""
         return host_and_port(self.listen)
 
     @property
     def tls_address(self) -> tuple[str, int]:
         """Host and port of ``listen_tls``, which is not empty."""
         return host_and_port(self.listen_tls)
+
+    @property
+    def listens(self) -> dict[str, tuple[str, int]]:
+        """Host and port of everything that is listened on, by setting."""
+        given = {key: getattr(self, key) for key in ("listen", "listen_tls", "listen_redirect")}
+        on = {key: host_and_port(value) for key, value in given.items() if value}
+        return {**on, "metrics_port": ("127.0.0.1", self.metrics_port)}
 
     @property
     def tls_source(self) -> Literal["files", "local", "acme"]:

@@ -59,11 +59,11 @@ class GatewayProcess(Process):
     async def start(self) -> None:
         """Serve."""
         self.bus.start(self._loop)
-        if "metrics" in self.launch.fds:
+        if "metrics_port" in self.launch.fds:
             rows = ProcessRows(self._rows)
             self._metrics.registry.register(ProcessCollector(lambda: rows.rows))
             page = HttpServer(MetricsPage(make_asgi_app(self._metrics.registry), rows), self._loop)
-            listener = socket.socket(fileno=self.launch.fds["metrics"])
+            listener = socket.socket(fileno=self.launch.fds["metrics_port"])
             await self._loop.create_server(page.protocol, sock=listener)
         self.receiver.start()
         self._housekeeping = self._loop.create_task(self.services.files.housekeeping(), name="files")

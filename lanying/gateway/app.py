@@ -105,7 +105,7 @@ def build(services: Services, metrics: Metrics | None = None) -> ASGIApp:
     trust.add_to(app, config, services.data)
     app.add_exception_handler(HTTPException, _no_route)
     hosts = config.rest.hosts
-    host = hosts[0] if hosts else config.listen
+    host = hosts[0] if hosts else config.listen or config.listen_tls
     return Front(app, services.proxies, hosts, host, strict=not config.listen_tls or config.tls_source != "local")
 
 

@@ -33,7 +33,7 @@ class RouterProcess(Process):
         self._gateway = Sender(directory.handoff(GATEWAY), loop)
         self._tunnels = Receiver(directory.handoff(ROUTER), self._tunnelled, loop) if launch.config.listen_tls else None
         self._listener = Listener(
-            socket.socket(fileno=launch.fds["listener"]),
+            socket.socket(fileno=launch.fds["listen"]) if "listen" in launch.fds else None,
             Doorkeeper(launch.app_list(), directory, wall_ms),
             directory,
             self._shards,

@@ -82,7 +82,7 @@ class _Guest:
 class Listener:
     """Takes connections from a listening socket and gives each to a shard or to the gateway.
 
-    :param listener: listening TCP socket, IPv4, IPv6 or both
+    :param listener: listening TCP socket, IPv4, IPv6 or both; None: all come through :meth:`Listener.welcome`
     :param shards: a sender per shard
     :param proxies: whose word about their clients is believed
     :param places: connections that may wait with their request's head, and as many with their login
@@ -94,7 +94,7 @@ class Listener:
 
     def __init__(
         self,
-        listener: socket.socket,
+        listener: socket.socket | None,
         doorkeeper: Doorkeeper,
         directory: Directory,
         shards: Mapping[int, Sender],
@@ -132,8 +132,8 @@ class Listener:
 
     def start(self) -> None:
         """Accept connections."""
-        # Inherited by every connection: no system call for each.
-        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._listener is not None:  # inherited by every connection: no system call for each
+            self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._loop.add_reader(self._epoll.fileno(), self._on_readable)
         self._tick_timer = self._loop.call_later(TICK_S, self._on_timer)
         self._acceptor.start()

@@ -6,7 +6,7 @@
 - ``children``: decisions about children: start order, backoff, hung ones, drain order (pure)
 - ``supervisor``: the process
 - ``control`` ``requests`` ``answers``: its control socket, both ends; what it is asked and what it answers
-- ``report``: what ``status`` shows
+- ``banner`` ``report``: what a start prints; what ``status`` shows
 - ``move``: a move of slots that the running server was asked for
 - ``notify`` ``daemon``: reporting to systemd; leaving the terminal
 """

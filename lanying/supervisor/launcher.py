@@ -6,8 +6,6 @@ import contextlib
 import gc
 import logging
 import os
-import shlex
-import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -21,8 +19,8 @@ from lanying.cluster.launch import Launch
 from lanying.config import allotment
 from lanying.config.notifiers import Notifiers
 from lanying.config.schema import Config
+from lanying.supervisor import banner, machine, precheck, supervisor
 from lanying.supervisor import daemon as background
-from lanying.supervisor import machine, precheck, supervisor
 from lanying.supervisor.datadir import JOURNAL_FILE, DataDirectory
 from lanying.supervisor.move import MOVER, Move
 from lanying.supervisor.plan import COMMANDS, Plan, spawn
@@ -30,27 +28,21 @@ from lanying.supervisor.supervisor import RESTART
 
 log = logging.getLogger("lanying.supervisor")
 
-__all__ = ["DURABILITY", "RESTART", "start"]
-
-PROGRAM = "lanying-cluster"
-
-DURABILITY: Mapping[str, str] = {
-    "fsync": "acknowledged means on the disk: nothing acknowledged is lost, not even by pulling the plug",
-    "interval": "flushed every {interval_ms} ms: pulling the plug can lose that much, kill -9 loses nothing",
-    "os": "left to the kernel: pulling the plug can lose about 30 s, kill -9 loses nothing",
-}
+__all__ = ["RESTART", "start"]
 
 
 def start(
     read_config: Callable[[], Config],
     *,
     daemon: bool = False,
+    qr: bool | None = None,
     commands: Mapping[str, tuple[str, ...]] = COMMANDS,
     hung_after_s: float | None = None,
 ) -> int:
     """Start a server and serve until it is asked to stop.
 
     :param read_config: reads the configuration; called again before a restart
+    :param qr: print a QR code of the address for phones; None: on a terminal
     :param commands: what runs as shard, gateway and router
     :returns: :data:`RESTART`; any other end leaves with its exit code
     :raises ConfigError: the start is refused, and the process is as it was
@@ -60,9 +52,8 @@ def start(
         config = read_config()
         plan = prepare(config, read_config, commands, hung_after_s)
         undo.pop_all()
-    url = machine.url("http", plan.config.address)
     if config.log_format == "text":  # else every line there is an object
-        _banner(plan, url, daemon=daemon)
+        banner.show(plan, daemon=daemon, qr=qr)
     report: Callable[[int, str], None] = _print_ready
     if daemon:
         report = background.detach(plan.data.log_file)
@@ -75,23 +66,17 @@ def start(
             "both. A copy that is older than the original: make a backup and restore it, that ends the tokens given out since'",
             plan.data.path,
         )
-    ready_line = f"ready {url} shards={plan.shard_map.shards} app={config.app_id} pid={os.getpid()}"
+    ready_line = (
+        f"ready {machine.urls(plan.config)[0]} shards={plan.shard_map.shards} app={config.app_id} pid={os.getpid()}"
+    )
     gc.set_threshold(100_000, 50, 100)
     code = supervisor.run(plan, lambda: report(0, ready_line), lambda reason: report(1, reason))
     if code == RESTART:  # who connects meanwhile waits
-        machine.keep(
-            {
-                "listen": (plan.listener, *config.address),
-                "metrics_port": (plan.metrics, "127.0.0.1", config.metrics_port),
-            }
-            | ({"listen_tls": (plan.tls, *config.tls_address)} if plan.tls else {})
-        )
+        machine.keep({key: (listener, *config.listens[key]) for key, listener in plan.listeners.items()})
         plan.data.close()
         return code
-    plan.listener.close()
-    plan.metrics.close()
-    if plan.tls:
-        plan.tls.close()
+    for listener in plan.listeners.values():
+        listener.close()
     plan.data.close()
     sys.exit(code)
 
@@ -113,17 +98,15 @@ def prepare(
         undo.callback(data.close)
         settle(config, data, commands)
         data.read_map(config.shards)
-        host, port = config.address
-        listener = undo.enter_context(machine.listen("listen", host, port))
-        tls = undo.enter_context(machine.listen("listen_tls", *config.tls_address)) if config.listen_tls else None
-        metrics = undo.enter_context(machine.listen("metrics_port", "127.0.0.1", config.metrics_port))
+        listeners = machine.listen_all(config.listens)
+        for listener in listeners.values():
+            undo.enter_context(listener)
         push = Notifiers(data.path).any()
         shard_map, apps = data.prepare(config, config.shards or min(len(cores), limits.MAX_SHARDS))
         undo.pop_all()
     bound = msgspec.structs.replace(
         config,
-        listen=_bound(host, listener),
-        listen_tls=_bound(config.tls_address[0], tls) if tls else "",
+        **{key: _bound(config.listens[key][0], one) for key, one in listeners.items() if key != "metrics_port"},
         shards=shard_map.shards,
         data=str(data.path),
     )
@@ -132,15 +115,13 @@ def prepare(
         data,
         shard_map,
         apps,
-        listener,
-        metrics,
+        listeners,
         cores,
         commands,
         recheck=lambda: _recheck(read_config, config),
         hung_after_s=hung_after_s,
         push=push,
         allotted=allotment.allot(machine.measured(), shard_map.shards, config.limits),
-        tls=tls,
     )
 
 
@@ -176,54 +157,3 @@ def _print_ready(code: int, line: str) -> None:
     """In the foreground the log has said already why a start failed."""
     if not code:
         print(line, flush=True)
-
-
-def _typed(data: DataDirectory, command: str) -> str:
-    """A command about this server, as it is to be typed where it was started."""
-    own = Path(sys.argv[0])
-    program = str(own) if own.name == PROGRAM and shutil.which(PROGRAM) is None else PROGRAM
-    elsewhere = "" if data.path == Path("data").resolve() else f" --data {shlex.quote(str(data.path))}"
-    return f"`{program} {command}{elsewhere}`"
-
-
-def _tls_rows(plan: Plan, url: str) -> dict[str, str]:
-    config = plan.config
-    rows = {"with TLS": url}
-    if config.tls_source == "local":
-        page = machine.url("http", config.tls_address) + "/trust"
-        rows["first visit"] = (
-            f"{page} leads a device to trust this server; {_typed(plan.data, 'trust')} shows it as a QR code, and what to compare"
-        )
-    return rows
-
-
-def _banner(plan: Plan, url: str, *, daemon: bool) -> None:
-    """What a person wants to know, on standard error."""
-    from rich.console import Console
-
-    config = plan.config
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    storage = config.storage
-    tls = machine.url("https", config.tls_address) if config.listen_tls else ""
-    rows = {
-        "address": url,
-        **(_tls_rows(plan, tls) if tls else {}),
-        "app id": config.app_id,
-        "dnsServer": f"{url}/v2/app_dns" + (f", with TLS {tls}/v2/app_dns" if tls else ""),
-        "admin token": f"in {plan.data.token_file}",
-        "data": f"{plan.data.path}, {plan.shard_map.shards} shards",
-        "durability": f"{storage.durability}: {DURABILITY[storage.durability].format(interval_ms=storage.interval_ms)}",
-        "registration": "open: anybody may create an account"
-        if config.accounts.open_registration
-        else "closed: start with --open-registration to let people create accounts",
-    }
-    for name, text in rows.items():
-        console.print(f"{name:<14}", style="bold", end="", markup=False)
-        console.print(text, markup=False)
-    for warning in machine.warnings(config, plan.shard_map.shards, plan.cores):
-        console.print(f"warning: {warning}", style="yellow", markup=False)
-    console.print(
-        "next: point an app's dnsServer at the address above, or try the example in the README; "
-        f"{_typed(plan.data, 'status')} shows the processes, {_typed(plan.data, 'stop') if daemon else 'Ctrl-C'} stops them",
-        markup=False,
-    )

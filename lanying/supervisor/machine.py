@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import json
@@ -21,6 +22,9 @@ from lanying.config.schema import Config
 
 KEPT: Final = "_LANYING_LISTENERS"
 """Environment of a program that gets listeners handed over: ``[pid, {setting: [descriptor, host, port]}]``."""
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+CONTAINERS: Final = ("docker", "veth", "br-", "virbr", "podman", "cni")
+"""Interfaces of networks inside this machine begin so."""
 
 
 def cores() -> list[int]:
@@ -147,6 +151,21 @@ def listen(key: str, host: str, port: int) -> socket.socket:
     return listener
 
 
+def listen_all(addresses: Mapping[str, tuple[str, int]]) -> dict[str, socket.socket]:
+    """A listener for every setting; those that were handed over and are not wanted any more are closed.
+
+    :raises ConfigError: an address cannot be had; none is kept
+    """
+    with contextlib.ExitStack() as undo:
+        found = {key: undo.enter_context(listen(key, host, port)) for key, (host, port) in addresses.items()}
+        undo.pop_all()
+    pid, kept = json.loads(os.environ.pop(KEPT, "[0, {}]"))
+    if pid == os.getpid():
+        for fd, _, _ in kept.values():
+            os.close(fd)
+    return found
+
+
 def try_listen(key: str, host: str, port: int) -> None:
     """Could a start listen there? Errors as of :func:`listen`."""
     listen(key, host, port).close()
@@ -161,7 +180,7 @@ def _use_cubic(listener: socket.socket) -> None:
 
 
 def _explain_bind(error: OSError, key: str, host: str) -> str:
-    where = {"listen": "with --listen", "listen_tls": "with --listen-tls"}.get(key, f"as {key}")
+    where = f"with --{key.replace('_', '-')}" if key.startswith("listen") else f"as {key}"
     if error.errno == errno.EADDRINUSE:
         return f"the port is taken; stop what listens there (`ss -ltnp` shows it), or give another one {where}"
     if error.errno == errno.EACCES:
@@ -181,21 +200,51 @@ def is_loopback(host: str) -> bool:
 
 def url(scheme: str, address: tuple[str, int]) -> str:
     """Where people reach a port of this machine."""
-    return f"{scheme}://{reachable_host(address[0])}:{address[1]}"
+    host, port = reachable_host(address[0]), address[1]
+    return f"{scheme}://{host}" if port == DEFAULT_PORTS[scheme] else f"{scheme}://{host}:{port}"
+
+
+def tls_url(config: Config) -> str:
+    """Where people reach the port for TLS, by a name that its certificate is for; empty: there is none."""
+    if not config.listen_tls:
+        return ""
+    host, port = config.tls_address
+    named = config.tls_source != "local" and config.tls_names and not is_loopback(host)
+    return url("https", (config.tls_names[0] if named else host, port))
+
+
+def urls(config: Config) -> list[str]:
+    """Where people reach this server, without TLS before with it."""
+    plain = [url("http", config.address)] if config.listen else []
+    return [*plain, *filter(None, [tls_url(config)])]
 
 
 def reachable_host(host: str) -> str:
     """The host to show people: for 0.0.0.0 and :: this machine's address in its network; IPv6 in brackets."""
     if host in ("0.0.0.0", "::"):
-        version6 = host == "::"
-        with socket.socket(socket.AF_INET6 if version6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                # Connecting a datagram socket sends nothing: the kernel only picks the source address.
-                probe.connect(("2001:db8::1" if version6 else "192.0.2.1", 9))
-                host = str(probe.getsockname()[0])
-            except OSError:
-                host = "::1" if version6 else "127.0.0.1"
+        host = _own_address(socket.AF_INET6 if host == "::" else socket.AF_INET)
     return f"[{host}]" if ":" in host else host
+
+
+def _own_address(family: socket.AddressFamily) -> str:
+    """Where the way to everybody else begins; in a network that leads nowhere, such as one of this machine's own, where it is up."""
+    version6 = family == socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            # Connecting a datagram socket sends nothing: the kernel only picks the source address.
+            probe.connect(("2001:db8::1" if version6 else "192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            pass
+    up = {name for name, found in psutil.net_if_stats().items() if found.isup}
+    addresses = sorted(
+        one.address
+        for name, found in psutil.net_if_addrs().items()
+        if name in up and not name.startswith(CONTAINERS)
+        for one in found
+        if one.family == family and not is_loopback(one.address) and "%" not in one.address
+    )
+    return addresses[0] if addresses else "::1" if version6 else "127.0.0.1"
 
 
 class Caution(NamedTuple):
@@ -211,8 +260,8 @@ class Caution(NamedTuple):
 def warnings(config: Config, shards: int, available: list[int]) -> list[Caution]:
     """What is legal in these settings, on this machine, and may be a mistake."""
     found = []
-    host, _ = config.address
-    public = [it for it in (host, config.tls_address[0] if config.listen_tls else "") if it and not is_loopback(it)]
+    listens = config.listens
+    public = [listens[it][0] for it in ("listen", "listen_tls") if it in listens and not is_loopback(listens[it][0])]
     if config.accounts.open_registration and public:
         found.append(
             Caution(
@@ -220,7 +269,7 @@ def warnings(config: Config, shards: int, available: list[int]) -> list[Caution]
                 "close it with --no-open-registration when everybody has one",
             )
         )
-    if not is_loopback(host):
+    if config.listen and not is_loopback(config.address[0]):
         found.append(
             Caution(
                 f"connections to {config.listen} are not encrypted",

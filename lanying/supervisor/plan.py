@@ -28,6 +28,13 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     kind: (sys.executable, "-m", f"lanying.{kind}") for kind in (SHARD, GATEWAY, ROUTER, ADMIN, PUSH, TLS)
 } | {MOVER: (sys.executable, "-m", "lanying.storage")}
 """What runs, by kind of process."""
+TAKERS: Mapping[str, str] = {
+    "listen": ROUTER,
+    "listen_tls": TLS,
+    "listen_redirect": TLS,
+    "metrics_port": GATEWAY,
+}
+"""Which process accepts at a setting's listener."""
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -36,8 +43,8 @@ _prctl = ctypes.CDLL(None, use_errno=True).prctl
 class Plan:
     """Everything a supervisor needs, checked and bound before.
 
-    :ivar config: with the address that was really bound
-    :ivar tls: listener of the port for TLS; None: there is none
+    :ivar config: with the addresses that were really bound
+    :ivar listeners: by setting; what is not configured has none
     :ivar allotted: what may be taken of this machine
     :ivar push: some app has a notifier, so there is a push process
     :ivar recheck: the configuration as it is now, asked before a restart; raises ConfigError when it would not allow a start
@@ -47,15 +54,13 @@ class Plan:
     data: DataDirectory
     shard_map: ShardMap
     apps: tuple[App, ...]
-    listener: socket.socket
-    metrics: socket.socket
+    listeners: Mapping[str, socket.socket]
     cores: list[int]
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: COMMANDS)
     recheck: Callable[[], Config] = Config
     hung_after_s: float | None = None
     push: bool = False
     allotted: Allotment = field(default_factory=Allotment)
-    tls: socket.socket | None = None
 
     @property
     def names(self) -> list[str]:
@@ -65,16 +70,13 @@ class Plan:
             GATEWAY,
             ADMIN,
             *([PUSH] if self.push else []),
-            *([TLS] if self.tls else []),
+            *([TLS] if "listen_tls" in self.listeners else []),
             ROUTER,
         ]
 
     def launch(self, name: str) -> Launch:
         """What a child has to know."""
         index = int(name.removeprefix("shard-")) if name.startswith("shard-") else -1
-        fds = {ROUTER: {"listener": self.listener.fileno()}, GATEWAY: {"metrics": self.metrics.fileno()}}
-        if self.tls:
-            fds[TLS] = {"tls": self.tls.fileno()}
         return Launch(
             name=name,
             config=self.config,
@@ -83,7 +85,7 @@ class Plan:
             apps=self.apps,
             cpu=machine.pin(index, self.cores) if index >= 0 else None,
             index=index,
-            fds=fds.get(name, {}),
+            fds={key: one.fileno() for key, one in self.listeners.items() if TAKERS[key] == name},
             push=self.push,
             allotted=self.allotted,
         )

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import re
 import stat
+from itertools import combinations
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -38,21 +39,25 @@ def check_settings(config: Config) -> None:
         _check_bucket(config.files)
     if config.sms.provider == "http":
         _check_sms(config.sms)
+    _check_ports(config)
     if config.listen_tls:
         _check_tls(config)
-        _check_ports(config)
     if config.admin.listen and not is_running(config):
         _check_admin(config.admin.listen)
 
 
 def _check_ports(config: Config) -> None:
-    (host, port), (tls_host, tls_port) = config.address, config.tls_address
-    anywhere = {"0.0.0.0", "::"}
-    if port and port == tls_port and (host == tls_host or anywhere & {host, tls_host}):
+    if not config.listen_tls and not (config.listen and not config.listen_redirect):
+        wrong = "listen_redirect" if config.listen_redirect else "listen"
         raise ConfigError(
-            f"listen_tls = {config.listen_tls}: the port is that of listen = {config.listen}; give TLS a port of its own with "
-            "--listen-tls, for example 8443"
+            f"{wrong} = {getattr(config, wrong)!r} needs an address with TLS; give --listen-tls 0.0.0.0:8443, for example"
         )
+    anywhere = {"0.0.0.0", "::"}
+    for (one, (host, port)), (other, (other_host, other_port)) in combinations(config.listens.items(), 2):
+        if port and port == other_port and (host == other_host or anywhere & {host, other_host}):
+            raise ConfigError(
+                f"{other} = {getattr(config, other)}: the port is that of {one} = {getattr(config, one)}; give {other} one of its own"
+            )
 
 
 def _check_tls(config: Config) -> None:
@@ -104,11 +109,8 @@ def check_machine(config: Config) -> None:
     data = Path(os.path.realpath(config.data))
     _check_data(config, data)
     if not is_running(config):
-        host, port = config.address
-        machine.try_listen("listen", host, port)
-        if config.listen_tls:
-            machine.try_listen("listen_tls", *config.tls_address)
-        machine.try_listen("metrics_port", "127.0.0.1", config.metrics_port)
+        for key, address in config.listens.items():
+            machine.try_listen(key, *address)
 
 
 def check_restart(config: Config, now: Config) -> None:
@@ -118,12 +120,9 @@ def check_restart(config: Config, now: Config) -> None:
     """
     check_settings(config)
     _check_data(config, Path(os.path.realpath(config.data)))
-    if config.address != now.address:
-        machine.try_listen("listen", *config.address)
-    if config.listen_tls and config.listen_tls != now.listen_tls:
-        machine.try_listen("listen_tls", *config.tls_address)
-    if config.metrics_port not in (now.metrics_port, 0):
-        machine.try_listen("metrics_port", "127.0.0.1", config.metrics_port)
+    for key, address in config.listens.items():
+        if address != now.listens.get(key):
+            machine.try_listen(key, *address)
     if config.admin.listen not in (now.admin.listen, ""):
         _check_admin(config.admin.listen)
 

@@ -95,7 +95,7 @@ class Cluster:
             self._process.kill()
             raise AssertionError(f"the server did not become ready, it said {line!r}\n{self.log()}")
         self.url = line.split()[1]
-        self.listen = self.url.removeprefix("http://")
+        self.listen = self.url.removeprefix("http://") if self.listen else ""
 
     def stop(self) -> int:
         """Drain; the exit code. Does nothing when it is gone already."""

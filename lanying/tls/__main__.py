@@ -33,7 +33,7 @@ class TlsProcess(Process):
         self._shown = Shown(launch)
         self._router = Sender(directory.handoff(ROUTER), loop)
         self._terminator = Terminator(
-            socket.socket(fileno=launch.fds["tls"]),
+            [socket.socket(fileno=fd) for fd in launch.fds.values()],
             self._shown.context,
             self._router,
             loop,
@@ -41,6 +41,7 @@ class TlsProcess(Process):
             proxies=Proxies(config.listen_proxies),
             places=launch.allotted.waiting_connections,
             places_per_peer=launch.allotted.waiting_per_peer,
+            port=config.tls_address[1],
             leads_to_trust=config.tls_source == "local",
         )
 

@@ -1,4 +1,5 @@
-"""The edge of the tls process: accepts, shakes hands, and has :mod:`~lanying.tls.relay` carry what follows.
+"""The edge of the tls process: accepts, shakes hands, and has :mod:`~lanying.tls.relay` carry what follows. Who comes without TLS is
+redirected, on the port for TLS and on others that are there for that alone.
 
 Handshakes are the dear part (half a millisecond of CPU each), so they come last in a turn and have :data:`HANDSHAKES_S` of it: what is
 open is relayed first, whoever else comes in. Before its handshake is over a connection has a deadline and a place like every other one
@@ -14,14 +15,14 @@ import re
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from lanying.base import limits
 from lanying.base.acceptor import Acceptor
 from lanying.base.clock import monotonic
 from lanying.base.figures import Figure, labelled
-from lanying.base.peers import Proxies, peer_key
+from lanying.base.peers import Proxies, peer_key, without_port
 from lanying.base.places import Places
 from lanying.base.throttle import Throttle
 from lanying.base.wheel import Wheel
@@ -36,6 +37,7 @@ from lanying.tls.tunnel import HANDSHAKE, Tunnel
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 1.0
+HTTPS: Final = 443
 HANDSHAKES_S: Final = 0.01
 """Seconds of a turn that handshakes get: messages wait no longer for newcomers."""
 ASKED_BYTES: Final = 2 * READ_BYTES
@@ -43,8 +45,10 @@ ASKED_BYTES: Final = 2 * READ_BYTES
 4.6.3)."""
 
 _NOT_TLS: Final = error_response(400, "this port speaks TLS: write https:// in front of the address")
-_PLAIN: Final = re.compile(rb"(?:GET|HEAD) /trust[/? ]")
-"""What is served without TLS: how to come to trust it."""
+_PLAIN: Final = re.compile(rb"(?:GET|HEAD) /(?:trust[/? ]|\.well-known/acme-challenge/)")
+"""What is served without TLS: how to come to trust it, and proofs for a public authority."""
+_PLAIN_BYTES: Final = 40
+"""As long as the longest of these."""
 _REQUEST: Final = re.compile(
     rb"(?:GET|HEAD) (/[!-~]*) HTTP/1\.[01]\r\n(?:.*\r\n)??host: *([\w.:\[\]-]+)\r\n", re.IGNORECASE | re.DOTALL
 )
@@ -53,12 +57,13 @@ _REQUEST: Final = re.compile(
 class Terminator:
     """Takes TLS connections from a listening socket and gives the router what is inside.
 
-    :param listener: listening TCP socket
+    :param listeners: listening TCP sockets
     :param context: what to show a newcomer whose first bytes are these
     :param router: hands sockets over to the router
     :param connections: relayed at most
     :param proxies: addresses that may put a PROXY header in front of the TLS
     :param places: connections that may shake hands at the same time
+    :param port: the one for TLS, to which requests without TLS at other listeners are redirected
     :param leads_to_trust: a request for ``/`` without TLS is redirected to the page that shows how to trust this server
     :param clock: monotonic seconds
     :ivar counts: ``accepted``, ``turned_away``, ``opened``, ``plain`` (led to trust without TLS), ``closed_…``
@@ -66,7 +71,7 @@ class Terminator:
 
     def __init__(
         self,
-        listener: socket.socket,
+        listeners: Sequence[socket.socket],
         context: Callable[[bytes], ssl.SSLContext],
         router: Sender,
         loop: asyncio.AbstractEventLoop,
@@ -75,6 +80,7 @@ class Terminator:
         proxies: Proxies,
         places: int = limits.PENDING_CONNECTIONS,
         places_per_peer: int = limits.PENDING_CONNECTIONS_PER_PEER,
+        port: int = 443,
         leads_to_trust: bool = False,
         clock: Callable[[], float] = monotonic,
     ) -> None:
@@ -84,27 +90,29 @@ class Terminator:
         self._loop = loop
         self._most = connections
         self._proxies = proxies
+        self._port = port
         self._leads_to_trust = leads_to_trust
         self._throttle = Throttle(proxies)
         self._places: Places[Relay] = Places(places, places_per_peer)
         self._wheel: Wheel[Relay] = Wheel(clock())
         self._clock = clock
         self._relays = Relays(self._close)
-        self._acceptor = Acceptor(listener, loop, self._welcome)
+        self._acceptors = [Acceptor(listener, loop, self._welcome) for listener in listeners]
         self._timer: asyncio.TimerHandle | None = None
         self._drained: Callable[[], None] | None = None
 
     def start(self) -> None:
         """Accept connections."""
         self._loop.add_reader(self._relays.fileno(), self.turn)
-        self._acceptor.start()
+        for acceptor in self._acceptors:
+            acceptor.start()
         self._on_timer()
 
     def drain(self, done: Callable[[], None]) -> None:
         """Accept nobody more, relay until the last connection is closed, then call ``done``: the others end first, and say good-bye."""
         if self._drained is None:
             self._drained = done
-            self._acceptor.close()
+            self._stop_accepting()
             for relay in self._relays:
                 if relay.inner is None:
                     self._close(relay, "drain")
@@ -112,7 +120,7 @@ class Terminator:
 
     def close(self) -> None:
         """Close what is left; the listening socket stays open for the next process."""
-        self._acceptor.close()
+        self._stop_accepting()
         if self._timer is not None:
             self._timer.cancel()
         for relay in self._relays:
@@ -156,11 +164,19 @@ class Terminator:
         self._places.enter(relay, key, now)
         return True
 
+    def _resume(self) -> None:
+        for acceptor in self._acceptors:
+            acceptor.resume()
+
+    def _stop_accepting(self) -> None:
+        for acceptor in self._acceptors:
+            acceptor.close()
+
     def _on_timer(self) -> None:
         now = self._clock()
         for relay in self._wheel.due(now):
             self._close(relay, "deadline")
-        self._acceptor.resume()
+        self._resume()
         self._timer = self._loop.call_later(TICK_S, self._on_timer)
 
     # --- a turn ------------------------------------------------------------------------------------------------------
@@ -231,7 +247,7 @@ class Terminator:
         if not data:
             return None
         if data[0] != HANDSHAKE:
-            self._refuse(relay, _elsewhere(data, self._leads_to_trust), "not_tls")
+            self._refuse(relay, self._elsewhere(relay, data), "not_tls")
             return None
         relay.tunnel = Tunnel(self._context(data))
         return data
@@ -338,6 +354,18 @@ class Terminator:
                 pass
         self._close(relay, why)
 
+    def _elsewhere(self, relay: Relay, data: bytes) -> bytes:
+        """The answer to somebody who does not speak TLS."""
+        found = _REQUEST.match(data)
+        if found is None:
+            return _NOT_TLS
+        path, host = found[1].decode(), found[2].decode()
+        if self._leads_to_trust and path == "/":
+            return error_response(307, "this port speaks TLS", {"Location": "/trust"})
+        if relay.outer.socket.getsockname()[1] != self._port:
+            host = without_port(host) + ("" if self._port == HTTPS else f":{self._port}")
+        return error_response(308, "this port speaks TLS", {"Location": f"https://{host}{path}"})
+
     def _close(self, relay: Relay, why: str) -> None:
         if relay not in self._relays:
             return
@@ -345,7 +373,7 @@ class Terminator:
         self._places.leave(relay)
         self._wheel.cancel(relay)
         self._relays.remove(relay)
-        self._acceptor.resume()
+        self._resume()
         self._check_drained()
 
     def _check_drained(self) -> None:
@@ -356,18 +384,6 @@ class Terminator:
 def _is_plain(sock: socket.socket) -> bool:
     """Whether a request waits there that is served without TLS. Nothing is read."""
     try:
-        return bool(_PLAIN.match(sock.recv(16, socket.MSG_PEEK)))
+        return bool(_PLAIN.match(sock.recv(_PLAIN_BYTES, socket.MSG_PEEK)))
     except OSError:
         return False
-
-
-def _elsewhere(data: bytes, leads_to_trust: bool) -> bytes:
-    """The answer to somebody who does not speak TLS."""
-    found = _REQUEST.match(data)
-    if found is None:
-        return _NOT_TLS
-    host, path = found[2].decode(), found[1].decode()
-    if leads_to_trust and path == "/":
-        return error_response(307, "this port speaks TLS", {"Location": "/trust"})
-    location = f"https://{host}{path}"
-    return error_response(308, "this port speaks TLS", {"Location": location})

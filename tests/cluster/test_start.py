@@ -26,7 +26,7 @@ def test_the_banner_says_where_everything_is(tmp_path):
             "fsync",
             "pulling the plug",
             "open",
-            "next:",
+            "next",
         ):
             assert text in banner, text
         assert cluster.admin_token not in banner

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import shutil
+import socket
 import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,14 +17,20 @@ import pytest
 
 from lanying.client import Client, Message
 from lanying.config.certificates import AUTHORITY, DIRECTORY, SERVER, SERVER_KEY
+from lanying.protocol.handshake import new_key, upgrade_request
 from lanying.testing.cluster import Cluster
 from lanying.testing.poll import until
+from lanying.testing.ports import free_port
 from lanying.tls.authority import ensure
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("tls"), shards=1, listen_tls="127.0.0.1:0") as running:
+    """One with TLS alone: nothing else is listened on, but to say where that is."""
+    settings = {"listen_tls": "127.0.0.1:0", "listen_redirect": f"127.0.0.1:{free_port()}"}
+    running = Cluster(tmp_path_factory.mktemp("tls"), shards=1, **settings)
+    running.listen = ""
+    with running:
         yield running
 
 
@@ -48,6 +55,24 @@ def test_page_rest_and_discovery_are_there_and_say_https(server):
     assert b"<html" in get(server, "/")[1]
     found = msgspec.json.decode(get(server, "/v2/app_dns?app_id=lanying")[1])
     assert b'"protocol":"https"' in msgspec.json.encode(found)
+
+
+def test_without_tls_there_is_the_way_to_it_alone(server):
+    assert server.url == address(server)
+    plain = server.environment["LANYING_LISTEN_REDIRECT"]
+
+    def ask(method: str, path: str, body: str | None = None) -> tuple[int, str]:
+        connection = http.client.HTTPConnection(plain, timeout=30)
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("location", "")
+
+    assert ask("GET", "/v2/app_dns?app_id=lanying") == (308, f"{address(server)}/v2/app_dns?app_id=lanying")
+    assert ask("GET", "/") == (307, "/trust") and ask("GET", "/trust") == (200, "")
+    assert ask("POST", "/user/register/v2", "{}")[0] == 400
+    with socket.create_connection(("127.0.0.1", int(plain.rpartition(":")[2]))) as client:
+        client.sendall(upgrade_request(plain, "/xsync", new_key()))
+        assert client.recv(4096).startswith(b"HTTP/1.1 308 ")
 
 
 @pytest.mark.parametrize("transport", ["xsync", "socketio"])

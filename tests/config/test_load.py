@@ -99,7 +99,7 @@ def test_a_table_is_a_table(toml):
     assert "write [storage]" in refusal(toml("storage = 3"))
 
 
-@pytest.mark.parametrize("listen", ["8480", ":8480", "host:", "host:x", "host:70000", "host:-1", ""])
+@pytest.mark.parametrize("listen", ["8480", ":8480", "host:", "host:x", "host:70000", "host:-1", " "])
 def test_listen_shows_its_form(listen):
     text = refusal(flags={"listen": listen})
     assert "HOST:PORT" in text and "127.0.0.1:8480" in text

@@ -42,7 +42,7 @@ class Server:
         self.launch.run.create()
         self.loop = asyncio.new_event_loop()
         self.children = [self._start("lanying.shard", shard_name(n), n, {}) for n in range(SHARDS)]
-        self.gateway = self._start("lanying.gateway", GATEWAY, -1, {"metrics": self.metrics.fileno()})
+        self.gateway = self._start("lanying.gateway", GATEWAY, -1, {"metrics_port": self.metrics.fileno()})
         self.children.append(self.gateway)
 
     def talk(self, *requests: bytes) -> list[dict[str, Any]]:

@@ -1,55 +1,37 @@
-"""What a start prints: addresses and commands as they are of use to whoever reads them."""
+"""From configuration to bound ports."""
 
 from __future__ import annotations
 
-import shlex
-import sys
+import socket
 from pathlib import Path
 
 import pytest
 
+from lanying.base.errors import ConfigError
 from lanying.config.load import load
 from lanying.config.schema import Config
-from lanying.supervisor import launcher
+from lanying.supervisor import launcher, machine
 
 
-def _printed(capsys: pytest.CaptureFixture[str], data: Path, *, daemon: bool = False, **flags: str) -> str:
-    config = load(environment={}, flags={"data": str(data), "listen": "127.0.0.1:0", **flags})
-    plan = launcher.prepare(config, Config)
-    try:
-        launcher._banner(plan, "http://127.0.0.1:8480", daemon=daemon)
-    finally:
-        for listener in (plan.listener, plan.metrics, plan.tls):
-            if listener is not None:
-                listener.close()
-        plan.data.close()
-    return capsys.readouterr().err
+def test_what_is_configured_is_bound_and_nothing_else(tmp_path: Path) -> None:
+    flags = {"data": str(tmp_path), "listen": "", "listen_tls": "127.0.0.1:0", "listen_redirect": "127.0.0.1:0"}
+    plan = launcher.prepare(load(environment={}, flags=flags), Config)
+    ports = {key: one.getsockname()[1] for key, one in plan.listeners.items()}
+    for listener in plan.listeners.values():
+        listener.close()
+    plan.data.close()
+    assert ports.keys() == {"listen_tls", "listen_redirect", "metrics_port"}
+    assert plan.config.tls_address == ("127.0.0.1", ports["listen_tls"])
+    assert plan.config.listens["listen_redirect"][1] == ports["listen_redirect"] and not plan.config.listen
+    assert "router" in plan.names and plan.launch("router").fds == {}
+    assert machine.urls(plan.config) == [f"https://127.0.0.1:{ports['listen_tls']}"]
 
 
-@pytest.mark.parametrize(("daemon", "end"), [(False, "Ctrl-C stops"), (True, "lanying-cluster stop --data ")])
-def test_how_to_stop_it_is_true_of_the_foreground_and_the_background(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], daemon: bool, end: str
-) -> None:
-    shown = _printed(capsys, tmp_path / "data", daemon=daemon)
-    assert end in shown and ("Ctrl-C" in shown) is not daemon
-
-
-def test_commands_are_printed_as_they_are_to_be_typed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", [".venv/bin/lanying-cluster"])
-    assert "`.venv/bin/lanying-cluster status`" in _printed(capsys, tmp_path / "data")
-    spaced = tmp_path / "my data"
-    monkeypatch.setattr(sys, "argv", ["-c"])
-    assert f"`lanying-cluster status --data {shlex.quote(str(spaced))}`" in _printed(capsys, spaced)
-
-
-def test_an_app_elsewhere_finds_its_address_where_there_is_tls(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shown = _printed(capsys, tmp_path / "data", listen_tls="127.0.0.1:0")
-    (server,) = [line for line in shown.splitlines() if line.startswith("dnsServer")]
-    assert "http://127.0.0.1:8480/v2/app_dns" in server and "https://127.0.0.1:" in server
-    assert "/trust leads" in shown and "lanying-cluster trust" in shown
+def test_a_port_that_is_taken_gives_the_others_back(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as taken:
+        first, second = (one.getsockname()[1] for one in (free, taken))
+        free.close()
+        flags = {"data": str(tmp_path), "listen": f"127.0.0.1:{first}", "listen_tls": f"127.0.0.1:{second}"}
+        with pytest.raises(ConfigError, match="the port is taken"):
+            launcher.prepare(load(environment={}, flags=flags), Config)
+        machine.try_listen("listen", "127.0.0.1", first)

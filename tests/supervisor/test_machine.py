@@ -4,6 +4,7 @@ import os
 import resource
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -118,6 +119,51 @@ def test_a_listener_is_handed_over_to_the_next_program(monkeypatch):
         with machine.listen("metrics_port", "127.0.0.1", 0) as new:
             assert new.getsockname()[1] not in (5, port), "another address is configured now"
     assert machine.KEPT not in os.environ
+
+
+def test_a_listener_that_nobody_wants_any_more_is_closed(monkeypatch):
+    monkeypatch.delenv(machine.KEPT, raising=False)
+    first, other = (machine.listen("listen", "127.0.0.1", 0) for _ in range(2))
+    address = other.getsockname()
+    machine.keep({"listen": (first, "127.0.0.1", 0), "listen_tls": (other, "127.0.0.1", 0)})
+    (kept,) = machine.listen_all({"listen": ("127.0.0.1", 0)}).values()
+    with kept, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+    assert machine.KEPT not in os.environ
+
+
+def test_a_network_that_leads_nowhere_has_an_address_too(monkeypatch):
+    class NoWay(socket.socket):
+        def connect(self, address):
+            raise OSError(101, "Network is unreachable")
+
+    def found(**addresses):
+        monkeypatch.setattr(socket, "socket", NoWay)
+        monkeypatch.setattr(
+            psutil, "net_if_stats", lambda: {name: SimpleNamespace(isup=name != "eth1") for name in addresses}
+        )
+        rows = {name: [SimpleNamespace(family=socket.AF_INET, address=one)] for name, one in addresses.items()}
+        monkeypatch.setattr(psutil, "net_if_addrs", lambda: rows)
+        return machine.reachable_host("0.0.0.0")
+
+    assert found(lo="127.0.0.1", docker0="172.17.0.1", eth1="10.0.0.9", wlan0="192.168.4.1") == "192.168.4.1"
+    assert found(lo="127.0.0.1") == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("settings", "urls"),
+    [
+        ({}, ["http://127.0.0.1:8480"]),
+        ({"listen": "10.0.0.1:80", "listen_tls": "10.0.0.1:443"}, ["http://10.0.0.1", "https://10.0.0.1"]),
+        ({"listen": "", "listen_tls": "10.0.0.1:8443", "tls_names": ("a.lan",)}, ["https://10.0.0.1:8443"]),
+        (
+            {"listen_tls": "10.0.0.1:443", "tls": "acme", "tls_names": ("im.example", "b")},
+            ["http://127.0.0.1:8480", "https://im.example"],
+        ),
+    ],
+)
+def test_people_reach_it_by_what_its_certificate_is_for(settings, urls):
+    assert machine.urls(Config(**settings)) == urls
 
 
 def test_listeners_of_another_process_are_not_touched(monkeypatch):

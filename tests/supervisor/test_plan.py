@@ -33,11 +33,9 @@ def plan(sockets: list[socket.socket], shards: int = 2, *, push: bool = False, t
         data=data,
         shard_map=ShardMap.even(shards),
         apps=(),
-        listener=sockets[0],
-        metrics=sockets[1],
+        listeners={"listen": sockets[0], "metrics_port": sockets[1]} | ({"listen_tls": sockets[2]} if tls else {}),
         cores=[4, 5],
         push=push,
-        tls=sockets[2] if tls else None,
     )
 
 
@@ -50,9 +48,9 @@ def test_each_process_gets_its_own_sockets_and_no_other(sockets: list[socket.soc
     made = plan(sockets, push=True, tls=True)
     listener, metrics, tls = (one.fileno() for one in sockets)
     assert {name: made.launch(name).fds for name in made.names if made.launch(name).fds} == {
-        "router": {"listener": listener},
-        "gateway": {"metrics": metrics},
-        "tls": {"tls": tls},
+        "router": {"listen": listener},
+        "gateway": {"metrics_port": metrics},
+        "tls": {"listen_tls": tls},
     }
 
 

@@ -15,6 +15,7 @@ from lanying.config.load import load
 from lanying.config.schema import Config
 from lanying.supervisor import launcher, precheck
 from lanying.supervisor.datadir import DataDirectory
+from lanying.supervisor.plan import Plan
 
 
 def _taken() -> int:
@@ -45,6 +46,12 @@ REFUSED: dict[str, Callable[[Path], dict[str, Any]]] = {
     "not of this machine": lambda place: {"listen": "192.0.2.1:8631"},
     "a port that is taken": lambda place: {"listen": f"127.0.0.1:{_taken()}"},
     "one port for both": lambda place: {"listen": "127.0.0.1:8631", "listen_tls": "0.0.0.0:8631"},
+    "one port for TLS and redirects": lambda place: {
+        "listen_tls": "127.0.0.1:8631",
+        "listen_redirect": "127.0.0.1:8631",
+    },
+    "redirects to nothing": lambda place: {"listen_redirect": "127.0.0.1:8631"},
+    "nothing listened on": lambda place: {"listen": ""},
     "a metrics port that is taken": lambda place: {"metrics_port": _taken()},
     "consoles at a taken port": lambda place: {"admin": {"listen": f"127.0.0.1:{_taken()}"}},
     "events at a taken port": lambda place: {"admin": {"listen": f"127.0.0.1:{_taken() - 1}"}},
@@ -65,6 +72,11 @@ REFUSED: dict[str, Callable[[Path], dict[str, Any]]] = {
     "a damaged list of apps": lambda place: {"data": _started(place / "data", apps_json="{")},
     "a damaged list of notifiers": lambda place: {"data": _started(place / "data", notifiers_json="{")},
 }
+
+
+def close(plan: Plan) -> None:
+    for listener in plan.listeners.values():
+        listener.close()
 
 
 def _snapshot(place: Path) -> dict[str, bytes]:
@@ -103,8 +115,7 @@ def test_what_is_well_passes_and_nothing_is_made_or_kept(tmp_path: Path) -> None
     precheck.check_machine(config)
     assert not list(tmp_path.iterdir())
     plan = launcher.prepare(config, Config)
-    plan.listener.close()
-    plan.metrics.close()
+    close(plan)
     plan.data.close()
 
 
@@ -133,8 +144,7 @@ def test_a_restart_that_would_not_come_back_is_refused(
         with pytest.raises(ConfigError):
             plan.recheck()
     finally:
-        plan.listener.close()
-        plan.metrics.close()
+        close(plan)
         plan.data.close()
 
 

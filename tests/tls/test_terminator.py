@@ -42,8 +42,9 @@ class World:
         self.sender = Sender(path, self.loop, wait_s=0.05)
         self.sender.start()
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
-        given = {"connections": 100, "proxies": Proxies(), "clock": lambda: self.now} | options
-        self.terminator = Terminator(self.socket, lambda data: shown(), self.sender, self.loop, **given)
+        given = {"connections": 100, "proxies": Proxies(), "clock": lambda: self.now}
+        given |= {"port": self.socket.getsockname()[1]} | options
+        self.terminator = Terminator([self.socket], lambda data: shown(), self.sender, self.loop, **given)
         self.terminator.start()
 
     def _take(self, fd: int, record: bytes) -> wire.Verdict:
@@ -254,6 +255,33 @@ def test_what_is_no_tls_costs_one_answer_and_the_connection(make, first):
         lambda: sum(n for name, n in world.terminator.counts.items() if name.startswith("closed_")) == 1, "closed"
     )
     assert not world.taken
+
+
+@pytest.mark.parametrize(
+    ("own_port", "port", "location"),
+    [
+        (True, 0, "https://im.lan:80/a?b=1"),
+        (False, 8443, "https://im.lan:8443/a?b=1"),
+        (False, 443, "https://im.lan/a?b=1"),
+    ],
+    ids=["where there is TLS", "another port", "the port that nobody writes"],
+)
+def test_who_comes_without_tls_is_redirected_to_the_port_that_has_it(make, own_port, port, location):
+    world = make(**({} if own_port else {"port": port}))
+    client = world.connect()
+    client.send(b"GET /a?b=1 HTTP/1.1\r\nHost: im.lan:80\r\n\r\n")
+    world.run(lambda: readable(client), "the redirect")
+    answer = client.recv(1000).decode()
+    assert answer.startswith("HTTP/1.1 308 ") and f"Location: {location}\r\n" in answer and not world.taken
+
+
+@pytest.mark.parametrize("path", ["/trust", "/trust/lanying.crt", "/.well-known/acme-challenge/abc"])
+def test_what_has_to_be_there_without_tls_goes_to_the_gateway(make, path):
+    world = make()
+    client = world.connect()
+    client.send(f"GET {path} HTTP/1.1\r\nHost: im.lan\r\n\r\n".encode())
+    world.run(lambda: world.taken, "the router has it")
+    assert world.secure == [False] and world.taken[0][1].recv(5) == b"GET /"
 
 
 def test_who_does_not_finish_the_handshake_is_closed_after_a_while(make):
