@@ -190,7 +190,7 @@ def table(files: tuple[Path, ...]) -> None:
     "--rate",
     "rates",
     multiple=True,
-    default=("200", "max"),
+    default=("200", "1000", "max"),
     show_default=True,
     callback=rates,
     metavar="N|max",

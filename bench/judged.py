@@ -1,4 +1,4 @@
-"""Commands that hold many runs against bars or each other: tls, disk."""
+"""Commands that hold many runs against bars or each other: tls, disk, budgets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 from bench import bars, results, tables
 from bench.options import EPILOG, EXIT_BAD, bad, common, common_of, progress
 from bench.results import Run
+from bench.scenarios import budgets as review
 from bench.scenarios import disk as slow
 from bench.scenarios import tls as secure
 
@@ -95,4 +96,25 @@ def disk_command(**options: Any) -> None:
     _finish(run, options, [(slow.HEAD, cells)])
 
 
-COMMANDS = (tls_command, disk_command)
+@click.command("budgets", epilog=EPILOG)
+@common
+@click.option("--users", default=1000, show_default=True, type=click.IntRange(4))
+@click.option("--members", default=500, show_default=True, type=click.IntRange(5), help="Of the group.")
+@click.option("--seconds", default=20.0, show_default=True, help="Of each part.")
+@click.option("--against", default="", metavar="COMMIT", help="Compare the start with that commit's.")
+@click.option("--markdown", is_flag=True, help="Print a Markdown table, for docs/benchmarks.md.")
+def budgets_command(**options: Any) -> None:
+    """Every cost that has a budget and that minutes can show, beside it: pass or miss. Some eight minutes, on a quiet machine.
+
+    A budget that is missed is said and is no failure: time depends on the machine. Prosody has to be installed for its row, a C compiler
+    for that of the slow disk.
+    """
+    if options["url"] or options["data"]:
+        raise click.UsageError("budgets starts its own servers: leave --url and --data out")
+    own = {name: options[name] for name in ("users", "members", "seconds", "against")}
+    with progress(options["as_json"]) as report:
+        run = review.budgets(common_of(options), report, _told(options), **own)
+    _finish(run, options, [(bars.HEAD, bars.rows(review.BARS, run.figures, run.notes))])
+
+
+COMMANDS = (tls_command, disk_command, budgets_command)

@@ -171,6 +171,7 @@ _STANDINGS = (
     "login CPU ms",
     "PSS",
     "lost / doubled / reordered",
+    "what an acknowledgement means",
 )
 
 
@@ -198,21 +199,29 @@ def standing_rows(standings: Sequence[Standing]) -> list[tuple[str, list[str]]]:
             ),
             size(one.figure("pss_bytes") or 0),
             " / ".join(f"{one.counted(name):,}" for name in ("lost", "duplicated", "reordered")),
+            durability(one.runs[0].settings),
         ]
         found.append((f"{one.rate:g}/s" if one.rate else "saturated", cells))
     return found
 
 
+def durability(settings: Mapping[str, Any]) -> str:
+    """What an acknowledgement of a system means."""
+    mode = str(settings.get("durability", "?"))
+    ours = {"fsync": "synced before", "interval": "synced every 200 ms", "os": "never synced"}
+    return f"archived for both, {ours[mode]}" if mode in ours else mode
+
+
 def standings(found: Sequence[Standing], console: Console) -> None:
-    """Systems beside each other, a table per rate."""
-    by_rate: dict[str, list[list[str]]] = {}
+    """Systems beside each other at every rate."""
+    table = Table("1:1 chat", *_STANDINGS, box=None, padding=(0, 2, 0, 0))
+    before = ""
     for rate, cells in standing_rows(found):
-        by_rate.setdefault(rate, []).append(cells)
-    for rate, rows in by_rate.items():
-        table = Table(*_STANDINGS, title=f"1:1 chat, {rate}", title_justify="left", box=None, padding=(0, 2, 0, 0))
-        for cells in rows:
-            table.add_row(*cells)
-        console.print(table)
+        if before and rate != before:
+            table.add_section()
+        table.add_row("" if rate == before else rate, *cells)
+        before = rate
+    console.print(table)
 
 
 def standings_markdown(found: Sequence[Standing]) -> str:

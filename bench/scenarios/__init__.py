@@ -4,7 +4,7 @@
 ``school`` a mixed day · ``pi4000`` the seed's published test · ``pi`` the same within the limits of a Raspberry Pi, and the most
 that fits · ``rest`` calls that read · ``soak`` hours at one rate ·
 ``reconnect`` everybody at once, while some chat · ``disk`` a lone message by the disk's sync time · ``tls`` plain
-and TLS in turns
+and TLS in turns · ``budgets`` all that has a budget
 """
 
 from bench.scenarios.chat import chat, history
