@@ -31,10 +31,13 @@ def nines(percent: float) -> float:
     return -math.log10(max(1e-9, 1 - percent / 100))
 
 
-def seconds(length: int) -> list[tuple[float, str]]:
-    """Ticks of a time axis of ``length`` seconds."""
-    step = _nice(max(length, 1) / 5)
-    return [(step * i, f"{step * i:g} s") for i in range(int(length / step) + 1)]
+def seconds(length: float) -> list[tuple[float, str]]:
+    """Ticks of a time axis of ``length`` seconds; minutes or hours where that reads better."""
+    size, unit = next(
+        (size, unit) for size, unit in ((3600, "h"), (60, "min"), (1, "s")) if length >= 3 * size or size == 1
+    )
+    step = _nice(max(length / size, 1) / 5)
+    return [(step * i * size, f"{step * i:g} {unit}") for i in range(int(length / size / step) + 1)]
 
 
 def _nice(value: float) -> float:

@@ -75,6 +75,7 @@ def render(records: Sequence[Record]) -> str:
         _bars(records, titles, "pss_per_session", "Memory per idle session, bytes"),
         "</div>",
         "".join(map(_search, records, titles)),
+        "".join(map(_slopes, records, titles)),
         _verdicts(records, titles),
         "<h2>Latency</h2>",
         _latency_table(records, titles),
@@ -193,14 +194,22 @@ def _published(records: Sequence[Record], titles: Sequence[str]) -> str:
 
 
 def _over_time(order: int, record: Record, text: str) -> str:
-    """Four plots of a run."""
+    """Four plots of a run, of a soak seven."""
     rows = record["seconds"]
     if not rows:
         return ""
-    ticks = plot.seconds(len(rows))
+    ticks = plot.seconds(rows[-1].get("at", len(rows)))
 
     def series(name: str, colour: str, factor: float = 1.0, label: str = "") -> Line:
-        return Line([(float(at), row[name] * factor) for at, row in enumerate(rows) if name in row], colour, label)
+        points = [(row.get("at", float(at)), row[name] * factor) for at, row in enumerate(rows) if name in row]
+        return Line(points, colour, label)
+
+    def each(prefix: str, factor: float = 1.0) -> list[Line]:
+        names = [name for name in rows[-1] if name.startswith(f"{prefix} ")]
+        return [
+            series(name, plot.colour(place), factor, name.removeprefix(f"{prefix} "))
+            for place, name in enumerate(names)
+        ]
 
     mib = 1 / (1 << 20)
     copies = "copies" in record["figures"]
@@ -220,6 +229,19 @@ def _over_time(order: int, record: Record, text: str) -> str:
             "Memory, MiB",
             [series("pss", BLUE, mib, "server"), series("sockets", GREEN, mib, "sockets")],
             ticks,
+            size=SMALL,
+        ),
+        plot.lines("Memory by process, MiB", each("pss", mib), ticks, size=SMALL),
+        plot.lines("Open descriptors", each("descriptors"), ticks, size=SMALL),
+        plot.lines(
+            "Disk and write buffers, MiB",
+            [
+                series("disk", BLUE, mib, "files"),
+                series("memtables", GREEN, mib, "write buffers"),
+                series("cache", ORANGE, mib, "cache"),
+            ],
+            ticks,
+            log=True,
             size=SMALL,
         ),
     )
@@ -282,6 +304,24 @@ def _search(record: Record, text: str) -> str:
         rows.append(f"<tr><td>{name}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     head = ("load", "chats/s", "held", "p50 ms", "p99 ms", "server cores", "PSS", "lost")
     return f"<h2>The most that holds: {html.escape(text)}</h2>" + _table(head, rows)
+
+
+def _slopes(record: Record, text: str) -> str:
+    """What a soak says of everything that should stay as it is."""
+    rows = []
+    for one in record.get("slopes") or ():
+        flat = '<span class="good">flat</span>' if one["flat"] else '<span class="bad">grows</span>'
+        name = one["name"]
+        cells = (
+            number(name, one["start"]),
+            number(name, one["per_hour"]),
+            f"{one['growth']:+.1%}",
+            f"{one['filling']:+.1%}",
+            flat,
+        )
+        rows.append(f"<tr><td>{html.escape(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    head = ("", "behind the first third", "per hour", "growth until the end", "growth in the first third", "")
+    return f"<h2>Slopes: {html.escape(text)}</h2>" + _table(head, rows) if rows else ""
 
 
 def _verdicts(records: Sequence[Record], titles: Sequence[str]) -> str:

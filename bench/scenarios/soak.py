@@ -87,7 +87,8 @@ def _blocks(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def slopes(rows: Sequence[dict[str, float]]) -> list[Slope]:
-    """Of everything that should stay as it is: memory of all and of each process, descriptors, latencies."""
+    """Of everything that should stay as it is: memory of all, without what RocksDB's buffers and cache hold (both
+    have a limit), and of each process; descriptors; latencies."""
     names = [name for name in rows[-1] if name.startswith(("pss", "descriptors")) or name in ("p50", "p99")]
     found = []
     for name in names:
@@ -144,7 +145,8 @@ def _look(bench: Bench) -> dict[str, float]:
             continue
     if bench.server.data is not None:
         row["disk"] = float(disk_bytes(bench.server.data))
-    row["memtables"] = bench.server.figures().get("memory_bytes", 0.0)
+    figures = bench.server.figures()
+    row["memtables"], row["cache"] = figures.get("memory_bytes", 0.0), figures.get("cache_bytes", 0.0)
     return row
 
 
@@ -154,6 +156,7 @@ def _judge(run: Run, seen: Sequence[dict[str, float]], every: int) -> None:
         row["at"] = float((number + 1) * every)
         if number + 1 < len(seen):
             row |= seen[number + 1]
+            row["pss beyond caches"] = row["pss"] - row["memtables"] - row["cache"]
     found = slopes(run.seconds) if len(run.seconds) >= 6 else []
     for one in found:
         run.slopes.append(

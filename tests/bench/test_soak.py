@@ -6,7 +6,9 @@ import math
 
 import pytest
 
-from bench.scenarios.soak import POINTS, _blocks, slope, slopes
+from bench import report
+from bench.results import Run
+from bench.scenarios.soak import POINTS, _blocks, _judge, slope, slopes
 
 MIB = 1 << 20
 
@@ -41,6 +43,19 @@ def test_long_runs_are_looked_at_in_blocks_and_short_ones_refused() -> None:
     assert len(_blocks(points(*map(float, range(10_000))))) <= POINTS
     with pytest.raises(ValueError, match="too few"):
         slope("pss", points(1, 2))
+
+
+def test_rows_get_what_was_seen_beside_them_and_memory_without_caches() -> None:
+    run = Run("soak", {}, figures={"messages": 100})
+    run.seconds = [{"pss": 50.0 + number, "p50": 1.0} for number in range(8)]
+    _judge(run, [{"disk": 10.0 * at, "memtables": float(at), "cache": 1.0, "pss a": 5.0} for at in range(9)], 10)
+    assert run.seconds[2]["at"] == 30.0 and run.seconds[2]["disk"] == 30.0
+    assert {row["pss beyond caches"] for row in run.seconds} == {48.0}
+    found = {one["name"]: one["flat"] for one in run.slopes}
+    assert found == {"pss": False, "pss beyond caches": True, "pss a": True, "p50": True}
+    assert run.figures["growing"] == 1 and run.figures["disk_bytes_kept_per_message"] == 0.7
+    page = report.render([run.record()])
+    assert "Slopes: 1. soak" in page and "Memory by process" in page
 
 
 def test_only_what_should_stay_is_judged() -> None:

@@ -48,6 +48,7 @@ GAUGES: Final = {
     "disk_bytes": "Size of the database.",
     "cold_bytes": "Size of the cold store.",
     "memory_bytes": "Write buffers.",
+    "cache_bytes": "Blocks of the database kept for reads, block_cache_mb at most.",
     "relayed": "Connections that the TLS process relays.",
     "handshakes": "TLS handshakes under way.",
     "disk_free_bytes": "Room left on the disk of the data and of the cold store, by place.",

@@ -186,7 +186,9 @@ class RocksStore:
                 disk += entry.stat().st_size
         for family in self._families.values():
             memory += family.property_int_value("rocksdb.cur-size-all-mem-tables") or 0
-        return sizes(disk, memory, self.free_bytes())
+        # One cache for all families: each of them says the same of it.
+        cache = next(iter(self._families.values())).property_int_value("rocksdb.block-cache-usage") or 0
+        return [*sizes(disk, memory, self.free_bytes()), Figure("cache_bytes", float(cache))]
 
     def close(self) -> None:
         # A live column family keeps the lock: every handle goes before the database, also when one could not be written.

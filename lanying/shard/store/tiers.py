@@ -191,6 +191,7 @@ class TieredStore:
         hot = totals(self.hot.figures())
         cold = totals(self.cold.figures()) if self.cold is not None else {"disk_bytes": 0.0, "memory_bytes": 0.0}
         found = sizes(hot["disk_bytes"], hot["memory_bytes"] + cold["memory_bytes"], self.free_bytes())
+        found.append(Figure("cache_bytes", hot.get("cache_bytes", 0.0) + cold.get("cache_bytes", 0.0)))
         found += [Figure("cold_bytes", cold["disk_bytes"]), Figure("cold_missing", float(self.cold is None))]
         if self.cold is not None:
             found.append(Figure("disk_free_bytes", float(self.cold.free_bytes()), {"place": "cold"}))

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lanying.base.errors import SchemaError, StoreError, StoreFull
+from lanying.base.figures import totals
 from lanying.shard.store import schema
 from lanying.shard.store.base import Batch, Store
 from lanying.shard.store.cold import ColdStore
@@ -234,3 +235,16 @@ def successors() -> list[tuple[bytes, bytes]]:
 def test_the_successor_of_a_prefix_ends_its_scan(prefix: bytes, stop: bytes) -> None:
     check: Callable[[bytes], bytes] = schema.successor
     assert check(prefix) == stop
+
+
+def test_the_cache_of_reads_is_among_the_figures_and_within_its_limit(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path / "store", cache_bytes=1 << 20)
+    batch = store.batch()
+    for number in range(5000):
+        batch.put(QUEUE, struct.pack(">I", number), os.urandom(1000))
+    store.write(batch)
+    store.compact()
+    list(store.scan(QUEUE, b"", b"\xff" * 5))
+    cache = totals(store.figures())["cache_bytes"]
+    store.close()
+    assert 100_000 < cache < 2 << 20
