@@ -196,6 +196,8 @@ class Runner:
         began = self.lap("timer", "Shard.store_cursors", began)
         for name in shard.chores():
             began = self.lap("timer", name, began)
+        self._store.tend()
+        began = self.lap("timer", "Store.tend", began)
         full = self._store.free_bytes() < self.shard.work.config.storage.min_free_bytes
         if full != shard.work.full:
             shard.work.full = full

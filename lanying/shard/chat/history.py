@@ -13,7 +13,7 @@ from lanying.base import limits
 from lanying.shard.chat import marks, visible
 from lanying.shard.core.mailbox import Conversation
 from lanying.shard.store import schema
-from lanying.shard.store.base import Store
+from lanying.shard.store.base import Store, consecutive
 
 DEFAULT_PAGE = 20
 _FIXED: Final = schema.HISTORY_VALUE.size
@@ -65,7 +65,14 @@ def entry(store: Store, queue: bytes, found: Listed) -> bytes:
 
 def entries(store: Store, queue: bytes, found: Sequence[Listed]) -> list[bytes]:
     """As :func:`entry`, of many."""
-    kept = store.get_many(schema.QUEUE, [queue + schema.pack_u64(one.seq) for one in found])
+    if not found:
+        return []
+    places = [one.seq for one in found]
+    first, span = min(places), max(places) - min(places) + 1
+    if span <= 2 * len(places):
+        rows = consecutive(store, schema.QUEUE, queue, first, span)
+        return [one.changed or rows[one.seq - first] or b"" for one in found]
+    kept = store.get_many(schema.QUEUE, [queue + schema.pack_u64(seq) for seq in places])
     return [one.changed or row or b"" for one, row in zip(found, kept, strict=True)]
 
 

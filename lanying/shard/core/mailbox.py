@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 
 from lanying.base import limits
 from lanying.shard.store import schema
-from lanying.shard.store.base import Store
+from lanying.shard.store.base import Store, consecutive
 
 
 class Entry(NamedTuple):
@@ -189,7 +189,7 @@ class Mailboxes:
             key = schema.pack_pair(head.peer, head.peer)
             if not self.owns(head.peer):
                 return []
-        return self.store.get_many(schema.QUEUE, [key + schema.pack_u64(seq) for seq in range(first, first + count)])
+        return consecutive(self.store, schema.QUEUE, key, first, count)
 
     def cursor(self, uid: int, sn: int, peer: int) -> int:
         """How far a device has acknowledged a queue."""

@@ -11,12 +11,16 @@ Guarantees every engine gives (``tests/shard/store/test_contract.py`` runs again
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from lanying.base.figures import Figure
 
 Change = tuple[str, bytes, bytes | None, bytes | None]
 """``(family, key, None, value)``, None as value: removed; ``(family, start, stop, None)``: the range is removed."""
+
+
+WALK_FROM: Final = 4
+"""From so many neighbours on a walk takes less time than look-ups (µs at 20: 15 to 150 instead of 210)."""
 
 
 class Batch(Protocol):
@@ -72,11 +76,26 @@ class Store(Protocol):
     def compact(self) -> None:
         """Rewrite everything without what was deleted. Takes long; may be called from one other thread."""
 
+    def tend(self) -> None:
+        """Every few seconds: see to what changes by itself, as the room on the disk does. Quick."""
+
     def figures(self) -> list[Figure]:
         """For ``status``: ``disk_bytes``, ``memory_bytes``, ``disk_free_bytes`` by place, of a store with a cold tier also that one's."""
 
     def close(self) -> None:
         """Release the files. :raises StoreError: not everything could be written, only the log has it"""
+
+
+def consecutive(store: Store, family: str, prefix: bytes, first: int, count: int) -> list[bytes | None]:
+    """Values of ``prefix`` and the numbers (u64) from ``first`` on. They are neighbours: one walk, instead of a search for each in all
+    that an engine keeps sorted."""
+    start = first.to_bytes(8, "big")
+    if count < WALK_FROM:
+        return store.get_many(family, [prefix + (first + n).to_bytes(8, "big") for n in range(count)])
+    found: list[bytes | None] = [None] * count
+    for key, value in store.scan(family, prefix + start, prefix + (first + count).to_bytes(8, "big")):
+        found[int.from_bytes(key[-8:], "big") - first] = value
+    return found
 
 
 def local_write(store: Store, batch: Batch) -> None:

@@ -42,8 +42,7 @@ class ColdStore(RocksStore):
     def __init__(self, path: Path) -> None:
         super().__init__(path, cache_bytes=CACHE_BYTES, buffer_bytes=BUFFER_BYTES)
 
-    @staticmethod
-    def _family_options(cache: Cache, buffer_bytes: int) -> Options:
+    def _family_options(self, family: str, cache: Cache, buffer_bytes: int) -> Options:
         options = Options(raw_mode=True)
         options.set_write_buffer_size(buffer_bytes)
         options.set_arena_block_size(64 * 1024)

@@ -92,6 +92,9 @@ class MemoryStore:
     def compact(self) -> None:
         """Nothing deleted is kept."""
 
+    def tend(self) -> None:
+        """Nothing changes by itself."""
+
     def figures(self) -> list[Figure]:
         held = sum(len(k) + len(v) for values in self._values.values() for k, v in values.items())
         return sizes(disk=0, memory=held, free=self.free_bytes())

@@ -172,6 +172,9 @@ class Overlay:
     def compact(self) -> None:
         self._below.compact()
 
+    def tend(self) -> None:
+        self._below.tend()
+
     def figures(self) -> list[Figure]:
         return self._below.figures()
 

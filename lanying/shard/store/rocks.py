@@ -11,26 +11,21 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rocksdict import (
-    BlockBasedOptions,
-    Cache,
-    DBCompressionType,
-    Options,
-    Rdict,
-    WriteBatch,
-    WriteBufferManager,
-    WriteOptions,
-)
+from rocksdict import Cache, Options, Rdict, WriteBatch, WriteOptions
 
 from lanying.base.errors import SchemaError, StoreError, StoreFull
 from lanying.base.figures import Figure
 from lanying.shard.store import schema
 from lanying.shard.store.base import Batch, Change, local_write, sizes
+from lanying.shard.store.rocks_options import APPENDED, database_options, family_options, roomy
+
+log = logging.getLogger(__name__)
 
 _MIB = 1 << 20
 
@@ -81,8 +76,9 @@ class RocksStore:
         path.mkdir(parents=True, exist_ok=True)
         _refuse_unknown_families(path, names)
         cache = Cache(cache_bytes)
-        options = _database_options(buffer_bytes, cache)
-        families = {family: self._family_options(cache, buffer_bytes) for family in names}
+        options = database_options(buffer_bytes)
+        self._in_runs = self._merging = roomy(path, self.free_bytes())
+        families = {family: self._family_options(family, cache, buffer_bytes) for family in names}
         try:
             self._database = Rdict(str(path), options, column_families=families)
         except Exception as error:
@@ -96,9 +92,8 @@ class RocksStore:
             self.close()
             raise
 
-    @staticmethod
-    def _family_options(cache: Cache, buffer_bytes: int) -> Options:
-        return _family_options(cache, buffer_bytes)
+    def _family_options(self, family: str, cache: Cache, buffer_bytes: int) -> Options:
+        return family_options(family, cache, buffer_bytes, in_runs=self._in_runs)
 
     def _check_schema(self) -> None:
         stored = self.get(schema.META, b"schema_compat_version")
@@ -169,6 +164,24 @@ class RocksStore:
         for family in list(self._families.values()):
             family.compact_range(None, None)
 
+    def tend(self) -> None:
+        """Begin no merge that would not find room, and go on when there is room again."""
+        big = [self._families[family] for family in APPENDED & self._families.keys()]
+        if not self._in_runs or not big or big[0].property_int_value("rocksdb.num-running-compactions"):
+            return
+        tables = sum(family.property_int_value("rocksdb.total-sst-files-size") or 0 for family in big)
+        free = self.free_bytes()
+        if self._merging == (free > tables):
+            return
+        self._merging = free > tables
+        for family in self._families.values():
+            family.set_options({"disable_auto_compactions": "false" if self._merging else "true"})
+        if self._merging:
+            log.warning("event=merges_go_on free_bytes=%d", free)
+        else:
+            remedy = "make room; a start without it merges in small steps, which wears the disk more"
+            log.warning("event=no_room_to_merge bytes=%d free_bytes=%d remedy=%r", tables, free, remedy)
+
     def sequence(self) -> int:
         """Grows with every change: while it is the same nothing was written."""
         number: int = self._database.latest_sequence_number()
@@ -226,34 +239,3 @@ def _translate(error: Exception) -> StoreError:
     if "No space left" in text or "Disk quota" in text:
         return StoreFull(f"the disk is full: {text}")
     return StoreError(text)
-
-
-def _database_options(buffer_bytes: int, cache: Cache) -> Options:
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.create_missing_column_families(True)
-    options.set_write_buffer_manager(WriteBufferManager(buffer_bytes, allow_stall=False))
-    options.set_max_total_wal_size(max(4 * buffer_bytes, 32 * _MIB))
-    options.set_max_background_jobs(2)
-    options.set_keep_log_file_num(2)
-    options.set_max_log_file_size(_MIB)
-    options.set_max_open_files(256)
-    options.set_stats_dump_period_sec(0)
-    options.set_stats_persist_period_sec(0)
-    options.set_table_cache_num_shard_bits(0)
-    return options
-
-
-def _family_options(cache: Cache, buffer_bytes: int) -> Options:
-    options = Options(raw_mode=True)
-    options.set_write_buffer_size(buffer_bytes)
-    options.set_arena_block_size(64 * 1024)
-    options.set_compression_type(DBCompressionType.lz4())
-    options.set_level_compaction_dynamic_level_bytes(True)
-    table = BlockBasedOptions()
-    table.set_block_cache(cache)
-    table.set_block_size(8 * 1024)
-    table.set_bloom_filter(10, False)
-    table.set_cache_index_and_filter_blocks(True)
-    options.set_block_based_table_factory(table)
-    return options

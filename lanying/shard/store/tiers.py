@@ -187,6 +187,9 @@ class TieredStore:
         if self.cold is not None:
             self.cold.compact()
 
+    def tend(self) -> None:
+        self.hot.tend()
+
     def figures(self) -> list[Figure]:
         hot = totals(self.hot.figures())
         cold = totals(self.cold.figures()) if self.cold is not None else {"disk_bytes": 0.0, "memory_bytes": 0.0}
