@@ -15,7 +15,7 @@ CONTRACTS = Path(__file__).parents[1] / ".importlinter"
 EDGES = {
     "router": {"__main__", "listener"},
     "push.vendors": {"sender"},
-    "shard": {"__main__", "runner", "sockets", "ticker", "worker", "store.rocks", "store.cold"},
+    "shard": {"__main__", "runner", "sockets", "ticker", "worker", "store.rocks", "store.rocks_options", "store.cold"},
 }
 """Modules of these packages that have loops, sockets, threads or clocks; all others are pure."""
 
