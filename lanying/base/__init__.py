@@ -10,8 +10,9 @@
 - ``states``: state machines as tables
 - ``logs`` ``log_file`` ``watched`` ``context``:
   the log of every process, users with a level of their own, and the request that a line belongs to
-- ``acceptor`` ``peers`` ``places`` ``fair_queue`` ``throttle`` ``wheel``:
-  taking connections, who a client is by address, a fair share of places and of work that waits, how fast they come, deadlines
+- ``acceptor`` ``peers`` ``places`` ``fair_queue`` ``throttle`` ``wheel`` ``goodbye``:
+  taking connections, who a client is by address, a fair share of places and of work that waits, how fast they come, deadlines, the last
+  thing a client hears
 - ``texts`` ``jsons`` ``paths`` ``words``: text files, JSON of others, paths, the word filter
 - ``failpoints``: named places where tests let a process die, stall or fail
 - ``folding``: texts as they read, for lists of words and names

@@ -57,7 +57,7 @@ class RouterProcess(Process):
 
     def _tunnelled(self, fd: int, record: bytes) -> Verdict:
         found = decode_tunnelled(record)
-        self._listener.welcome(fd, found.address, secure=found.secure)
+        self._listener.welcome(fd, found.address, secure=found.secure, first=found.first)
         return ACCEPTED
 
     def drain(self, reason: str) -> None:

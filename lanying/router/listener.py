@@ -25,6 +25,7 @@ from lanying.base.acceptor import Acceptor
 from lanying.base.clock import monotonic
 from lanying.base.failpoints import failpoint
 from lanying.base.figures import Figure, labelled
+from lanying.base.goodbye import say_end
 from lanying.base.peers import Proxies, peer_key
 from lanying.base.places import Places
 from lanying.base.throttle import Throttle
@@ -183,8 +184,9 @@ class Listener:
         self.welcome(connection.detach(), address)
         failpoint("router.accepted")
 
-    def welcome(self, fd: int, address: str, *, secure: bool = False) -> None:
-        """A connection from this address; ``secure``: it came through TLS, whose process has looked at how fast they come."""
+    def welcome(self, fd: int, address: str, *, secure: bool = False, first: bytes = b"") -> None:
+        """A connection from this address; ``secure``: it came through TLS, whose process has looked at how fast they come, and has read
+        its ``first`` bytes."""
         now = self._clock()
         if not secure and not self._throttle.admit(address, now):
             self.counts["turned_away_too_fast"] += 1
@@ -198,6 +200,8 @@ class Listener:
         self.counts["accepted"] += 1
         self._guests[fd] = guest
         self._watch(guest)
+        if first:
+            self._receive(guest, first, now)
 
     def _take_place(self, guest: _Guest, places: Places[_Guest], now: float) -> bool:
         """Whether there was a place, or somebody idle who made room."""
@@ -233,6 +237,9 @@ class Listener:
             self.counts["closed_left"] += 1
             self._close(guest)
             return
+        self._receive(guest, data, now)
+
+    def _receive(self, guest: _Guest, data: bytes, now: float) -> None:
         arrival, before = guest.arrival, guest.arrival.address
         actions = arrival.receive(data, now)
         if arrival.state is LOGIN and guest.places is self._heads:
@@ -334,6 +341,7 @@ class Listener:
     def _close(self, guest: _Guest) -> None:
         self._unwatch(guest)
         self._forget(guest)
+        say_end(guest.fd)
         os.close(guest.fd)
 
     def _forget(self, guest: _Guest) -> None:
@@ -383,4 +391,5 @@ def _turn_away(fd: int, answer: bytes) -> None:
     except OSError:
         pass
     _write(fd, answer)
+    say_end(fd)
     os.close(fd)

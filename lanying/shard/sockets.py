@@ -15,6 +15,7 @@ from typing import Final
 from lanying.base import limits, logs
 from lanying.base.errors import ProtocolError
 from lanying.base.failpoints import failpoint
+from lanying.base.goodbye import say_end
 from lanying.protocol.websocket import close_frame
 from lanying.shard.core.session import Session
 from lanying.shard.core.tick import Tick
@@ -232,6 +233,7 @@ class Sockets:
         self._leaving.pop(session, None)
         with contextlib.suppress(OSError):
             self._epoll.unregister(fd)
+        say_end(fd)
         os.close(fd)
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from lanying.bus.process import Process, run, settle_memory
 from lanying.cluster.directory import Directory
 from lanying.cluster.launch import Launch
 from lanying.cluster.runtime import ROUTER
+from lanying.tls.kernel import Kernel
 from lanying.tls.shown import Shown
 from lanying.tls.terminator import Terminator
 
@@ -31,6 +32,7 @@ class TlsProcess(Process):
         super().__init__(launch, directory, loop)
         config = launch.config
         self._shown = Shown(launch)
+        self._kernel = Kernel.find() if config.tls_kernel else None
         self._router = Sender(directory.handoff(ROUTER), loop)
         self._terminator = Terminator(
             [socket.socket(fileno=fd) for fd in launch.fds.values()],
@@ -42,6 +44,7 @@ class TlsProcess(Process):
             places=launch.allotted.waiting_connections,
             places_per_peer=launch.allotted.waiting_per_peer,
             port=config.tls_address[1],
+            kernel=self._kernel,
             leads_to_trust=config.tls_source == "local",
         )
 
@@ -52,6 +55,7 @@ class TlsProcess(Process):
         self._router.start()
         settle_memory()
         self._terminator.start()
+        log.info("event=serving by=%s", "relay" if self._kernel is None else "kernel")
 
     def drain(self, reason: str) -> None:
         """Accept nobody more; end when the last connection has."""
@@ -62,6 +66,8 @@ class TlsProcess(Process):
     def close(self) -> None:
         """Release everything but the listening socket's port, which is the supervisor's."""
         self._shown.stop()
+        if self._kernel is not None:
+            self._kernel.close()
         self._terminator.close()
         self._router.close()
         super().close()

@@ -37,10 +37,10 @@ class Side:
         self.silent = False
         self.watched = 0
 
-    def read(self) -> bytes | None:
+    def read(self, most: int = READ_BYTES) -> bytes | None:
         """What there is; empty at the end; None: nothing yet."""
         try:
-            return self.socket.recv(READ_BYTES)
+            return self.socket.recv(most)
         except BlockingIOError:
             return None
         except OSError:
@@ -51,7 +51,7 @@ class Relay:
     """A client's connection.
 
     :ivar inner: our end of the socket pair; None: the handshake is not over
-    :ivar start: what came before the TLS, as far as it is there
+    :ivar start: what came before the TLS, as far as it is there; behind the handshake, what is inside of it
     """
 
     __slots__ = ("address", "inner", "outer", "start", "tunnel")

@@ -4,6 +4,9 @@ redirected, on the port for TLS and on others that are there for that alone.
 Handshakes are the dear part (half a millisecond of CPU each), so they come last in a turn and have :data:`HANDSHAKES_S` of it: what is
 open is relayed first, whoever else comes in. Before its handshake is over a connection has a deadline and a place like every other one
 before its login; after that the router's own deadlines hold, and the router closing its end closes the client's.
+
+Where the kernel can (:mod:`~lanying.tls.kernel`), it gets the keys after the handshake, and the router the client's own socket: nothing of
+that connection is left here.
 """
 
 from __future__ import annotations
@@ -11,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 import socket
 import ssl
 from collections import Counter
@@ -22,36 +24,30 @@ from lanying.base import limits
 from lanying.base.acceptor import Acceptor
 from lanying.base.clock import monotonic
 from lanying.base.figures import Figure, labelled
-from lanying.base.peers import Proxies, peer_key, without_port
+from lanying.base.peers import Proxies, peer_key
 from lanying.base.places import Places
 from lanying.base.throttle import Throttle
 from lanying.base.wheel import Wheel
 from lanying.bus.handoff.records import Tunnelled, encode
 from lanying.bus.handoff.sender import Sender
 from lanying.bus.handoff.wire import HandoffRefused, Result
-from lanying.protocol.handshake import BadRequest, error_response
+from lanying.protocol.handshake import BadRequest
 from lanying.protocol.proxy import may_begin, parse_proxy
+from lanying.tls.kernel import Kernel
 from lanying.tls.relay import READ_BYTES, Relay, Relays, Side
+from lanying.tls.strays import elsewhere, is_plain
 from lanying.tls.tunnel import HANDSHAKE, Tunnel
 
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 1.0
-HTTPS: Final = 443
 HANDSHAKES_S: Final = 0.01
 """Seconds of a turn that handshakes get: messages wait no longer for newcomers."""
+HELLO_BYTES: Final = 4096
+"""Of one read during a handshake; what a client sends right behind it travels to the router beside its socket."""
 ASKED_BYTES: Final = 2 * READ_BYTES
 """More than one read's worth is only kept for a client that asks for new keys again and again and does not take them (RFC 8446 section
 4.6.3)."""
-
-_NOT_TLS: Final = error_response(400, "this port speaks TLS: write https:// in front of the address")
-_PLAIN: Final = re.compile(rb"(?:GET|HEAD) /(?:trust[/? ]|\.well-known/acme-challenge/)")
-"""What is served without TLS: how to come to trust it, and proofs for a public authority."""
-_PLAIN_BYTES: Final = 40
-"""As long as the longest of these."""
-_REQUEST: Final = re.compile(
-    rb"(?:GET|HEAD) (/[!-~]*) HTTP/1\.[01]\r\n(?:.*\r\n)??host: *([\w.:\[\]-]+)\r\n", re.IGNORECASE | re.DOTALL
-)
 
 
 class Terminator:
@@ -64,9 +60,11 @@ class Terminator:
     :param proxies: addresses that may put a PROXY header in front of the TLS
     :param places: connections that may shake hands at the same time
     :param port: the one for TLS, to which requests without TLS at other listeners are redirected
+    :param kernel: takes over what is open; None: everything is relayed
     :param leads_to_trust: a request for ``/`` without TLS is redirected to the page that shows how to trust this server
     :param clock: monotonic seconds
-    :ivar counts: ``accepted``, ``turned_away``, ``opened``, ``plain`` (led to trust without TLS), ``closed_…``
+    :ivar counts: ``accepted``, ``turned_away``, ``opened``, ``kernel`` (of these, not relayed), ``plain`` (led to trust without TLS),
+        ``closed_…``
     """
 
     def __init__(
@@ -81,6 +79,7 @@ class Terminator:
         places: int = limits.PENDING_CONNECTIONS,
         places_per_peer: int = limits.PENDING_CONNECTIONS_PER_PEER,
         port: int = 443,
+        kernel: Kernel | None = None,
         leads_to_trust: bool = False,
         clock: Callable[[], float] = monotonic,
     ) -> None:
@@ -91,6 +90,7 @@ class Terminator:
         self._most = connections
         self._proxies = proxies
         self._port = port
+        self._kernel = kernel
         self._leads_to_trust = leads_to_trust
         self._throttle = Throttle(proxies)
         self._places: Places[Relay] = Places(places, places_per_peer)
@@ -204,22 +204,23 @@ class Terminator:
                     return
 
     def _shake_hands(self, relay: Relay) -> None:
-        if relay.tunnel is None and not relay.start and _is_plain(relay.outer.socket):
-            self._hand_over(relay)
+        if relay.tunnel is None and not relay.start and is_plain(relay.outer.socket):
+            self.counts["plain"] += 1
+            self._hand_over(relay, secure=False)
             return
-        data = relay.outer.read()
+        tunnel = relay.tunnel
+        data = relay.outer.read(tunnel.missing if tunnel is not None and tunnel.open else HELLO_BYTES)
         if data is None:
             return
         if not data:
             self._close(relay, "left")
             return
-        if relay.tunnel is None:
+        if tunnel is None:
             begun = self._begin(relay, relay.start + data)
             if begun is None:
                 return
-            data = begun
-        tunnel = relay.tunnel
-        assert tunnel is not None
+            data, tunnel = begun, relay.tunnel
+            assert tunnel is not None
         try:
             plain = tunnel.receive(data)
         except ssl.SSLError as error:
@@ -228,7 +229,9 @@ class Terminator:
             return
         self._relays.put(relay.outer, tunnel.pending())
         if tunnel.open and relay in self._relays:
-            self._opened(relay, plain)
+            relay.start += plain
+            if not tunnel.missing:
+                self._opened(relay, tunnel)
 
     def _begin(self, relay: Relay, data: bytes) -> bytes | None:
         """The first bytes, up to the first of TLS; None: more have to come, or it is over."""
@@ -247,15 +250,39 @@ class Terminator:
         if not data:
             return None
         if data[0] != HANDSHAKE:
-            self._refuse(relay, self._elsewhere(relay, data), "not_tls")
+            port = None if relay.outer.socket.getsockname()[1] == self._port else self._port
+            self._refuse(relay, elsewhere(data, leads_to_trust=self._leads_to_trust, port=port), "not_tls")
             return None
-        relay.tunnel = Tunnel(self._context(data))
+        relay.tunnel = Tunnel(self._context(data), self._kernel.log if self._kernel is not None else None)
         return data
 
-    def _opened(self, relay: Relay, plain: bytes) -> None:
-        """The handshake is over: the router gets the other end of a pair."""
+    def _opened(self, relay: Relay, tunnel: Tunnel) -> None:
+        """The handshake is over: the router gets the client's own socket, or the other end of a pair."""
+        self.counts["opened"] += 1
+        if not self._give_to_kernel(relay, tunnel):
+            tunnel.forget()
+            self._join(relay, tunnel)
+
+    def _give_to_kernel(self, relay: Relay, tunnel: Tunnel) -> bool:
+        """Whether it is out of our hands."""
+        established = tunnel.established
+        if self._kernel is None or established is None or relay.outer.owed:
+            return False
+        try:
+            if not self._kernel.take(relay.outer.socket, established):
+                return False
+        except OSError:
+            self._close(relay, "no_keys")
+            return True
+        self.counts["kernel"] += 1
+        self._hand_over(relay, secure=True)
+        return True
+
+    def _join(self, relay: Relay, tunnel: Tunnel) -> None:
+        """The router gets the other end of a pair."""
         self._places.leave(relay)
         self._wheel.cancel(relay)
+        plain, relay.start = relay.start, b""
         try:
             ours, theirs = socket.socketpair()
         except OSError:  # no descriptors left
@@ -265,7 +292,6 @@ class Terminator:
         theirs.setblocking(False)
         self._relays.join(relay, ours)
         assert relay.inner is not None
-        self.counts["opened"] += 1
 
         def handed(result: Result) -> None:
             if isinstance(result, HandoffRefused):
@@ -276,22 +302,23 @@ class Terminator:
         self._router.send(fd, encode(Tunnelled(relay.address, True)), handed)
         if plain:
             self._relays.put(relay.inner, plain)
-        tunnel = relay.tunnel
-        if tunnel is not None and tunnel.ended and relay in self._relays:
+        if tunnel.ended and relay in self._relays:
             self._relays.end(relay.inner)
 
-    def _hand_over(self, relay: Relay) -> None:
-        """The client's own socket goes to the router, with nothing read from it."""
+    def _hand_over(self, relay: Relay, *, secure: bool) -> None:
+        """The client's own socket goes to the router."""
         self._places.leave(relay)
         self._wheel.cancel(relay)
         fd = self._relays.release(relay)
-        self.counts["plain"] += 1
 
         def handed(result: Result) -> None:
             if isinstance(result, HandoffRefused):
                 os.close(fd)
+                self.counts["closed_router_away"] += 1
 
-        self._router.send(fd, encode(Tunnelled(relay.address, False)), handed)
+        self._router.send(fd, encode(Tunnelled(relay.address, secure, relay.start)), handed)
+        self._resume()
+        self._check_drained()
 
     def _from_client(self, relay: Relay) -> None:
         tunnel, inner = relay.tunnel, relay.inner
@@ -353,18 +380,6 @@ class Terminator:
             except OSError:
                 pass
         self._close(relay, why)
-
-    def _elsewhere(self, relay: Relay, data: bytes) -> bytes:
-        """The answer to somebody who does not speak TLS."""
-        found = _REQUEST.match(data)
-        if found is None:
-            return _NOT_TLS
-        path, host = found[1].decode(), found[2].decode()
-        if self._leads_to_trust and path == "/":
-            return error_response(307, "this port speaks TLS", {"Location": "/trust"})
-        if relay.outer.socket.getsockname()[1] != self._port:
-            host = without_port(host) + ("" if self._port == HTTPS else f":{self._port}")
-        return error_response(308, "this port speaks TLS", {"Location": f"https://{host}{path}"})
 
     def _close(self, relay: Relay, why: str) -> None:
         if relay not in self._relays:

@@ -1,4 +1,4 @@
-"""A certificate for tests, and the client's end of a TLS connection."""
+"""A certificate for tests, the client's end of a TLS connection, and records made by hand."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+
 from lanying.config.certificates import AUTHORITY, SERVER, SERVER_KEY, server_context
 from lanying.tls import authority
+from lanying.tls.kernel import Direction
+from lanying.tls.keys import CIPHERS, KeyLog, traffic_keys
 from lanying.tls.tunnel import Tunnel
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
@@ -36,9 +40,11 @@ def trusting() -> ssl.SSLContext:
 class ClientEnd:
     """A client's TLS over memory."""
 
-    def __init__(self, name: str = "localhost", context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, name: str = "localhost", context: ssl.SSLContext | None = None, session: ssl.SSLSession | None = None
+    ) -> None:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = (context or trusting()).wrap_bio(self._in, self._out, server_hostname=name)
+        self.tls = (context or trusting()).wrap_bio(self._in, self._out, server_hostname=name, session=session)
 
     def step(self, data: bytes = b"") -> bytes:
         """Take bytes, go on with the handshake; what is to be sent."""
@@ -81,3 +87,53 @@ def joined_with(directory: Path, name: str) -> ClientEnd:
         data = client.step(server.pending())
     assert server.open
     return client
+
+
+def joined(
+    piece_bytes: int = 1 << 20,
+    trusted: ssl.SSLContext | None = None,
+    context: ssl.SSLContext | None = None,
+    log: KeyLog | None = None,
+) -> tuple[ClientEnd, Tunnel]:
+    """Both ends behind the handshake, the server's tickets with the client; bytes to the server come in pieces."""
+    client, server = ClientEnd(context=trusted), Tunnel(context or shown(), log)
+    data = client.step()
+    for _ in range(5):
+        for at in range(0, len(data), piece_bytes):
+            assert server.receive(data[at : at + piece_bytes]) == b""
+        data = client.step(server.pending())
+        if server.open and not data:
+            break
+    assert server.open
+    assert client.read(b"") == b""  # which takes the tickets
+    return client, server
+
+
+DATA, ALERT, HANDSHAKE = 23, 21, 22
+CLOSE_NOTIFY = b"\x01\x00"
+KEY_UPDATE = b"\x18\x00\x00\x01\x00"
+"""RFC 8446 section 4.6.3: of the sender's keys, with no demand for the other's."""
+
+
+class Sealer:
+    """Makes and opens records by the keys that the kernel would be given."""
+
+    def __init__(self, cipher: str, direction: Direction) -> None:
+        keys = traffic_keys(direction.secret, CIPHERS[cipher])
+        self._aead = ChaCha20Poly1305(keys.key) if "CHACHA20" in cipher else AESGCM(keys.key)
+        self._iv = int.from_bytes(keys.iv)
+        self._record = direction.records
+
+    def _nonce(self) -> bytes:
+        nonce = (self._iv ^ self._record).to_bytes(12)
+        self._record += 1
+        return nonce
+
+    def seal(self, content: bytes, kind: int = DATA) -> bytes:
+        head = b"\x17\x03\x03" + (len(content) + 1 + 16).to_bytes(2)
+        return head + self._aead.encrypt(self._nonce(), content + bytes([kind]), head)
+
+    def open(self, record: bytes) -> tuple[bytes, int]:
+        """Content and kind of one whole record. :raises cryptography.exceptions.InvalidTag: other keys, or another number"""
+        inner = self._aead.decrypt(self._nonce(), record[5:], record[:5])
+        return inner[:-1], inner[-1]

@@ -1,8 +1,18 @@
-"""The edge: real sockets on the loopback, and a router in the same loop that takes what it is handed."""
+"""The edge: real sockets on the loopback, and a router in the same loop that takes what it is handed.
+
+What holds for the relay and for kernel TLS takes ``make``, which is both; a kernel without it skips, unless
+``LANYING_TEST_KERNEL_TLS=required`` (``tools/test_ktls.sh``).
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import shutil
 import socket
+import ssl
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,14 +22,17 @@ import pytest
 import uvloop
 
 from lanying.base import limits
+from lanying.base.goodbye import say_end
 from lanying.base.peers import Proxies
 from lanying.bus.handoff import wire
 from lanying.bus.handoff.receiver import Receiver
 from lanying.bus.handoff.records import decode_tunnelled
 from lanying.bus.handoff.sender import Sender
+from lanying.tls.kernel import Established, Kernel
+from lanying.tls.keys import CIPHERS
 from lanying.tls.terminator import Terminator
 from lanying.tls.tunnel import Tunnel
-from tests.tls.ends import ClientEnd, shown
+from tests.tls.ends import ALERT, CLOSE_NOTIFY, HANDSHAKE, KEY_UPDATE, ClientEnd, Sealer, shown, trusting
 
 PROXY = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes([203, 0, 113, 5, 10, 0, 0, 1, 0, 80, 1, 187])
 
@@ -27,14 +40,19 @@ PROXY = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes([203, 0, 113, 5, 10, 0
 class World:
     """A terminator and a router.
 
-    :ivar taken: address and socket of what the router was handed, and ``secure``: whether it is one end of a pair
+    :ivar taken: address and socket of what the router was handed
+    :ivar secure: of each, whether what it has is inside of TLS
+    :ivar first: of each, what was read already
+    :ivar by_kernel: it takes over what is open
     """
 
-    def __init__(self, directory: Path, **options: Any) -> None:
+    def __init__(self, directory: Path, *, kernel: Kernel | None = None, **options: Any) -> None:
         self.loop = uvloop.new_event_loop()
         self.now = 1000.0
         self.taken: list[tuple[str, socket.socket]] = []
         self.secure: list[bool] = []
+        self.first: list[bytes] = []
+        self.by_kernel = kernel is not None
         self.verdict: wire.Verdict = wire.ACCEPTED
         path = str(directory / "handoff-router.sock")
         self.receiver = Receiver(path, self._take, self.loop)
@@ -42,7 +60,7 @@ class World:
         self.sender = Sender(path, self.loop, wait_s=0.05)
         self.sender.start()
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
-        given = {"connections": 100, "proxies": Proxies(), "clock": lambda: self.now}
+        given = {"connections": 100, "proxies": Proxies(), "clock": lambda: self.now, "kernel": kernel}
         given |= {"port": self.socket.getsockname()[1]} | options
         self.terminator = Terminator([self.socket], lambda data: shown(), self.sender, self.loop, **given)
         self.terminator.start()
@@ -53,6 +71,7 @@ class World:
             found = decode_tunnelled(record)
             self.taken.append((found.address, sock))
             self.secure.append(found.secure)
+            self.first.append(found.first)
         return self.verdict
 
     def close(self) -> None:
@@ -84,10 +103,10 @@ class World:
 class Visitor:
     """A TLS client on a socket."""
 
-    def __init__(self, world: World, first: bytes = b"") -> None:
+    def __init__(self, world: World, first: bytes = b"", context: ssl.SSLContext | None = None) -> None:
         self.world = world
         self.socket = world.connect()
-        self.end = ClientEnd()
+        self.end = ClientEnd(context=context)
         before = len(world.taken)
         self.socket.send(first + self.end.step())
         while not world.count("opened") > before:
@@ -113,19 +132,45 @@ class Visitor:
         return plain
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    worlds: list[World] = []
+Make = Callable[..., World]
 
-    def made(**options: Any) -> World:
-        directory = tmp_path / str(len(worlds))
-        directory.mkdir()
-        worlds.append(World(directory, **options))
-        return worlds[-1]
 
-    yield made
-    for world in worlds:
+@contextlib.contextmanager
+def worlds(directory: Path, kernel: Kernel | None = None) -> Iterator[Make]:
+    made: list[World] = []
+
+    def make(**options: Any) -> World:
+        own = directory / str(len(made))
+        own.mkdir()
+        made.append(World(own, kernel=kernel, **options))
+        return made[-1]
+
+    yield make
+    for world in made:
         world.close()
+
+
+@pytest.fixture
+def relayed(tmp_path: Path) -> Iterator[Make]:
+    with worlds(tmp_path) as make:
+        yield make
+
+
+@pytest.fixture
+def by_kernel(tmp_path: Path) -> Iterator[Make]:
+    kernel = Kernel.find()
+    if kernel is None:
+        assert os.environ.get("LANYING_TEST_KERNEL_TLS") != "required", "this kernel has no TLS"
+        pytest.skip("this kernel has no TLS: tools/test_ktls.sh")
+    with worlds(tmp_path, kernel) as make:
+        yield make
+    kernel.close()
+
+
+@pytest.fixture(params=["relayed", "by_kernel"])
+def make(request: pytest.FixtureRequest) -> Make:
+    found: Make = request.getfixturevalue(request.param)
+    return found
 
 
 def readable(sock: socket.socket) -> bool:
@@ -147,18 +192,11 @@ def test_what_is_inside_goes_to_the_router_and_answers_go_back(make):
     assert visitor.read(6) == b"answer"
 
 
-def test_a_client_that_does_not_read_is_not_read_for(make):
+def test_a_client_that_does_not_read_is_not_read_for(relayed):
     """What is kept for it has a bound: the process behind is stopped by its own full socket."""
-    world = make()
+    world = relayed()
     visitor = Visitor(world)
-    visitor.inner.setblocking(False)
-    sent = 0
-    for _ in range(200):
-        try:
-            sent += visitor.inner.send(b"x" * 65_536)
-        except BlockingIOError:
-            if world.loop.run_until_complete(_pause()) or not writable(visitor.inner):
-                break
+    sent = filled(visitor)
     assert world.terminator._relays.owed < 200_000
     assert visitor.read(sent) == b"x" * sent
 
@@ -177,8 +215,8 @@ def writable(sock: socket.socket) -> bool:
     return bool(select.select([], [sock], [], 0)[1])
 
 
-def test_a_server_that_does_not_read_stops_the_client(make):
-    world = make()
+def test_a_server_that_does_not_read_stops_the_client(relayed):
+    world = relayed()
     visitor = Visitor(world)
     data = b"".join(visitor.end.write(b"y" * 16_000) for _ in range(600))
     sent = 0
@@ -209,8 +247,8 @@ def test_a_server_that_does_not_read_stops_the_client(make):
     world.run(all_there, "everything, in the end")
 
 
-def test_the_router_closes_and_the_client_hears_a_proper_end(make):
-    world = make()
+def test_the_router_closes_and_the_client_hears_a_proper_end(relayed):
+    world = relayed()
     visitor = Visitor(world)
     visitor.inner.send(b"good-bye")
     visitor.inner.close()
@@ -220,8 +258,8 @@ def test_the_router_closes_and_the_client_hears_a_proper_end(make):
     assert visitor.socket.recv(100) == b""
 
 
-def test_a_client_that_says_nothing_more_is_still_answered(make):
-    world = make()
+def test_a_client_that_says_nothing_more_is_still_answered(relayed):
+    world = relayed()
     visitor = Visitor(world)
     visitor.socket.send(visitor.end.write(b"GET") + visitor.end.end())
     visitor.inner.setblocking(True)
@@ -244,8 +282,8 @@ def readable_to_end(sock: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("first", [b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 100, b"\x16\x03\x01\x00\x04\x09\x00\x00\x00"])
-def test_what_is_no_tls_costs_one_answer_and_the_connection(make, first):
-    world = make()
+def test_what_is_no_tls_costs_one_answer_and_the_connection(relayed, first):
+    world = relayed()
     client = world.connect()
     client.send(first)
     world.run(lambda: readable(client), "an answer or the end")
@@ -266,8 +304,8 @@ def test_what_is_no_tls_costs_one_answer_and_the_connection(make, first):
     ],
     ids=["where there is TLS", "another port", "the port that nobody writes"],
 )
-def test_who_comes_without_tls_is_redirected_to_the_port_that_has_it(make, own_port, port, location):
-    world = make(**({} if own_port else {"port": port}))
+def test_who_comes_without_tls_is_redirected_to_the_port_that_has_it(relayed, own_port, port, location):
+    world = relayed(**({} if own_port else {"port": port}))
     client = world.connect()
     client.send(b"GET /a?b=1 HTTP/1.1\r\nHost: im.lan:80\r\n\r\n")
     world.run(lambda: readable(client), "the redirect")
@@ -276,8 +314,8 @@ def test_who_comes_without_tls_is_redirected_to_the_port_that_has_it(make, own_p
 
 
 @pytest.mark.parametrize("path", ["/trust", "/trust/lanying.crt", "/.well-known/acme-challenge/abc"])
-def test_what_has_to_be_there_without_tls_goes_to_the_gateway(make, path):
-    world = make()
+def test_what_has_to_be_there_without_tls_goes_to_the_gateway(relayed, path):
+    world = relayed()
     client = world.connect()
     client.send(f"GET {path} HTTP/1.1\r\nHost: im.lan\r\n\r\n".encode())
     world.run(lambda: world.taken, "the router has it")
@@ -293,8 +331,8 @@ def test_who_does_not_finish_the_handshake_is_closed_after_a_while(make):
     world.run(lambda: world.count("closed_deadline") == 1, "closed")
 
 
-def test_no_more_connections_than_allowed(make):
-    world = make(connections=3)
+def test_no_more_connections_than_allowed(relayed):
+    world = relayed(connections=3)
     kept = [Visitor(world) for _ in range(3)]
     client = world.connect()
     world.run(lambda: readable(client), "the end")
@@ -321,9 +359,9 @@ def test_a_trusted_proxy_says_for_whom_it_speaks_and_a_stranger_does_not(make):
     other.run(lambda: other.count("closed_not_tls") == 1, "refused")
 
 
-def test_what_is_open_is_relayed_first_whoever_comes_in(make):
+def test_what_is_open_is_relayed_first_whoever_comes_in(relayed):
     """Of the bytes that are ready in one turn, those of open connections go before every handshake."""
-    world = make()
+    world = relayed()
     visitor = Visitor(world)
     newcomers = [world.connect() for _ in range(20)]
     world.run(lambda: world.count("accepted") == 21, "accepted")
@@ -338,8 +376,8 @@ def test_what_is_open_is_relayed_first_whoever_comes_in(make):
     assert seen[0] == "message" and "handshake" in seen
 
 
-def test_a_drain_waits_for_the_last_connection(make):
-    world = make()
+def test_a_drain_waits_for_the_last_connection(relayed):
+    world = relayed()
     visitor = Visitor(world)
     ended: list[bool] = []
     world.terminator.drain(lambda: ended.append(True))
@@ -364,41 +402,47 @@ def test_what_leads_to_trust_is_served_without_tls(make, first):
 
 
 @pytest.mark.parametrize(
-    ("request_line", "options", "location"),
-    [
-        (b"GET / HTTP/1.1", {"leads_to_trust": True}, b"/trust"),
-        (b"GET / HTTP/1.1", {}, b"https://pi.local:8443/"),
-        (b"HEAD /admin?x=1 HTTP/1.1", {"leads_to_trust": True}, b"https://pi.local:8443/admin?x=1"),
-        (b"POST /token/user HTTP/1.1", {}, None),
-        (b"GET /a\x00b HTTP/1.1", {}, None),
-    ],
+    ("options", "location"), [({"leads_to_trust": True}, b"/trust"), ({}, b"https://pi.local:8443/")]
 )
-def test_other_requests_without_tls_are_led_to_it(make, request_line, options, location):
-    world = make(**options)
+def test_other_requests_without_tls_are_led_to_it(relayed, options, location):
+    world = relayed(**options)
     client = world.connect()
-    client.send(request_line + b"\r\nAccept: */*\r\nHost: pi.local:8443\r\n\r\n")
+    client.send(b"GET / HTTP/1.1\r\nHost: pi.local:8443\r\n\r\n")
     world.run(lambda: readable(client), "an answer")
-    answer = client.recv(1000)
-    assert (
-        (b"\r\nLocation: " + location + b"\r\n" in answer)
-        if location
-        else (b"speaks TLS" in answer and b"Location" not in answer)
-    )
+    assert b"\r\nLocation: " + location + b"\r\n" in client.recv(1000)
 
 
-def test_what_waits_for_a_client_that_does_not_read_costs_nothing(make):
-    """The server has said everything and closed: until the client reads, or goes, there is nothing to look at."""
-    world = make()
-    visitor = Visitor(world)
+def filled(visitor: Visitor) -> int:
+    """Send to a client who reads nothing until nobody in between takes more, for 20 turns of the loop; bytes sent."""
     visitor.inner.setblocking(False)
-    sent = 0
-    while True:
+    sent = idle = 0
+
+    def full() -> bool:
+        nonlocal sent, idle
         try:
             sent += visitor.inner.send(b"x" * 65_536)
+            idle = 0
         except BlockingIOError:
-            world.loop.run_until_complete(_pause())
-            if not writable(visitor.inner):
-                break
+            idle += 1
+        return idle > 20 and visitor.world.terminator._relays.owed > 0
+
+    visitor.world.run(full, "everything is full")
+    return sent
+
+
+def unread(world: World) -> Visitor:
+    """A visitor who has not taken everything yet, whose process behind has closed."""
+    visitor = Visitor(world)
+    filled(visitor)
+    visitor.inner.close()
+    return visitor
+
+
+def test_what_waits_for_a_client_that_does_not_read_costs_nothing(relayed):
+    """The server has said everything and closed: until the client reads, or goes, there is nothing to look at."""
+    world = relayed()
+    visitor = Visitor(world)
+    sent = filled(visitor)
     visitor.inner.close()
     world.run(lambda: not world.terminator._relays.ready(), "nothing to look at")
     assert not any(world.terminator._relays.ready() for _ in range(10))
@@ -406,23 +450,8 @@ def test_what_waits_for_a_client_that_does_not_read_costs_nothing(make):
     world.run(lambda: world.count("closed_ended") == 1, "closed")
 
 
-def unread(world: World) -> Visitor:
-    """A visitor who has not taken everything yet, whose process behind has closed."""
-    visitor = Visitor(world)
-    visitor.inner.setblocking(False)
-    while True:
-        try:
-            visitor.inner.send(b"x" * 65_536)
-        except BlockingIOError:
-            world.loop.run_until_complete(_pause())
-            if not writable(visitor.inner):
-                break
-    visitor.inner.close()
-    return visitor
-
-
-def test_who_does_not_take_the_rest_is_closed_after_a_while(make):
-    world = make()
+def test_who_does_not_take_the_rest_is_closed_after_a_while(relayed):
+    world = relayed()
     visitor = unread(world)
     world.run(lambda: world.terminator._wheel, "a deadline")
     world.now += limits.LAST_BYTES_S + 2
@@ -431,8 +460,8 @@ def test_who_does_not_take_the_rest_is_closed_after_a_while(make):
     visitor.socket.close()
 
 
-def test_who_does_not_take_the_rest_has_a_place_like_a_newcomer(make):
-    world = make(places=2, places_per_peer=2)
+def test_who_does_not_take_the_rest_has_a_place_like_a_newcomer(relayed):
+    world = relayed(places=2, places_per_peer=2)
     visitors = [unread(world), unread(world)]
     world.run(lambda: len(world.terminator._places) == len(visitors), "all have places")
     world.now += 2
@@ -440,9 +469,9 @@ def test_who_does_not_take_the_rest_has_a_place_like_a_newcomer(make):
     assert world.count("closed_displaced") == 1 and world.count("opened") == 3
 
 
-def test_a_client_that_asks_for_keys_and_takes_none_is_closed(make, monkeypatch):
+def test_a_client_that_asks_for_keys_and_takes_none_is_closed(relayed, monkeypatch):
     """A request for new keys is 27 bytes, and so is its answer."""
-    world = make()
+    world = relayed()
     visitor = Visitor(world)
     monkeypatch.setattr(Tunnel, "receive", lambda self, data: b"")
     monkeypatch.setattr(Tunnel, "pending", lambda self: b"k" * 65_536)
@@ -455,3 +484,138 @@ def test_a_client_that_asks_for_keys_and_takes_none_is_closed(make, monkeypatch)
         return world.count("closed_greedy") == 1
 
     world.run(asked, "closed")
+
+
+# --- both ways, once more --------------------------------------------------------------------------------------------------
+
+
+def behind_the_handshake(world: World, plain: list[bytes], held: int) -> tuple[socket.socket, ClientEnd, bytes]:
+    """A client whose last flight has data behind it, all of it sent but the last bytes; those, for the test to send."""
+    client, end = world.connect(), ClientEnd()
+    client.send(end.step())
+    world.run(lambda: readable(client), "the server's flight")
+    data = end.step(client.recv(1 << 20)) + b"".join(end.write(each) for each in plain)
+    client.send(data[: len(data) - held])
+    return client, end, data[len(data) - held :]
+
+
+@pytest.mark.parametrize("held", [0, 1, 20, 24, 30])
+def test_data_right_behind_the_handshake_comes_first_and_once(make, held):
+    """Whatever part of it has come when the handshake ends: 20 bytes are less than a record, 24 cut its head."""
+    world = make()
+    client, end, rest = behind_the_handshake(world, [b"one", b"two"], held)
+    if held:
+        world.loop.run_until_complete(_pause())
+        client.send(rest)
+    world.run(lambda: world.taken, "the router has it")
+    inner, got = world.taken[0][1], bytearray(world.first[0])
+    client.send(end.write(b"three"))
+
+    def all_there() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            got.extend(inner.recv(100))
+        return len(got) >= 11
+
+    inner.setblocking(False)
+    world.run(all_there, "all of it")
+    assert bytes(got) == b"onetwothree"
+    assert world.count("kernel") == world.by_kernel
+
+
+def test_much_goes_both_ways_through_it(make):
+    world = make()
+    visitor = Visitor(world)
+    visitor.inner.setblocking(False)
+    there, back = os.urandom(400_000), os.urandom(400_000)
+    outgoing = [b"".join(visitor.end.write(there[at : at + 16_000]) for at in range(0, len(there), 16_000)), back]
+    ends = [visitor.socket, visitor.inner]
+    got, answer = bytearray(), bytearray()
+
+    def done() -> bool:
+        for place, sock in enumerate(ends):
+            with contextlib.suppress(BlockingIOError):
+                outgoing[place] = outgoing[place][sock.send(outgoing[place]) if outgoing[place] else 0 :]
+        with contextlib.suppress(BlockingIOError):
+            got.extend(visitor.inner.recv(1 << 16))
+        with contextlib.suppress(BlockingIOError):
+            answer.extend(visitor.end.read(visitor.socket.recv(1 << 16)))
+        return len(got) == len(there) and len(answer) == len(back)
+
+    world.run(done, "all of it")
+    assert bytes(got) == there and bytes(answer) == back
+
+
+# --- the kernel alone ------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_of_what_the_kernel_has_is_left_here(by_kernel):
+    world = by_kernel()
+    visitors = [Visitor(world) for _ in range(3)]
+    assert world.count("kernel") == 3 and not world.terminator._relays and not world.terminator._places
+    assert visitors[0].inner.getpeername() == visitors[0].socket.getsockname()
+
+
+def test_the_client_hears_a_proper_end_from_whoever_closes(by_kernel):
+    world = by_kernel()
+    visitor = Visitor(world)
+    visitor.inner.send(b"good-bye")
+    say_end(visitor.inner.fileno())
+    visitor.inner.close()
+    visitor.socket.setblocking(True)
+    data = b""
+    while piece := visitor.socket.recv(1000):
+        data += piece
+    assert visitor.end.read(data) == b"good-bye"
+    assert visitor.end.tls.read(10) == b"", "no close_notify, which would raise SSLWantReadError"
+
+
+@pytest.mark.parametrize(("content", "kind"), [(CLOSE_NOTIFY, ALERT), (KEY_UPDATE, HANDSHAKE)])
+def test_a_record_that_is_no_data_is_an_error_to_whoever_reads(by_kernel, monkeypatch, content, kind):
+    """As of a lost connection: the shard and the gateway close it."""
+    world = by_kernel()
+    kept: list[Established] = []
+    take = Kernel.take
+
+    def watched(self: Kernel, sock: socket.socket, established: Established) -> bool:
+        kept.append(established)
+        return take(self, sock, established)
+
+    monkeypatch.setattr(Kernel, "take", watched)
+    visitor = Visitor(world)
+    sealer = Sealer(kept[0].cipher, kept[0].received)
+    visitor.socket.send(sealer.seal(b"data") + sealer.seal(content, kind))
+    world.run(lambda: readable(visitor.inner), "the data")
+    assert visitor.inner.recv(100) == b"data"
+    with pytest.raises(OSError) as found:
+        world.run(lambda: readable(visitor.inner), "the record")
+    assert found.value.errno == errno.EIO
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+def test_tls_1_2_is_relayed(by_kernel):
+    world = by_kernel()
+    old = trusting()
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    visitor = Visitor(world, context=old)
+    visitor.inner.send(b"answer")
+    assert visitor.read(6) == b"answer" and world.count("kernel") == 0
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="only its command line chooses a cipher of TLS 1.3")
+@pytest.mark.parametrize("cipher", CIPHERS)
+def test_every_cipher_of_tls_1_3_is_the_kernels(by_kernel, cipher):
+    world = by_kernel()
+    port = world.socket.getsockname()[1]
+    command = ["openssl", "s_client", "-quiet", "-tls1_3", "-ciphersuites", cipher, "-connect", f"127.0.0.1:{port}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as client:
+        assert client.stdin and client.stdout
+        world.run(lambda: world.taken, "the router has it")
+        inner = world.taken[0][1]
+        client.stdin.write(b"question\n")
+        client.stdin.flush()
+        world.run(lambda: readable(inner), "the question")
+        assert inner.recv(100) == b"question\n"
+        inner.send(b"answer\n")
+        assert client.stdout.readline() == b"answer\n"
+        client.terminate()
+    assert world.count("kernel") == 1

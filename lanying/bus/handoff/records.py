@@ -54,11 +54,13 @@ class Tunnelled(msgspec.Struct, frozen=True, array_like=True, tag=4):
     """For the router, from the port for TLS.
 
     :ivar address: IP address of the client, without port
-    :ivar secure: the socket is one end of a pair, and has what is inside of TLS; else it is the client's own
+    :ivar secure: the client came over TLS, and the socket has what is inside: it is one end of a pair, or the kernel decrypts
+    :ivar first: what was read of that already, before what the socket has
     """
 
     address: str
     secure: bool
+    first: bytes = b""
 
 
 encode = msgspec.msgpack.Encoder().encode

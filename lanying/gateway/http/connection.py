@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from lanying.base import limits
+from lanying.base.goodbye import say_end
 from lanying.base.peers import Proxies, peer_key, plain_address
 from lanying.base.places import Places
 from lanying.protocol.handshake import error_response
@@ -127,6 +128,8 @@ class HttpConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._hall.places.leave(self)
         self._held = b""
+        if exc is None:
+            say_end(self.transport.get_extra_info("socket").fileno())
         super().connection_lost(exc)
 
     # --- reading -----------------------------------------------------------------------------------------------
