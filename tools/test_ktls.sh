@@ -76,8 +76,8 @@ END
 chmod +x "$first/init"
 (cd "$first" && find . | busybox cpio -o -H newc 2>/dev/null) | gzip -1 >"$first.gz"
 
-qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 3G -machine q35 -nodefaults -no-reboot -display none -serial stdio \
-    -kernel "$kernel/boot/vmlinuz-$version" -initrd "$first.gz" -append "console=ttyS0 loglevel=5 mitigations=off panic=-1" \
+qemu-system-x86_64 -accel tcg -cpu max -smp 1 -m 3G -nodefaults -no-reboot -display none -serial stdio \
+    -kernel "$kernel/boot/vmlinuz-$version" -initrd "$first.gz" -append "console=ttyS0 quiet mitigations=off panic=-1" \
     -fsdev local,id=host,path=/,security_model=none,readonly=on,multidevs=remap -device virtio-9p-pci,fsdev=host,mount_tag=host \
     -device virtio-rng-pci </dev/null | tee "$first.out"
 [ "$(tr -d '\r' <"$first.out" | sed -n 's/^test_ktls: //p')" = 0 ]

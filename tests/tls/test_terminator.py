@@ -36,6 +36,9 @@ from tests.tls.ends import ALERT, CLOSE_NOTIFY, HANDSHAKE, KEY_UPDATE, ClientEnd
 
 PROXY = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes([203, 0, 113, 5, 10, 0, 0, 1, 0, 80, 1, 187])
 
+NARROW_BYTES = 32_768
+"""Of the buffers between client and terminator: the kernel does not make them larger by and by, and less than a socket pair's."""
+
 
 class World:
     """A terminator and a router.
@@ -60,6 +63,7 @@ class World:
         self.sender = Sender(path, self.loop, wait_s=0.05)
         self.sender.start()
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, NARROW_BYTES)
         given = {"connections": 100, "proxies": Proxies(), "clock": lambda: self.now, "kernel": kernel}
         given |= {"port": self.socket.getsockname()[1]} | options
         self.terminator = Terminator([self.socket], lambda data: shown(), self.sender, self.loop, **given)
@@ -92,7 +96,9 @@ class World:
             self.loop.run_forever()
 
     def connect(self) -> socket.socket:
-        client = socket.create_connection(self.socket.getsockname())
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROW_BYTES)
+        client.connect(self.socket.getsockname())
         client.setblocking(False)
         return client
 
