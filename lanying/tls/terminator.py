@@ -394,11 +394,3 @@ class Terminator:
     def _check_drained(self) -> None:
         if self._drained is not None and not self._relays:
             self._loop.call_soon(self._drained)
-
-
-def _is_plain(sock: socket.socket) -> bool:
-    """Whether a request waits there that is served without TLS. Nothing is read."""
-    try:
-        return bool(_PLAIN.match(sock.recv(_PLAIN_BYTES, socket.MSG_PEEK)))
-    except OSError:
-        return False
