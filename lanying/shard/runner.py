@@ -103,9 +103,19 @@ class Runner:
         self.turn()
         self.shard.links.greet(self.shard.tick)
         self.end_turn()
+        if self.shard.work.replaying:
+            self.sockets.pause()
+            self._read_clients(monotonic() + limits.REPLAY_S)
         self._every_second()
         if self._interval:
             loop.call_later(self._interval, self._flush_interval)
+
+    def _read_clients(self, deadline: float) -> None:
+        """When links have brought again what a power failure may have taken: until then messages would be refused."""
+        if self.shard.work.replaying and monotonic() < deadline:
+            self._loop.call_later(0.005, self._read_clients, deadline)
+        else:
+            self.sockets.resume()
 
     # --- ticks ------------------------------------------------------------------------------------------------------
 
@@ -214,6 +224,7 @@ class Runner:
         self.turn()
         self.sockets.dismiss_all()
         self.shard.store_cursors()
+        self.shard.links.end(self.shard.tick)
         failpoint("shard.draining")
         self.ticker.finish(lambda: self._stop(0))
 

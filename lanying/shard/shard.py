@@ -205,6 +205,8 @@ class Shard:
                 work.store.write(batch)
             if work.between:
                 work.written()
+        if tick.durable and self.links.written:
+            tick.settles = self.links.take_written()
         rows = len(batch.operations)
         if tick.touched:
             pulls.offer(tick.touched)

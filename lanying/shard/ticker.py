@@ -1,6 +1,8 @@
 """When a shard's ticks are committed and let out.
 
-A tick is sealed, made durable by the :class:`CommitLog`, and only then released. Its rows are in the local store before, if the log is that
+A tick is sealed, made durable by the :class:`CommitLog`, and only then released. One that holds nothing that has to wait for that (rows that
+may be lost, and what other shards send again: :mod:`lanying.shard.core.links`) is released when it is written, and the next flush
+makes it durable: that of a tick that needs one, or one for its own sake after ``LINK_ACK_S``. A tick's rows are in the local store before, if the log is that
 store's own, or get there after a log elsewhere has them: what that refuses was never on this disk. At most one tick is on its way to the
 log; what is decided meanwhile gathers in the next. A log that fails or refuses ends the process: memory and log may disagree, what
 is acknowledged is safe, and the process starts again from it.
@@ -55,6 +57,10 @@ class CommitLog(Protocol):
         """Make everything up to this tick durable. ``done`` is called once on the loop, before this returns or later, with what
         stopped it or None: :class:`Fenced` if somebody else owns the shard now. An outcome that stays unknown is an error: the next start
         learns from the log whether the tick counts."""
+
+    def flush(self, done: Done) -> None:
+        """Make durable what was written and let out without :meth:`append`; ``done`` as there. A log that does not write first is given
+        every tick, so it has nothing to do."""
 
     def close(self) -> None:
         """Finish what is under way."""
@@ -251,9 +257,8 @@ class Ticker:
         self.tick_seconds.observe(took)
         if took >= limits.SLOW_S:
             self._shard.inspection.took("tick", took)
-        if self._shard.links.untold and not self._acknowledge_due:
-            self._acknowledge_due = True
-            self._loop.call_later(limits.LINK_ACK_S, self._acknowledge_links)
+        if self._shard.links.untold:
+            self._arm()
         if tick.durable and (self._flushes or not self._log.writes_first):
             self._append(tick, self._durable)
         else:
@@ -320,13 +325,16 @@ class Ticker:
     def _release(self, tick: Tick) -> None:
         """Nobody has heard of anything in it before: it is durable, or nothing in it waits for that."""
         failpoint("shard.flushed")
-        if tick.acknowledge:
+        if tick.settles:
             failpoint("shard.link_committed")
+            self._shard.links.settled(tick.settles)
         self._clients.write(tick)
         failpoint("shard.half_released")
         if tick.envelopes:
             self._processes.send_all(tick.envelopes)
         failpoint("shard.released")
+        if tick.acknowledge and not tick.durable:
+            failpoint("shard.link_released")
         if tick.closing:
             self._clients.end(tick)
 
@@ -337,8 +345,32 @@ class Ticker:
             self.begin_turn()
             self.end_turn()
 
+    def _arm(self) -> None:
+        """What was applied of links is acknowledged, soon."""
+        if not self._acknowledge_due:
+            self._acknowledge_due = True
+            self._loop.call_later(limits.LINK_ACK_S, self._acknowledge_links)
+
     def _acknowledge_links(self) -> None:
+        """What other shards sent is written for a while: made durable if nothing else has done it, then they hear of it."""
+        numbers = self._shard.links.take_written()
+        if numbers and self._flushes:
+            self.commits += 1
+            self._log.flush(partial(self._settled, numbers))
+        else:
+            self._settled(numbers, None)
+
+    def _settled(self, numbers: dict[int, int], error: Exception | None) -> None:
+        if error is not None:
+            self._in_flight = self._in_flight or self._shard.tick  # for good: nothing is let out any more
+            log.critical("event=flush_failed error=%r", str(error))
+            self._stop(1)
+            return
+        links = self._shard.links
+        links.settled(numbers)
         self._acknowledge_due = False
         self.begin_turn()
-        self._shard.links.acknowledge(self._shard.tick)
+        links.acknowledge(self._shard.tick)
+        if links.untold:  # with a tick that is on its way to the log
+            self._arm()
         self.end_turn()

@@ -96,8 +96,10 @@ class _Drain:
     def _commit(self, shard: Shard) -> bool:
         if shard.tick.empty and not shard.links.lagging:
             return False
+        shard.tick.awaits_flush = True
         tick = shard.seal()
         shard.work.store.flush()
+        shard.links.settled(tick.settles or {})
         self._wire.extend((process, encode(envelope)) for process, envelope in tick.envelopes)
         return True
 

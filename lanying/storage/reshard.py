@@ -45,7 +45,7 @@ COLD_GROWS = 2
 """What a cold store has takes this much more room in the others, which are compressed less."""
 JOURNAL_EVERY = 100_000
 """Rows copied between two entries of the journal, at each of which all new databases are flushed."""
-KNOWN_META = {b"schema_version", b"schema_compat_version", b"shard", b"last_id", RETAINED, MARK}
+KNOWN_META = {b"schema_version", b"schema_compat_version", b"shard", b"last_id", schema.SERVING, RETAINED, MARK}
 
 
 class MoveResult(NamedTuple):

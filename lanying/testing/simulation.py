@@ -145,20 +145,28 @@ class Simulation:
         self.shards[index] = self._make(index)
         self.shards[index].links.greet(self.shards[index].tick)
 
-    def run(self) -> None:
-        """Ticks and envelopes until nothing moves."""
+    def run(self, *, settle: bool = True) -> None:
+        """Ticks and envelopes until nothing moves. ``settle``: links are acknowledged, too."""
         for _ in range(100_000):
             moved = False
             for shard in self.shards:
                 moved = self.commit(shard) or moved
             moved = self.carry() or moved
-            if not moved:
+            if not moved and settle:
                 for shard in self.shards:
-                    shard.links.acknowledge(shard.tick)
-                    moved = self.commit(shard) or moved
+                    moved = self.settle(shard) or moved
             if not moved:
                 return
         raise AssertionError("the simulation does not come to rest")
+
+    def settle(self, shard: Shard) -> bool:
+        """What a ticker does when something of links is written for ``LINK_ACK_S``. False: there was nothing."""
+        numbers = shard.links.take_written()
+        if numbers:
+            shard.work.store.flush()
+            shard.links.settled(numbers)
+        shard.links.acknowledge(shard.tick)
+        return self.commit(shard)
 
     def commit(self, shard: Shard) -> bool:
         """Seal one tick, flush it and let it out. False: there was nothing."""
@@ -167,6 +175,7 @@ class Simulation:
         tick = shard.seal()
         if tick.durable:
             shard.work.store.flush()
+            shard.links.settled(tick.settles or {})
         for session, out in tick.wires().items():
             device = self.devices.get((session.uid, session.sn))
             if device is not None and device.session is session:

@@ -26,11 +26,14 @@ class LinkAck(Envelope, tag=2):
     """Shard to shard: everything of the link ``receiver <- sender`` up to ``number`` is committed.
 
     ``rewind``: send again from the next one on.
+
+    :ivar last: highest number the source has given out on the link the other way, at least; -1: it does not say
     """
 
     source: int
     number: int
     rewind: bool = False
+    last: int = -1
 
 
 class Call(Envelope, tag=3):

@@ -280,7 +280,16 @@ class Delivery:
             work.live(owner, Deliver(peer, author.uid, mid, live, listed=False, live=True))
         return mid
 
+    def must_follow(self, head: Conversation) -> None:
+        """One of our users puts something into this queue. :raises Refused: its other side has to come first, which was here before
+        (:mod:`lanying.shard.core.links`)"""
+        work = self._work
+        if head.peer and work.shard_of(head.peer) in work.replaying:
+            raise Refused(Refusal.RECIPIENT_AWAY)
+
     def _check(self, head: Conversation) -> None:
+        if self._work.replaying:
+            self.must_follow(head)
         if head.flags & schema.BARRED:
             raise Refused(Refusal.BLOCKED)
         policy = self._policy

@@ -180,6 +180,7 @@ class Operations:
         uid, peer, kind, target = author.uid, meta.to.uid, body.operation.type, body.operation.mid
         mid, now_ms = work.next_mid(), work.now_ms
         head = work.mailboxes.head(uid, peer)
+        delivery.must_follow(head)
         stored = frame.meta(mid, uid, author.sn, peer, now_ms, Meta.MESSAGE, meta.payload)
         if not marking.mark(work, head, target, MARK_OF_OWNER[kind]):
             # An acknowledgement of a message that never was is answered and goes nowhere.
@@ -202,6 +203,7 @@ class Operations:
         if mid:
             return Posted(mid, work.now_ms)
         head = work.mailboxes.head(uid, peer)
+        delivery.must_follow(head)
         found = edits.need(work, head, target)
         payload, sn, edit_ms = meta.payload, author.sn, 0
         if kind == RECALL:

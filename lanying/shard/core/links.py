@@ -10,6 +10,28 @@ What a tick owes a shard is one *bundle* with one number: one row and one item o
 1.5 to 2 µs and a message shares its bundle with all others of the tick (docs/performance.md). Rows: ``outbox`` keeps every bundle,
 ``links`` the highest number given out and committed per shard (:mod:`lanying.shard.store.schema`).
 
+**One sync for a message.** A bundle is durable with its sender before it leaves, so its receiver need not sync before its devices see
+what was in it: such a tick is let out as soon as it is written, and only the acknowledgement waits for a sync, which is that of the next
+tick that needs one, or the ticker's own after ``LINK_ACK_S``. What a power failure takes of a shard is the end of its log. So:
+
+- *Nothing is lost.* What is acknowledged over a link (:meth:`Links.settled`) is on the disk; everything behind that is still in the
+  sender's outbox and comes again. Nothing that was decided here later survives without it: it is behind it in the log, and whatever a
+  client, another shard or a back end is answered has waited for its own sync, which covers everything before.
+- *Nothing comes twice.* The link's number and what the messages did are one batch: both are there after the failure or neither.
+- *No position is given to two messages.* A queue between two users gets entries from two sides: what the other one writes comes
+  over one link, in the order and bundles of their shard's outbox, so it gets the same positions again; and what its owner writes
+  waits for a sync. Only in between could something slip in: behind a start that follows no orderly end nothing is put into these
+  queues here (:attr:`~lanying.shard.core.tick.Events.replaying`) until the link has brought again all that can have been let out: up
+  to the other shard's highest number, and no further than a window behind what is here. So a device that has acknowledged what was
+  lost, acknowledges the same when it asks again.
+- *Groups:* positions are those of the group's shard, which has synced them. A member's shard has nothing to sync at all.
+- *Everything else waits for the sync*, in whatever tick it is (:func:`may_be_late` is the list): queue 0 is fed by all links, and
+  what changes accounts, relations, members or a timeline is answered, passed on, or decides about what others may do.
+
+Read marks, recalls and edits come like messages, of the same link, and do the same to the same rows again. A push that is owed has the key of
+its message: it is given again at most once, as when the push process dies before it says that it is done. Cursors of devices are behind the
+entries in the log, so none survives what it points to; a lost one repeats a delivery, which devices recognise.
+
 A power failure below durability ``fsync`` may take our newest numbers while the other shard has kept what came under them. Given out
 again they would be taken for repetitions, and the messages be lost. So in these modes nothing is sent after a start until the other
 shard has said what it knows, and bundles made meanwhile are numbered anew behind that.
@@ -19,12 +41,13 @@ Over 400 lines: both ends of a link share their numbers, so they are read togeth
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lanying.base import limits
 from lanying.base.failpoints import failpoint
 from lanying.base.figures import Figure, labelled
-from lanying.bus.messages import LinkAck, LinkBatch, decode_bundle
+from lanying.base.ids import SLOTS
+from lanying.bus.messages import Deliver, GroupDeliver, GroupPosted, LinkAck, LinkBatch, LinkMessage, decode_bundle
 from lanying.cluster.runtime import shard_name
 from lanying.shard.core import outbox
 from lanying.shard.core.link_states import HELD, IDLE, LAGGING, MOVING, LinkEvent
@@ -194,10 +217,20 @@ def _array(items: list[bytes]) -> bytes:
     return b"\xdc%b%b" % (len(items).to_bytes(2, "big"), b"".join(items))
 
 
+def may_be_late(message: LinkMessage, source: int, slots: Sequence[int]) -> bool:
+    """May what a link message from shard ``source`` does be let out before it is on the disk? See the module."""
+    if isinstance(message, Deliver):  # into a queue that nobody else feeds but its owner
+        return bool(message.peer) and slots[message.peer % SLOTS] == source
+    if isinstance(message, GroupDeliver):
+        return slots[message.gid % SLOTS] == source
+    return isinstance(message, GroupPosted)  # changes nothing that is kept
+
+
 class Links:
     """Links from and to every other shard.
 
-    :ivar untold: shards whose bundles are committed here and not acknowledged yet, see :meth:`acknowledge`
+    :ivar untold: shards whose bundles are applied here and not acknowledged yet, see :meth:`acknowledge`
+    :ivar written: the highest numbers of bundles that are in the store and may not be on the disk, by shard
     :ivar greeted: port of the runner: a shard has started again
     """
 
@@ -213,6 +246,7 @@ class Links:
         self.receivers: dict[int, LinkReceiver] = {}
         self._told: dict[int, int] = {}
         self.untold: set[int] = set()
+        self.written: dict[int, int] = {}
         self._held_until = 0.0
         self.greeted: Callable[[int], None] = _nothing
         for peer in self._process:
@@ -223,25 +257,39 @@ class Links:
             self.senders[peer] = LinkSender(last, oldest, held=may_forget)
             self._found[peer] = last
             self.receivers[peer] = LinkReceiver(outbox.number(store, b"in", peer))
+        self._settled = {peer: receiver.seen for peer, receiver in self.receivers.items()}
+        self._serving = store.get(schema.META, schema.SERVING) is not None
+        if self._serving and not may_forget:
+            work.replaying.update({peer: seen + limits.LINK_WINDOW for peer, seen in self._settled.items()})
 
     def greet(self, tick: Tick) -> None:
         """Tell every shard what of its link is committed here, so it sends the rest: the first thing after a start."""
-        for peer, receiver in self.receivers.items():
-            tick.envelopes.append((self._process[peer], LinkAck(self._index, receiver.seen, rewind=True)))
+        tick.awaits_flush = True  # what an earlier process wrote need not be on the disk
+        if not self._serving and self.receivers:
+            tick.batch.put(schema.META, schema.SERVING, b"")
+        for peer in self.receivers:
+            self._tell(tick, peer, rewind=True)
+
+    def end(self, tick: Tick) -> None:
+        """The last tick is sealed now: with it everything is on the disk."""
+        if self.receivers:
+            tick.batch.delete(schema.META, schema.SERVING)
 
     def seal(self, tick: Tick) -> None:
         """Number the tick's link messages into its batch, and note what it applied."""
         batch = tick.batch
         # The tick is about to be written: numbers given out from here on are its rows, so no number is ever on the wire without one.
         for peer, rewind in tick.acknowledge.items():
-            seen = self.receivers[peer].seen
             if rewind:
-                tick.envelopes.append((self._process[peer], LinkAck(self._index, seen, rewind)))
+                self._tell(tick, peer, rewind=True)
                 continue
+            seen = self.written[peer] = self.receivers[peer].seen
             batch.put(schema.LINKS, b"in" + schema.pack_u16(peer), schema.pack_u64(seen))
+            tick.lazy += 1
             self.untold.add(peer)
             if seen - self._told.get(peer, 0) >= limits.LINK_WINDOW // 4:
-                self._tell(tick, peer)
+                tick.awaits_flush = True  # the sender is to go on
+                self._tell(tick, peer, seen)
         by_peer: dict[int, list[bytes]] = {}
         for peer, item in tick.links:
             messages = by_peer.get(peer)
@@ -258,8 +306,8 @@ class Links:
                 batch.put(schema.OUTBOX, schema.pack_outbox(peer, sender.assign()), item)
             batch.put(schema.LINKS, b"out" + schema.pack_u16(peer), schema.pack_u64(sender.last))
             direct = sender.committed(first, len(items), tick.now)
-            if direct:
-                self._send(tick, peer, first, items[:direct])
+            if direct:  # the tick has rows to flush, and what it has applied of the link the other way is among them
+                self._send(tick, peer, first, items[:direct], self.receivers[peer].seen)
         for peer, sender in self.senders.items():
             if sender.acknowledged - sender.trimmed >= TRIM_EVERY:
                 self._trim(batch, peer, sender)
@@ -274,12 +322,23 @@ class Links:
             items = outbox.read(self._store, peer, first, min(count, limits.LINK_BLOB_BUNDLES))
             if items:
                 sender.resent(first, len(items), tick.now)
-                self._send(tick, peer, first, items)
+                self._send(tick, peer, first, items, self._settled[peer])
+
+    def take_written(self) -> dict[int, int]:
+        """The numbers that are in the store now: they are :meth:`settled` when a flush that begins behind this has returned."""
+        written, self.written = self.written, {}
+        return written
+
+    def settled(self, numbers: dict[int, int]) -> None:
+        """Everything up to these numbers is on the disk: it may be acknowledged."""
+        self._settled.update(numbers)
 
     def acknowledge(self, tick: Tick) -> None:
-        """Tell what is committed to those who did not hear it along with a bundle within ``LINK_ACK_S``."""
+        """Tell what is on the disk to those who did not hear it along with a bundle within ``LINK_ACK_S``."""
         for peer in tuple(self.untold):
-            self._tell(tick, peer)
+            settled = self._settled[peer]
+            if settled == self.receivers[peer].seen or settled > self._told.get(peer, 0):
+                self._tell(tick, peer)
 
     def acknowledged(self, tick: Tick, peer: int, number: int, rewind: bool) -> None:
         """A shard has committed what it was sent up to ``number``; ``rewind`` is also the greeting that wants an answer."""
@@ -328,19 +387,31 @@ class Links:
             tick.acknowledge.setdefault(source, True)
             return
         # From here on the numbers count as seen: each message is applied in this tick, or taken back alone and counted.
-        apply = work.apply
+        apply, slots, late = work.apply, work.slots, True
+        lazy, rows = tick.lazy, len(tick.batch.operations)
         for item in message.items[skip:] if skip else message.items:
             tick.gathered_bytes += len(item)
             for one in decode_bundle(item):
+                late = late and may_be_late(one, source, slots)
                 work.event(apply, one)
+        if late:
+            tick.lazy = lazy + len(tick.batch.operations) - rows
+        else:
+            tick.awaits_flush = True
         tick.acknowledge[source] = False
+        if work.replaying:
+            self._replayed(source)
         failpoint("shard.link_applied")
 
     def confirmed(self, message: LinkAck) -> None:
         """Another shard has committed what we sent."""
-        self.acknowledged(self._work.tick, message.source, message.number, message.rewind)
+        source, replaying = message.source, self._work.replaying
+        self.acknowledged(self._work.tick, source, message.number, message.rewind)
+        if source in replaying and message.last >= 0:
+            replaying[source] = min(replaying[source], message.last)
+            self._replayed(source)
         if message.rewind:  # the first thing a shard says after its start
-            self.greeted(message.source)
+            self.greeted(source)
         failpoint("shard.link_acknowledged")
 
     def figures(self) -> list[Figure]:
@@ -353,21 +424,31 @@ class Links:
         for peer, sender in self.senders.items():
             if sender.held and tick.now - sender.progress_at > limits.LINK_RESEND_MAX_S:
                 sender.progress_at = tick.now
-                tick.envelopes.append(
-                    (self._process[peer], LinkAck(self._index, self.receivers[peer].seen, rewind=True))
-                )
+                self._tell(tick, peer, rewind=True)
             sender.tick(tick.now)
 
-    def _send(self, tick: Tick, peer: int, first: int, items: list[bytes]) -> None:
-        self.untold.discard(peer)
-        seen = self._told[peer] = self.receivers[peer].seen
+    def _send(self, tick: Tick, peer: int, first: int, items: list[bytes], settled: int) -> None:
+        self._note(peer, settled)
         oldest = self.senders[peer].trimmed + 1
-        tick.envelopes.append((self._process[peer], LinkBatch(self._index, first, items, oldest, seen)))
+        tick.envelopes.append((self._process[peer], LinkBatch(self._index, first, items, oldest, settled)))
 
-    def _tell(self, tick: Tick, peer: int) -> None:
-        self.untold.discard(peer)
-        seen = self._told[peer] = self.receivers[peer].seen
-        tick.envelopes.append((self._process[peer], LinkAck(self._index, seen)))
+    def _tell(self, tick: Tick, peer: int, settled: int = 0, *, rewind: bool = False) -> None:
+        """:param settled: a number that is on the disk when the tick is let out, 0: the one that is there now"""
+        settled = settled or self._settled[peer]
+        self._note(peer, settled)
+        ack = LinkAck(self._index, settled, rewind, self.senders[peer].last)
+        tick.envelopes.append((self._process[peer], ack))
+
+    def _note(self, peer: int, told: int) -> None:
+        self._told[peer] = told
+        if told == self.receivers[peer].seen:
+            self.untold.discard(peer)
+
+    def _replayed(self, peer: int) -> None:
+        """Is everything here again that can have been let out before the start?"""
+        replaying = self._work.replaying
+        if self.receivers[peer].seen >= replaying.get(peer, 0):
+            replaying.pop(peer, None)
 
     def _trim(self, batch: Batch, peer: int, sender: LinkSender) -> None:
         start, stop = schema.pack_outbox(peer, sender.trimmed + 1), schema.pack_outbox(peer, sender.acknowledged + 1)

@@ -102,6 +102,7 @@ class Mailboxes:
         self._heads: dict[tuple[int, int], Conversation] = {}
         self._dirty: dict[Conversation, None] = {}
         self._urgent: dict[Conversation, None] = {}
+        self._along: dict[Conversation, None] = {}
         self._cursors: dict[tuple[int, int, int], int] = {}
         self._hasty: list[tuple[int, int, int]] = []
 
@@ -151,6 +152,13 @@ class Mailboxes:
         """The head is about to change, and is stored with this tick."""
         self.remember(head)
         self.hurry(head)
+
+    def follow(self, head: Conversation) -> None:
+        """The head is about to change, and is stored with this tick, for whose sake nothing waits: another shard sends it again."""
+        self.remember(head)
+        if head not in self._along:
+            self._along[head] = None
+            self._writes.undo((self._along.pop, head, None))
 
     def remember(self, head: Conversation) -> None:
         """The head is about to change: what it is now comes back if the event fails."""
@@ -237,7 +245,7 @@ class Mailboxes:
     @property
     def hurried(self) -> bool:
         """Something has to be stored with this tick."""
-        return bool(self._urgent or self._hasty)
+        return bool(self._urgent or self._along or self._hasty)
 
     def seal(self) -> None:
         """Put what must not wait into the tick's batch."""
@@ -245,7 +253,12 @@ class Mailboxes:
         for head in self._urgent:
             put(schema.CONVERSATIONS, head.key, head.row)
             head.stored = True
+            self._along.pop(head, None)
         self._urgent.clear()
+        for head in self._along:
+            self._writes.put_lazy(schema.CONVERSATIONS, head.key, head.row)
+            head.stored = True
+        self._along.clear()
         for key in self._hasty:
             seq = self._cursors.get(key)
             if seq is not None:
@@ -273,7 +286,8 @@ class Mailboxes:
 
     def _forget_some(self) -> None:
         for key in list(self._heads)[: limits.CONVERSATIONS_CACHED // 10]:
-            if self._heads[key] not in self._dirty and self._heads[key] not in self._urgent:
+            head = self._heads[key]
+            if head not in self._dirty and head not in self._urgent and head not in self._along:
                 del self._heads[key]
 
     def _load(self, uid: int, peer: int, row: bytes | None) -> Conversation:

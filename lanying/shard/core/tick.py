@@ -56,6 +56,7 @@ class Tick:
     :ivar lazy: rows of the batch that no answer depends on
     :ivar awaits_flush: an answer repeats one whose rows may still be on their way to the disk
     :ivar durable: set when the tick is sealed: must be flushed before the release
+    :ivar settles: numbers of links, by shard, that are on the disk when this tick is (:meth:`lanying.shard.core.links.Links.settled`)
     """
 
     __slots__ = (
@@ -74,6 +75,7 @@ class Tick:
         "now_ms",
         "outs",
         "pulls",
+        "settles",
         "touched",
         "undo",
         "unreads",
@@ -98,6 +100,7 @@ class Tick:
         self.lazy = 0
         self.awaits_flush = False
         self.durable = False
+        self.settles: dict[int, int] | None = None
 
     def send(self, session: Session, frame: bytes) -> None:
         """Owe a session a frame."""
@@ -174,6 +177,8 @@ class Events:
 
     :ivar index: number of this shard
     :ivar peers: all shards there are, this one among them
+    :ivar slots: owner of each hash slot
+    :ivar replaying: shards whose link is behind what was let out before this start, and the number up to which
     :ivar store: reads; they see everything that was put, by this event too
     :ivar put: family, key, value: set with this tick's commit, which is durable before any answer
     :ivar delete: family and key: removed with this tick's commit
@@ -190,7 +195,8 @@ class Events:
     def __init__(self, index: int, shard_map: ShardMap, store: Store) -> None:
         self.index = index
         self.peers = shard_map.peers
-        self._slots = shard_map.slots
+        self.slots = shard_map.slots
+        self.replaying: dict[int, int] = {}
         self.store = Overlay(store)
         self.failed_events = 0
         self.prepare: dict[type[Message], Callable[[Any], None]] = {}
@@ -300,16 +306,16 @@ class Events:
 
     def shard_of(self, entity_id: int) -> int:
         """Shard that owns a user or group."""
-        return self._slots[entity_id % SLOTS]
+        return self.slots[entity_id % SLOTS]
 
     def owns(self, entity_id: int) -> bool:
         """Is a user or group of this shard?"""
-        return self._slots[entity_id % SLOTS] == self.index
+        return self.slots[entity_id % SLOTS] == self.index
 
     def remap(self, shard_map: ShardMap) -> None:
         """Slots have other owners from now on. There are links to the shards that there were at the start, and to no others."""
         assert shard_map.peers == self.peers, "another number of shards needs another start"
-        self._slots = shard_map.slots
+        self.slots = shard_map.slots
 
     def link(self, entity_id: int, message: LinkMessage) -> None:
         """Tell the shard that owns a user or group, exactly once and in order; the own shard gets it at the end of this event.

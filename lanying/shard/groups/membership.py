@@ -159,7 +159,7 @@ class Memberships:
         work.ids.observe(message.mid)
         if not work.owns(gid):
             tip = mailboxes.head(gid, gid)
-            mailboxes.change(tip)
+            mailboxes.follow(tip)
             tip.last_seq = message.seq
             if message.listed:
                 tip.last_mid = message.mid

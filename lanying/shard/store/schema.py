@@ -67,6 +67,8 @@ SCHEMA_COMPAT_VERSION: Final = 1
 
 META: Final = "meta"
 LOG_POSITION: Final = b"log_position"
+SERVING: Final = b"serving"
+"""There while a shard serves: who finds it at a start follows one that did not end by itself (:mod:`lanying.shard.core.links`)."""
 COUNTERS: Final = "counters"
 NAMES: Final = "names"
 ACCOUNTS: Final = "accounts"
