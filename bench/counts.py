@@ -22,6 +22,8 @@ from lanying.testing.simulation import Device, Simulation, User
 LIMITS = Path(__file__).resolve().parent / "counts.json"
 MESSAGES = 200
 BURST = 50
+SETTLED = 50
+"""Links are acknowledged, and what they brought is synced, every so many messages: every ``LINK_ACK_S`` at 1,000 messages/s."""
 MEMBERS = 40
 """Of the group; its figures are per copy."""
 TEXT = "x" * 100
@@ -124,7 +126,7 @@ def _measure(simulation: Simulation, devices: list[Device], to: User | int, burs
         for at in range(messages):
             sender.send(to, TEXT, run=False, **send)
             if (at + 1) % burst == 0:
-                simulation.run()
+                simulation.run(settle=(at + 1) % SETTLED == 0)
 
     run(BURST)
     counter = _Counter(simulation)

@@ -135,12 +135,12 @@ class Simulation:
             raise CallError(reply.refusal, reply.message, retry_s=reply.retry_s)
         return reply.body
 
-    def crash(self, index: int) -> None:
-        """Power failure of one shard: its memory and what it did not flush are gone; it starts again."""
+    def crash(self, index: int, kept: int = 0) -> None:
+        """Power failure of one shard: its memory and what it did not flush are gone, but for ``kept`` batches; it starts again."""
         for key, device in list(self.devices.items()):
             if self.map.shard_of(device.user.uid) == index:
                 del self.devices[key]
-        self.stores[index] = self.stores[index].crash()
+        self.stores[index] = self.stores[index].crash(kept)
         self._wire = deque((name, blob) for name, blob in self._wire if name != f"shard-{index}")
         self.shards[index] = self._make(index)
         self.shards[index].links.greet(self.shards[index].tick)

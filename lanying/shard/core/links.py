@@ -217,13 +217,18 @@ def _array(items: list[bytes]) -> bytes:
     return b"\xdc%b%b" % (len(items).to_bytes(2, "big"), b"".join(items))
 
 
-def may_be_late(message: LinkMessage, source: int, slots: Sequence[int]) -> bool:
-    """May what a link message from shard ``source`` does be let out before it is on the disk? See the module."""
-    if isinstance(message, Deliver):  # into a queue that nobody else feeds but its owner
-        return bool(message.peer) and slots[message.peer % SLOTS] == source
-    if isinstance(message, GroupDeliver):
-        return slots[message.gid % SLOTS] == source
-    return isinstance(message, GroupPosted)  # changes nothing that is kept
+def may_be_late(bundle: Sequence[LinkMessage], source: int, slots: Sequence[int]) -> bool:
+    """May what these link messages of shard ``source`` do be let out before it is on the disk? See the module."""
+    for message in bundle:
+        if isinstance(message, Deliver):  # into a queue that nobody else feeds but its owner
+            if not message.peer or slots[message.peer % SLOTS] != source:
+                return False
+        elif isinstance(message, GroupDeliver):
+            if slots[message.gid % SLOTS] != source:
+                return False
+        elif not isinstance(message, GroupPosted):  # that one changes nothing that is kept
+            return False
+    return True
 
 
 class Links:
@@ -391,8 +396,9 @@ class Links:
         lazy, rows = tick.lazy, len(tick.batch.operations)
         for item in message.items[skip:] if skip else message.items:
             tick.gathered_bytes += len(item)
-            for one in decode_bundle(item):
-                late = late and may_be_late(one, source, slots)
+            bundle = decode_bundle(item)
+            late = late and may_be_late(bundle, source, slots)
+            for one in bundle:
                 work.event(apply, one)
         if late:
             tick.lazy = lazy + len(tick.batch.operations) - rows

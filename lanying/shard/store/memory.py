@@ -77,8 +77,18 @@ class MemoryStore:
         self._unflushed.clear()
         self.flushes += 1
 
-    def crash(self) -> MemoryStore:
-        """The store somebody finds after a power failure now: what was flushed and nothing else."""
+    @property
+    def unflushed(self) -> int:
+        """Batches a power failure may take."""
+        return len(self._unflushed)
+
+    def crash(self, kept: int = 0) -> MemoryStore:
+        """The store somebody finds after a power failure now: what was flushed, and ``kept`` batches behind it that have reached the
+        disk nevertheless."""
+        for batch in self._unflushed[:kept]:
+            for family, key, stop, value in batch.operations:
+                self._keep(family, key, stop, value)
+        del self._unflushed[:kept]
         survivor = MemoryStore()
         for family, values in self._durable.items():
             survivor._values[family] = dict(values)
