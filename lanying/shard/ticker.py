@@ -1,11 +1,12 @@
 """When a shard's ticks are committed and let out.
 
-A tick is sealed, made durable by the :class:`CommitLog`, and only then released. One that holds nothing that has to wait for that (rows that
-may be lost, and what other shards send again: :mod:`lanying.shard.core.links`) is released when it is written, and the next flush
-makes it durable: that of a tick that needs one, or one for its own sake after ``LINK_ACK_S``. A tick's rows are in the local store before, if the log is that
-store's own, or get there after a log elsewhere has them: what that refuses was never on this disk. At most one tick is on its way to the
-log; what is decided meanwhile gathers in the next. A log that fails or refuses ends the process: memory and log may disagree, what
-is acknowledged is safe, and the process starts again from it.
+A tick is sealed, made durable by the :class:`CommitLog`, and only then released. One that holds nothing that has to wait for that (rows
+that may be lost, and what other shards send again: :mod:`lanying.shard.core.links`) is released when it is written, and the next flush
+makes it durable: that of a tick that needs one, or one for its own sake after ``LINK_ACK_S``. A log elsewhere is given every tick.
+
+A tick's rows are in the local store before, if the log is that store's own, or get there after a log elsewhere has them: what that
+refuses was never on this disk. At most one tick is on its way to the log; what is decided meanwhile gathers in the next. A log that fails
+or refuses ends the process: memory and log may disagree, what is acknowledged is safe, and the process starts again from it.
 """
 
 from __future__ import annotations

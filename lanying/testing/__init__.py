@@ -3,6 +3,7 @@
 - ``poll``: waiting for a named condition
 - ``process_state``: what a test puts back behind itself
 - ``simulation`` ``shards``: shards without processes, sockets or clocks
+- ``power_cut``: power failures in a simulation, at random, and what has to be true afterwards
 - ``screen``: what a device shows
 - ``playbook``: conversations as scripts
 - ``cluster`` ``ports``: a real server on a free port

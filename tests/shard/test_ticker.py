@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from lanying.base import limits
 from lanying.base.errors import StoreError
-from lanying.bus.messages import Message
+from lanying.bus.messages import Deliver, LinkAck, LinkBatch, LinkMessage, Message, NoticeFor, encode
 from lanying.cluster.runtime import EXIT_FENCED
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.schema import Config
 from lanying.protocol import frame
 from lanying.protocol.connection import XSYNC, Connection
 from lanying.protocol.schema.xsync_pb2 import MessageBody
+from lanying.shard.core.links import bundles
 from lanying.shard.core.tick import Tick
 from lanying.shard.shard import Shard
 from lanying.shard.store import records, schema
@@ -28,6 +29,7 @@ from lanying.shard.store.memory import MemoryStore
 from lanying.shard.ticker import Done, Fenced, Ticker
 from lanying.testing import simulation
 from lanying.testing.simulation import Simulation
+from tests.shard.chat.test_chat import pair
 
 EVERYTHING = b"\xff" * 40
 
@@ -56,6 +58,7 @@ class Log:
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
         self.waiting: list[tuple[Tick, Done]] = []
+        self.flushing: list[Done] = []
         self.order: list[Tick] = []
         self.position = 0
 
@@ -78,6 +81,9 @@ class Log:
     def left(self) -> MemoryStore:
         """What somebody finds who starts again after a power failure."""
         return self.store.crash()
+
+    def flush(self, done: Done) -> None:
+        self.flushing.append(done)
 
     def close(self) -> None:
         assert not self.waiting
@@ -452,3 +458,111 @@ def test_acknowledged_is_durable_whenever_it_ends(steps: list[str], has_it: bool
         bench.loop.go()
         assert bench.stopped == [1]
     assert sent == bench.sent() <= bench.kept()
+
+
+# --- what other shards send ----------------------------------------------------------------------------------------------
+
+
+class Linked:
+    """A shard that another one sends bundles, with bob's session on it.
+
+    :ivar there: the other shard
+    """
+
+    def __init__(self, log: type[Log] = Log) -> None:
+        sim, alice, bob = pair(2)
+        alice.device().send(bob, "known")
+        self.alice, self.bob = alice.uid, bob.uid
+        here, self.there = bob.shard.work.index, alice.shard.work.index
+        self.number = bob.shard.links.receivers[self.there].seen
+        self.last = bob.shard.links.senders[self.there].last
+        self.store = sim.stores[here]
+        self.stopped: list[int] = []
+        self.shard = Shard(here, ShardMap.even(2), self.store, Config(), lambda *_: None)
+        self.ticker = Ticker(self.shard, self.stopped.append)
+        self.log, self.loop, self.outside = log(self.store), Loop(), Outside()
+        self.ticker.start(self.loop, self.log, self.outside, self.outside)
+        self.ticker.begin_turn()
+        self.session = self.shard.admit(9, Connection(XSYNC), simulation.login(bob, "phone"))
+        self.ticker.end_turn()
+        self.log.decide()
+        self.outside.released.clear()
+
+    def hear(self, *messages: LinkMessage) -> None:
+        self.number += 1
+        items = bundles([*map(encode, messages)])
+        self.ticker.begin_turn()
+        self.shard.dispatch.arrive(LinkBatch(self.there, self.number, items, 1, 0))
+        self.ticker.end_turn()
+        self.settle()
+
+    def settle(self) -> None:
+        """Commits are a moment apart."""
+        while self.ticker._commit_due:
+            self.ticker._commit()
+
+    def message(self) -> Deliver:
+        meta = frame.meta(self.number + 1000, self.alice, 1, self.bob, 0, 1, b"")
+        return Deliver(self.bob, self.alice, self.number + 1000, meta)
+
+    @property
+    def shown(self) -> int:
+        return sum(len(tick.outs) for tick in self.outside.released)
+
+    @property
+    def told(self) -> list[int]:
+        self.settle()
+        envelopes = [one for tick in self.outside.released for _, one in tick.envelopes]
+        return [one.number for one in envelopes if isinstance(one, LinkAck)]
+
+
+def test_a_message_of_another_shard_is_shown_before_its_sync_and_acknowledged_behind_it() -> None:
+    linked = Linked()
+    linked.hear(linked.message())
+    assert (linked.shown, linked.told, linked.log.waiting) == (1, [], [])
+    linked.loop.go()
+    [done] = linked.log.flushing
+    assert linked.told == [], "the flush is under way"
+    linked.store.flush()
+    done(None)
+    assert linked.told == [linked.number]
+
+
+def test_it_is_acknowledged_when_a_tick_of_its_own_shard_was_synced() -> None:
+    linked = Linked()
+    linked.hear(linked.message())
+    linked.hear(NoticeFor(linked.bob, linked.alice, 2, b""))
+    assert linked.told == [] and len(linked.log.waiting) == 1
+    linked.log.decide()
+    linked.loop.go()
+    assert linked.log.flushing == [] and linked.told == [linked.number]
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_what_more_than_one_link_feeds_waits_for_the_sync(mixed: bool) -> None:
+    linked = Linked()
+    notice = NoticeFor(linked.bob, linked.alice, 2, b"")
+    linked.hear(*([linked.message(), notice] if mixed else [notice]))
+    assert linked.shown == 0
+    linked.log.decide()
+    assert linked.shown > 0
+
+
+def test_a_late_sync_that_fails_ends_the_process() -> None:
+    linked = Linked()
+    linked.hear(linked.message())
+    linked.loop.go()
+    linked.log.flushing.pop()(StoreError("broken"))
+    assert linked.stopped == [1]
+    linked.hear(linked.message())
+    linked.loop.go()
+    assert (linked.shown, linked.told) == (1, [])
+
+
+def test_a_log_elsewhere_gets_what_another_shard_sent_before_it_is_shown() -> None:
+    linked = Linked(LogElsewhere)
+    linked.hear(linked.message())
+    assert linked.shown == 0
+    linked.log.decide()
+    linked.loop.go()
+    assert (linked.shown, linked.told, linked.log.flushing) == (1, [linked.number], [])

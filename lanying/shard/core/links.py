@@ -28,8 +28,8 @@ tick that needs one, or the ticker's own after ``LINK_ACK_S``. What a power fail
 - *Everything else waits for the sync*, in whatever tick it is (:func:`may_be_late` is the list): queue 0 is fed by all links, and
   what changes accounts, relations, members or a timeline is answered, passed on, or decides about what others may do.
 
-Read marks, recalls and edits come like messages, of the same link, and do the same to the same rows again. A push that is owed has the key of
-its message: it is given again at most once, as when the push process dies before it says that it is done. Cursors of devices are behind the
+Read marks, recalls and edits come like messages, of the same link, and do the same to the same rows again. A push that is owed has the
+key of its message: it is given again as when the push process dies before it says that it is done. Cursors of devices are behind the
 entries in the log, so none survives what it points to; a lost one repeats a delivery, which devices recognise.
 
 A power failure below durability ``fsync`` may take our newest numbers while the other shard has kept what came under them. Given out

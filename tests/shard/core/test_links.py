@@ -7,11 +7,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lanying.base import limits
-from lanying.bus.messages import Barred, Deliver, LinkAck, LinkBatch, decode_bundle, encode
+from lanying.base.refusals import Refusal
+from lanying.bus.messages import (
+    Barred,
+    Deliver,
+    GroupDeliver,
+    GroupPost,
+    GroupPosted,
+    LinkAck,
+    LinkBatch,
+    LinkMessage,
+    NoticeFor,
+    Seat,
+    decode_bundle,
+    encode,
+)
 from lanying.config.schema import Config, Storage
-from lanying.shard.core.links import TRIM_EVERY, LinkReceiver, LinkSender, bundles
+from lanying.shard.core.links import TRIM_EVERY, LinkReceiver, LinkSender, bundles, may_be_late
 from lanying.shard.store import schema
 from lanying.storage.verify import verify_links, verify_store
+from lanying.testing.simulation import Simulation, User
 from tests.shard.chat.test_chat import pair
 
 
@@ -488,3 +503,93 @@ def test_what_a_link_owes_is_shown_in_all_and_by_shard() -> None:
         a.send(bob, "x")
     found = {(one.name, *one.labels.values()): one.value for one in alice.shard.links.figures()}
     assert found == {("link_depth",): 3.0, ("link_depth", f"shard-{peer}"): 3.0}
+
+
+def behind_a_power_failure() -> tuple[Simulation, User, User]:
+    """A user whose shard has let out a message of another one's and lost it; the other shard is not heard yet."""
+    sim, alice, bob = pair(2)
+    alice.device().send(bob, "known")
+    b = bob.device()
+    alice.device().send(bob, "lost", run=False)
+    for _ in range(2):
+        sim.commit(alice.shard)
+        sim.carry()
+        sim.commit(bob.shard)
+    assert b.texts == ["known", "lost"], "shown before it is synced"
+    sim.hold.add(f"shard-{alice.shard.work.index}")
+    sim.crash(bob.shard.work.index)
+    return sim, alice, bob
+
+
+def test_behind_a_power_failure_the_other_side_of_a_conversation_comes_first() -> None:
+    sim, alice, bob = behind_a_power_failure()
+    b = bob.device()
+    assert b.session.left == ""
+    number = b.send(alice, "mine")
+    assert b.refused[number][0] == Refusal.RECIPIENT_AWAY.status
+    assert b.texts == ["known"], "what was shown is not there yet"
+    sim.hold.clear()
+    sim.run()
+    assert b.texts == ["known", "lost"]
+    assert b.send(alice, "mine", client_mid=number) in b.acknowledged
+    assert bob.device("second").history_texts(alice) == ["known", "lost", "mine"]
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_behind_an_orderly_end_nobody_is_waited_for(ended: bool) -> None:
+    sim, alice, bob = pair(2)
+    alice.device().send(bob, "known")
+    bob.device().send(alice, "known")
+    if ended:
+        bob.shard.links.end(bob.shard.tick)
+        sim.commit(bob.shard)
+    sim.hold.add(f"shard-{alice.shard.work.index}")
+    sim.crash(bob.shard.work.index)
+    b = bob.device()
+    assert (b.send(alice, "mine") in b.acknowledged) == ended
+
+
+def test_a_link_has_come_again_when_it_is_where_its_sender_is_or_a_window_further() -> None:
+    _, alice, bob = behind_a_power_failure()
+    there, replaying = alice.shard.work.index, bob.shard.work.replaying
+    seen = bob.shard.links.receivers[there].seen
+    assert replaying == {there: seen + limits.LINK_WINDOW}
+    bob.shard.links.confirmed(LinkAck(there, 0))
+    assert replaying == {there: seen + limits.LINK_WINDOW}, "it does not say"
+    bob.shard.links.confirmed(LinkAck(there, 0, last=seen + 1))
+    assert replaying == {there: seen + 1}
+    bundle = bundles([encode(Barred(bob.uid, 7, True, 1))])[0]
+    bob.shard.links.arrived(LinkBatch(there, seen + 1, [bundle], 1, 0))
+    assert replaying == {}
+
+
+def test_with_less_than_fsync_nothing_is_waited_for() -> None:
+    sim, alice, bob = pair(2, Config(storage=Storage(durability="os")))
+    alice.device().send(bob, "known")
+    sim.stores[bob.shard.work.index].flush()
+    sim.crash(bob.shard.work.index)
+    assert bob.shard.work.replaying == {}
+
+
+SOURCE, SLOTS_OF = 1, [0, 1] * 512
+
+
+@pytest.mark.parametrize(
+    ("message", "late"),
+    [
+        (Deliver(2, 1, 9, b""), True),
+        (Deliver(2, 1, 9, b"", listed=False, operation=1, target=8), True),
+        (Deliver(2, 0, 9, b""), False),
+        (Deliver(2, 4, 9, b""), False),
+        (GroupDeliver(1, 5, 9, b"", 2, 1, True, 0), True),
+        (GroupDeliver(4, 5, 9, b"", 2, 1, True, 0), False),
+        (GroupPosted(9, 2), True),
+        (Barred(2, 7, True, 1), False),
+        (Seat(2, 1), False),
+        (NoticeFor(2, 1, 2, b""), False),
+        (GroupPost(2, 1, 1, "", 5, b""), False),
+    ],
+)
+def test_late_is_what_one_link_alone_decides(message: LinkMessage, late: bool) -> None:
+    assert may_be_late([message], SOURCE, SLOTS_OF) is late
+    assert may_be_late([Deliver(2, 1, 9, b""), message], SOURCE, SLOTS_OF) is late
