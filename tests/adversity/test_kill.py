@@ -28,6 +28,7 @@ TALKING = (
     "shard.released",
     "shard.link_received",
     "shard.link_applied",
+    "shard.link_released",
     "shard.link_committed",
     "shard.link_acknowledged",
 )
