@@ -1,7 +1,7 @@
 """What a successful ``fdatasync`` is worth in the moment an ext4 breaks, without any database: plain files, synced record by record.
 
-``python -m tests.adversity.broken_sync --rounds 10`` (as root) breaks a small file system under three writers, repairs it, and compares what
-was synced with what is there:
+``python -m tests.adversity.broken_sync --rounds 10`` (as root) breaks a small file system under three writers, repairs it, and compares
+what was synced with what is there:
 
 =============  ========================================================================================
 append         as a log is written: a record, then ``fdatasync``
@@ -9,7 +9,8 @@ overwrite      into room that was written and synced before: nothing but data ha
 journalled     as ``append``, and behind each sync something that needs the journal (``setxattr``)
 =============  ========================================================================================
 
-Where records are missing, the kernel has called the sync of a file done whose size was in a transaction of the journal that was thrown away.
+Where records are missing, the kernel has called the sync of a file done whose size was in a transaction of the journal that was thrown
+away.
 """
 
 from __future__ import annotations
