@@ -23,7 +23,7 @@ LIMITS = Path(__file__).resolve().parent / "counts.json"
 MESSAGES = 200
 BURST = 50
 SETTLED = 50
-"""Links are acknowledged, and what they brought is synced, every so many messages: every ``LINK_ACK_S`` at 1,000 messages/s."""
+"""Links are acknowledged, and what they brought is synced, every so many messages: every ``LINK_ACK_S`` at 200 messages/s."""
 MEMBERS = 40
 """Of the group; its figures are per copy."""
 TEXT = "x" * 100

@@ -194,9 +194,9 @@ LINK_BLOB_BYTES: Final = 256 * 1024
 """Largest blob of bundles; a larger bundle goes alone."""
 LINK_BLOB_BUNDLES: Final = 16
 """Bundles of one blob that are sent again."""
-LINK_ACK_S: Final = 0.05
-"""An acknowledgement waits this long for a bundle in the other direction that can carry it: it only frees outbox rows and the window.
-What a bundle did waits as long to be synced along with something else."""
+LINK_ACK_S: Final = 0.25
+"""What a bundle did waits this long to be synced along with something else, and its acknowledgement for a bundle in the other direction
+that can carry it: it only frees outbox rows and the window. So a shard that only receives 20 messages/s syncs for every fifth."""
 REPLAY_S: Final = 3.0
 """Behind a start without an orderly end, clients are read when links have caught up, at the latest after this: then messages to the users
 of a shard that does not answer are refused."""

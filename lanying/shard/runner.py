@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from typing import Final
 
 from lanying.base import limits
 from lanying.base.clock import monotonic
@@ -26,6 +27,7 @@ from lanying.bus.messages import (
 from lanying.bus.ownership import Ownership, ask_owner
 from lanying.bus.transport import Bus
 from lanying.cluster.directory import Directory
+from lanying.cluster.runtime import shard_name
 from lanying.config.schema import Config
 from lanying.protocol.frame import STATUS_NAMES
 from lanying.shard.chat import message_kinds
@@ -37,6 +39,8 @@ from lanying.shard.ticker import LocalLog, Ticker
 from lanying.shard.worker import Worker
 
 log = logging.getLogger(__name__)
+
+AWAY_REMEDY: Final = "messages to their users are refused until they answer: see lanying-cluster status and their logs"
 
 
 class Runner:
@@ -112,10 +116,14 @@ class Runner:
 
     def _read_clients(self, deadline: float) -> None:
         """When links have brought again what a power failure may have taken: until then messages would be refused."""
-        if self.shard.work.replaying and monotonic() < deadline:
+        replaying = self.shard.work.replaying
+        if replaying and monotonic() < deadline:
             self._loop.call_later(0.005, self._read_clients, deadline)
-        else:
-            self.sockets.resume()
+            return
+        if replaying:
+            away = " ".join(map(shard_name, replaying))
+            log.warning("event=shards_away shards='%s' remedy='%s'", away, AWAY_REMEDY)
+        self.sockets.resume()
 
     # --- ticks ------------------------------------------------------------------------------------------------------
 
@@ -224,7 +232,6 @@ class Runner:
         self.turn()
         self.sockets.dismiss_all()
         self.shard.store_cursors()
-        self.shard.links.end(self.shard.tick)
         failpoint("shard.draining")
         self.ticker.finish(lambda: self._stop(0))
 

@@ -227,6 +227,7 @@ class Ticker:
         if self._in_flight is not None:
             self._loop.call_later(0.005, partial(self.finish, finished))
             return
+        self._shard.links.end(self._shard.tick)
         tick = self._seal()
         if tick is None:
             return

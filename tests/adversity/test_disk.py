@@ -152,7 +152,7 @@ def test_a_file_system_that_went_read_only(tmp_path: Path) -> None:
             talking.cancel()
             await crowd.leave()
             assert crowd.acknowledged == acknowledged
-            # In the moment it breaks a flush may return success and its data be gone afterwards: a limit of the kernel, see docs/testing.md.
+            # In the moment it breaks a flush may return success and its data be gone: a limit of the kernel, see docs/testing.md.
             assert len(crowd.ledger.posts) - len(promised) < MEANWHILE
             crowd.ledger.posts = promised
             return crowd

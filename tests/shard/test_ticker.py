@@ -20,6 +20,7 @@ from lanying.config.schema import Config
 from lanying.protocol import frame
 from lanying.protocol.connection import XSYNC, Connection
 from lanying.protocol.schema.xsync_pb2 import MessageBody
+from lanying.shard.core import outbox
 from lanying.shard.core.links import bundles
 from lanying.shard.core.tick import Tick
 from lanying.shard.shard import Shard
@@ -546,6 +547,19 @@ def test_what_more_than_one_link_feeds_waits_for_the_sync(mixed: bool) -> None:
     assert linked.shown == 0
     linked.log.decide()
     assert linked.shown > 0
+
+
+def test_the_last_tick_says_that_nothing_can_be_lost() -> None:
+    linked = Linked()
+    assert linked.store.get(schema.META, schema.SERVING) is not None
+    linked.hear(linked.message())
+    ended: list[bool] = []
+    linked.ticker.finish(lambda: ended.append(True))
+    assert linked.log.left().get(schema.META, schema.SERVING) is not None and not ended
+    linked.log.decide()
+    left = linked.log.left()
+    assert ended and left.get(schema.META, schema.SERVING) is None
+    assert outbox.number(left, b"in", linked.there) == linked.number
 
 
 def test_a_late_sync_that_fails_ends_the_process() -> None:

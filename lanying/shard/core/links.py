@@ -276,7 +276,7 @@ class Links:
             self._tell(tick, peer, rewind=True)
 
     def end(self, tick: Tick) -> None:
-        """The last tick is sealed now: with it everything is on the disk."""
+        """The last tick is sealed now, and nothing is let out behind it: with it everything is on the disk."""
         if self.receivers:
             tick.batch.delete(schema.META, schema.SERVING)
 
