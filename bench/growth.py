@@ -263,10 +263,10 @@ def run(place: Path, options: argparse.Namespace) -> list[Window]:
         windows.append(measure(town, options.window))
         print(windows[-1], flush=True)
     rest = settle(town)
-    whole = town.point()
+    written = sum(window.disk_bytes for window in windows) * options.window + rest.disk_bytes
     print(
         f"behind the last message {rest.cpu_s:.1f} s of CPU and {rest.disk_bytes / MIB:.0f} MiB; over all "
-        f"{whole.disk_bytes / whole.row_bytes:.2f} bytes on the disk for a byte of rows, {whole.cpu_s / town.stored * 1e6:.1f} µs"
+        f"{written / town.row_bytes:.2f} bytes on the disk for a byte of rows"
     )
     store.close()
     began = time.perf_counter()

@@ -65,8 +65,9 @@ def family_options(family: str, cache: Cache, buffer_bytes: int, *, in_runs: boo
     options = Options(raw_mode=True)
     options.set_write_buffer_size(buffer_bytes)
     options.set_arena_block_size(64 * 1024)
-    # What is flushed is soon written again, and the loop waits for its core: quick first, small later.
-    options.set_compression_per_level([DBCompressionType.lz4()] + [DBCompressionType.zstd()] * 6)
+    # What is flushed is soon written again, and the loop waits for its core: quick first. Small later, where much lies and little is read.
+    later = DBCompressionType.zstd() if family in APPENDED else DBCompressionType.lz4()
+    options.set_compression_per_level([DBCompressionType.lz4()] + [later] * 6)
     if in_runs:
         _in_runs(options, family)
     else:
