@@ -23,7 +23,7 @@ from lanying.base.errors import SchemaError, StoreError, StoreFull
 from lanying.base.figures import Figure
 from lanying.shard.store import schema
 from lanying.shard.store.base import Batch, Change, local_write, sizes
-from lanying.shard.store.rocks_options import APPENDED, database_options, family_options, roomy
+from lanying.shard.store.rocks_options import APPENDED, database_options, family_options, roomy, table_bytes
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class RocksStore:
         _refuse_unknown_families(path, names)
         cache = Cache(cache_bytes)
         options = database_options(buffer_bytes)
-        self._in_runs = self._merging = roomy(path, self.free_bytes())
+        self._in_runs = self._merging = roomy(table_bytes(path), self.free_bytes())
         families = {family: self._family_options(family, cache, buffer_bytes) for family in names}
         try:
             self._database = Rdict(str(path), options, column_families=families)
@@ -171,9 +171,9 @@ class RocksStore:
             return
         tables = sum(family.property_int_value("rocksdb.total-sst-files-size") or 0 for family in big)
         free = self.free_bytes()
-        if self._merging == (free > tables):
+        if self._merging == roomy(tables, free):
             return
-        self._merging = free > tables
+        self._merging = not self._merging
         for family in self._families.values():
             family.set_options({"disable_auto_compactions": "false" if self._merging else "true"})
         if self._merging:

@@ -42,6 +42,9 @@ CHANGED_RUNS: Final = 8
 CHANGED_GARBAGE_PERCENT: Final = 200
 """A family in which rows are set again is merged as a whole when the newer runs are so much of the oldest."""
 
+BESIDE_BYTES: Final = 64 * _MIB
+"""Logs and flushed tables during a merge; as much as ``storage.min_free_bytes``, below which messages are refused, is by default."""
+
 
 def database_options(buffer_bytes: int) -> Options:
     """Of the whole database. ``buffer_bytes``: of rows that are in no table yet, all families together."""
@@ -96,6 +99,11 @@ def _in_runs(options: Options, family: str) -> None:
     options.set_level_zero_stop_writes_trigger(_NEVER)
 
 
-def roomy(path: Path, free_bytes: int) -> bool:
-    """Would a merge of all tables of a database find room?"""
-    return free_bytes > sum(entry.stat().st_size for entry in os.scandir(path) if entry.name.endswith(".sst"))
+def roomy(table_bytes: int, free_bytes: int) -> bool:
+    """Would a merge of all tables find room, with what is written meanwhile?"""
+    return free_bytes > table_bytes + BESIDE_BYTES
+
+
+def table_bytes(path: Path) -> int:
+    """Of a database that is not open."""
+    return sum(entry.stat().st_size for entry in os.scandir(path) if entry.name.endswith(".sst"))
