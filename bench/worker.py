@@ -43,6 +43,8 @@ from lanying.protocol.frame import varint
 
 PROGRESS_US: Final = 250_000
 LOGIN_TIMEOUT_S: Final = 30.0
+GIVE_UP_US: Final = 90_000_000
+"""Devices that try again do so no longer: a server that lets nobody in would keep a run for ever."""
 NEVER: Final = 1 << 62
 
 
@@ -135,7 +137,7 @@ class Worker:
             now = now_us()
             for device in self._sockets.finished:
                 quiet = now
-                if device.state != READY and order.retry_s:
+                if device.state != READY and order.retry_s and now - result.started_us < GIVE_UP_US:
                     result.retries += 1
                     again.append((now + int(order.retry_s * 1e6 * (1 + self._random.random())), device))
                     continue
