@@ -33,9 +33,9 @@ class Tiers(TieredStore):
         self.hot_memory, self.cold_memory = hot or MemoryStore(), cold or MemoryStore()
         super().__init__(self.hot_memory, self.cold_memory)
 
-    def crash(self) -> Tiers:
+    def crash(self, kept: int = 0) -> Tiers:
         """What a power failure leaves."""
-        return Tiers(self.hot_memory.crash(), self.cold_memory.crash())
+        return Tiers(self.hot_memory.crash(kept), self.cold_memory.crash())
 
     @property
     def moved(self) -> int:
