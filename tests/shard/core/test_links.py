@@ -23,6 +23,7 @@ from lanying.bus.messages import (
     encode,
 )
 from lanying.config.schema import Config, Storage
+from lanying.protocol.schema.xsync_pb2 import MessageOperation
 from lanying.shard.core.links import TRIM_EVERY, LinkReceiver, LinkSender, bundles, may_be_late
 from lanying.shard.store import schema
 from lanying.storage.verify import verify_links, verify_store
@@ -527,6 +528,7 @@ def test_behind_a_power_failure_the_other_side_of_a_conversation_comes_first() -
     assert b.session.left == ""
     number = b.send(alice, "mine")
     assert b.refused[number][0] == Refusal.RECIPIENT_AWAY.status
+    assert b.operate(alice, MessageOperation.READ_ACK, b.metas[0].id) in b.refused, "it would be an entry, too"
     assert b.texts == ["known"], "what was shown is not there yet"
     sim.hold.clear()
     sim.run()
