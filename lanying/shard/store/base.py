@@ -19,8 +19,8 @@ Change = tuple[str, bytes, bytes | None, bytes | None]
 """``(family, key, None, value)``, None as value: removed; ``(family, start, stop, None)``: the range is removed."""
 
 
-WALK_FROM: Final = 4
-"""From so many neighbours on a walk takes less time than look-ups (µs at 20: 15 to 150 instead of 210)."""
+WALK_FROM: Final = 16
+"""From so many neighbours on a walk takes less time than look-ups (docs/performance.md)."""
 
 
 class Batch(Protocol):

@@ -11,7 +11,7 @@ from rocksdict import Options
 
 from bench.growth import Town
 from lanying.shard.store import rocks, schema
-from lanying.shard.store.base import consecutive
+from lanying.shard.store.base import WALK_FROM, consecutive
 from lanying.shard.store.memory import MemoryStore
 from lanying.shard.store.overlay import Overlay
 from lanying.shard.store.rocks import RocksStore
@@ -116,7 +116,7 @@ def test_a_merge_that_finds_no_room_does_not_begin_and_nobody_waits_for_it(
     assert said == ["event=no_room_to_merge", "event=merges_go_on"], "once each"
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, 4, 40])
+@pytest.mark.parametrize("count", [0, 1, WALK_FROM - 1, WALK_FROM, 40])
 def test_neighbours_are_what_single_look_ups_find(count: int) -> None:
     store = Overlay(MemoryStore())
     prefix = schema.pack_pair(1, 2)
