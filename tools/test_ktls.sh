@@ -5,7 +5,7 @@
 #
 # DIR (default /var/tmp/lanying-ktls) keeps Debian's kernel. COMMAND (default: pytest on what is about TLS) runs in this checkout; the machine
 # sees this host's files, and what it writes is gone when it ends. It has no network. The python is .venv/bin/python, or PYTHON.
-# Needs: apt install qemu-system-x86 busybox-static (Debian). A start takes a minute, the tests ten more on two cores.
+# Needs: apt install qemu-system-x86 busybox-static (Debian). It is slow: a start takes one to four minutes, the tests ten.
 set -eu
 cd "$(dirname "$0")/.."
 directory=${1:-/var/tmp/lanying-ktls}
