@@ -321,6 +321,21 @@ def test_http_goes_to_the_gateway(world: World) -> None:
     assert world.read(client, len) == b"HTTP/1.1 200 OK\r\n\r\n"
 
 
+def test_what_the_port_for_tls_has_read_already_comes_first(world: World) -> None:
+    world.start(0, 1, -1)
+    client, server = socket.socketpair()
+    server.setblocking(False)
+    client.send(b"Content-Length: 2\r\n\r\n{}")
+    first = b"POST /token/user HTTP/1.1\r\n"
+    world.router.welcome(server.detach(), "203.0.113.5", secure=True, first=first)
+    world.until("the visitor", lambda: world.counts("visitors"))
+    fd, visitor = world.visitors[0]
+    assert visitor == Visitor("203.0.113.5", first, secure=True)
+    assert os.read(fd, 100) == b"Content-Length: 2\r\n\r\n{}"
+    os.close(fd)
+    client.close()
+
+
 def test_without_a_gateway(world: World) -> None:
     world.start(0, 1)
     client = world.connect()
