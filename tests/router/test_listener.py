@@ -332,7 +332,6 @@ def test_what_the_port_for_tls_has_read_already_comes_first(world: World) -> Non
     fd, visitor = world.visitors[0]
     assert visitor == Visitor("203.0.113.5", first, secure=True)
     assert os.read(fd, 100) == b"Content-Length: 2\r\n\r\n{}"
-    os.close(fd)
     client.close()
 
 
