@@ -113,8 +113,12 @@ def measure_store(place: Path, messages: int, storage: dict[str, int]) -> None:
 
 
 def read(server: Cluster) -> dict[str, int]:
-    """PSS by process, the supervisor's included."""
-    pids = {"supervisor": server.pid, **{name: pid for name, pid in server.pids().items() if pid}}
+    """PSS by process, those of the supervisor and of the fork server included."""
+    pids = {
+        "supervisor": server.pid,
+        "fork server": server.status()["fork_server"],
+        **{name: pid for name, pid in server.pids().items() if pid},
+    }
     return {name: memory(pid).pss for name, pid in pids.items()}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import lanying
+from lanying.supervisor.plan import SHARED
 
 PACKAGE = Path(lanying.__file__).parent
 CONTRACTS = Path(__file__).parents[1] / ".importlinter"
@@ -51,10 +52,12 @@ def test_every_module_is_pure_by_contract_or_a_named_edge(package):
     assert unlisted == set(), "neither in the contract of pure modules nor an edge"
 
 
-@pytest.mark.parametrize("process", ["shard", "admin"])
-def test_a_process_loads_what_it_needs_and_not_ciphers_pictures_or_pages(process: str) -> None:
-    """Each is megabytes, in every one of these processes."""
+@pytest.mark.parametrize(
+    "modules", [*((module,) for module in ("lanying.shard.__main__", "lanying.admin.__main__")), SHARED]
+)
+def test_a_process_loads_what_it_needs_and_not_ciphers_pictures_or_pages(modules: tuple[str, ...]) -> None:
+    """Each is megabytes, in every one of these processes; and what the fork server loads all of them have."""
     dear = {"cryptography", "jwt", "PIL", "httpx", "starlette", "uvicorn", "segno", "acme", "pytest"}
-    code = f"import sys, lanying.{process}.__main__; print(*sys.modules)"
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert not dear & set(loaded.stdout.split())

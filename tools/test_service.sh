@@ -115,7 +115,7 @@ chats() { /opt/lanying/bin/python /source/docs/try_it.py; }
 another_main() { [ "$(property MainPID)" -gt 0 ] && ! is MainPID "$before" && serves; }
 # pinned: every shard may run on one core only.
 pinned() {
-    shards=$(pgrep -u lanying -f lanying.shard)
+    shards=$(pgrep -u lanying -f 'lanying: shard')
     for shard in $shards; do
         grep -q '^Cpus_allowed_list:[[:space:]]*[0-9]*$' "/proc/$shard/status" || return 1
     done

@@ -77,5 +77,10 @@ class AdminProcess(Process):
         self._loop.call_soon_threadsafe(self.bus.send, process, message)
 
 
+def main() -> int:
+    """Run until asked to stop."""
+    return run(AdminProcess)
+
+
 if __name__ == "__main__":
-    sys.exit(run(AdminProcess))
+    sys.exit(main())

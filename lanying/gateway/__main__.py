@@ -123,5 +123,10 @@ class GatewayProcess(Process):
             self._loop.stop()
 
 
+def main() -> int:
+    """Run until asked to stop."""
+    return run(GatewayProcess)
+
+
 if __name__ == "__main__":
-    sys.exit(run(GatewayProcess))
+    sys.exit(main())

@@ -92,5 +92,10 @@ class _Senders(dict[int, Sender]):
         return sender
 
 
+def main() -> int:
+    """Run until asked to stop."""
+    return run(RouterProcess)
+
+
 if __name__ == "__main__":
-    sys.exit(run(RouterProcess))
+    sys.exit(main())

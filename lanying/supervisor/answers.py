@@ -82,12 +82,14 @@ class Status(ControlAnswer, frozen=True):
     """The server.
 
     :ivar allotted: what may be taken of its machine
+    :ivar fork_server: process id of what the processes are forked from; 0: it is about to be started
     :ivar figures: of the supervisor itself
     """
 
     state: str = ""
     version: str = ""
     pid: int = 0
+    fork_server: int = 0
     started: float = 0.0
     uptime_s: float = 0.0
     url: str = ""

@@ -23,7 +23,7 @@ from lanying.supervisor import banner, machine, precheck, supervisor
 from lanying.supervisor import daemon as background
 from lanying.supervisor.datadir import JOURNAL_FILE, DataDirectory
 from lanying.supervisor.move import MOVER, Move
-from lanying.supervisor.plan import COMMANDS, Plan, spawn
+from lanying.supervisor.plan import MODULES, Plan, spawn
 from lanying.supervisor.supervisor import RESTART
 
 log = logging.getLogger("lanying.supervisor")
@@ -36,21 +36,21 @@ def start(
     *,
     daemon: bool = False,
     qr: bool | None = None,
-    commands: Mapping[str, tuple[str, ...]] = COMMANDS,
+    modules: Mapping[str, str] = MODULES,
     hung_after_s: float | None = None,
 ) -> int:
     """Start a server and serve until it is asked to stop.
 
     :param read_config: reads the configuration; called again before a restart
     :param qr: print a QR code of the address for phones; None: on a terminal
-    :param commands: what runs as shard, gateway and router
+    :param modules: what runs as shard, gateway and router
     :returns: :data:`RESTART`; any other end leaves with its exit code
     :raises ConfigError: the start is refused, and the process is as it was
     """
     with contextlib.ExitStack() as undo:
         undo.callback(os.umask, os.umask(0o077))
         config = read_config()
-        plan = prepare(config, read_config, commands, hung_after_s)
+        plan = prepare(config, read_config, modules, hung_after_s)
         undo.pop_all()
     if config.log_format == "text":  # else every line there is an object
         banner.show(plan, daemon=daemon, qr=qr)
@@ -84,7 +84,7 @@ def start(
 def prepare(
     config: Config,
     read_config: Callable[[], Config],
-    commands: Mapping[str, tuple[str, ...]] = COMMANDS,
+    modules: Mapping[str, str] = MODULES,
     hung_after_s: float | None = None,
 ) -> Plan:
     """Check the machine, lock the data directory, bind the ports.
@@ -96,7 +96,7 @@ def prepare(
     data = DataDirectory(Path(config.data))
     with contextlib.ExitStack() as undo:
         undo.callback(data.close)
-        settle(config, data, commands)
+        settle(config, data, modules)
         data.read_map(config.shards)
         listeners = machine.listen_all(config.listens)
         for listener in listeners.values():
@@ -117,7 +117,7 @@ def prepare(
         apps,
         listeners,
         cores,
-        commands,
+        modules,
         recheck=lambda: _recheck(read_config, config),
         hung_after_s=hung_after_s,
         push=push,
@@ -137,7 +137,7 @@ def _recheck(read_config: Callable[[], Config], now: Config) -> Config:
     return config
 
 
-def settle(config: Config, data: DataDirectory, commands: Mapping[str, tuple[str, ...]]) -> None:
+def settle(config: Config, data: DataDirectory, modules: Mapping[str, str]) -> None:
     """Finish or give up what an interrupted move of slots has left.
 
     :raises DataDirectoryError: it cannot be finished
@@ -146,7 +146,7 @@ def settle(config: Config, data: DataDirectory, commands: Mapping[str, tuple[str
     if data.shard_map is None or ((last is None or last.ended) and not (data.path / JOURNAL_FILE).exists()):
         return
     launch = Launch(MOVER, config, str(data.path), data.shard_map, ())
-    if spawn((*commands[MOVER], "settle"), launch, data.lock_fd).wait():
+    if spawn(modules[MOVER], "settle", launch, data.lock_fd).wait():
         raise DataDirectoryError(
             f"{data.path}: an interrupted move of slots cannot be finished, the lines above say why; "
             "when that is put right, start again"

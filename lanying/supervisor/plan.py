@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
@@ -19,14 +18,14 @@ from lanying.cluster.shardmap import ShardMap
 from lanying.config.allotment import Allotment
 from lanying.config.apps import App
 from lanying.config.schema import Config
-from lanying.supervisor import machine
+from lanying.supervisor import kinship, machine
 from lanying.supervisor.datadir import DataDirectory
 from lanying.supervisor.move import MOVER
 
 SHARD = "shard"
-COMMANDS: Mapping[str, tuple[str, ...]] = {
-    kind: (sys.executable, "-m", f"lanying.{kind}") for kind in (SHARD, GATEWAY, ROUTER, ADMIN, PUSH, TLS)
-} | {MOVER: (sys.executable, "-m", "lanying.storage")}
+MODULES: Mapping[str, str] = {
+    kind: f"lanying.{kind}.__main__" for kind in (SHARD, GATEWAY, ROUTER, ADMIN, PUSH, TLS)
+} | {MOVER: "lanying.storage"}
 """What runs, by kind of process."""
 TAKERS: Mapping[str, str] = {
     "listen": ROUTER,
@@ -35,8 +34,8 @@ TAKERS: Mapping[str, str] = {
     "metrics_port": GATEWAY,
 }
 """Which process accepts at a setting's listener."""
-_PR_SET_PDEATHSIG = 1
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
+SHARED = ("lanying.shard.__main__", "lanying.router.__main__")
+"""What is imported before the first process is forked."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Plan:
     apps: tuple[App, ...]
     listeners: Mapping[str, socket.socket]
     cores: list[int]
-    commands: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: COMMANDS)
+    modules: Mapping[str, str] = field(default_factory=lambda: MODULES)
     recheck: Callable[[], Config] = Config
     hung_after_s: float | None = None
     push: bool = False
@@ -91,27 +90,26 @@ class Plan:
         )
 
 
-def spawn(command: tuple[str, ...], launch: Launch, lock_fd: int) -> subprocess.Popen[bytes]:
-    """One child process. Its stdout is our stderr: stdout carries the ready line and nothing else.
+def spawn(module: str, argument: str, launch: Launch, lock_fd: int) -> subprocess.Popen[bytes]:
+    """A process that runs to its end while none of the others does: it is not forked, the mover is the only one.
+
+    Its stdout is our stderr: stdout carries the ready line and nothing else.
 
     :raises OSError: no memory, no processes left, or no such program
     """
     parent = os.getpid()
 
-    def die_with_parent() -> None:
+    def prepare() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it has a log to open again
-        # SIGKILL: what was acknowledged is safe, and the next start must not find databases still open.
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
+        kinship.die_with(parent)
 
     process = subprocess.Popen(
-        command,
+        (sys.executable, "-m", module, argument),
         stdin=subprocess.PIPE,
         stdout=sys.stderr.fileno(),
         pass_fds=(*launch.fds.values(), lock_fd),
         start_new_session=True,
-        preexec_fn=die_with_parent,
+        preexec_fn=prepare,
     )
     assert process.stdin is not None
     try:

@@ -5,7 +5,10 @@ descriptors, the bus and the control socket, in one loop. It holds both listener
 gateway that crashes loses no connection attempt, and it never touches user data.
 
 Children learn what they are from a :class:`~lanying.cluster.launch.Launch` record on descriptor 0. They run in sessions of
-their own (Ctrl-C reaches only the supervisor) and the kernel kills them when the supervisor dies.
+their own (Ctrl-C reaches only the supervisor) and the kernel kills them when the supervisor dies. They are forked from a process that has
+imported what they share (:mod:`lanying.supervisor.fork_server`), and are this process's own children all the same.
+
+Over 400 lines: every event ends in a command and every command changes what the next event finds, in one object.
 """
 
 from __future__ import annotations
@@ -31,11 +34,22 @@ from lanying.bus.transport import Bus
 from lanying.cluster.runtime import ADMIN, PUSH, SUPERVISOR, RunDirectory
 from lanying.supervisor import machine, move
 from lanying.supervisor.answers import ControlAnswer, ControlRefused, Ending, MoveStatus, Restarting, Status, split
-from lanying.supervisor.children import Announce, Children, ChildState, Command, Finish, Signal, Spawn, explain_exit
+from lanying.supervisor.children import (
+    EXIT_FAILED,
+    Announce,
+    Children,
+    ChildState,
+    Command,
+    Finish,
+    Signal,
+    Spawn,
+    explain_exit,
+)
 from lanying.supervisor.control import ControlEndpoint
+from lanying.supervisor.forking import Forked, ForkServer
 from lanying.supervisor.move import MOVER, Move
 from lanying.supervisor.notify import ServiceNotifier
-from lanying.supervisor.plan import SHARD, Plan, spawn
+from lanying.supervisor.plan import SHARD, SHARED, Plan, spawn
 from lanying.supervisor.requests import (
     ControlRequest,
     MoveRequest,
@@ -74,7 +88,9 @@ class Supervisor:
         self._on_failure = on_failure
         limit = {} if plan.hung_after_s is None else {"hung_after_s": plan.hung_after_s}
         self._children = Children(plan.names, **limit)
-        self._processes: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
+        self._processes: dict[str, Forked] = {}
+        self._unborn: dict[str, None] = {}
+        """Children that are to be started when the fork server is ready, in order."""
         self._started = time.time()
         self._born = clock.monotonic()
         self._restarting = False
@@ -96,6 +112,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup, os.isatty(2))
+        self._forks = ForkServer(SHARED, loop, self._spawn_unborn, self._give_unborn_up)
         self._sign_of_life()
         self._look_at_log()
         self._lag = Lag(loop)
@@ -106,6 +123,7 @@ class Supervisor:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+            self._forks.close()
             control.close()
             bus.close()
 
@@ -162,15 +180,15 @@ class Supervisor:
 
     def _open_log_again(self) -> None:
         log_file.reopen()
-        for process, _ in self._processes.values():
-            process.send_signal(signal.SIGHUP)
+        self._forks.hang_up()
+        for process in self._processes.values():
+            process.signal(signal.SIGHUP)
 
     def _on_exit(self, name: str) -> None:
         failpoint("supervisor.child_died")
-        process, pidfd = self._processes.pop(name)
-        self._loop.remove_reader(pidfd)
-        os.close(pidfd)
-        status = process.wait()
+        process = self._processes.pop(name)
+        self._loop.remove_reader(process.pidfd)
+        status = process.bury()
         commands = self._children.exited(name, status, clock.monotonic())
         child = self._children[name]
         if child.state is ChildState.WAITING:
@@ -217,32 +235,50 @@ class Supervisor:
     def _spawn(self, name: str) -> None:
         if self._children.state in (ChildState.DRAINING, ChildState.OVER):
             return  # an earlier command of the same turn failed
-        kind = SHARD if name.startswith("shard-") else name
         launch = self._plan.launch(name)
         failpoint("supervisor.before_spawn")
         try:
-            process = spawn(self._plan.commands[kind], launch, self._plan.data.lock_fd)
+            self._forks.start()
+            module = self._plan.modules[SHARD if name.startswith("shard-") else name]
+            process = (
+                self._forks.fork(module, f"lanying: {name}", launch, self._plan.data.lock_fd)
+                if self._forks.ready
+                else None
+            )
         except OSError as error:
             log.error("event=spawn_failed process=%s error=%r", name, str(error))
-            self._perform(self._children.exited(name, 1, clock.monotonic()))
+            self._perform(self._children.exited(name, EXIT_FAILED, clock.monotonic()))
+            return
+        if process is None:
+            self._unborn[name] = None
             return
         log.info("event=child_started process=%s pid=%d core=%s", name, process.pid, launch.cpu)
         restarts = self._children[name].restarts
         self._tell(name, "started", process.pid, f"restart {restarts}" if restarts else "")
-        pidfd = os.pidfd_open(process.pid)
-        self._processes[name] = (process, pidfd)
+        self._processes[name] = process
         self._children.spawned(name, process.pid, clock.monotonic())
-        self._loop.add_reader(pidfd, self._on_exit, name)
+        self._loop.add_reader(process.pidfd, self._on_exit, name)
+
+    def _spawn_unborn(self) -> None:
+        """The fork server is ready."""
+        unborn, self._unborn = self._unborn, {}
+        self._perform(Spawn(name) for name in unborn)
+
+    def _give_unborn_up(self) -> None:
+        """The fork server could not start: neither could they, for now."""
+        unborn, self._unborn = self._unborn, {}
+        for name in unborn:
+            self._perform(self._children.exited(name, EXIT_FAILED, clock.monotonic()))
 
     def _signal(self, command: Signal) -> None:
-        entry = self._processes.get(command.name)
-        if entry is None:
+        process = self._processes.get(command.name)
+        if process is None:
             return
         level = logging.WARNING if command.number is signal.SIGKILL else logging.INFO
         log.log(level, "event=signal process=%s signal=%s reason=%r", command.name, command.number.name, command.reason)
-        entry[0].send_signal(command.number)
+        process.signal(command.number)
         event = "killed" if command.number is signal.SIGKILL else "draining"
-        self._tell(command.name, event, entry[0].pid, command.reason)
+        self._tell(command.name, event, process.pid, command.reason)
 
     def _finish(self, command: Finish) -> None:
         if self._restarting and not command.code:
@@ -271,7 +307,7 @@ class Supervisor:
         launch = self._plan.launch(MOVER)
         log.info("event=move_started what=%r", what.title)
         try:
-            process = spawn((*self._plan.commands[MOVER], "move"), launch, self._plan.data.lock_fd)
+            process = spawn(self._plan.modules[MOVER], "move", launch, self._plan.data.lock_fd)
         except OSError as error:
             log.error("event=spawn_failed process=%s error=%r", MOVER, str(error))
             self._over.set_result(RESTART)  # which gives it up
@@ -372,6 +408,7 @@ class Supervisor:
             state=self._state,
             version=__version__,
             pid=os.getpid(),
+            fork_server=self._forks.pid,
             started=self._started,
             uptime_s=round(now - self._born, 1),
             url=machine.urls(config)[0],

@@ -77,5 +77,10 @@ class TlsProcess(Process):
         return self._terminator.figures()
 
 
+def main() -> int:
+    """Run until asked to stop."""
+    return run(TlsProcess)
+
+
 if __name__ == "__main__":
-    sys.exit(run(TlsProcess))
+    sys.exit(main())

@@ -7,7 +7,6 @@ What it should do wrong is written in ``<data>/../misbehave-<name>``: ``fail`` e
 import asyncio
 import os
 import signal
-import sys
 from pathlib import Path
 
 import uvloop
@@ -39,18 +38,16 @@ async def serve(launch: Launch, deaf: bool) -> None:
     bus.close()
 
 
-def main() -> None:
+def main() -> int:
     launch = Launch.read()
     failpoints.here(launch.name)
     note = Path(launch.data).parent / f"misbehave-{launch.name}"
     how = note.read_text().strip() if note.exists() else ""
     if how in ("fail", "refuse"):
         print(f"stub {launch.name} cannot go on", flush=True)
-        sys.exit(78 if how == "refuse" else 1)
+        return 78 if how == "refuse" else 1
     for fd in launch.fds.values():
         os.fstat(fd)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(launch, how == "deaf"))
-
-
-main()
+    return 0

@@ -9,14 +9,15 @@ from lanying.cluster.runtime import ADMIN, GATEWAY, ROUTER
 from lanying.supervisor import launcher
 from lanying.supervisor.plan import SHARD
 
-CHILD = (sys.executable, str(Path(__file__).with_name("stub_child.py")))
+# The fork server looks for stub_child there.
+os.environ["PYTHONPATH"] = os.pathsep.join((str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")))
 
 real_start = launcher.start
 
 
 def start(read_config, **options):  # type: ignore[no-untyped-def]
     code = real_start(
-        read_config, **options, commands=dict.fromkeys((SHARD, GATEWAY, ROUTER, ADMIN), CHILD), hung_after_s=1.0
+        read_config, **options, modules=dict.fromkeys((SHARD, GATEWAY, ROUTER, ADMIN), "stub_child"), hung_after_s=1.0
     )
     assert code == launcher.RESTART
     os.execv(sys.executable, [sys.executable, *(argument for argument in sys.argv if argument != "--daemon")])

@@ -80,6 +80,23 @@ def test_a_hung_child_is_killed_and_restarted(stubs):
     assert "hung: silent for" in stubs.log()
 
 
+def test_the_death_of_the_fork_server_ends_nothing_and_what_ends_then_comes_back(stubs):
+    before, forks = stubs.pids(), stubs.status()["fork_server"]
+    os.kill(forks, signal.SIGKILL)
+    restarts = stubs.kill("shard-1")
+    row = stubs.wait_ready("shard-1", restarts)
+    assert row["last_exit"] == -signal.SIGKILL and row["restarts"] == 1
+    after = stubs.pids()
+    assert {n for n in before if before[n] != after[n]} == {"shard-1"}
+    assert stubs.status()["fork_server"] not in (0, forks)
+    assert "event=fork_server_died" in stubs.log()
+
+
+def test_processes_have_their_names(stubs):
+    for name, pid in stubs.pids().items():
+        assert Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0") == f"lanying: {name}"
+
+
 def test_the_public_port_stays_while_the_router_is_away(stubs):
     restarts = stubs.kill("router", signal.SIGSTOP)
     assert connects(stubs.url)
@@ -144,7 +161,7 @@ def test_restart_of_one_process(stubs):
 
 
 def test_a_killed_supervisor_takes_its_children_along_and_the_next_start_works(stubs):
-    pids = stubs.pids()
+    pids = stubs.pids() | {"fork server": stubs.status()["fork_server"]}
     os.kill(stubs.pid, signal.SIGKILL)
     until("every child is gone", lambda: all(gone(pid) for pid in pids.values()), saw=lambda: pids)
     assert stubs.stop() == -signal.SIGKILL

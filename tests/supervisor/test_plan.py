@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +17,8 @@ from lanying.cluster.launch import Launch
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.schema import Config
 from lanying.supervisor import plan as plans
-from lanying.supervisor.plan import COMMANDS, Plan
+from lanying.supervisor.move import MOVER
+from lanying.supervisor.plan import MODULES, SHARED, Plan
 
 
 @pytest.fixture
@@ -63,28 +66,30 @@ def test_a_shard_is_told_its_number_and_others_have_none(sockets: list[socket.so
     assert made.launch("gateway").cpu is None
 
 
-def test_every_kind_of_process_has_its_command() -> None:
-    assert {"shard", "gateway", "router", "admin", "push"} <= COMMANDS.keys()
-    assert all(command[0] == sys.executable and command[1] == "-m" for command in COMMANDS.values())
+def test_every_kind_of_process_has_a_module_that_runs_it() -> None:
+    assert {"shard", "gateway", "router", "admin", "push", "tls"} == MODULES.keys() - {MOVER}
+    for kind, module in MODULES.items():
+        source = importlib.util.find_spec(module if kind != MOVER else f"{module}.__main__")
+        assert source is not None and source.origin is not None
+        assert "\ndef main() -> int:" in Path(source.origin).read_text()
+    assert set(SHARED) <= set(MODULES.values())
 
 
-def child(code: str) -> tuple[str, ...]:
-    return (sys.executable, "-S", "-c", code)
-
-
-def test_a_child_reads_its_launch_and_nothing_of_it_is_on_its_command_line(
+def test_what_is_not_forked_reads_its_launch_and_nothing_of_it_is_on_its_command_line(
     sockets: list[socket.socket], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
+    (tmp_path / "echo.py").write_text("import sys; sys.stdout.write(sys.stdin.read() + sys.argv[1])")
     launch = plan(sockets).launch("shard-1")
     monkeypatch.setattr(sys, "stderr", open(out, "w"))  # noqa: SIM115
-    process = plans.spawn(child("import sys; sys.stdout.write(sys.stdin.read())"), launch, sockets[2].fileno())
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    process = plans.spawn("echo", "settle", launch, sockets[2].fileno())
     assert process.wait(30) == 0
     sys.stderr.close()
-    assert msgspec.json.decode(out.read_bytes(), type=Launch) == launch
+    assert msgspec.json.decode(out.read_bytes().removesuffix(b"settle"), type=Launch) == launch
 
 
-def test_a_child_that_is_gone_at_once_is_no_error(
+def test_a_process_that_is_gone_at_once_is_no_error(
     sockets: list[socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Gone:
@@ -92,4 +97,4 @@ def test_a_child_that_is_gone_at_once_is_no_error(
             raise BrokenPipeError
 
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: SimpleNamespace(stdin=Gone()))
-    assert plans.spawn(child(""), plan(sockets).launch("router"), 0)
+    assert plans.spawn("nothing", "", plan(sockets).launch("router"), 0)
