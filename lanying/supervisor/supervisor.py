@@ -112,7 +112,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup, os.isatty(2))
-        self._forks = ForkServer(SHARED, loop, self._spawn_unborn, self._give_unborn_up)
+        shared = [module for module in SHARED if module in self._plan.modules.values()]
+        self._forks = ForkServer(shared, loop, self._spawn_unborn, self._give_unborn_up)
         self._sign_of_life()
         self._look_at_log()
         self._lag = Lag(loop)

@@ -87,7 +87,7 @@ def test_the_death_of_the_fork_server_ends_nothing_and_what_ends_then_comes_back
     row = stubs.wait_ready("shard-1", restarts)
     assert row["last_exit"] == -signal.SIGKILL and row["restarts"] == 1
     after = stubs.pids()
-    assert {n for n in before if before[n] != after[n]} == {"shard-1"}
+    assert {n for n in before if before[n] != after[n]} == {"shard-1"}, stubs.log()
     assert stubs.status()["fork_server"] not in (0, forks)
     assert "event=fork_server_died" in stubs.log()
 
