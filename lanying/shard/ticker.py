@@ -84,8 +84,8 @@ class LocalLog:
         self._loop = loop
         self._expected_s = 1.0  # slow until seen otherwise
         self._wanted: SimpleQueue[Done | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
-        self._thread.start()
+        self._flusher = threading.Thread(target=self._run, name="commit", daemon=True)
+        self._flusher.start()
 
     def append(self, tick: Tick, done: Done) -> None:
         """See :class:`CommitLog`."""
@@ -102,7 +102,7 @@ class LocalLog:
     def close(self) -> None:
         """Finish the flush under way and end the thread."""
         self._wanted.put(None)
-        self._thread.join()
+        self._flusher.join()
 
     def _run(self) -> None:
         while (done := self._wanted.get()) is not None:

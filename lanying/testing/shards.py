@@ -104,7 +104,7 @@ class NotingSimulation(Simulation):
             inform(uid, notice)
 
         work.kick = noting_kick
-        setattr(work, "inform", noting_inform)  # noqa: B010 - a method of one object
+        work.inform = noting_inform
 
     def _noticed(self, message: NoticeFor) -> None:
         if message.ns == pb.Meta.GROUP_NOTICE:

@@ -46,6 +46,7 @@ class Logins:
         self._work = work
         self.abandoned: Callable[[Session], None] | None = None
         work.kick = self.kick
+        work.inform = self.inform
 
     def admit(self, fd: int, connection: Connection, login: Login) -> Session:
         """A client whose token is good logs in.
@@ -121,6 +122,12 @@ class Logins:
         for session in victims:
             self._dismiss(session, notice, goodbye(session.connection.kind), KICKS.get(notice, "kicked"))
         return len(victims)
+
+    def inform(self, uid: int, notice: int) -> None:
+        """See :attr:`lanying.shard.core.work.Work.inform`."""
+        work = self._work
+        for session in work.registry.sessions(uid):
+            work.tick.send(session, frame.user_notice(work.next_mid(), uid, work.tick.now_ms, notice))
 
     def _device(self, login: Login) -> tuple[devices.DeviceRecord, bool]:
         """The device of a login, and whether it is new."""

@@ -82,7 +82,7 @@ class Policy:
         if tokens < 1.0:
             tokens = 1.0
         elif tokens > most - keep:
-            tokens = most - keep
+            tokens = float(most - keep)
         if budgets.group.take(gid, now, keep, tokens):
             return True
         if priority:

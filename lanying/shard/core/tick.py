@@ -134,8 +134,10 @@ class Tick:
     def cut(self, mark: Mark) -> int:
         """Take back everything since a mark but the rows; how many of those to keep."""
         outs, touched, links, pulls, undo, rows, envelopes, groups, histories, unreads, closing, self.lazy = mark
-        for act, *arguments in reversed(self.undo[undo:]):
-            act(*arguments)
+        undone = self.undo[undo:]
+        undone.reverse()
+        for step in undone:
+            step[0](*step[1:])
         del self.outs[outs:], self.touched[touched:], self.links[links:], self.pulls[pulls:], self.undo[undo:]
         del self.envelopes[envelopes:], self.groups[groups:], self.histories[histories:]
         del self.unreads[unreads:], self.closing[closing:]

@@ -13,7 +13,6 @@ from lanying.bus.messages import NoticeFor, Reply, Request
 from lanying.cluster.shardmap import ShardMap
 from lanying.config.runtime import RuntimeSettings
 from lanying.config.schema import Config
-from lanying.protocol import frame
 from lanying.shard.core.costs import Costs
 from lanying.shard.core.listed import PublicGroups
 from lanying.shard.core.mailbox import Conversation, Mailboxes
@@ -47,12 +46,14 @@ class Work(Events):
     :ivar marks_counted: rows of ``marks`` by conversation, at least as many as there are
     :ivar stored_id: newest id given out that the store knows of
     :ivar kick: port of the logins
+    :ivar inform: port of the logins: (uid, notice) sends a UserNotice that ends nothing to all live sessions here; no device gets it later
     :ivar group_notice: port of the timelines: an encoded GroupNotice (gid, sender, payload) to all members of a group of this shard
     :ivar owe: port of the pushes: the newest entry of a queue is a message somebody absent may want to be pushed; None: nobody pushes
     :ivar device_changed: port of the pushes: devices of a user are not what they were
     """
 
     kick: KickPort
+    inform: Callable[[int, int], None]
     group_notice: Callable[[int, int, bytes], None]
 
     def __init__(
@@ -102,11 +103,6 @@ class Work(Events):
     def notice(self, uid: int, sender: int, ns: int, payload: bytes) -> None:
         """A GroupNotice or RosterNotice (``ns`` says which) for queue 0 of ``uid``, on whichever shard they live."""
         self.link(uid, NoticeFor(uid, sender, ns, payload))
-
-    def inform(self, uid: int, notice: int) -> None:
-        """Send a UserNotice that ends nothing to all live sessions of a user of this shard; no device gets it later."""
-        for session in self.registry.sessions(uid):
-            self.tick.send(session, frame.user_notice(self.next_mid(), uid, self.tick.now_ms, notice))
 
     def online(self, uid: int) -> list[int]:
         """Serial numbers of a user's logged-in devices."""
