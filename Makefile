@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TARGET ?= all
 RUNS ?= 100000
 
-.PHONY: help run test adversity fuzz check lock format profile clean
+.PHONY: help run test adversity fuzz check lock wheels format profile clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
@@ -40,6 +40,12 @@ lock: $(VENV)/.made ## write requirements/server.lock anew: every dependency wit
 	@$(PIP) uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra s3 --upgrade \
 		-o requirements/server.lock pyproject.toml
+
+wheels: $(VENV)/.test ## dist/: a wheel for every machine, and one for this kind of machine with the path of a message compiled (gcc, python3-dev)
+	@$(PIP) "mypy[mypyc]" hatchling setuptools
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	LANYING_COMPILED=1 $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@ls -l dist
 
 format: $(VENV)/.test ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .

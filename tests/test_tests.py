@@ -64,3 +64,9 @@ def test_every_helper_named_here_asserts():
 
 def test_the_files_that_are_begun_first_exist():
     assert [name for name in LONGEST if not (ROOT / "tests" / name).exists()] == []
+
+
+def test_what_only_sources_can_run_exists():
+    listed = {line for line in (ROOT / "tests/interpreted.txt").read_text().splitlines() if not line.startswith("#")}
+    there = {f"{file.relative_to(ROOT)}::{one.name}" for file, tree in SOURCES.items() for one in functions(tree)}
+    assert sorted(listed - there) == [], "gone or renamed: mend tests/interpreted.txt"
