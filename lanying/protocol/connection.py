@@ -73,26 +73,22 @@ class Connection(WebSocket):
 
     :ivar kind: ``SOCKETIO`` or ``XSYNC``
     :ivar opened: client role: the server said that frames may be sent
+    :ivar left: the peer said good-bye (Socket.IO ``41``, Engine.IO ``1`` or a close frame) or broke the protocol: no frame will follow
     :ivar ping_interval_ms: client role: how often the server wants :meth:`ping`
     """
 
-    __slots__ = ("_attachments", "_awaited", "_goodbye", "_index", "kind", "opened", "ping_interval_ms")
+    __slots__ = ("_attachments", "_awaited", "_index", "kind", "left", "opened", "ping_interval_ms")
 
     def __init__(self, kind: int, role: Role = "server", max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         super().__init__(role, max_message_bytes)
         self.kind = kind
         self.opened = role == "server" or kind == XSYNC
         self.ping_interval_ms = PING_INTERVAL_MS
-        self._goodbye = False
+        self.left = False
         # Socket.IO attachments still to come, those kept, and which of them is the frame (-1: skip all).
         self._awaited = 0
         self._attachments: list[bytes] | None = None
         self._index = 0
-
-    @property
-    def left(self) -> bool:
-        """The peer said good-bye (Socket.IO ``41``, Engine.IO ``1`` or a close frame): no frame will follow."""
-        return self._goodbye or self.closed
 
     # --- out ---------------------------------------------------------------------------------------------------
 
@@ -116,6 +112,10 @@ class Connection(WebSocket):
 
     # --- in ----------------------------------------------------------------------------------------------------
 
+    def _discard(self) -> None:
+        super()._discard()
+        self.left = True
+
     def receive(self, data: bytes) -> list[bytes]:
         """:meth:`feed` and every frame that is complete now.
 
@@ -128,7 +128,7 @@ class Connection(WebSocket):
         # The common case without a needless step: nothing left over, whole frames as the SDKs write them. What is not exactly that leaves
         # the loop with ``at`` at the beginning of a WebSocket frame (on SOCKETIO: of a header part), for feed() to judge: nothing is
         # refused here, so each rule of the protocol is in one place.
-        if not (self._buffer or self._awaited or self._opcode or self.closed or self._goodbye) and self._mask_bit:
+        if not (self._buffer or self._awaited or self._opcode or self.left) and self._mask_bit:
             socketio = self.kind == SOCKETIO
             limit = self._limit
             while at < size:
@@ -177,7 +177,7 @@ class Connection(WebSocket):
 
         :raises ProtocolError: 1002, 1003 (text on ``XSYNC``), 1007, 1009
         """
-        while not self._goodbye and (message := self.next_message()) is not None:
+        while not self.left and (message := self.next_message()) is not None:
             opcode, payload = message
             if self.kind == XSYNC:
                 if opcode == TEXT:
@@ -199,7 +199,7 @@ class Connection(WebSocket):
         if kind == b"2":
             self.reply(TEXT, b"3" + text[1:])
         elif kind == b"1":
-            self._goodbye = True
+            self.left = True
         elif kind == b"0" and self.role == "client":
             self._open(text)
         # 3 pong, 5 upgrade, 6 noop and what a later revision may add need no answer.
@@ -237,7 +237,7 @@ class Connection(WebSocket):
             if root and arguments[0] == _EVENT:
                 return self._frame_event(arguments, count)
         elif kind == _DISCONNECT and root:
-            self._goodbye = True
+            self.left = True
         elif kind == _CONNECT and root:
             self.opened = True
         self._expect(count, -1)

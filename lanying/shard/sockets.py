@@ -25,6 +25,7 @@ from lanying.shard.ticker import Ticker
 log = logging.getLogger(__name__)
 
 GOING_AWAY: Final = 1001
+_OUT: Final = select.EPOLLOUT
 
 
 def about(session: Session, text: str, *values: object) -> None:
@@ -93,7 +94,8 @@ class Sockets:
         """A turn: every socket that is ready, then what waits."""
         self._ticker.begin_turn()
         began = now = monotonic()
-        waited = tuple(self._waiting)
+        sessions, waiting = self._sessions, self._waiting
+        waited = tuple(waiting)
         if waited or self._shared:
             self._shared = {session.uid for session in waited}  # their share is for what waits
         events = self._epoll.poll(0)
@@ -101,14 +103,17 @@ class Sockets:
             events = list((self._unserved | dict(events)).items())
             self._unserved = {}
         for place, (fd, event) in enumerate(events):
-            session = self._sessions.get(fd)
+            session = sessions.get(fd)
             if session is None:
                 continue
-            if event & select.EPOLLOUT and session.unsent:
+            if event & _OUT and session.unsent:
                 self._writable(session)
-            if event & ~select.EPOLLOUT and session not in self._waiting:
+            if event & ~_OUT and session not in waiting:
+                before = now
                 self._read(session)
-                now = self._took(session, now)
+                now = monotonic()
+                if now - before > limits.COSTLY_S:
+                    self._costly(session, now, now - before)
                 if now - began > limits.TURN_S:
                     self._unserved = dict(events[place + 1 :])
                     break
@@ -148,7 +153,9 @@ class Sockets:
             if session not in self._waiting:
                 self._watch(session)
                 self._behind_frames(session)
-            now = self._took(session, now)
+            before, now = now, monotonic()
+            if now - before > limits.COSTLY_S:
+                self._costly(session, now, now - before)
             if now > end or self._asked_enough():
                 break
 
@@ -168,14 +175,8 @@ class Sockets:
         if self._reading and self._waiting:  # else resume() sees to it
             self.readable()
 
-    def _took(self, session: Session, began: float) -> float:
-        """It is now; a share that was costly counts for its user, and one that has kept everybody else waiting is noted."""
-        now = monotonic()
-        if now - began > limits.COSTLY_S:
-            self._costly(session, now, now - began)
-        return now
-
     def _costly(self, session: Session, now: float, took: float) -> None:
+        """A share that was costly counts for its user, and one that has kept everybody else waiting is noted."""
         wait_s = self._shard.work.costs.took(session.uid, now, took)
         if wait_s:  # their budget of messages is used up until then
             session.sends.full_at = now + 1.0 + wait_s
@@ -215,7 +216,7 @@ class Sockets:
         tick = self._shard.tick
         for session in list(self._sessions.values()):
             tick.send_raw(session, close_frame(GOING_AWAY, "the server restarts"))
-            tick.closing.append(session)
+            tick.add(tick.closing, session)
             self._shard.left(session, "shutdown")
 
     def close_session(self, session: Session, why: str) -> None:
@@ -249,7 +250,7 @@ class Sockets:
             about(session, "event=protocol_error uid=%d code=%d reason=%r", error.close_code, error.reason)
             shard.tick.send_raw(session, close_frame(error.close_code, error.reason))
             shard.left(session, "protocol_error")
-            shard.tick.closing.append(session)
+            shard.tick.add(shard.tick.closing, session)
             return
         if len(frames) == 1:
             shard.received(session, frames[0])
@@ -262,7 +263,8 @@ class Sockets:
             if session in self._waiting:
                 self._watch(session)
                 return
-        self._behind_frames(session)
+        if connection.replies or connection.left:
+            self._behind_frames(session)
 
     def _share(self, session: Session, frames: deque[bytes]) -> None:
         """So much of a turn is a user's; what is more waits."""
@@ -287,7 +289,7 @@ class Sockets:
             shard.tick.send_raw(session, connection.take_replies())
         if connection.left:
             shard.left(session, "client_left")
-            shard.tick.closing.append(session)
+            shard.tick.add(shard.tick.closing, session)
 
     def _watch(self, session: Session) -> None:
         """The epoll says when a socket takes what is owed, and when it has more to read: not while it is owed much, frames wait, or it

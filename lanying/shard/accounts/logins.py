@@ -110,7 +110,7 @@ class Logins:
                 out = frame.provision_refused(Status.INVALID_TOKEN, "the token has expired, log in again", session.uid)
                 self._work.tick.send(session, out)
                 self.left(session, "token_expired", dismissed=True)
-                self._work.tick.closing.append(session)
+                self._work.tick.add(self._work.tick.closing, session)
 
     def kick(self, uid: int, device_sn: int, notice: int, except_sn: int = 0) -> int:
         """See :class:`~lanying.shard.core.work.KickPort`."""
@@ -147,7 +147,7 @@ class Logins:
         if farewell:
             tick.send_raw(session, farewell)
         self.left(session, why, dismissed=True)
-        tick.closing.append(session)
+        tick.add(tick.closing, session)
 
     def _return(self, session: Session) -> None:
         """Undo: the session did not leave."""

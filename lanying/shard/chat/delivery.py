@@ -75,20 +75,21 @@ class Delivery:
             sender = getattr(meta, "from").uid
             if sender and sender != session.uid:
                 raise Refused(Refusal.INVALID_PARAMETER, "from is not the logged-in user")
-            policy.budgets.send(session.sends, work.tick.now, len(meta.payload))
+            size = len(meta.payload)
+            policy.budgets.send(session.sends, work.tick.now, size)
             if work.full:
                 raise Refused(Refusal.DISK_FULL)
             if meta.ns != NS_MESSAGE:
                 self._answer(session, mid, mid, self.other_namespace(session, meta))
                 return
-            if len(meta.payload) > self._most_bytes:
+            if size > self._most_bytes:
                 raise Refused(Refusal.INVALID_PARAMETER, f"a message has at most {self._most_bytes} bytes")
             body = door.body_of(meta)
             if policy.words is not None:
                 policy.censor(meta, body)
             kind = body.type
             if kind == CHAT:
-                self._chat(session, meta, body)
+                self._chat(session, mid, meta, body)
                 return
             if kind == OPER and body.operation.type == RECALL:
                 refused_mid = 0  # the web client shows the reason of a refused recall only then (5.6)
@@ -132,17 +133,17 @@ class Delivery:
                 mid = self._accept(author, meta, head)
             answer(Posted(mid, work.tick.now_ms))
 
-    def _chat(self, session: Session, meta: Meta, body: MessageBody) -> None:
+    def _chat(self, session: Session, client_mid: int, meta: Meta, body: MessageBody) -> None:
         work = self._work
         head = work.mailboxes.head(session.uid, meta.to.uid)
         if not head.flags & schema.KNOWN:
             if session.parked >= limits.PARKED_SENDS:
                 raise Refused(Refusal.TOO_MANY_MESSAGES, "too many messages wait for a first contact")
-            if not self._meet(session, head, partial(self._again, session, meta, body)):
+            if not self._meet(session, head, partial(self._again, session, client_mid, meta, body)):
                 session.parked += 1
                 return
-        self._check(head)
-        client_mid = meta.id
+        if head.flags & schema.BARRED or not self._policy.anybody:
+            self._check(head)
         if body.qos == AT_MOST_ONCE:
             mid = self._relay(session, meta)
         elif client_mid > session.highest_client_mid:  # cannot be a repetition
@@ -154,7 +155,7 @@ class Delivery:
         tick = work.tick
         tick.send(session, frame.acknowledgement(client_mid, mid, tick.now_ms))
 
-    def _again(self, session: Session, meta: Meta, body: MessageBody, refused: Refused | None) -> None:
+    def _again(self, session: Session, client_mid: int, meta: Meta, body: MessageBody, refused: Refused | None) -> None:
         """What waited for a first contact goes on."""
         session.parked -= 1
         if session.left:
@@ -163,10 +164,10 @@ class Delivery:
         try:
             if refused:
                 raise refused
-            self._chat(session, meta, body)
+            self._chat(session, client_mid, meta, body)
         except Refused as error:
             self._work.take_back(mark)
-            self._answer(session, meta.id, meta.id, error)
+            self._answer(session, client_mid, client_mid, error)
 
     def _answer(self, session: Session, client_mid: int, refused_mid: int, result: Posted | Refused) -> None:
         if session.left:
@@ -232,13 +233,11 @@ class Delivery:
         self, uid: int, peer: int, mid: int, meta: bytes, *, listed: bool = True, operation: int = 0, target: int = 0
     ) -> None:
         """Into the queue ``peer`` of any user, here or on their shard; ``peer`` 0: a system message (6.6)."""
-        work = self._work
-        owner = work.shard_of(uid)
         message = Deliver(uid, peer, mid, meta, listed, False, operation, target)
-        if owner == work.index:  # at once and not at the end of the event: it is in the queue before what follows it
-            self.delivered(message)
-        else:
-            work.tell(owner, message)
+        if not self._work.tell_other(uid, message):
+            self.delivered(
+                message
+            )  # at once and not at the end of the event: it is in the queue before what follows it
 
     def delivered(self, message: Deliver) -> None:
         """Another shard's message for one of our users."""

@@ -10,7 +10,7 @@ get theirs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from lanying.base import limits
@@ -25,7 +25,7 @@ from lanying.shard.chat.unread import unread_list
 from lanying.shard.core.mailbox import Conversation, Entry, Fetched
 from lanying.shard.core.ports import Loop
 from lanying.shard.core.session import Session
-from lanying.shard.core.tick import Mark, Tick
+from lanying.shard.core.tick import Tick
 from lanying.shard.core.work import Work
 from lanying.shard.store import schema
 
@@ -59,9 +59,16 @@ class Frames:
         try:
             command, payload = parse_frame(data)
             if command == SYNC:
-                self._sync(session, payload, mark)
+                try:
+                    sync = SyncUL.FromString(payload)
+                except Exception as error:
+                    raise FrameError(Status.PB_PARSER_ERROR, "payload is not a SyncUL") from error
+                if sync.HasField("meta"):
+                    self._delivery.upload(session, sync.meta, mark)
+                else:
+                    self._asked(session, sync)
             elif command == UNREAD:
-                work.tick.unreads.append(session)
+                work.tick.add(work.tick.unreads, session)
             elif command == PROVISION:
                 self._provision_again(session, payload)
             else:
@@ -82,21 +89,18 @@ class Frames:
         tick = self._work.tick
         tick.send(session, frame.refusal(0, Status.FAIL, FAILED))
         self._logins.left(session, "server_failed")
-        tick.closing.append(session)
+        tick.add(tick.closing, session)
 
-    def _sync(self, session: Session, payload: bytes, mark: Mark) -> None:
-        try:
-            sync = SyncUL.FromString(payload)
-        except Exception as error:
-            raise FrameError(Status.PB_PARSER_ERROR, "payload is not a SyncUL") from error
-        if sync.HasField("meta"):
-            self._delivery.upload(session, sync.meta, mark)
-        elif sync.key > door.LARGEST_ID or sync.xid.uid > door.LARGEST_ID:
+    def _asked(self, session: Session, sync: SyncUL) -> None:
+        """For what is behind a position of a queue, or for a page of its history."""
+        peer, key = sync.xid.uid, sync.key
+        if key > door.LARGEST_ID or peer > door.LARGEST_ID:
             raise FrameError(Status.INVALID_PARAMETER, f"ids and keys are at most {door.LARGEST_ID}")
-        elif sync.is_full_sync:
-            self._work.tick.histories.append((session, sync.xid.uid, sync.key, sync.full_sync_num))
+        if sync.is_full_sync:
+            tick = self._work.tick
+            tick.add(tick.histories, (session, peer, key, sync.full_sync_num))
         else:
-            self._pulls.pull(session, sync.xid.uid, sync.key)
+            self._pulls.pull(session, peer, key)
 
     def _provision_again(self, session: Session, payload: bytes) -> None:
         try:
@@ -154,7 +158,8 @@ class Pulls:
                 else:
                     owed.append(peer)
                 return
-        self._work.tick.pulls.append((session, peer, key, None))
+        tick = self._work.tick
+        tick.add(tick.pulls, (session, peer, key, None))
 
     def offer(self, touched: list[tuple[Conversation, Entry]]) -> None:
         """New entries of queues of this shard's users, to those of their devices that are here."""
@@ -182,7 +187,7 @@ class Pulls:
                     work.deliveries += 1
                     tick.send(session, out)
 
-    def answer(self, tick: Tick) -> tuple[list[Pull], list[Page]]:
+    def answer(self, tick: Tick) -> tuple[Sequence[Pull], Sequence[Page]]:
         """Answer pulls and requests for history up to ``TICK_ANSWER_BYTES``; those left for the next tick."""
         room = limits.TICK_ANSWER_BYTES
         for done, pull in enumerate(tick.pulls):

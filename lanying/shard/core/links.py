@@ -398,8 +398,7 @@ class Links:
             tick.gathered_bytes += len(item)
             bundle = decode_bundle(item)
             late = late and may_be_late(bundle, source, slots)
-            for one in bundle:
-                work.event(apply, one)
+            work.each(apply, bundle)
         if late:
             tick.lazy = lazy + len(tick.batch.operations) - rows
         else:

@@ -5,8 +5,9 @@ A tick has four steps: *decide* (events in, everything lands here), *write* (one
 socket, one blob per peer). Nothing in ``outs``, ``envelopes`` or ``closing`` leaves the process before the flush
 that covers the tick has returned.
 
-Everything an event decides is appended to a list, so a *mark* is the lengths of the lists: an event that fails is taken back by
-cutting them there and undoing, latest first, what it noted in ``undo``.
+Everything an event decides is appended to a list. A *mark* is the lengths of the lists that most events append to: one that fails is
+taken back by cutting these there and undoing, latest first, what it noted in ``undo``. What goes into the other lists is noted there, too
+(:meth:`Tick.add`): three marks are taken per message, so they measure no more than they must.
 
 :class:`Events` is how everything happens: all of an event or nothing of it. There is one way to write: :attr:`Events.put`,
 :attr:`Events.delete` and :attr:`Events.delete_range` are the open batch's own methods (no call in between), and what they put is
@@ -17,8 +18,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final, TypeVarTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 from lanying.base.errors import StoreError
 from lanying.base.ids import SLOTS
@@ -33,10 +34,11 @@ from lanying.shard.store.overlay import Overlay
 log = logging.getLogger(__name__)
 
 Arguments = TypeVarTuple("Arguments")
+T = TypeVar("T")
 CAUSES_LOGGED: Final = 200
 """A failure is logged with its traceback once per place and kind, up to so many; later ones are counted."""
 Mark = tuple[int, ...]
-"""Lengths of a tick's lists at the beginning of an event."""
+"""Lengths of a tick's lists at the beginning of an event, see :meth:`Tick.mark`."""
 
 
 class Tick:
@@ -89,11 +91,11 @@ class Tick:
         self.envelopes: list[tuple[str, Message]] = []
         self.links: list[tuple[int, bytes]] = []
         self.touched: list[tuple[Conversation, Entry]] = []
-        self.groups: list[GroupDeliver] = []
-        self.pulls: list[tuple[Session, int, int, Fetched | None]] = []
-        self.histories: list[tuple[Session, int, int, int]] = []
-        self.unreads: list[Session] = []
-        self.closing: list[Session] = []
+        self.groups: Sequence[GroupDeliver] = []
+        self.pulls: Sequence[tuple[Session, int, int, Fetched | None]] = []
+        self.histories: Sequence[tuple[Session, int, int, int]] = []
+        self.unreads: Sequence[Session] = []
+        self.closing: Sequence[Session] = []
         self.undo: list[tuple[Any, ...]] = []
         self.acknowledge: dict[int, bool] = {}
         self.gathered_bytes = 0
@@ -114,33 +116,32 @@ class Tick:
         """Owe a session wire bytes of its connection's own: pongs, a close."""
         self.outs.append((session, data))
 
+    def add(self, to: Sequence[T], item: T) -> None:
+        """Append to ``groups``, ``pulls``, ``histories``, ``unreads`` or ``closing``."""
+        assert isinstance(to, list)
+        to.append(item)
+        self.undo.append((to.pop,))
+
     def mark(self) -> Mark:
         """Where the next event begins."""
         return (
             len(self.outs),
             len(self.touched),
             len(self.links),
-            len(self.pulls),
+            len(self.envelopes),
             len(self.undo),
             len(self.batch.operations),
-            len(self.envelopes),
-            len(self.groups),
-            len(self.histories),
-            len(self.unreads),
-            len(self.closing),
             self.lazy,
         )
 
     def cut(self, mark: Mark) -> int:
         """Take back everything since a mark but the rows; how many of those to keep."""
-        outs, touched, links, pulls, undo, rows, envelopes, groups, histories, unreads, closing, self.lazy = mark
+        outs, touched, links, envelopes, undo, rows, self.lazy = mark
         undone = self.undo[undo:]
         undone.reverse()
         for step in undone:
             step[0](*step[1:])
-        del self.outs[outs:], self.touched[touched:], self.links[links:], self.pulls[pulls:], self.undo[undo:]
-        del self.envelopes[envelopes:], self.groups[groups:], self.histories[histories:]
-        del self.unreads[unreads:], self.closing[closing:]
+        del self.outs[outs:], self.touched[touched:], self.links[links:], self.envelopes[envelopes:], self.undo[undo:]
         return rows
 
     def wires(self) -> dict[Session, list[bytes]]:
@@ -229,6 +230,19 @@ class Events:
             self.failed(error, getattr(act, "__qualname__", "event"))
             return False
         return True
+
+    def each(self, act: Callable[[T], object], items: Iterable[T]) -> None:
+        """As :meth:`event`, for each of several. Here and not a call per item: link messages come in bundles."""
+        mark, local = self.tick.mark, self.local
+        for item in items:
+            before = mark()
+            try:
+                act(item)
+                if local:
+                    self.apply_local()
+            except Exception as error:  # noqa: BLE001 - whatever it was, only this event ends
+                self.take_back(before)
+                self.failed(error, getattr(act, "__qualname__", "event"))
 
     def take_back(self, mark: Mark) -> None:
         """Forget what was decided since a mark of this tick."""
@@ -337,6 +351,16 @@ class Events:
             item = encode(message)
             self.tick.links.append((shard, item))
             self.tick.gathered_bytes += len(item)
+
+    def tell_other(self, entity_id: int, message: LinkMessage) -> bool:
+        """As :meth:`tell`, the shard that owns a user or group if that is another one. False: it is this one, which gets nothing."""
+        shard = self._slots[entity_id % SLOTS]
+        if shard == self.index:
+            return False
+        item, tick = encode(message), self.tick
+        tick.links.append((shard, item))
+        tick.gathered_bytes += len(item)
+        return True
 
     def live(self, shard: int, message: Deliver | GroupDeliver | GroupPost) -> None:
         """Hand a message for connected devices to another shard: unnumbered, it may get lost."""

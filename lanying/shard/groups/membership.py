@@ -7,7 +7,7 @@ A member's shard keeps the last position of the timeline (the head of (gid, gid)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -163,11 +163,11 @@ class Memberships:
             tip.last_seq = message.seq
             if message.listed:
                 tip.last_mid = message.mid
-        work.tick.groups.append(message)
+        work.tick.add(work.tick.groups, message)
         if message.listed and self.owe is not None:
             self.owe(gid, message.mid, message.seq, self.members(gid), message.author)
 
-    def offer(self, delivered: list[GroupDeliver]) -> None:
+    def offer(self, delivered: Sequence[GroupDeliver]) -> None:
         """After the write: new entries to members' devices."""
         by_group: dict[int, list[GroupDeliver]] = {}
         for message in delivered:
@@ -204,7 +204,7 @@ class Memberships:
         def answered(reply: Reply) -> None:
             if reply.refusal is None and not session.left:
                 found = Fetched(first, _decode_entries(reply.body))
-                work.tick.pulls.append((session, head.peer, key, found))
+                work.tick.add(work.tick.pulls, (session, head.peer, key, found))
 
         work.ask_owner(head.peer, FetchEntries(head.peer, first, limits.BATCH_METAS), answered)
         return True

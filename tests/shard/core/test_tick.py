@@ -25,6 +25,8 @@ LISTS: dict[str, Any] = {
     "unreads": SESSION,
     "closing": SESSION,
 }
+NOTED = ("groups", "pulls", "histories", "unreads", "closing")
+"""What few events append to: they note it in ``undo``, as :meth:`Tick.add` does, and a mark does not measure it."""
 
 
 def state(tick: Tick) -> dict[str, Any]:
@@ -34,7 +36,10 @@ def state(tick: Tick) -> dict[str, Any]:
 
 def fill(tick: Tick) -> None:
     for name, one in LISTS.items():
-        getattr(tick, name).append(one)
+        if name in NOTED:
+            tick.add(getattr(tick, name), one)
+        else:
+            getattr(tick, name).append(one)
     tick.batch.put(schema.META, b"key", b"value")
     tick.lazy += 1
 
