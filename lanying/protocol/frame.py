@@ -69,18 +69,16 @@ def parse_frame(data: bytes, inflates: bool = True) -> tuple[int, bytes]:
     """
     # The layouts of the web client and of our own builders are read without protobuf: one-byte command, payload last.
     at = 5 if data[:5] == _WEB_START else 1 if data[:1] == b"\x18" else 0
-    size = len(data)
-    if at and size > at and (command := data[at]) < 128:
-        start = at + 3
-        if size == at + 1:
-            return command, b""
-        if size >= start and data[at + 1] == _PAYLOAD_TAG:
-            length = data[at + 2]
-            if length > 127 and size > start and data[start] < 128:
-                length += (data[start] << 7) - 128
-                start += 1
-            if start + length == size:
-                return command, data[start:]
+    behind = len(data) - at - 3  # the command, the tag and one byte of length
+    if at and behind >= 0 and (command := data[at]) < 128 and data[at + 1] == _PAYLOAD_TAG:
+        length = data[at + 2]
+        if length < 128:
+            if length == behind:
+                return command, data[at + 3 :]
+        elif behind and (more := data[at + 3]) < 128 and length - 127 + (more << 7) == behind:
+            return command, data[at + 4 :]
+    elif at and behind == -2 and data[at] < 128:
+        return data[at], b""
     return _parse_any(data, inflates)
 
 
@@ -136,8 +134,10 @@ def varint(n: int) -> bytes:
     if n < 1 << 7:
         assert n >= 0
         return _ONE_BYTE[n]
+    if n < 1 << 14:
+        return _pack2(_GROUPS[n] & _LAST)
     if n < 1 << 35:
-        return _varint_2_to_5(n)
+        return _varint_3_to_5(n)
     # Times in milliseconds take six bytes until 2109, message ids seven until 2028.
     if n < 1 << 42:
         return _pack6(_GROUPS[n & _GROUP], _GROUPS[n >> 14 & _GROUP], _GROUPS[n >> 28] & _LAST)
@@ -152,9 +152,7 @@ def varint(n: int) -> bytes:
     return low + varint(n >> 56)
 
 
-def _varint_2_to_5(n: int) -> bytes:
-    if n < 1 << 14:
-        return _pack2(_GROUPS[n] & _LAST)
+def _varint_3_to_5(n: int) -> bytes:
     if n < 1 << 21:
         return _pack3(_GROUPS[n & _GROUP], n >> 14)
     if n < 1 << 28:

@@ -192,9 +192,9 @@ class PullLoop:
         if answer is not _EAGER and answer is not _BATCH:
             return self._say(event, head, now)
         # The entries follow what was sent without a gap, and fit a batch.
-        _, meta, author_sn, previous_mid = entries[0]
+        first = entries[0]
         if count == 1:
-            metas = [meta] if meta and author_sn != sn else []
+            metas = [first.meta] if first.meta and first.sn != sn else []
         else:
             metas = [entry.meta for entry in entries if entry.meta and entry.sn != sn]
         self.sent = last = entries[-1].seq
@@ -207,7 +207,7 @@ class PullLoop:
         self.state, self.since = state, now
         if answer is _BATCH:  # the answer that is owed, with something to say
             return frame.batch(head.peer, metas, last)
-        return frame.batch(head.peer, metas, last, eager=True, prev_mid=previous_mid)
+        return frame.batch(head.peer, metas, last, eager=True, prev_mid=first.previous_mid)
 
     def remind(self, head: Conversation, now: float) -> bytes:
         """For entries that could not be offered: a NOTICE, or the answer that is owed with nothing but a key to go on from."""

@@ -17,13 +17,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from lanying.base import limits
 from lanying.shard.store import schema
 from lanying.shard.store.base import Store, consecutive
 
 
-class Entry(NamedTuple):
-    """An entry appended in this tick.
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """An entry appended in this tick. Two are made per message: a named tuple costs four times as much.
 
     :ivar meta: empty: not for this user's devices
     :ivar sn: serial number of the device of the mailbox's owner that made it, 0 for another user's
@@ -172,18 +174,17 @@ class Mailboxes:
 
     def append(self, head: Conversation, mid: int, meta: bytes, listed: bool) -> int:
         """Put an entry at the end of a queue, and into history if ``listed``. Its position."""
-        writes = self._writes
-        writes.undo((restore, head, head.last_seq, head.last_mid, head.acknowledged, head.read_mid, head.flags))
-        put = writes.put
-        assert head.acknowledged <= head.last_seq, "nobody has acknowledged what was not there"
-        seq = head.last_seq = head.last_seq + 1
-        put(schema.QUEUE, head.key + schema.pack_u64(seq), meta)
+        put, key, seq, acknowledged = self._writes.put, head.key, head.last_seq, head.acknowledged
+        assert acknowledged <= seq, "nobody has acknowledged what was not there"
+        self._writes.undo((restore, head, seq, head.last_mid, acknowledged, head.read_mid, head.flags))
+        head.last_seq = seq = seq + 1
+        put(schema.QUEUE, key + schema.pack_u64(seq), meta)
         if listed:
             head.last_mid = mid
             if head.flags & schema.UNLISTED:
                 head.flags &= ~schema.UNLISTED
                 self.hurry(head)
-            put(schema.HISTORY, head.key + schema.pack_u64(mid), schema.HISTORY_VALUE.pack(seq, 0))
+            put(schema.HISTORY, key + schema.pack_u64(mid), schema.HISTORY_VALUE.pack(seq, 0))
         if head.stored:
             self._dirty[head] = None
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -254,7 +255,7 @@ def sync_of(data: bytes | None) -> SyncDL:
 def test_a_push_nobody_asked_for_says_what_it_follows() -> None:
     """A client that does not have the message before asks for what it has missed (5.5)."""
     queue, loop, _ = in_state(IDLE)
-    entries = [queue.add()._replace(previous_mid=70 + n) for n in range(2)]
+    entries = [msgspec.structs.replace(queue.add(), previous_mid=70 + n) for n in range(2)]
     pushed = sync_of(offer(queue, loop, entries))
     assert (pushed.is_eager_sync, pushed.prev_mid, pushed.next_key) == (True, 70, 2)
     queue, loop, _ = in_state(OWED)
@@ -310,7 +311,11 @@ def test_kept_entries_of_the_device_itself_are_passed_over(kept: int, more: int)
 
 def test_kept_entries_of_others_are_the_answer_without_the_removed_and_the_devices_own() -> None:
     queue, loop, phone = in_state(AWAITING)
-    offer(queue, loop, [queue.add(), queue.add(UID, SN), queue.add()._replace(meta=b""), queue.add(UID, OTHER_SN)])
+    offer(
+        queue,
+        loop,
+        [queue.add(), queue.add(UID, SN), msgspec.structs.replace(queue.add(), meta=b""), queue.add(UID, OTHER_SN)],
+    )
     phone.read(loop.pull(queue, queue.head, SN, 1, 1.0))
     assert phone.shown == [1, 2, 5] and phone.key == 5
 
