@@ -354,7 +354,7 @@ class Events:
 
     def tell_other(self, entity_id: int, message: LinkMessage) -> bool:
         """As :meth:`tell`, the shard that owns a user or group if that is another one. False: it is this one, which gets nothing."""
-        shard = self._slots[entity_id % SLOTS]
+        shard = self.slots[entity_id % SLOTS]
         if shard == self.index:
             return False
         item, tick = encode(message), self.tick
