@@ -142,8 +142,7 @@ class Delivery:
             if not self._meet(session, head, partial(self._again, session, client_mid, meta, body)):
                 session.parked += 1
                 return
-        if head.flags & schema.BARRED or not self._policy.anybody:
-            self._check(head)
+        self._check(head)
         if body.qos == AT_MOST_ONCE:
             mid = self._relay(session, meta)
         elif client_mid > session.highest_client_mid:  # cannot be a repetition
@@ -235,9 +234,8 @@ class Delivery:
         """Into the queue ``peer`` of any user, here or on their shard; ``peer`` 0: a system message (6.6)."""
         message = Deliver(uid, peer, mid, meta, listed, False, operation, target)
         if not self._work.tell_other(uid, message):
-            self.delivered(
-                message
-            )  # at once and not at the end of the event: it is in the queue before what follows it
+            # At once and not at the end of the event: it is in the queue before what follows it.
+            self.delivered(message)
 
     def delivered(self, message: Deliver) -> None:
         """Another shard's message for one of our users."""
