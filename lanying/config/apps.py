@@ -14,6 +14,7 @@ import logging
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 FILE: Final = "apps.json"
 TOKEN_FILE: Final = "admin-token"
 KEY_BYTES: Final = 32
+KEYS_REMEMBERED: Final = 256
+"""Keys of tokens that need not be made again."""
 
 
 class App(msgspec.Struct, frozen=True):
@@ -100,9 +103,13 @@ class App(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, admin_epoch=self.admin_epoch + 1, admin_before_ends=ends)
 
     def _key(self, generation: str) -> bytes:
-        if not generation:
-            return self.secret
-        return hmac.digest(self.secret, b"lanying tokens\0" + generation.encode(), "sha256")
+        return _token_key(self.secret, generation) if generation else self.secret
+
+
+@lru_cache(KEYS_REMEMBERED)
+def _token_key(secret: bytes, generation: str) -> bytes:
+    """The key of the tokens of a generation: wanted with every login, and another one only after a rotation."""
+    return hmac.digest(secret, b"lanying tokens\0" + generation.encode(), "sha256")
 
 
 def new(app_id: str, name: str, own: AppOverrides | None = None) -> App:

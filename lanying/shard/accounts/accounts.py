@@ -170,10 +170,13 @@ def _next_epoch(work: Work, before: int = 0) -> int:
 
 def check_token(store: Store, app: str, uid: int, epoch: int) -> None:
     """:raises CallError: 10000 no such user, 402 the token is revoked, 10010 the account is banned or frozen"""
-    account = load(store, uid)
-    if (
-        account is None or epoch > account.info.epoch
-    ):  # accounts are never removed, epochs only grow: a copy or a snapshot runs
+    check_account(load(store, uid), app, uid, epoch)
+
+
+def check_account(account: Account | None, app: str, uid: int, epoch: int) -> None:
+    """As :func:`check_token`, of an account that is loaded."""
+    # Accounts are never removed, and epochs only grow: else a copy or a snapshot runs.
+    if account is None or epoch > account.info.epoch:
         log.warning(
             "event=data_older_than_token uid=%d remedy='an older copy of the data runs: stop it, or restore a backup "
             "with lanying-cluster restore, which ends the tokens given out since'",

@@ -78,12 +78,11 @@ class Logins:
 
     def check(self, app: str, uid: int, epoch: int) -> None:
         """:raises Refused: no such user, their token is revoked, or they are banned (xsync 5.1 says what the client does then)"""
-        store = self._work.store
-        account = accounts.load(store, uid)
+        account = accounts.load(self._work.store, uid)
         if account is not None and account.info.app == app and account.info.state in _CLOSED:
             raise Refused(_CLOSED[account.info.state], _CLOSED[account.info.state].message)
         try:
-            accounts.check_token(store, app, uid, epoch)
+            accounts.check_account(account, app, uid, epoch)
         except CallError as error:
             # A token of a user who is gone is a dead token: only that makes a client log in again.
             gone = error.refusal is Refusal.NO_SUCH_USER

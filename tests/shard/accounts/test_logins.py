@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from lanying.base import limits
+from lanying.protocol.connection import XSYNC, Connection
 from lanying.protocol.schema.xsync_pb2 import Frame, Meta, Provision, Status, UserNotice
+from lanying.shard.accounts import accounts
 from lanying.testing import simulation
 from lanying.testing.simulation import Simulation
 
@@ -48,3 +50,16 @@ def test_the_device_that_makes_them_too_many_ends_the_one_heard_of_longest_ago()
     assert not any(device.closed for device in (*others, late))
     notices = [meta for _, it in first.frames for meta in getattr(it, "metas", []) if meta.ns == Meta.USER_NOTICE]
     assert UserNotice.FromString(notices[-1].payload).type == UserNotice.KICKED_BY_OTHER_DEVICE
+
+
+def test_a_login_reads_its_account_once(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """Everybody logs in at once behind a restart: what is read per login is read so many times."""
+    sim = Simulation(1)
+    alice = sim.user("alice")
+    alice.device()
+    login = simulation.login(alice, "first")
+    read: list[int] = []
+    usual = accounts.load
+    monkeypatch.setattr(accounts, "load", lambda store, uid: (read.append(uid), usual(store, uid))[1])
+    alice.shard.admit(sim.next_fd(), Connection(XSYNC), login)
+    assert read == [alice.uid]
