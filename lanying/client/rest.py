@@ -13,7 +13,7 @@ import msgspec
 from lanying.base import jsons
 from lanying.base.errors import CallError
 from lanying.base.refusals import Refusal
-from lanying.client.trust import explain
+from lanying.client.trust import explain, wants_tls
 
 TIMEOUT_S: Final = 20.0
 ANSWER_BYTES: Final = 16 * 1024 * 1024
@@ -72,7 +72,12 @@ class Rest:
             body = msgspec.json.encode(params)
         try:
             connection.request(method, target, body, headers)
-            envelope = jsons.read(connection.getresponse().read(ANSWER_BYTES))
+            answer = connection.getresponse().read(ANSWER_BYTES)
+            if wants_tls(answer):
+                raise CallError(
+                    Refusal.UNAVAILABLE, f"{self.url}: this port speaks TLS: write https:// in front of the address"
+                )
+            envelope = jsons.read(answer)
             code, message = int(envelope["code"]), str(envelope.get("message") or "")
         except (OSError, http.client.HTTPException) as error:
             raise CallError(

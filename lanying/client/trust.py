@@ -10,6 +10,8 @@ from lanying.base.errors import ConfigError
 
 _EXPIRED: Final = 10
 _NOT_YET: Final = 9
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
+"""What OpenSSL calls an answer that is none of TLS."""
 _WRONG_NAME: Final = (62, 64)
 """``X509_V_ERR_…`` of OpenSSL."""
 
@@ -26,8 +28,15 @@ def context(authority: Path | None) -> ssl.SSLContext:
         raise ConfigError(f"{authority}: {error}; give the authority's certificate as a PEM file") from error
 
 
+def wants_tls(answer: bytes) -> bool:
+    """Whether somebody was asked without TLS on a port that speaks it."""
+    return b"this port speaks TLS" in answer
+
+
 def explain(error: BaseException, host: str) -> str:
     """An error of a connection in words, with what to do where the certificate is the reason."""
+    if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+        return "no TLS there: write http:// in front of the address, or give the port of listen_tls"
     if not isinstance(error, ssl.SSLCertVerificationError):
         return str(error) or type(error).__name__
     code = error.verify_code

@@ -42,6 +42,14 @@ def test_every_way_a_certificate_is_no_good_has_its_words(tmp_path, days, name, 
     assert text in refusal(tmp_path, datetime.now(UTC) + timedelta(days=days), name, authority=authority)
 
 
+def test_who_speaks_no_tls_is_named_as_such():
+    end = ClientEnd("localhost", trust.context(None))
+    end.step()
+    with pytest.raises(ssl.SSLError) as raised:
+        end.step(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    assert "write http://" in trust.explain(raised.value, "localhost")
+
+
 def test_another_error_is_said_as_it_is():
     assert trust.explain(ConnectionRefusedError(111, "Connection refused"), "x") == "[Errno 111] Connection refused"
     assert trust.explain(TimeoutError(), "x") == "TimeoutError"

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
+from lanying.base.errors import CallError
 from lanying.client import Client, Message
 from lanying.config.certificates import AUTHORITY, DIRECTORY, SERVER, SERVER_KEY
 from lanying.protocol.handshake import new_key, upgrade_request
@@ -22,13 +23,14 @@ from lanying.testing.cluster import Cluster
 from lanying.testing.poll import until
 from lanying.testing.ports import free_port
 from lanying.tls.authority import ensure
+from tests.compat.test_node import play
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One with TLS alone: nothing else is listened on, but to say where that is."""
     settings = {"listen_tls": "127.0.0.1:0", "listen_redirect": f"127.0.0.1:{free_port()}"}
-    running = Cluster(tmp_path_factory.mktemp("tls"), shards=1, **settings)
+    running = Cluster(tmp_path_factory.mktemp("tls"), shards=2, **settings)
     running.listen = ""
     with running:
         yield running
@@ -95,6 +97,11 @@ def test_two_people_chat(server, transport, monkeypatch):
     assert asyncio.run(asyncio.wait_for(chat(), 60)) == "Hello, Bob! " * 3000
 
 
+def test_other_peoples_libraries_chat(server):
+    """socket.io-client and protobufjs, who trust the authority by its file."""
+    play(address(server), "chat", NODE_EXTRA_CA_CERTS=str(server.data / DIRECTORY / AUTHORITY))
+
+
 def test_a_new_certificate_is_shown_and_nobody_is_disconnected(server):
     directory = server.data / DIRECTORY
     kept = directory / AUTHORITY
@@ -122,6 +129,24 @@ def test_a_client_that_does_not_trust_it_is_told_what_to_do(server):
             await client.register("nobody", "correct-horse1")
 
     with pytest.raises(Exception, match=r"certificate.*authority"):
+        asyncio.run(connect())
+
+
+def test_a_client_without_tls_is_told_to_write_https(server):
+    async def connect(url: str) -> None:
+        async with Client(url) as client:
+            await client.register("nobody", "correct-horse1")
+
+    with pytest.raises(CallError, match="write https://"):
+        asyncio.run(connect(address(server).replace("https:", "http:")))
+
+
+def test_a_client_with_tls_where_there_is_none_is_told_to_write_http(cluster):
+    async def connect() -> None:
+        async with Client(cluster.url.replace("http:", "https:")) as client:
+            await client.register("nobody", "correct-horse1")
+
+    with pytest.raises(CallError, match="write http://"):
         asyncio.run(connect())
 
 

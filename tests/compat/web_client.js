@@ -2,6 +2,7 @@
 // usage: node web_client.js URL SCENARIO; prints one JSON line per checked fact and exits non-zero on the first that is not so.
 'use strict';
 const http = require('http');
+const https = require('https');
 const path = require('path');
 const io = require('socket.io-client');
 const protobuf = require('protobufjs');
@@ -23,7 +24,7 @@ function rest(method, target, body, token) {
     const address = new URL(target.startsWith('http') ? target : url + target);
     const headers = { app_id: 'lanying', 'content-type': 'application/json' };
     if (token) headers['access-token'] = token;
-    const request = http.request(address, { method, headers }, (response) => {
+    const request = (address.protocol === 'https:' ? https : http).request(address, { method, headers }, (response) => {
       let text = '';
       response.on('data', (part) => (text += part));
       response.on('end', () => resolve(JSON.parse(text)));

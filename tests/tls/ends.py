@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -35,6 +39,34 @@ def shown() -> ssl.SSLContext:
 def trusting() -> ssl.SSLContext:
     """A client that trusts the authority."""
     return ssl.create_default_context(cafile=made() / AUTHORITY)
+
+
+@contextmanager
+def door(context: ssl.SSLContext) -> Iterator[int]:
+    """A port that shows this certificate to everybody, one after the other."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                plain, _ = listener.accept()
+            except OSError:
+                return
+            plain.settimeout(10)
+            try:
+                with context.wrap_socket(plain, server_side=True) as tls:
+                    tls.recv(1)
+            except OSError:
+                plain.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
 
 
 class ClientEnd:

@@ -1,5 +1,7 @@
 // REST calls and discovery: one envelope, one error.
 
+import { unreachable, wantsTls } from './trust.js';
+
 const TIMEOUT_MS = 20_000;
 
 /** The server refused a call. `code`: see docs/rest.md; 0 means that the server could not be reached. */
@@ -86,11 +88,17 @@ export class Rest {
   }
 
   async #fetch(url, options) {
+    let text;
     try {
       const response = await fetch(url, { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) });
-      return await response.json();
+      text = await response.text();
     } catch (error) {
-      throw new CallError(0, `the server cannot be reached (${error instanceof Error ? error.message : error})`);
+      throw new CallError(0, unreachable(error, url));
+    }
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw new CallError(0, wantsTls(text) || 'not an answer of this server');
     }
   }
 }

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -20,34 +18,7 @@ from lanying.config.certificates import CHALLENGES, DIRECTORY, SERVER, SERVER_KE
 from lanying.config.load import load
 from lanying.supervisor.answers import Status
 from lanying.tls.authority import SERVER_DAYS, ensure
-
-
-@contextmanager
-def door(context: ssl.SSLContext) -> Iterator[int]:
-    """A port that shows this certificate to everybody, one after the other."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            try:
-                plain, _ = listener.accept()
-            except OSError:
-                return
-            plain.settimeout(10)
-            try:
-                with context.wrap_socket(plain, server_side=True) as tls:
-                    tls.recv(1)
-            except OSError:
-                plain.close()
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join()
+from tests.tls.ends import door
 
 
 @pytest.fixture
