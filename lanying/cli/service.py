@@ -45,14 +45,19 @@ def _placing(command: Command) -> Command:
 
 @click.command("install-service", short_help="Make it a systemd service.")
 @_placing
-@click.option("--listen", metavar="HOST:PORT", default="0.0.0.0:8480", show_default=True, help="For a new TOML file.")
+@click.option("--listen", metavar="HOST:PORT", default="127.0.0.1:8480", show_default=True, help="For a new TOML file.")
+@click.option(
+    "--listen-tls", metavar="HOST:PORT", default="0.0.0.0:8443", show_default=True, help="For a new TOML file."
+)
 @click.option("--profile", metavar="NAME", help="Settings for a board: auto, pi3, pi4, pi5, zero2w or generic.")
-def install_service(file: Path, data: Path, user: str, root: Path, listen: str, profile: str | None) -> None:
+def install_service(
+    file: Path, data: Path, user: str, root: Path, listen: str, listen_tls: str, profile: str | None
+) -> None:
     """Write a hardened systemd unit, with a user of its own that owns nothing but the data directory.
 
     Nothing is started: `systemctl enable --now lanying` does that. Needs root.
     """
-    for line in unit.install(unit.ServiceUnit(root, user, file, data, listen, profile)):
+    for line in unit.install(unit.ServiceUnit(root, user, file, data, listen, profile, listen_tls=listen_tls)):
         click.echo(line)
 
 
@@ -60,7 +65,7 @@ def install_service(file: Path, data: Path, user: str, root: Path, listen: str, 
 @_placing
 def uninstall_service(file: Path, data: Path, user: str, root: Path) -> None:
     """Stop the service and remove its unit; configuration, data and user are kept. Needs root."""
-    for line in unit.uninstall(unit.ServiceUnit(root, user, file, data, "")):
+    for line in unit.uninstall(unit.ServiceUnit(root, user, file, data)):
         click.echo(line)
 
 

@@ -22,6 +22,8 @@ UNIT = Path("etc/systemd/system/lanying.service")
 PRIVILEGED_PORTS = 1024
 CONFIG_TEXT = """# Settings of the lanying service: docs/configuration.md lists them all. After a change: systemctl restart lanying
 listen = "{listen}"
+# With TLS, by a certificate of the server's own that devices come to trust at http://ADDRESS:8443/trust: docs/tls.md
+listen_tls = "{listen_tls}"
 
 [accounts]
 open_registration = false
@@ -33,16 +35,17 @@ class ServiceUnit:
     """What to install.
 
     :ivar root: the tree to write to; ``/`` is this system, which then also learns of it
-    :ivar listen: for a new configuration file
+    :ivar listen, listen_tls: for a new configuration file
     """
 
     root: Path
     user: str
     config: Path
     data: Path
-    listen: str
+    listen: str = ""
     profile: str | None = None
     python: str = sys.executable
+    listen_tls: str = "0.0.0.0:8443"
 
     @property
     def live(self) -> bool:
@@ -65,7 +68,7 @@ def install(service: ServiceUnit) -> list[str]:
     config_file = _below(service.root, service.config)
     if not config_file.exists():
         config_file.parent.mkdir(parents=True, exist_ok=True)
-        config_file.write_text(CONFIG_TEXT.format(listen=service.listen))
+        config_file.write_text(CONFIG_TEXT.format(listen=service.listen, listen_tls=service.listen_tls))
         done.append(f"wrote {service.config}")
     text = unit_text(service, config_file)
     if service.live:

@@ -33,13 +33,13 @@ def test_people_chat(cluster: Cluster) -> None:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-4000:]
 
 
-def run_page(file: str, url: str, cluster: Cluster) -> str:
+def run_page(file: str, url: str, cluster: Cluster, **environment: str) -> str:
     """Tests of the page that lies at ``url``: what went wrong, empty for nothing."""
     need("playwright-core", os.environ.get("CHROMIUM", "/usr/bin/chromium"))
     done = subprocess.run(
         ["node", "--test", "--test-reporter=spec", file],
         cwd=HERE,
-        env={**os.environ, "LANYING_URL": url, "LANYING_ADMIN_TOKEN": cluster.admin_token},
+        env={**os.environ, "LANYING_URL": url, "LANYING_ADMIN_TOKEN": cluster.admin_token, **environment},
         capture_output=True,
         text=True,
         timeout=LIMIT_S,

@@ -14,7 +14,8 @@ let number = 0;
 /** @type {Client[]} */
 const users = [];
 
-export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+export const launch = (env = {}) =>
+  chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS, env: { ...process.env, ...env } });
 
 /** Wait for a condition; `saw` says what there was instead. */
 export async function until(what, condition, saw = () => '') {
