@@ -37,7 +37,7 @@ def memory(shard: Shard) -> dict[str, object]:
         },
         "cursors": dict(boxes._cursors),
         "rows": list(tick.batch.operations),
-        "lists": {name: len(held) for name in tick.__slots__ if isinstance(held := getattr(tick, name), list)},
+        "lists": {name: len(held) for name in dir(tick) if isinstance(held := getattr(tick, name), list)},
         "sessions": {(s.uid, s.sn): s.left for s in shard.work.registry},
         "seats": {gid: set(members) for gid, members in shard.memberships._seats.items()},
         "running": set(shard.broadcasts.running),
