@@ -22,7 +22,7 @@ import pytest
 import uvloop
 
 from lanying.base import limits
-from lanying.base.goodbye import say_end
+from lanying.base.goodbye import Partings, say_end
 from lanying.base.peers import Proxies
 from lanying.bus.handoff import wire
 from lanying.bus.handoff.receiver import Receiver
@@ -576,6 +576,33 @@ def test_the_client_hears_a_proper_end_from_whoever_closes(by_kernel):
 
     world.run(ended, "the end, which comes when the sender of the descriptor has closed its copy too")
     assert visitor.end.read(b"".join(pieces)) == b"good-bye"
+    assert visitor.end.tls.read(10) == b"", "no close_notify, which would raise SSLWantReadError"
+
+
+def test_a_slow_client_gets_the_last_bytes_though_whoever_wrote_them_has_closed(by_kernel):
+    """The record that did not fit any more is beside the socket, where a close drops it."""
+    world = by_kernel()
+    visitor = Visitor(world)
+    visitor.inner.setblocking(False)
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sent += visitor.inner.send(b"x" * 50_000)
+    partings = Partings()
+    partings.part(visitor.inner.fileno(), world.loop)
+    visitor.inner.close()
+    got, ended = 0, False
+
+    def all_there() -> bool:
+        nonlocal got, ended
+        with contextlib.suppress(BlockingIOError):
+            data = visitor.socket.recv(1 << 16)
+            got += len(visitor.end.read(data))
+            ended = not data
+        return ended
+
+    world.run(all_there, "the end")
+    assert got == sent and not partings
     assert visitor.end.tls.read(10) == b"", "no close_notify, which would raise SSLWantReadError"
 
 

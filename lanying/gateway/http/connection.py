@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from lanying.base import limits
-from lanying.base.goodbye import say_end
+from lanying.base.goodbye import Partings
 from lanying.base.peers import Proxies, peer_key, plain_address
 from lanying.base.places import Places
 from lanying.protocol.handshake import error_response
@@ -43,7 +43,7 @@ class Hall:
     :param proxies: peers whose place is not limited: each speaks for many
     """
 
-    __slots__ = ("places", "proxies")
+    __slots__ = ("partings", "places", "proxies")
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Hall:
     ) -> None:
         self.places: Places[HttpConnection] = Places(total, each)
         self.proxies = proxies or Proxies()
+        self.partings = Partings()
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -129,7 +130,7 @@ class HttpConnection(HttpToolsProtocol):
         self._hall.places.leave(self)
         self._held = b""
         if exc is None:
-            say_end(self.transport.get_extra_info("socket").fileno())
+            self._hall.partings.part(self.transport.get_extra_info("socket").fileno(), self.loop)
         super().connection_lost(exc)
 
     # --- reading -----------------------------------------------------------------------------------------------
