@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import os
 import shutil
 import socket
 import ssl
@@ -23,6 +24,7 @@ from lanying.testing.cluster import Cluster
 from lanying.testing.poll import until
 from lanying.testing.ports import free_port
 from lanying.tls.authority import ensure
+from lanying.tls.kernel import Kernel
 from tests.compat.test_node import play
 
 
@@ -50,6 +52,14 @@ def get(server: Cluster, path: str) -> tuple[int, bytes]:
     connection.request("GET", path)
     answer = connection.getresponse()
     return answer.status, answer.read()
+
+
+def test_the_log_says_whether_the_kernel_encrypts(server):
+    found = Kernel.find()
+    assert f"event=serving by={'kernel' if found else 'relay'}" in server.log()
+    assert found or os.environ.get("LANYING_TEST_KERNEL_TLS") != "required", "this kernel has no TLS"
+    if found:
+        found.close()
 
 
 def test_page_rest_and_discovery_are_there_and_say_https(server):

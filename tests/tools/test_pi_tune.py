@@ -40,6 +40,7 @@ FILES = {
     "etc/security/limits.conf": "",
     "etc/systemd/system.conf": "",
     "etc/NetworkManager/NetworkManager.conf": "",
+    "etc/modules-load.d/modules.conf": "",
     "etc/udev/udev.conf": "",
     "etc/NetworkManager/dispatcher.d/.keep": "",
     "usr/lib/systemd/system-generators/zram-generator": "",
@@ -105,6 +106,7 @@ def test_apply_sets_what_differs_now_and_for_the_next_boots(pi):
     assert "echo f >$$q/rps_cpus" in text(pi, "etc/udev/rules.d/90-lanying.rules")
     dispatcher = pi / "etc/NetworkManager/dispatcher.d/90-lanying-interrupts"
     assert "echo 8 >" in dispatcher.read_text() and os.access(dispatcher, os.X_OK)
+    assert text(pi, "etc/modules-load.d/90-lanying.conf") == "tls\n"
     assert "* hard nofile 3024\n" in text(pi, "etc/security/limits.d/90-lanying.conf")
     assert text(pi, "boot/firmware/cmdline.txt") == CMDLINE[:-1] + " cgroup_enable=memory\n"
     assert "ext4    defaults,errors=remount-ro,noatime,commit=30  0 " in text(pi, "etc/fstab")

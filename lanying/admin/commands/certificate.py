@@ -27,6 +27,8 @@ TIMEOUT_S: Final = 5.0
 NAMES: Final = 10
 """So many names are looked at; each takes a handshake, or :data:`TIMEOUT_S` where nobody answers."""
 HTTP_PORT: Final = 80
+ULPS: Final = Path("/proc/sys/net/ipv4/tcp_available_ulp")
+"""What this kernel has loaded that works on top of TCP."""
 DAY_S: Final = 86_400
 DUE_DAYS: Final = 21
 """A certificate from files that ends sooner should have been exchanged; the server's own and public ones are renewed before that."""
@@ -53,7 +55,18 @@ def certificate(patient: Patient) -> Iterable[Finding]:
         found += _proof(patient)
     yield from found
     if not found:
-        yield Finding("TLS", "ok", f"{config.tls_source}, good until {_day(door.ends(door.alone()))}")
+        yield Finding(
+            "TLS", "ok", f"{config.tls_source}, good until {_day(door.ends(door.alone()))}; {_encrypts(config)}"
+        )
+
+
+def _encrypts(config: Config) -> str:
+    if not config.tls_kernel:
+        return "the server encrypts"
+    with contextlib.suppress(OSError):
+        if "tls" in ULPS.read_text().split():
+            return "the kernel encrypts"
+    return "the server encrypts, as this kernel has no TLS (sudo modprobe tls, then restart)"
 
 
 class _Door:

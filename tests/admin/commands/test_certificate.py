@@ -48,6 +48,22 @@ def test_what_is_well_is_said_in_a_line(look):
 
 
 @pytest.mark.parametrize(
+    ("settings", "ulps", "says"),
+    [
+        ({}, "espintcp tls mptcp\n", "; the kernel encrypts"),
+        ({}, "mptcp\n", "modprobe tls, then restart)"),
+        ({"tls_kernel": "false"}, "tls\n", "; the server encrypts"),
+    ],
+)
+def test_it_says_who_encrypts(look, tmp_path, monkeypatch, settings, ulps, says):
+    listed = tmp_path / "ulps"
+    listed.write_text(ulps)
+    monkeypatch.setattr(certificate, "ULPS", listed)
+    (finding,) = look(**settings)
+    assert finding.found.endswith(says)
+
+
+@pytest.mark.parametrize(
     ("check", "state", "text", "ill"),
     [
         ("TLS dates", "bad", "has ended", {"days": SERVER_DAYS + 1}),
