@@ -72,7 +72,7 @@ for each in proc sys dev; do /bin/busybox mount --move /\$each /root/\$each; don
 /bin/busybox mount -t devpts devpts /root/dev/pts
 for each in dev/shm run; do /bin/busybox mount -t tmpfs tmpfs /root/\$each; done
 /bin/busybox ip link set lo up
-/bin/busybox chroot /root /bin/sh -c "cd '$(pwd)' && export HOME=/tmp PATH='$PATH' PYTHONPATH='${PYTHONPATH:-}' LANYING_TEST_KERNEL_TLS=required && \$(/bin/busybox cat /command)"
+/bin/busybox chroot /root /bin/sh -c "cd '$(pwd)' && export HOME=/tmp PATH='$PATH' PYTHONPATH='${PYTHONPATH:-}' LANYING_TEST_KERNEL_TLS=required LANYING_TEST_SLOWNESS=5 && \$(/bin/busybox cat /command)"
 echo "test_ktls: \$?"
 /bin/busybox poweroff -f
 END

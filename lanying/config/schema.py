@@ -208,7 +208,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     tls_certificate: str = ""
     tls_key: str = ""
     """PEM files: the server's certificate with those that lead to its authority, and its key. They are read again when they change."""
-    tls_kernel: bool = True
+    tls_kernel: bool = False
     """The kernel encrypts, where it can; else, and with False, a process of this server does."""
     listen_proxies: tuple[str, ...] = ()
     """Networks of proxies whose X-Forwarded-For, -Proto, -Host and PROXY headers are believed; none: nobody's."""

@@ -21,7 +21,7 @@ from lanying.client import Client, Message
 from lanying.config.certificates import AUTHORITY, DIRECTORY, SERVER, SERVER_KEY
 from lanying.protocol.handshake import new_key, upgrade_request
 from lanying.testing.cluster import Cluster
-from lanying.testing.poll import until
+from lanying.testing.poll import SLOWNESS, until
 from lanying.testing.ports import free_port
 from lanying.tls.authority import ensure
 from lanying.tls.kernel import Kernel
@@ -31,7 +31,7 @@ from tests.compat.test_node import play
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One with TLS alone: nothing else is listened on, but to say where that is."""
-    settings = {"listen_tls": "127.0.0.1:0", "listen_redirect": f"127.0.0.1:{free_port()}"}
+    settings = {"listen_tls": "127.0.0.1:0", "listen_redirect": f"127.0.0.1:{free_port()}", "tls_kernel": "true"}
     running = Cluster(tmp_path_factory.mktemp("tls"), shards=2, **settings)
     running.listen = ""
     with running:
@@ -48,7 +48,7 @@ def trusting(server: Cluster) -> ssl.SSLContext:
 
 def get(server: Cluster, path: str) -> tuple[int, bytes]:
     host = urlsplit(address(server)).netloc
-    connection = http.client.HTTPSConnection(host, context=trusting(server), timeout=30)
+    connection = http.client.HTTPSConnection(host, context=trusting(server), timeout=30 * SLOWNESS)
     connection.request("GET", path)
     answer = connection.getresponse()
     return answer.status, answer.read()
@@ -74,7 +74,7 @@ def test_without_tls_there_is_the_way_to_it_alone(server):
     plain = server.environment["LANYING_LISTEN_REDIRECT"]
 
     def ask(method: str, path: str, body: str | None = None) -> tuple[int, str]:
-        connection = http.client.HTTPConnection(plain, timeout=30)
+        connection = http.client.HTTPConnection(plain, timeout=30 * SLOWNESS)
         connection.request(method, path, body)
         answer = connection.getresponse()
         return answer.status, answer.getheader("location", "")
@@ -104,7 +104,7 @@ def test_two_people_chat(server, transport, monkeypatch):
                     return event.text
         return ""
 
-    assert asyncio.run(asyncio.wait_for(chat(), 60)) == "Hello, Bob! " * 3000
+    assert asyncio.run(asyncio.wait_for(chat(), 60 * SLOWNESS)) == "Hello, Bob! " * 3000
 
 
 def test_other_peoples_libraries_chat(server):
@@ -130,7 +130,7 @@ def test_a_new_certificate_is_shown_and_nobody_is_disconnected(server):
             await asyncio.to_thread(until, "the new certificate is shown", lambda: shown() != old)
             assert (await alice.send_text(alice.uid, "still here")).mid
 
-    asyncio.run(asyncio.wait_for(chat(), 90))
+    asyncio.run(asyncio.wait_for(chat(), 90 * SLOWNESS))
 
 
 def test_a_client_that_does_not_trust_it_is_told_what_to_do(server):

@@ -28,6 +28,7 @@ from lanying.bus.handoff import wire
 from lanying.bus.handoff.receiver import Receiver
 from lanying.bus.handoff.records import decode_tunnelled
 from lanying.bus.handoff.sender import Sender
+from lanying.testing.poll import PATIENCE_S, SLOWNESS
 from lanying.tls.kernel import Established, Kernel
 from lanying.tls.keys import CIPHERS
 from lanying.tls.terminator import Terminator
@@ -36,8 +37,6 @@ from tests.tls.ends import ALERT, CLOSE_NOTIFY, HANDSHAKE, KEY_UPDATE, ClientEnd
 
 PROXY = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes([203, 0, 113, 5, 10, 0, 0, 1, 0, 80, 1, 187])
 
-PATIENCE_S = 300 if os.environ.get("LANYING_TEST_KERNEL_TLS") == "required" else 60
-"""An emulated machine is slow, not wrong."""
 NARROW_BYTES = 32_768
 """Of the buffers between client and terminator: the kernel does not make them larger by and by, and less than a socket pair's."""
 
@@ -91,9 +90,9 @@ class World:
 
     def run(self, condition: Callable[[], object], named: str) -> None:
         """Turn the loop until it is so."""
-        stop = time.monotonic() + PATIENCE_S
+        stop = time.monotonic() + PATIENCE_S * SLOWNESS
         while not condition():
-            assert time.monotonic() < stop, f"not within {PATIENCE_S} s: {named}; {self.terminator.counts}"
+            assert time.monotonic() < stop, f"not in time: {named}; {self.terminator.counts}"
             self.loop.call_later(0.002, self.loop.stop)
             self.loop.run_forever()
 

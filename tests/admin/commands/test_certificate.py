@@ -50,8 +50,8 @@ def test_what_is_well_is_said_in_a_line(look):
 @pytest.mark.parametrize(
     ("settings", "ulps", "says"),
     [
-        ({}, "espintcp tls mptcp\n", "; the kernel encrypts"),
-        ({}, "mptcp\n", "modprobe tls, then restart)"),
+        ({"tls_kernel": "true"}, "espintcp tls mptcp\n", "; the kernel encrypts"),
+        ({"tls_kernel": "true"}, "mptcp\n", "modprobe tls, then restart)"),
         ({"tls_kernel": "false"}, "tls\n", "; the server encrypts"),
     ],
 )
