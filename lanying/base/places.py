@@ -25,12 +25,14 @@ class Places(Generic[Member]):
 
     :param total: places in all
     :param each: places of one peer
+    :param busy_s: how long after it was heard of a connection is busy
     """
 
-    __slots__ = ("_by_size", "_each", "_key_of", "_largest", "_members", "_total")
+    __slots__ = ("_busy_s", "_by_size", "_each", "_key_of", "_largest", "_members", "_total")
 
-    def __init__(self, total: int, each: int) -> None:
+    def __init__(self, total: int, each: int, busy_s: float = BUSY_S) -> None:
         assert 0 < each <= total
+        self._busy_s = busy_s
         self._total = total
         self._each = each
         self._key_of: dict[Member, str] = {}
@@ -58,7 +60,7 @@ class Places(Generic[Member]):
         own = held >= self._each or held + 1 >= self._largest
         peer = key if own and held else next(iter(self._by_size[self._largest]))
         member, heard = next(iter(self._members[peer].items()))
-        return None if own and heard > now - BUSY_S else member
+        return None if own and heard > now - self._busy_s else member
 
     def enter(self, member: Member, key: str, now: float) -> None:
         """Take a place."""

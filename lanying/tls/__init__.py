@@ -13,6 +13,7 @@ accepted connection, so it moves on to a shard or to the gateway as every client
 - ``kernel``: hands a connection's keys to the kernel
 - ``relay``: both descriptors of every connection, and what each does not take yet
 - ``terminator``: the edge: accepts and shakes hands
+- ``newcomers``: who waits for their handshake, and who begins it (pure)
 - ``strays``: those who come without TLS
 - ``shown``: which certificate a newcomer is shown, and when it is made anew
 - ``authority``: the server's own certificate authority, a program of its own

@@ -17,6 +17,7 @@ EVENTS_PER_TURN: Final = 256
 READ_BYTES: Final = 65_536
 _IN: Final = select.EPOLLIN
 _OUT: Final = select.EPOLLOUT
+_GONE: Final = select.EPOLLRDHUP
 
 
 class Side:
@@ -103,6 +104,14 @@ class Relays:
         self._members.add(relay)
         self._watch(relay.outer, _IN)
 
+    def wait(self, relay: Relay) -> None:
+        """Leave what a newcomer has sent in the kernel, and only notice when they have gone."""
+        self._watch(relay.outer, _GONE)
+
+    def awake(self, relay: Relay) -> None:
+        """A newcomer's client is read again."""
+        self._watch(relay.outer, _IN)
+
     def join(self, relay: Relay, ours: socket.socket) -> None:
         """Its handshake is over: this end is relayed to."""
         relay.inner = Side(relay, ours)
@@ -175,6 +184,7 @@ class Relays:
         fd = relay.outer.socket.fileno()
         del self._sides[fd]
         self._epoll.unregister(fd)
+        relay.tunnel = None
         return relay.outer.socket.detach()
 
     def remove(self, relay: Relay) -> None:
@@ -185,6 +195,7 @@ class Relays:
                 self._sides.pop(side.socket.fileno(), None)
                 side.socket.close()  # which takes it out of the epoll: nobody else has this end
                 side.owed = b""
+        relay.tunnel = None  # the two refer to each other: 46 KB of OpenSSL's do not wait for the collector
 
     def _deaf(self, side: Side) -> None:
         """It takes nothing any more. A client that does so has gone; a process behind may have answered before it closed, and is read."""

@@ -2,11 +2,16 @@
 redirected, on the port for TLS and on others that are there for that alone.
 
 Handshakes are the dear part (half a millisecond of CPU each), so they come last in a turn and have :data:`HANDSHAKES_S` of it: what is
-open is relayed first, whoever else comes in. Before its handshake is over a connection has a deadline and a place like every other one
+open is relayed first, whoever else comes in. Those that are nearer to their end come first, and few are begun at a time
+(:mod:`~lanying.tls.newcomers`): the others wait unread.
+
+Before its handshake is over a connection has a deadline and a place like every other one
 before its login; after that the router's own deadlines hold, and the router closing its end closes the client's.
 
 Where the kernel can (:mod:`~lanying.tls.kernel`), it gets the keys after the handshake, and the router the client's own socket: nothing of
 that connection is left here.
+
+Over 400 lines: the way of a connection from its first byte to its last is one thing, and all of it shares this state.
 """
 
 from __future__ import annotations
@@ -34,6 +39,7 @@ from lanying.bus.handoff.wire import HandoffRefused, Result
 from lanying.protocol.handshake import BadRequest
 from lanying.protocol.proxy import may_begin, parse_proxy
 from lanying.tls.kernel import Kernel
+from lanying.tls.newcomers import Newcomers
 from lanying.tls.relay import READ_BYTES, Relay, Relays, Side
 from lanying.tls.strays import elsewhere, is_plain
 from lanying.tls.tunnel import HANDSHAKE, Tunnel
@@ -43,6 +49,8 @@ log = logging.getLogger(__name__)
 TICK_S: Final = 1.0
 HANDSHAKES_S: Final = 0.01
 """Seconds of a turn that handshakes get: messages wait no longer for newcomers."""
+AGAIN_S: Final = 0.05
+"""When it is looked again whether somebody who waits may begin, if nobody could."""
 HELLO_BYTES: Final = 4096
 """Of one read during a handshake; what a client sends right behind it travels to the router beside its socket."""
 ASKED_BYTES: Final = 2 * READ_BYTES
@@ -58,7 +66,7 @@ class Terminator:
     :param router: hands sockets over to the router
     :param connections: relayed at most
     :param proxies: addresses that may put a PROXY header in front of the TLS
-    :param places: connections that may shake hands at the same time
+    :param places: connections that wait for their handshake, or for their client to take the rest
     :param port: the one for TLS, to which requests without TLS at other listeners are redirected
     :param kernel: takes over what is open; None: everything is relayed
     :param leads_to_trust: a request for ``/`` without TLS is redirected to the page that shows how to trust this server
@@ -94,11 +102,13 @@ class Terminator:
         self._leads_to_trust = leads_to_trust
         self._throttle = Throttle(proxies)
         self._places: Places[Relay] = Places(places, places_per_peer)
+        self._newcomers: Newcomers[Relay] = Newcomers()
         self._wheel: Wheel[Relay] = Wheel(clock())
         self._clock = clock
         self._relays = Relays(self._close)
         self._acceptors = [Acceptor(listener, loop, self._welcome) for listener in listeners]
         self._timer: asyncio.TimerHandle | None = None
+        self._next: asyncio.Handle | None = None
         self._drained: Callable[[], None] | None = None
 
     def start(self) -> None:
@@ -123,6 +133,8 @@ class Terminator:
         self._stop_accepting()
         if self._timer is not None:
             self._timer.cancel()
+        if self._next is not None:
+            self._next.cancel()
         for relay in self._relays:
             self._close(relay, "shutdown")
         self._loop.remove_reader(self._relays.fileno())
@@ -132,8 +144,9 @@ class Terminator:
         """Counters since the start, and what is relayed and shaking hands now."""
         return [
             *labelled("tls", "event", self.counts),
-            Figure("relayed", float(len(self._relays) - len(self._places))),
-            Figure("handshakes", float(len(self._places))),
+            Figure("relayed", float(len(self._relays) - len(self._places) - self._newcomers.shaking)),
+            Figure("handshakes", float(self._newcomers.shaking)),
+            Figure("handshakes_waiting", float(self._newcomers.waiting)),
         ]
 
     # --- accepting ---------------------------------------------------------------------------------------------------
@@ -183,25 +196,59 @@ class Terminator:
 
     def turn(self) -> None:
         """Relay what is there, then go on with handshakes as long as there is time; the others' bytes stay in the kernel."""
-        newcomers: list[Relay] = []
+        shaking: list[Relay] = []
         for side in self._relays.ready():
             relay = side.relay
             if relay not in self._relays:
                 continue  # closed by what came before it in this turn
-            if relay.inner is None:
-                newcomers.append(relay)
-            elif side is relay.outer:
-                self._from_client(relay)
+            if relay.inner is not None:
+                if side is relay.outer:
+                    self._from_client(relay)
+                else:
+                    self._to_client(relay)
+            elif relay.tunnel is not None:
+                shaking.append(relay)
+            elif self._newcomers.waits(relay):
+                self._close(relay, "left")  # nothing else is looked for while they wait
             else:
-                self._to_client(relay)
-        if not newcomers:
-            return
+                self._relays.wait(relay)
+                self._newcomers.wait(relay, peer_key(relay.address), limited=self._throttle.limited(relay.address))
+        if shaking or self._newcomers.waiting:
+            self._handshakes(shaking)
+
+    def _handshakes(self, shaking: list[Relay]) -> None:
+        """Those that are nearer to their end first."""
         stop = self._clock() + HANDSHAKES_S
-        for relay in newcomers:
+        for relay in shaking:
             if relay in self._relays:
                 self._shake_hands(relay)
                 if self._clock() > stop:
-                    return
+                    break
+        begun = False
+        while self._clock() <= stop and self._begin_next():
+            begun = True
+        if self._newcomers.waiting and self._next is None:
+            self._next = self._loop.call_later(0.0 if begun else AGAIN_S, self._go_on)
+
+    def _go_on(self) -> None:
+        self._next = None
+        self.turn()
+
+    def _begin_next(self) -> bool:
+        """Whether somebody who waited could begin."""
+        now = self._clock()
+        found = self._newcomers.next(now)
+        if found is None:
+            return False
+        relay = found.member
+        if found.leaves is not None:
+            self._close(found.leaves, "displaced")
+        self._places.leave(relay)
+        if not relay.start:  # a PROXY header that comes in pieces has one deadline
+            self._wheel.schedule(relay, now + limits.LOGIN_TIMEOUT_S)
+        self._relays.awake(relay)
+        self._shake_hands(relay)
+        return True
 
     def _shake_hands(self, relay: Relay) -> None:
         if relay.tunnel is None and not relay.start and is_plain(relay.outer.socket):
@@ -280,7 +327,7 @@ class Terminator:
 
     def _join(self, relay: Relay, tunnel: Tunnel) -> None:
         """The router gets the other end of a pair."""
-        self._places.leave(relay)
+        self._newcomers.leave(relay)
         self._wheel.cancel(relay)
         plain, relay.start = relay.start, b""
         try:
@@ -307,7 +354,7 @@ class Terminator:
 
     def _hand_over(self, relay: Relay, *, secure: bool) -> None:
         """The client's own socket goes to the router."""
-        self._places.leave(relay)
+        self._newcomers.leave(relay)
         self._wheel.cancel(relay)
         fd = self._relays.release(relay)
 
@@ -386,6 +433,7 @@ class Terminator:
             return
         self.counts["closed_" + why] += 1
         self._places.leave(relay)
+        self._newcomers.leave(relay)
         self._wheel.cancel(relay)
         self._relays.remove(relay)
         self._resume()

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import shutil
 import socket
 import ssl
 import subprocess
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from lanying.bus.handoff.sender import Sender
 from lanying.testing.poll import PATIENCE_S, SLOWNESS
 from lanying.tls.kernel import Established, Kernel
 from lanying.tls.keys import CIPHERS
+from lanying.tls.newcomers import Newcomers
 from lanying.tls.terminator import Terminator
 from lanying.tls.tunnel import Tunnel
 from tests.tls.ends import ALERT, CLOSE_NOTIFY, HANDSHAKE, KEY_UPDATE, ClientEnd, Sealer, shown, trusting
@@ -381,6 +384,55 @@ def test_what_is_open_is_relayed_first_whoever_comes_in(relayed):
     world.terminator._from_client = lambda one: (seen.append("message"), relay(one))
     world.terminator.turn()
     assert seen[0] == "message" and "handshake" in seen
+
+
+def crowd(world: World, size: int) -> list[socket.socket]:
+    """Clients that have sent their hello and nothing more."""
+    clients = [world.connect() for _ in range(size)]
+    for client in clients:
+        client.send(ClientEnd().step())
+    return clients
+
+
+def test_few_shake_hands_at_a_time_and_the_others_wait_unread(relayed):
+    world = relayed()
+    world.terminator._newcomers = Newcomers(4, 4)
+    clients = crowd(world, 20)
+    world.run(lambda: world.terminator._newcomers.waiting == 16, "all but four wait")
+    assert sum(readable(client) for client in clients) == 4, "only those have cost a handshake"
+    assert not any(side.relay.tunnel is None for side in world.terminator._relays.ready())
+
+
+def test_who_gives_up_while_they_wait_costs_no_handshake(relayed):
+    world = relayed()
+    world.terminator._newcomers = Newcomers(1, 1)
+    clients = crowd(world, 5)
+    world.run(lambda: world.terminator._newcomers.waiting == 4, "four wait")
+    for client in clients:
+        client.close()
+    world.run(lambda: world.count("closed_left") == 5, "all have gone")
+    assert not world.terminator._relays and not world.terminator._newcomers.waiting
+
+
+def test_a_handshake_that_is_closed_leaves_nothing_for_the_collector(relayed):
+    """A process with much in memory collects seldom, and each has 46 KB of OpenSSL's."""
+    world = relayed()
+    gc.collect()
+    gc.disable()
+    try:
+        kept: list[weakref.ref[ssl.SSLObject]] = []
+        for _ in range(3):
+            before = world.count("closed_deadline")
+            clients = crowd(world, 8)
+            world.run(lambda: world.terminator._newcomers.shaking == 8, "all shake hands")
+            kept += [weakref.ref(relay.tunnel._tls) for relay in world.terminator._relays if relay.tunnel]
+            world.now += limits.LOGIN_TIMEOUT_S + 2
+            world.run(lambda before=before: world.count("closed_deadline") == before + 8, "closed")
+            for client in clients:
+                client.close()
+        assert len(kept) == 24 and not any(one() for one in kept)
+    finally:
+        gc.enable()
 
 
 def test_a_drain_waits_for_the_last_connection(relayed):
