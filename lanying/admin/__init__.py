@@ -10,6 +10,7 @@
 - ``doors`` ``curve`` ``keys``: the sockets that listen; who may connect over the network; keys and roles
 - ``messages``: what console and endpoint say to each other
 - ``followers``: consoles that follow logs and events
+- ``announced``: the server's name in a network without a name server (mDNS)
 - ``audit``: the hash-chained log of everything that was changed
 - ``console``: ``lanying-admin``, the asking side, which runs anywhere
 """

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import zmq
 
+from lanying.admin.announced import NetworkName, offered
 from lanying.admin.commands import shards, web
 from lanying.admin.endpoint import ConsoleEndpoint
 from lanying.admin.files import ServerFiles
@@ -31,6 +32,7 @@ class AdminProcess(Process):
     def __init__(self, launch: Launch, directory: Directory, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(launch, directory, loop)
         self._last_words: asyncio.Task[None] | None = None
+        self._announced: NetworkName | None = None
         files = ServerFiles(Path(launch.data))
         settings = RuntimeSettings(launch.config)
         shards_ = BusShards(self.calls, directory)
@@ -49,13 +51,22 @@ class AdminProcess(Process):
                 self.endpoint.listen_tcp(host, int(port))
             except zmq.ZMQError as error:
                 raise ConfigError(f"{error}; give another admin.listen than {listen}") from error
+        if (offer := offered(self.launch.config)) is not None:
+            self._announced = NetworkName(self.launch.config.mdns_name, *offer)
+            self._announcing = self._loop.create_task(self._announced.run(), name="announce")
         self._outcome = self._loop.create_task(shards.tell_outcome(self.server), name="tell-outcome")
 
     def drain(self, reason: str) -> None:
         """End as soon as what is about to be answered is."""
         if self._last_words is None:
-            self._last_words = self._loop.create_task(self.endpoint.last_words(), name="last-words")
+            self._last_words = self._loop.create_task(self._end(), name="last-words")
             self._last_words.add_done_callback(lambda _: self._loop.stop())
+
+    async def _end(self) -> None:
+        await self.endpoint.last_words()
+        if self._announced is not None:
+            self._announcing.cancel()
+            await self._announced.stop()
 
     def close(self) -> None:
         """Release everything."""

@@ -13,13 +13,23 @@ def of_machine() -> list[str]:
     and without what changes by itself every few hours (IPv6 privacy addresses look like any other: those of a public network are left out).
     """
     host = socket.gethostname().rstrip(".").lower()
-    short = host.partition(".")[0]
+    short = host_name()
     names = (
         [host, f"{short}.local", "lanying.local", "localhost"]
         if host != "localhost"
         else ["lanying.local", "localhost"]
     )
     return [*dict.fromkeys(names), *sorted(_addresses())]
+
+
+def host_name() -> str:
+    """This machine's name without a domain."""
+    return socket.gethostname().lower().partition(".")[0]
+
+
+def addresses() -> list[str]:
+    """IPv4 addresses at which a network reaches this machine."""
+    return sorted(one for one in _addresses() if "." in one and not ipaddress.ip_address(one).is_loopback)
 
 
 def _addresses() -> set[str]:
