@@ -43,3 +43,8 @@ class Throttle:
     def admit(self, address: str, now: float) -> bool:
         """Ask for one more connection."""
         return not self.limited(address) or self._rates.take(peer_key(address), now)
+
+    def owe(self, address: str, now: float, connections: float) -> None:
+        """One has cost as much as so many newcomers."""
+        if self.limited(address):
+            self._rates.owe(peer_key(address), now, connections)

@@ -38,6 +38,7 @@ from lanying.protocol.handshake import (
     SOCKETIO_PATH,
     XSYNC_PATH,
     BadRequest,
+    Head,
     accept_upgrade,
     connection_kind,
     error_response,
@@ -54,6 +55,7 @@ RETRY_IDLE_S: Final = 5.0
 
 _NEVER_UPGRADE = re.compile(rb"(?!GET )[A-Z]{1,16} [!-~\x80-\xff]+ HTTP/1\.[01]\r\n")
 """A request line that decides: only a GET becomes a WebSocket (RFC 6455 section 4.1)."""
+_TRUST = re.compile("/trust(/.*)?")
 _WEBSOCKET_PATHS = (SOCKETIO_PATH, SOCKETIO_PATH[:-1], XSYNC_PATH)
 
 
@@ -157,6 +159,7 @@ class Arrival:
 
     :param proxies: whose word about their clients is believed
     :param secure: it came through TLS
+    :param only_trust: it came to the port for TLS without any: it gets one page, how to come to trust this server, and nothing else
     :ivar address: the client's; of a proxy, until it has said whose
     :ivar state: see the module
     :ivar deadline: when :meth:`timed_out` is to be called, unless the state is HANDED or VISITING
@@ -170,6 +173,7 @@ class Arrival:
         "_end",
         "_frames",
         "_head",
+        "_only_trust",
         "_proxies",
         "_secure",
         "_uid",
@@ -181,13 +185,21 @@ class Arrival:
     )
 
     def __init__(
-        self, doorkeeper: Doorkeeper, address: str, now: float, proxies: Proxies = NOBODY, *, secure: bool = False
+        self,
+        doorkeeper: Doorkeeper,
+        address: str,
+        now: float,
+        proxies: Proxies = NOBODY,
+        *,
+        secure: bool = False,
+        only_trust: bool = False,
     ) -> None:
         self._doorkeeper = doorkeeper
         self._proxies = proxies
         self._head = b""
         self._frames = 0
         self._secure = secure
+        self._only_trust = only_trust
         self._end = now + limits.ARRIVAL_S
         self._uid = 0
         self._connection: Connection | None = None
@@ -257,12 +269,14 @@ class Arrival:
             self.address = proxied.address or self.address
             self._secure = self._secure or proxied.secure
             self._head = head = head[proxied.size :]
-        if _NEVER_UPGRADE.match(head):
+        if _NEVER_UPGRADE.match(head) and not self._only_trust:
             return self._visit()
         try:
             parsed = parse_head(head)
             if parsed is None:
                 return []
+            if self._only_trust:
+                return self._visit_once(parsed)
             if parsed.path not in _WEBSOCKET_PATHS and not is_upgrade(parsed):
                 return self._visit()
             self.address = self._proxies.client(self.address, parsed.headers.get("x-forwarded-for", ""))
@@ -285,6 +299,14 @@ class Arrival:
         self._head = b""
         self._move(ArrivalEvent.REQUEST)
         return [ToGateway(visitor)]
+
+    def _visit_once(self, head: Head) -> list[Action]:
+        """The gateway closes behind its answer: what would follow, a password for example, belongs into TLS. :raises BadRequest: no page"""
+        if head.method not in ("GET", "HEAD") or _TRUST.fullmatch(head.path) is None or is_upgrade(head):
+            raise BadRequest(400, "this port speaks TLS: write https:// in front of the address")
+        line, _, rest = self._head[: head.size].partition(b"\r\n")
+        self._head = line + b"\r\nConnection: close\r\n" + rest
+        return self._visit()
 
     # --- frames ------------------------------------------------------------------------------------------------
 

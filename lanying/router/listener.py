@@ -181,18 +181,24 @@ class Listener:
     # --- accepting ---------------------------------------------------------------------------------------------
 
     def _arrived(self, connection: socket.socket, address: str) -> None:
-        self.welcome(connection.detach(), address)
+        self._welcome(connection.detach(), address)
         failpoint("router.accepted")
 
-    def welcome(self, fd: int, address: str, *, secure: bool = False, first: bytes = b"") -> None:
-        """A connection from this address; ``secure``: it came through TLS, whose process has looked at how fast they come, and has read
+    def welcome(self, fd: int, address: str, *, secure: bool, first: bytes = b"") -> None:
+        """A connection of the port for TLS; ``secure``: it came through TLS, whose process has looked at how fast they come, and has read
         its ``first`` bytes."""
+        self._welcome(fd, address, secure=secure, first=first, only_trust=not secure)
+
+    def _welcome(
+        self, fd: int, address: str, *, secure: bool = False, first: bytes = b"", only_trust: bool = False
+    ) -> None:
         now = self._clock()
         if not secure and not self._throttle.admit(address, now):
             self.counts["turned_away_too_fast"] += 1
             _turn_away(fd, _TOO_FAST)
             return
-        guest = _Guest(fd, Arrival(self._doorkeeper, address, now, self._proxies, secure=secure))
+        arrival = Arrival(self._doorkeeper, address, now, self._proxies, secure=secure, only_trust=only_trust)
+        guest = _Guest(fd, arrival)
         if not self._take_place(guest, self._heads, now):
             self.counts["turned_away_full"] += 1
             _turn_away(fd, _FULL)

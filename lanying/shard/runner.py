@@ -67,6 +67,7 @@ class Runner:
         self.ownership = Ownership(directory, index)
         self._worker = Worker(self._event)
         self.shard = Shard(index, directory.map, store, config, self._ask, self._worker, find_cold)
+        self.shard.pulls.clock = monotonic
         directory.watch(self.shard.remap)
         self.ticker = Ticker(self.shard, stop, flushes=self._fsync)
         self.turn, self.end_turn = self.ticker.begin_turn, self.ticker.end_turn

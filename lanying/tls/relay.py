@@ -52,16 +52,18 @@ class Relay:
     """A client's connection.
 
     :ivar inner: our end of the socket pair; None: the handshake is not over
+    :ivar idle_bytes: received with nothing in them: changes of keys, empty records
     :ivar start: what came before the TLS, as far as it is there; behind the handshake, what is inside of it
     """
 
-    __slots__ = ("address", "inner", "outer", "start", "tunnel")
+    __slots__ = ("address", "idle_bytes", "inner", "outer", "start", "tunnel")
 
     def __init__(self, client: socket.socket, address: str) -> None:
         self.address = address
         self.outer = Side(self, client)
         self.inner: Side | None = None
         self.tunnel: Tunnel | None = None
+        self.idle_bytes = 0
         self.start = b""
 
 

@@ -173,3 +173,21 @@ def test_files_that_are_no_good_are_refused_before_the_start(tmp_path):
     )
     with pytest.raises(AssertionError, match="the key is not the certificate's"):
         cluster.start()
+
+
+def test_the_page_about_trust_is_all_there_is_without_tls(server):
+    """Whatever is sent behind it, at once or after its answer, is not served: a password may be in it."""
+    login = b"POST /token/user HTTP/1.1\r\nHost: a\r\napp_id: lanying\r\nContent-Length: 2\r\n\r\n{}"
+    page = b"GET /trust HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
+    host, _, port = address(server).removeprefix("https://").rpartition(":")
+    for first, later in ((page + login, b""), (page, login)):
+        with socket.create_connection((host, int(port)), timeout=30) as client:
+            client.sendall(first)
+            said = client.recv(65_536)
+            try:
+                client.sendall(later)
+                while data := client.recv(65_536):
+                    said += data
+            except ConnectionError:
+                pass  # closed before it was sent
+        assert said.startswith(b"HTTP/1.1 200") and said.count(b"HTTP/1.1") == 1

@@ -240,6 +240,42 @@ def test_http_goes_to_the_gateway_with_every_byte(request_bytes: bytes, step: in
     assert client.text == b""
 
 
+@pytest.mark.parametrize("step", [0, 1, 7])
+@pytest.mark.parametrize("line", ["GET /trust", "HEAD /trust/lanying.crt", "GET /trust?x=1", "GET //trust/"])
+def test_who_comes_to_the_port_for_tls_without_any_gets_one_page(line: str, step: int) -> None:
+    """What would follow it is no more read, and the answer is the last: passwords belong into TLS."""
+    client = Client(step=step)
+    client.arrival = Arrival(DOORKEEPER, "192.0.2.1", NOW, only_trust=True)
+    head = f"{line} HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n".encode()
+    client.send(head + b"POST /token/user HTTP/1.1\r\n\r\n")
+    [action] = client.actions
+    assert isinstance(action, ToGateway)
+    first = action.visitor.first_bytes
+    assert first.startswith(f"{line} HTTP/1.1\r\nConnection: close\r\n".encode())
+    assert first.endswith(b"\r\n\r\n") and b"/token/user" not in first
+    assert not action.visitor.secure
+
+
+@pytest.mark.parametrize("step", [0, 1])
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"GET /trust HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        b"GET /trusted HTTP/1.1\r\n\r\n",
+        b"GET /admin HTTP/1.1\r\n\r\n",
+        b"POST /token/user HTTP/1.1\r\nContent-Length: 2\r\n\r\n",
+        b"POST /trust HTTP/1.1\r\nContent-Length: 2\r\n\r\n",
+        upgrade_request("im.example", client_path(SOCKETIO), new_key()),
+    ],
+)
+def test_there_is_nothing_else_without_tls(first: bytes, step: int) -> None:
+    client = Client(step=step)
+    client.arrival = Arrival(DOORKEEPER, "192.0.2.1", NOW, only_trust=True)
+    client.send(first)
+    assert client.actions == [Close("garbage")]
+    assert client.text.startswith(b"HTTP/1.1 400") and b"https://" in client.text
+
+
 def test_an_upload_goes_to_the_gateway_with_its_request_line() -> None:
     client = Client()
     client.send(b"PUT /file HTTP/1.1\r\n")

@@ -26,6 +26,7 @@ import uvloop
 from lanying.base import limits
 from lanying.base.goodbye import Partings, say_end
 from lanying.base.peers import Proxies
+from lanying.base.throttle import Throttle
 from lanying.bus.handoff import wire
 from lanying.bus.handoff.receiver import Receiver
 from lanying.bus.handoff.records import decode_tunnelled
@@ -34,7 +35,7 @@ from lanying.testing.poll import PATIENCE_S, SLOWNESS
 from lanying.tls.kernel import Established, Kernel
 from lanying.tls.keys import CIPHERS
 from lanying.tls.newcomers import Newcomers
-from lanying.tls.terminator import Terminator
+from lanying.tls.terminator import IDLE_BYTES, IDLE_COSTS, PIECE_BYTES, Terminator
 from lanying.tls.tunnel import Tunnel
 from tests.tls.ends import ALERT, CLOSE_NOTIFY, HANDSHAKE, KEY_UPDATE, ClientEnd, Sealer, shown, trusting
 
@@ -709,3 +710,56 @@ def test_every_cipher_of_tls_1_3_is_the_kernels(by_kernel, cipher):
         inner.send(b"answer\n")
         assert client.stdout.readline() == b"answer\n"
         client.terminate()
+
+
+def test_changes_of_keys_without_end_are_no_conversation(make, monkeypatch):
+    """Each is 27 bytes with nothing in them, and takes as long as a message."""
+    world = make()
+    owed: list[float] = []
+    monkeypatch.setattr(Throttle, "owe", lambda self, address, now, connections: owed.append(connections))
+    visitor = Visitor(world)
+    monkeypatch.setattr(Tunnel, "receive", lambda self, data: b"")
+
+    def talked() -> bool:
+        try:
+            visitor.socket.send(b"k" * 27)
+        except OSError:
+            pass
+        return world.count("closed_idle_talk") == 1
+
+    world.run(talked, "closed")
+    assert owed == [IDLE_COSTS]
+
+
+def test_a_read_full_of_them_is_given_up_in_its_midst(make, monkeypatch):
+    world = make()
+    visitor = Visitor(world)
+    looked_into: list[int] = []
+    monkeypatch.setattr(Tunnel, "receive", lambda self, data: looked_into.append(len(data)) or b"")
+    visitor.socket.setblocking(True)
+    visitor.socket.sendall(b"k" * 65_536)
+    world.run(lambda: world.count("closed_idle_talk") == 1, "closed")
+    assert sum(looked_into) <= IDLE_BYTES + PIECE_BYTES
+
+
+def test_messages_large_and_small_are_conversation(make):
+    world = make()
+    visitor = Visitor(world)
+    visitor.inner.setblocking(False)
+    for size in [1] * 100 + [16_384] * 10 + [100_000] * 3 + [20] * 100:
+        carry(world, visitor, size)
+    assert not world.count("closed_idle_talk")
+
+
+def carry(world: World, visitor: Visitor, size: int) -> None:
+    """A client says something of this size, in pieces, and the router has it."""
+    data, arrived = visitor.end.write(b"m" * size), 0
+
+    def taken() -> bool:
+        nonlocal data, arrived
+        data = data[visitor.socket.send(data[:5000]) :]
+        if readable(visitor.inner):
+            arrived += len(visitor.inner.recv(1 << 20))
+        return arrived == size
+
+    world.run(taken, "all of it has arrived")

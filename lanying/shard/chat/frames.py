@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from lanying.base import limits
+from lanying.base.errors import CallError
+from lanying.base.refusals import Refusal
 from lanying.protocol import frame
 from lanying.protocol.frame import FrameError, parse_frame
 from lanying.protocol.schema.xsync_pb2 import Frame, Provision, Status, SyncUL
@@ -22,6 +24,7 @@ from lanying.shard.chat import door, history
 from lanying.shard.chat.delivery import Delivery
 from lanying.shard.chat.sync import IDLE, OWED, PullLoop
 from lanying.shard.chat.unread import unread_list
+from lanying.shard.core.costs import Laps
 from lanying.shard.core.mailbox import Conversation, Entry, Fetched
 from lanying.shard.core.ports import Loop
 from lanying.shard.core.session import Session
@@ -68,6 +71,7 @@ class Frames:
                 else:
                     self._asked(session, sync)
             elif command == UNREAD:
+                self._pulls.may_ask(session)
                 work.tick.add(work.tick.unreads, session)
             elif command == PROVISION:
                 self._provision_again(session, payload)
@@ -97,6 +101,7 @@ class Frames:
         if key > door.LARGEST_ID or peer > door.LARGEST_ID:
             raise FrameError(Status.INVALID_PARAMETER, f"ids and keys are at most {door.LARGEST_ID}")
         if sync.is_full_sync:
+            self._pulls.may_ask(session)
             tick = self._work.tick
             tick.add(tick.histories, (session, peer, key, sync.full_sync_num))
         else:
@@ -121,6 +126,7 @@ class Pulls:
     :ivar elsewhere: port of the groups: session, head, key and what was fetched for a pull; True when its entries have to be fetched from
         another shard first
     :ivar group_page: port of the groups: session, head, key, amount of a page of a group's history
+    :ivar clock: port of the runner, monotonic seconds: answers are charged to who asked. Without one time stands still
     :ivar owed: sessions with loops whose end they are owed, and the queues of these
     :ivar broken: sessions the server failed on since the tick was written
     """
@@ -130,6 +136,7 @@ class Pulls:
 
     def __init__(self, work: Work) -> None:
         self._work = work
+        self.clock: Callable[[], float] = float
         self.owed: dict[Session, list[int]] = {}
         self.broken: list[Session] = []
 
@@ -158,8 +165,18 @@ class Pulls:
                 else:
                     owed.append(peer)
                 return
+        self.may_ask(session)
         tick = self._work.tick
         tick.add(tick.pulls, (session, peer, key, None))
+
+    def may_ask(self, session: Session) -> None:
+        """Something that is looked up for a session. :raises FrameError: its user has kept the shard too long"""
+        costs = self._work.costs
+        if costs.over:
+            try:
+                costs.check(session.uid, self._work.tick.now)
+            except CallError as error:
+                raise FrameError(Refusal.TOO_MANY_MESSAGES.status, error.message) from error
 
     def offer(self, touched: list[tuple[Conversation, Entry]]) -> None:
         """New entries of queues of this shard's users, to those of their devices that are here."""
@@ -189,6 +206,14 @@ class Pulls:
 
     def answer(self, tick: Tick) -> tuple[Sequence[Pull], Sequence[Page]]:
         """Answer pulls and requests for history up to ``TICK_ANSWER_BYTES``; those left for the next tick."""
+        if not tick.pulls and not tick.histories:
+            return [], []
+        laps = Laps(self._work.costs, self.clock)
+        left_over = self._answer(tick, laps)
+        laps.end(tick.now)
+        return left_over
+
+    def _answer(self, tick: Tick, laps: Laps) -> tuple[Sequence[Pull], Sequence[Page]]:
         room = limits.TICK_ANSWER_BYTES
         for done, pull in enumerate(tick.pulls):
             if room <= 0:
@@ -197,6 +222,7 @@ class Pulls:
                 room -= self._answer_pull(tick, *pull)
             except Exception as error:  # noqa: BLE001 - only this session ends
                 self.fail(pull[0], error)
+            laps.lap(pull[0].uid)
         for done, page in enumerate(tick.histories):
             if room <= 0:
                 return [], tick.histories[done:]
@@ -204,16 +230,20 @@ class Pulls:
                 room -= self._answer_page(tick, *page)
             except Exception as error:  # noqa: BLE001 - only this session ends
                 self.fail(page[0], error)
+            laps.lap(page[0].uid)
         return [], []
 
     def answer_unread(self, tick: Tick) -> None:
         """Unread lists, behind everything else: what was sent along with them is not counted again."""
+        laps = Laps(self._work.costs, self.clock)
         for session in tick.unreads:
             if not session.left:
                 try:
                     tick.send(session, unread_list(self._work, self.loop, session))
                 except Exception as error:  # noqa: BLE001 - only this session ends
                     self.fail(session, error)
+                laps.lap(session.uid)
+        laps.end(tick.now)
 
     def drained(self, session: Session) -> None:
         """A session that did not read has read: remind it of the queues it was not told of meanwhile."""

@@ -6,6 +6,7 @@ Events that cost what events cost are not looked at: nothing is counted below ``
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from lanying.base import limits
 from lanying.base.budgets import later
@@ -45,3 +46,29 @@ class Costs:
         if until > now:
             raise later(until - now, WHAT)
         del self.over[uid]
+
+
+class Laps:
+    """What the answers at a tick's end take, by user: each may be little, and a user's together much.
+
+    :param clock: monotonic seconds
+    """
+
+    __slots__ = ("_began", "_by_user", "_clock", "_costs")
+
+    def __init__(self, costs: Costs, clock: Callable[[], float]) -> None:
+        self._costs, self._clock = costs, clock
+        self._by_user: dict[int, float] = {}
+        self._began = clock()
+
+    def lap(self, uid: int) -> None:
+        """What was done since the last lap was this user's."""
+        now = self._clock()
+        self._by_user[uid] = self._by_user.get(uid, 0.0) + now - self._began
+        self._began = now
+
+    def end(self, now: float) -> None:
+        """Charge those whose answers were costly together."""
+        for uid, seconds in self._by_user.items():
+            if seconds > limits.COSTLY_S:
+                self._costs.took(uid, now, seconds)
