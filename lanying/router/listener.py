@@ -187,17 +187,15 @@ class Listener:
     def welcome(self, fd: int, address: str, *, secure: bool, first: bytes = b"") -> None:
         """A connection of the port for TLS; ``secure``: it came through TLS, whose process has looked at how fast they come, and has read
         its ``first`` bytes."""
-        self._welcome(fd, address, secure=secure, first=first, only_trust=not secure)
+        self._welcome(fd, address, secure, first, leads=not secure)
 
-    def _welcome(
-        self, fd: int, address: str, *, secure: bool = False, first: bytes = b"", only_trust: bool = False
-    ) -> None:
+    def _welcome(self, fd: int, address: str, secure: bool = False, first: bytes = b"", leads: bool = False) -> None:
         now = self._clock()
         if not secure and not self._throttle.admit(address, now):
             self.counts["turned_away_too_fast"] += 1
             _turn_away(fd, _TOO_FAST)
             return
-        arrival = Arrival(self._doorkeeper, address, now, self._proxies, secure=secure, only_trust=only_trust)
+        arrival = Arrival(self._doorkeeper, address, now, self._proxies, secure=secure, only_trust=leads)
         guest = _Guest(fd, arrival)
         if not self._take_place(guest, self._heads, now):
             self.counts["turned_away_full"] += 1

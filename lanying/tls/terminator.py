@@ -56,11 +56,6 @@ HELLO_BYTES: Final = 4096
 ASKED_BYTES: Final = 2 * READ_BYTES
 """More than one read's worth is only kept for a client that asks for new keys again and again and does not take them (RFC 8446 section
 4.6.3)."""
-RECORD_AROUND: Final = 64
-"""A record with one byte in it has 23; what is sent with so many around each is talk."""
-IDLE_BYTES: Final = 20 * 1024
-"""So much may come with nothing in it, beyond what is around messages: the beginning of a large record, and a little. A change of keys
-is 27 bytes and takes 13 us, 32 when it asks for ours (measured); no client does so before it has sent a gigabyte (RFC 8446 section 5.5)."""
 IDLE_COSTS: Final = 100
 """Newcomers an address may not send for each that talked so: 30 ms are 50 handshakes."""
 PIECE_BYTES: Final = 16 * 1024
@@ -393,9 +388,7 @@ class Terminator:
                 return
             if plain:
                 self._relays.put(inner, plain)
-            idle = relay.idle_bytes + min(PIECE_BYTES, len(data) - at) - RECORD_AROUND * len(plain)
-            relay.idle_bytes = idle if idle > 0 else 0
-            if idle > IDLE_BYTES:
+            if relay.is_idle_talk(min(PIECE_BYTES, len(data) - at), len(plain)):
                 self._throttle.owe(relay.address, self._clock(), IDLE_COSTS)
                 self._close(relay, "idle_talk")
                 return

@@ -35,7 +35,8 @@ from lanying.testing.poll import PATIENCE_S, SLOWNESS
 from lanying.tls.kernel import Established, Kernel
 from lanying.tls.keys import CIPHERS
 from lanying.tls.newcomers import Newcomers
-from lanying.tls.terminator import IDLE_BYTES, IDLE_COSTS, PIECE_BYTES, Terminator
+from lanying.tls.relay import IDLE_BYTES
+from lanying.tls.terminator import IDLE_COSTS, PIECE_BYTES, Terminator
 from lanying.tls.tunnel import Tunnel
 from tests.tls.ends import ALERT, CLOSE_NOTIFY, HANDSHAKE, KEY_UPDATE, ClientEnd, Sealer, shown, trusting
 

@@ -126,7 +126,7 @@ class Pulls:
     :ivar elsewhere: port of the groups: session, head, key and what was fetched for a pull; True when its entries have to be fetched from
         another shard first
     :ivar group_page: port of the groups: session, head, key, amount of a page of a group's history
-    :ivar clock: port of the runner, monotonic seconds: answers are charged to who asked. Without one time stands still
+    :ivar clock: port of the runner, monotonic seconds: answers are charged to whoever asked. Without one time stands still
     :ivar owed: sessions with loops whose end they are owed, and the queues of these
     :ivar broken: sessions the server failed on since the tick was written
     """
