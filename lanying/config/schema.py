@@ -208,7 +208,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     tls_certificate: str = ""
     tls_key: str = ""
     """PEM files: the server's certificate with those that lead to its authority, and its key. They are read again when they change."""
-    tls_kernel: bool = False
+    tls_kernel: bool = True
     """The kernel encrypts, where it can; else, and with False, a process of this server does."""
     mdns_name: Annotated[str, msgspec.Meta(pattern="^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")] = "lanying"
     """The server is ``NAME.local`` in its network, where that reaches it (mDNS); empty: it is not announced."""
