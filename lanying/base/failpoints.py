@@ -40,7 +40,7 @@ POINTS: Final[Mapping[str, str]] = {
     "shard.released": "everything is sent",
     "shard.link_received": "a batch of another shard came, nothing of it is applied",
     "shard.link_applied": "a batch of another shard is applied in memory, not committed",
-    "shard.link_released": "what a batch of another shard did is let out, and neither durable nor acknowledged",
+    "shard.link_released": "what a batch of another shard did is let out to devices, and neither durable nor acknowledged",
     "shard.link_committed": "a batch of another shard is committed, not acknowledged",
     "shard.link_acknowledged": "another shard acknowledges, its rows are still in the outbox",
     "shard.draining": "asked to stop, the last tick is not written",
