@@ -18,8 +18,12 @@ to the slot and moves with it, so ids of one slot stay unique whichever shard ow
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
+
+DeviceNumber = Annotated[int, msgspec.Meta(ge=0, le=(1 << 32) - 1)]
+"""A device's serial number as rows have it; 0: none. What is decoded has no other, so none can fail when it is written."""
 EPOCH_MS: Final = 1_704_067_200_000
 """2024-01-01T00:00:00Z."""
 SLOTS: Final = 1024

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -23,6 +24,7 @@ from tests.gateway.conftest import Gateway
 ANSWER = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 FAILED = {b"500", b"502", b"504"}
 ANSWERED_S = 20.0
+DEEPEST = 50
 CALLS = CONTRACT.calls
 FRAMING = (
     b"Transfer-Encoding: chunked\r\n",
@@ -37,10 +39,10 @@ TYPES = ("integer", "string", "array", "object", "boolean", "null")
 
 
 class Wire(asyncio.Transport):
-    """A transport that goes nowhere."""
+    """A transport that goes nowhere. ``sock``: one nobody uses, for what asks about it"""
 
-    def __init__(self) -> None:
-        super().__init__({"peername": ("192.0.2.1", 5), "sockname": ("192.0.2.2", 80)})
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__({"peername": ("192.0.2.1", 5), "sockname": ("192.0.2.2", 80), "socket": sock})
         self.out = bytearray()
         self.paused = self.closing = False
 
@@ -77,6 +79,7 @@ class Exchanges(Target):
 
     def __init__(self) -> None:
         self._gateway: Gateway | None = None
+        self._ends = socket.socketpair()
         super().__init__()
 
     def renew(self) -> None:
@@ -128,7 +131,7 @@ class Exchanges(Target):
         gateway.run(self._exchange(b"".join(requests), step, len(requests) if how % 2 else 0))
 
     async def _exchange(self, data: bytes, step: int, expected: int) -> None:
-        wire = Wire()
+        wire = Wire(self._ends[0])
         connection = self._server.protocol()
         connection.connection_made(wire)
         for at in range(0, len(data), step):
@@ -197,7 +200,7 @@ class Exchanges(Target):
     def _text(self, value: Any) -> str:
         return value if isinstance(value, str) else json.dumps(value)
 
-    def _value(self, schema: dict[str, Any], source: Source) -> Any:
+    def _value(self, schema: dict[str, Any], source: Source, depth: int = 0) -> Any:
         """What the contract says, or nearly, or something else."""
         kind = schema.get("type", "string") if source.byte() < 230 else source.pick(TYPES)
         match kind:
@@ -206,7 +209,8 @@ class Exchanges(Target):
                     source.pick((*self._ids, *self._ids, *NUMBERS, -1, 1.5)) if source.byte() < 200 else source.number()
                 )
             case "array":
-                return source.some(lambda: self._value(schema.get("items", {}), source))
+                inner = schema.get("items", {})
+                return source.some(lambda: self._value(inner, source, depth + 1), 5 if depth < DEEPEST else 0)
             case "object":
                 return {source.text()[:50]: source.pick((0, "x", [], {})) for _ in range(source.byte() % 4)}
             case "boolean":

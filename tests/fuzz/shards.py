@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from lanying.base import limits
 from lanying.base.errors import Refused
 from lanying.base.ids import MAX_ENTITY_ID
-from lanying.bus.messages import AddApp, Deliver, HoldLinks, LinkMessage, PostMany, Request, encode
+from lanying.bus.messages import AddApp, Deliver, HoldLinks, LinkMessage, PostMany, Request, decode_bundle, encode
 from lanying.bus.messages.base import kinds
 from lanying.protocol.frame import SYNC
 from lanying.protocol.schema.xsync_pb2 import Conversation, Frame, MessageBody, Meta, Provision, RtcSignal, SyncUL
@@ -143,8 +145,11 @@ class Shards(Target):
     def _link(self, source: Source) -> None:
         """As another shard sends it: the door is on the sender's side, so what is in it may be anything."""
         kind = Deliver if source.byte() % 2 else source.pick(LINKS)
-        message = self._values.struct(kind, source)
         work = self.town.sim.shards[source.byte() % 2].work
+        try:
+            [message] = decode_bundle(encode([self._values.struct(kind, source)]))
+        except msgspec.ValidationError:
+            return
         work.event(work.apply, message)
 
     def _time(self, source: Source) -> None:

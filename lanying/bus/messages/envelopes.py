@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lanying.base.figures import Figure
+from lanying.base.ids import DeviceNumber
 from lanying.base.refusals import DONE, Refusal
 from lanying.bus.messages.base import Envelope
 
@@ -121,7 +122,7 @@ class Traced(Envelope, tag=9):
     """
 
     uid: int
-    sn: int
+    sn: DeviceNumber
     time_ms: int
     direction: str
     what: str

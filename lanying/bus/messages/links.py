@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lanying.base.ids import DeviceNumber
 from lanying.bus.messages.base import Envelope, LinkMessage
 
 
@@ -125,7 +126,7 @@ class GroupReading(LinkMessage, tag=220):
     """
 
     uid: int
-    sn: int
+    sn: DeviceNumber
     gids: list[int]
     target: int
     operation: int
@@ -138,7 +139,7 @@ class GroupRead(LinkMessage, tag=221):
     """An acknowledgement of ``uid`` was for message ``target`` of group ``gid``: noted on the member's shard and sent to their devices."""
 
     uid: int
-    sn: int
+    sn: DeviceNumber
     gid: int
     target: int
     operation: int
@@ -174,7 +175,7 @@ class GroupPost(LinkMessage, Envelope, tag=224):
 
     gid: int
     uid: int
-    sn: int
+    sn: DeviceNumber
     app: str
     client_mid: int
     payload: bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from lanying.base.ids import DeviceNumber
 from lanying.base.refusals import Refusal
 from lanying.bus.messages.base import Request
 from lanying.bus.messages.operators import JobState
@@ -57,7 +58,7 @@ class Post(Request[Posted], tag=310):
     to: int
     payload: bytes
     ns: int = 1
-    sn: int = 0
+    sn: DeviceNumber = 0
     client_mid: int = 0
     system: bool = False
 
@@ -95,7 +96,7 @@ class ReadUpTo(Request[bool], tag=308):
     app: str
     peer: int
     mid: int
-    sn: int = 0
+    sn: DeviceNumber = 0
 
 
 class Notify(Request[Posted], tag=311):

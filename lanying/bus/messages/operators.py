@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from lanying.base.ids import DeviceNumber
 from lanying.bus.messages.base import AdminRequest, Request
 from lanying.bus.messages.push import PushTold
 from lanying.config.schema import AppOverrides
@@ -174,7 +175,7 @@ class SlowReader(msgspec.Struct, array_like=True, frozen=True):
     """``unsent``: bytes that wait for the device."""
 
     uid: int
-    sn: int
+    sn: DeviceNumber
     unsent: int
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from lanying.base.ids import DeviceNumber
 from lanying.bus.messages.accounts import AccountInfo
 from lanying.bus.messages.base import Request
 
@@ -18,7 +19,7 @@ class PushTold(msgspec.Struct, array_like=True, frozen=True):
 
     mid: int
     uid: int
-    sn: int
+    sn: DeviceNumber
     channel: str
     what: str
     time_ms: int
@@ -28,7 +29,7 @@ class BindPush(Request[bool], tag=269):
     """Where vendor pushes for a device of ``uid`` go; empty texts for nowhere. Errors: 10002 there is no such device."""
 
     uid: int
-    device_sn: int
+    device_sn: DeviceNumber
     notifier: str
     device_token: str
 

@@ -14,6 +14,7 @@ import msgspec
 
 from lanying.base import limits
 from lanying.base.errors import CallError
+from lanying.base.ids import DeviceNumber
 from lanying.base.refusals import Refusal
 from lanying.bus.messages import DeviceInfo
 from lanying.protocol.schema import xsync_pb2 as pb
@@ -28,7 +29,7 @@ MAX_SN: Final = (1 << 31) - 1
 class DeviceRecord(msgspec.Struct, array_like=True, frozen=True):
     """Record in ``devices``. ``notifier`` and ``push_token``: where vendor pushes go, empty for nowhere."""
 
-    sn: int
+    sn: DeviceNumber
     guid: str = ""
     os_type: int = 0
     info: str = ""

@@ -323,8 +323,8 @@ def _removable(work: Work, group: Group, actor: int, own: int, uid: int) -> Outc
 
 
 def _dismiss(work: Work, group: Group, uids: list[int]) -> Group:
-    """Take members out; the changed group."""
-    gid = group.info.gid
+    """Take members out, each once; the changed group."""
+    gid, uids = group.info.gid, [*dict.fromkeys(uids)]
     for uid in uids:
         row = records.member(work.store, gid, uid)
         if row is not None and records.banned(row.banned_until_ms, work.now_ms):

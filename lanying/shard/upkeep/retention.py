@@ -138,7 +138,7 @@ class Retention:
         rows = list(self._store.scan(schema.SENT, self._sent.position, _BEHIND_ALL, limit=limits.RETENTION_ROWS))
         self._delete(
             schema.SENT,
-            [key for key, value in rows if message_time_ms(schema.SENT_VALUE.unpack(value)[0]) < horizon_ms],
+            [key for key, value in rows if _sent_ms(value) < horizon_ms],
         )
         if len(rows) < limits.RETENTION_ROWS:
             self._sent.finish(now_ms)
@@ -175,3 +175,8 @@ class Pass:
 
 def _oldest_mid(horizon_ms: int) -> bytes:
     return schema.pack_u64(max(0, horizon_ms - EPOCH_MS) << 12)
+
+
+def _sent_ms(row: bytes) -> int:
+    """When what a row of ``sent`` recognises was sent. A damaged one recognises nothing, and would stop every step that meets it."""
+    return message_time_ms(schema.SENT_VALUE.unpack(row)[0]) if len(row) == schema.SENT_VALUE.size else 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from lanying.base import limits
@@ -126,3 +127,12 @@ def test_the_list_names_those_online_first() -> None:
     assert cluster.ask(uid, m.ForgetDevice(uid, 2)) is True
     assert work.online(uid) == []
     assert cluster.ask(uid, m.ForgetDevice(uid, 2)) is False
+
+
+def test_a_damaged_number_fails_the_login_and_not_the_tick(work: Work) -> None:
+    """A cursor of such a device would have no row: what writes it is nobody's event, and the shard would end, again and again."""
+    sn, _ = login(work, "a")
+    damaged = msgspec.msgpack.encode([1 << 40, "a", 6, "Web"])
+    work.put(schema.DEVICES, schema.pack_device(UID, sn), damaged)
+    with pytest.raises(msgspec.ValidationError):
+        login(work, "a")

@@ -22,6 +22,12 @@ def test_kick(world: World) -> None:
     assert world.view(world.adam).role == 0
 
 
+def test_who_is_named_twice_goes_once(world: World) -> None:
+    assert world.results(m.KickMembers, world.alice, [world.max, world.max]) == [200, 200]
+    assert world.members() == {"alice", "adam", "mary"}
+    assert world.view(world.alice).info.count == 3
+
+
 def test_kicked_too_often(world: World) -> None:
     world.ask_in(m.EditGroup, world.alice, "apply_approval", 0)
     for _ in range(limits.GROUP_KICKS - 1):

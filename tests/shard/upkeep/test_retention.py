@@ -177,6 +177,19 @@ def test_an_edit_of_a_message_that_is_gone_is_refused() -> None:
     assert client_mid in a.refused
 
 
+def test_a_damaged_row_of_a_send_goes_and_stops_nothing() -> None:
+    sim, alice, bob = town(0)
+    alice.device().send(bob, "hello")
+    store = sim.stores[0]
+    batch = store.batch()
+    batch.put(schema.SENT, schema.pack_device_peer(1, 1, 1), b"short")
+    store.write(batch)
+    assert rows(sim, schema.SENT) == 2
+    maintain(sim)
+    assert rows(sim, schema.SENT) == 1
+    assert not sim.shards[0].work.failed_events
+
+
 def test_repeated_sends_are_recognised_for_a_week() -> None:
     sim, alice, bob = town(0)
     a = alice.device()
