@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import socket
 import sys
 import time
 import zlib
@@ -18,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lanying.base.errors import LanyingError
+from lanying.base.limits import UPLOADS_PER_USER
 from lanying.protocol import frame
 from lanying.protocol.schema.xsync_pb2 import MessageBody, MessageOperation
 from lanying.testing.raw import RawClient, rest
@@ -44,6 +46,17 @@ def picture(width: int, height: int) -> bytes:
 
 
 PICTURE = picture(65500, 366)
+ELSEWHERE = "127.0.3.9"
+"""Where attackers come from who are no neighbours of anybody."""
+HOSTILE_TEXTS = (
+    "http://[",
+    "javascript:alert(1)",
+    "../../apps.json",
+    "data:text/html,x",
+    "\u202egpj.exe",
+    "//evil.example/x",
+    "[" * 5000,
+)
 
 
 class Attacker:
@@ -64,6 +77,8 @@ class Attacker:
         self._noise = Mutator(self.chance, Frames().seeds(), Frames.words)
         self._grant: dict[str, Any] = {}
         self.idle: list[RawClient] = []
+        self.uploads: list[socket.socket] = []
+        self.password = PASSWORD
 
     @property
     def uid(self) -> int:
@@ -73,10 +88,10 @@ class Attacker:
     def grant(self) -> dict[str, Any]:
         if not self._grant:
             try:
-                rest(self.url, "/user/register/v2", {"username": self.name, "password": PASSWORD})
+                rest(self.url, "/user/register/v2", {"username": self.name, "password": self.password})
             except AssertionError:
                 pass  # it is there already
-            self._grant = rest(self.url, "/token/user", {"name": self.name, "password": PASSWORD})
+            self._grant = rest(self.url, "/token/user", {"name": self.name, "password": self.password})
         return self._grant
 
     def session(self, guid: str) -> RawClient:
@@ -94,9 +109,10 @@ class Attacker:
         drained(raw)
         self._raw = raw
 
-    def call(self, method: str, path: str, body: object = None) -> Any:
-        """One REST call; its answer, whatever it is; None: no JSON. ``body``: bytes go as they are."""
-        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=5)
+    def call(self, method: str, path: str, body: object = None, source: str = "") -> Any:
+        """One REST call; its answer, whatever it is; None: no JSON. ``body``: bytes go as they are; ``source``: from this address."""
+        where = (source, 0) if source else None
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=5, source_address=where)
         headers = {"app_id": "lanying", "access-token": self.grant["token"], "content-type": "application/json"}
         sent = body if isinstance(body, bytes | None) else json.dumps(body)
         connection.request(method, path, sent, headers)
@@ -142,6 +158,8 @@ class Attacker:
             self.ended[f"{name}: {error!r}"] += 1
 
     def close(self) -> None:
+        for upload in self.uploads:
+            upload.close()
         for raw in [*self.idle, *([self._raw] if self._raw else [])]:
             raw.socket.close()
 
@@ -261,9 +279,64 @@ def profiles(who: Attacker) -> None:
 def pictures(who: Attacker) -> None:
     """24 megapixels in 70 KB, and their thumbnail."""
     ticket = who.call("GET", f"/file/upload/chat?to_id={who.uid}&to_type=1&file_type=102&file_name=a.png")["data"]
-    who.call("PUT", urlsplit(ticket["upload_url"])._replace(scheme="", netloc="").geturl(), PICTURE)
-    where = urlsplit(ticket["download_url"])._replace(scheme="", netloc="").geturl()
+    who.call("PUT", path_of(ticket["upload_url"]), PICTURE)
+    where = path_of(ticket["download_url"])
     who.call("GET", where + f"&image_type=2&access-token={who.grant['token']}")
+
+
+def wrong_passwords(who: Attacker) -> None:
+    """Of somebody who is there, of oneself, of nobody."""
+    for number in range(8):
+        for name in ("victim", who.name, f"nobody-{number}"):
+            who.call("POST", "/token/user", {"name": name, "password": f"wrong-{number}"}, ELSEWHERE)
+
+
+def ended_sessions(who: Attacker) -> None:
+    """A session of a password that is changed goes on."""
+    raw = who.session("ending")
+    changed = PASSWORD + "2" * (who.password == PASSWORD)
+    passwords = {"old_password": who.password, "new_password": changed}
+    if (who.call("POST", "/user/change_password", passwords) or {}).get("code") == 200:
+        who.password, who._grant = changed, {}
+    try:
+        raw.put(*(who.message(who.victim, content="x") for _ in range(20)))
+        drained(raw)
+    finally:
+        raw.socket.close()
+
+
+def slow_uploads(who: Attacker) -> None:
+    """As many as one may have, a byte now and then."""
+    while len(who.uploads) < UPLOADS_PER_USER:
+        who.uploads.append(begun_upload(who, ELSEWHERE))
+    upload = who.uploads.pop(0)
+    upload.sendall(b"x")
+    who.uploads.append(upload)
+
+
+def begun_upload(who: Attacker, source: str) -> socket.socket:
+    """The head of an upload of a megabyte, and the first byte of it."""
+    ticket = who.call("GET", f"/file/upload/chat?to_id={who.uid}&to_type=1&file_type=104&file_name=a.bin")["data"]
+    where = urlsplit(who.url)
+    client = socket.create_connection((where.hostname or "", where.port or 80), 5, source_address=(source, 0))
+    head = f"PUT {path_of(ticket['upload_url'])} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nx"
+    client.sendall(head.encode())
+    return client
+
+
+def path_of(url: str) -> str:
+    """Without scheme and host."""
+    return urlsplit(url)._replace(scheme="", netloc="").geturl()
+
+
+def hostile_fields(who: Attacker) -> None:
+    """What a client may choke on, in every field it shows."""
+    for text in HOSTILE_TEXTS:
+        who.call("POST", "/user/avatar", {"avatar": text})
+        who.call("POST", "/user/profile", {"nick_name": text, "description": text, "public_info": text})
+        attachment = json.dumps({"url": text, "dName": text, "fLen": LARGEST, "thumb": [text]})
+        who.put(*(who.message(who.victim, ctype=kind, content=text, attachment=attachment) for kind in range(8)))
+        who.call("POST", "/group/create", {"name": text[:50], "avatar": text, "description": text[:200]})
 
 
 def bad_requests(who: Attacker) -> None:
@@ -286,6 +359,7 @@ ATTACKS: dict[str, Callable[[Attacker], None]] = {
             friend_requests,
         ),
         *(lists, guesses, posts, profiles, pictures, bad_requests),
+        *(wrong_passwords, ended_sessions, slow_uploads, hostile_fields),
     )
 }
 

@@ -9,17 +9,27 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+import psutil
 import pytest
 
+from lanying.base import limits, tokens
+from lanying.base.limits import UPLOADS_PER_USER
+from lanying.config.apps import load
+from lanying.protocol import frame
+from lanying.protocol.schema.xsync_pb2 import Status
 from lanying.testing.cluster import Cluster
 from lanying.testing.crowd import Crowd
 from lanying.testing.poll import until
-from tests.cluster.attacks import ATTACKS, Attacker
+from lanying.testing.raw import RawClient, rest
+from tests.cluster.attacks import ATTACKS, ELSEWHERE, PASSWORD, Attacker, path_of, picture
 from tests.cluster.test_strangers import honest, memory_mb
 
 ATTACK_S = 0.3
@@ -35,7 +45,7 @@ GROWN_MB = {"shard": 64 + 32, "gateway": 32 + 16, "router": 16}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("hostile"), shards=2) as cluster:
+    with Cluster(tmp_path_factory.mktemp("hostile"), shards=2, limits_uploads=2 * UPLOADS_PER_USER) as cluster:
         yield cluster
 
 
@@ -72,6 +82,91 @@ def test_an_attack_leaves_others_served(server: Cluster, attacker: Attacker, nam
         attacker.once(name)
     until("others are served", lambda: honest(server) < ANSWERED_S, 20)
     unhurt(server, before)
+
+
+def test_the_owner_of_an_account_gets_in_while_somebody_guesses(server: Cluster) -> None:
+    """From the address they always come from; ten wrong passwords a minute for ever used to lock them out."""
+    owner, guesser = Attacker(server.url, "owner", 1, []), Attacker(server.url, "guesser", 1, [])
+    assert owner.uid
+    refused = False
+    for number in range(15):
+        wrong = {"name": "owner", "password": f"wrong-{number}"}
+        refused = guesser.call("POST", "/token/user", wrong, ELSEWHERE)["message"] is not None and number > 10
+    assert refused
+    begun = time.monotonic()
+    assert rest(server.url, "/token/user", {"name": "owner", "password": PASSWORD})["user_id"] == owner.uid
+    assert time.monotonic() - begun < ANSWERED_S
+
+
+def test_a_session_ends_with_its_token(server: Cluster) -> None:
+    who = Attacker(server.url, "ending", 1, [])
+    [app] = load(server.data)
+    expires = int(time.time()) + 2
+    own = tokens.verify(app.secret, who.grant["token"], int(time.time() * 1000))
+    token = tokens.issue(app.secret, msgspec.structs.replace(own, expires=expires))
+    raw = RawClient(server.url)
+    raw.put(frame.provision(who.uid, token, "ending"))
+    assert raw.get()[1].status.code == Status.OK
+    said: list[int] = []
+
+    def ended() -> bool:
+        try:
+            raw.put(who.message(who.uid, content="still here"))
+            said.append(raw.get()[1].status.code)
+        except (EOFError, OSError):
+            return True
+        return False
+
+    until("the session has ended", ended)
+    assert expires - 1 <= time.time()
+    assert said[-1] == Status.INVALID_TOKEN or raw.close_code
+
+
+def test_others_upload_while_one_address_holds_every_place(server: Cluster) -> None:
+    attackers = [Attacker(server.url, f"uploader{number}", 1, []) for number in range(2)]
+    for attacker in attackers:
+        for _ in range(UPLOADS_PER_USER):
+            attacker.once("slow_uploads")
+    honest_user = Attacker(server.url, "uploads", 1, [])
+    ticket = honest_user.call("GET", f"/file/upload/chat?to_id={honest_user.uid}&to_type=1&file_type=104&file_name=a")[
+        "data"
+    ]
+    begun = time.monotonic()
+    answer = honest_user.call("PUT", path_of(ticket["upload_url"]), b"content")
+    assert answer is None or answer["code"] == 200
+    assert time.monotonic() - begun < ANSWERED_S
+    got = honest_user.call("GET", path_of(ticket["download_url"]) + f"&access-token={honest_user.grant['token']}")
+    assert got is None
+    for attacker in attackers:
+        attacker.close()
+
+
+def test_a_picture_is_decoded_beside_the_gateway(server: Cluster) -> None:
+    """The largest that is decoded at all: a child takes its memory, and gives it back by ending."""
+    who = Attacker(server.url, "painter", 1, [])
+    gateway = psutil.Process(server.pids()["gateway"])
+    before, seen = gateway.memory_info().rss, {"gateway": 0, "child": 0}
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.01):
+            seen["gateway"] = max(seen["gateway"], gateway.memory_info().rss)
+            for child in gateway.children():
+                with suppress(psutil.Error):
+                    seen["child"] = max(seen["child"], child.memory_info().rss)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    ticket = who.call("GET", f"/file/upload/chat?to_id={who.uid}&to_type=1&file_type=102&file_name=a.png")["data"]
+    who.call("PUT", path_of(ticket["upload_url"]), picture(3000, 2999))
+    who.call("GET", path_of(ticket["download_url"]) + f"&image_type=2&access-token={who.grant['token']}")
+    over.set()
+    looking.join()
+    megabytes = {name: size / (1 << 20) for name, size in seen.items()}
+    print(f"MB at the most: {megabytes}, gateway before {before / (1 << 20):.0f}")
+    assert 30 < megabytes["child"] < limits.DECODER_MB
+    assert seen["gateway"] - before < 16 << 20
+    until("the child is gone", lambda: not gateway.children())
 
 
 def test_a_twentieth_attacks_while_the_others_chat(server: Cluster) -> None:
