@@ -28,7 +28,6 @@ RECURSIVE: dict[str, str] = {
     "gateway/http/endpoint.py:read": "calls the function of that name, not itself",
     "gateway/http/pages.py:_walk": "directories of this program",
     "shard/chat/delivery.py:_post_chat": "once more when the peer is known",
-    "shard/store/rocks.py:_family_options": "once more without a setting",
     "protocol/frame.py:varint": "a number of at most ten bytes",
 }
 """Functions that call themselves, none over what a client sent."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -238,6 +239,8 @@ def test_others_are_served_and_memory_stays(server: Cluster, name: str) -> None:
 def test_one_peer_leaves_logins_and_requests_to_others(tmp_path: Path, network: str) -> None:
     """In a network of its own, where the attacker has addresses: what others wait for REST and logins, on both ports."""
     inside = ["unshare", "--net", sys.executable, "-m", "tests.cluster.strangers_inside", str(tmp_path), network]
+    if missing := [program for program in ("unshare", "ip") if shutil.which(program) is None]:
+        pytest.skip(f"not installed: {missing}")
     if subprocess.run(["unshare", "--net", "true"], check=False, capture_output=True).returncode:
         pytest.skip("needs the right to make a network (root)")
     done = subprocess.run(inside, capture_output=True, text=True, timeout=110, check=False)

@@ -28,7 +28,7 @@ CHANGES: dict[str, Callable[[], object]] = {
     "working directory": lambda: os.chdir("/"),
     "environment": lambda: os.environ.update(LANYING_SHARDS="2"),
     "time zone": another_zone,
-    "signal handlers": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    "signal handlers": lambda: signal.signal(signal.SIGHUP, lambda number, frame: None),
     "cores": lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
     "limit of open files": fewer_files,
     "garbage collector": gc.disable,
