@@ -4,7 +4,7 @@ LISTEN ?= 127.0.0.1:8480
 SHARDS ?= 4
 DATA ?= ./data
 PLAIN ?= 127.0.0.1:8480
-ADDRESS := $(if $(filter 127.% localhost:% [::1]:%,$(LISTEN)),--listen $(LISTEN),--listen $(PLAIN) --listen-tls $(LISTEN))
+ADDRESS := $(if $(filter 127.% localhost:% [::1]:%,$(LISTEN)),--listen $(LISTEN),--listen '$(PLAIN)' --listen-tls $(LISTEN))
 VENV := .venv
 BIN := $(VENV)/bin
 NODE := $(and $(shell command -v node 2>/dev/null),$(shell command -v npm 2>/dev/null))
@@ -18,7 +18,7 @@ RUNS ?= 100000
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
 
-run: $(VENV)/.installed ## start a server: SHARDS=4, DATA=./data, LISTEN=127.0.0.1:8480 (0.0.0.0:8443 for the network, with TLS, and without at PLAIN=127.0.0.1:8480), open registration
+run: $(VENV)/.installed ## start a server: SHARDS=4, DATA=./data, LISTEN=127.0.0.1:8480 (0.0.0.0:8443 for the network, with TLS, and without at PLAIN=127.0.0.1:8480; PLAIN= for TLS alone), open registration
 	$(BIN)/lanying-cluster start --shards $(SHARDS) --data $(DATA) $(ADDRESS) --open-registration
 
 test: $(VENV)/.test $(if $(NODE),tests/compat/node_modules/.installed tests/web/node_modules/.installed) ## run the whole test suite

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
+from lanying.base import limits
 from lanying.cli.main import EXIT_CODES, cli
 from lanying.cluster.runtime import EXIT_FENCED
 from lanying.config.load import environment_name
@@ -42,6 +43,18 @@ def test_no_setting_is_documented_that_does_not_exist():
     keys = {name for name, _ in flat(msgspec.to_builtins(Config()))}
     documented = set(re.findall(r"^\| `([a-z_.0-9]+)` \| `LANYING_", CONFIGURATION, re.MULTILINE))
     assert documented == keys
+
+
+def test_how_many_shards_there_may_be_is_what_is_documented():
+    for page in ("docs/configuration.md", "ARCHITECTURE.md"):
+        assert f" 1 to {limits.MAX_SHARDS}" in (ROOT / page).read_text(), page
+
+
+def test_make_run_takes_no_address_without_tls():
+    shown = subprocess.run(
+        ["make", "-n", "run", "LISTEN=0.0.0.0:8443", "PLAIN="], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert "--listen '' --listen-tls 0.0.0.0:8443 " in shown.stdout, shown.stderr
 
 
 def test_every_command_and_option_has_its_line():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ALWAYS = {"sh", "/bin/sh", "git"}
+ALWAYS = {"sh", "/bin/sh", "git", "make"}
 """In every Debian, or named by the README."""
 ASKED = {
     "node": "tests/web/node.py, tests/compat/test_node.py",

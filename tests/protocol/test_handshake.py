@@ -204,6 +204,7 @@ def test_error_response() -> None:
         b"Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 10\r\n\r\ntoo large\n"
     )
     assert all(f"{name}: {value}\r\n".encode() in answer for name, value in GUARDS.items())
+    assert error_response(307, "x").startswith(b"HTTP/1.1 307 Temporary Redirect\r\n")
     assert b"HTTP/1.1 499 Error\r\nRetry-After: 5\r\n" in error_response(499, "x", {"Retry-After": "5"})
 
 

@@ -297,6 +297,9 @@ def run(group: click.Group, arguments: list[str], session: ConsoleOptions | None
         click.echo("not done", err=True)
         return 130
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption) and any(error.option_name in option.opts for option in group.params):
+            text = f"{error.option_name} stands before the command: lanying-admin {error.option_name} … COMMAND"
+            error = click.UsageError(text, error.ctx)
         error.show()
         return error.exit_code
     except CommandError as error:

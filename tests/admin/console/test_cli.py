@@ -32,6 +32,13 @@ def test_one_shot_with_json_for_scripts(admin, alice):
     assert admin("--json", "users", "show", alice)[1] == shown
 
 
+@pytest.mark.parametrize("option", ["--data", "--server", "--key", "--context"])
+@pytest.mark.parametrize("command", [["doctor"], ["users"], ["users", "list"]])
+def test_an_option_of_the_server_behind_a_command_is_led_to_its_place(command, option, capsys):
+    assert cli.run(cli.cli, [*command, option, "x"]) == 2
+    assert f"{option} stands before the command" in capsys.readouterr().err
+
+
 def test_a_table_for_people(admin, alice):
     code, shown, error = admin("users", "show", alice)
     assert code == 0 and f"username   {alice}" in shown and error == ""
